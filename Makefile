@@ -1,0 +1,69 @@
+# Each target sets itself up: nothing but Python >= 3.11, make and a network is needed.
+#   make demo [DATA=DIR]   a pump station with faults, watched from socket to alert
+#   make test              all that CI runs: lint, types, tests
+#   make bench             speed, latency, memory, side by side with a bare loop
+#   make bench-quality [DATA=DIR SEEDS=3]   detection beside the classics, the budget, sick sensors, reasons
+#   make chaos [N=1000 SEED=1]   so many faults on real processes: alerts lost, doubled, stuck
+#   make soak [MINUTES=30]       2,000 messages a second, garbage among them: memory flat, nothing lost
+#   make fuzz [BYTES=10000000]   hostile payloads: no crash, every message used or dropped by reason
+
+PYTHON ?= python3
+# On a machine without a GPU, a CPU build of torch saves gigabytes; pip takes one that it finds locally.
+TORCH ?= torch==2.13.0
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types tests bench bench-quality chaos soak fuzz format clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.demo: .venv/bin/python pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	touch $@
+
+.venv/.dev: .venv/.demo
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	mkdir -p .venv/typing && ln -sfn ../../train .venv/typing/edge_ae_train
+	touch $@
+
+demo: .venv/.demo
+	$(BIN)/python deploy/demo.py $(if $(DATA),--data '$(DATA)')
+
+test: lint types tests
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.dev
+	MYPYPATH=.venv/typing $(BIN)/mypy
+
+tests: .venv/.dev
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+bench: .venv/.dev
+	$(BIN)/python -m tests.bench.bench
+
+bench-quality: .venv/.dev
+	$(BIN)/python -m tests.bench.quality --seeds $(or $(SEEDS),1) $(if $(DATA),--data '$(DATA)') $(ARGS)
+
+chaos: .venv/.dev
+	$(BIN)/python -m tests.chaos.campaign --faults $(or $(N),1000) --seed $(or $(SEED),1) $(ARGS)
+
+soak: .venv/.dev
+	$(BIN)/python -m tests.chaos.soak --minutes $(or $(MINUTES),30)
+
+fuzz: .venv/.dev
+	$(BIN)/python -m tests.fuzz.payloads --bytes $(or $(BYTES),10000000) --seed $(or $(SEED),1)
+
+format: .venv/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv out build *.egg-info

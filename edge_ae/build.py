@@ -1,0 +1,220 @@
+"""Settings -> the parts of the shell, wired together. The parts do not know each other; this module knows them."""
+
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_ae import check, client, signature
+from edge_ae.client import Broker
+from edge_ae.core.decode import Decoder
+from edge_ae.core.topics import topic_filter
+from edge_ae.errors import BadConfig
+from edge_ae.mqtt import Link, MqttOptions
+from edge_ae.settings import Alerts, Section, Settings, StreamSettings, inspect, load, missing_to_watch, ns
+
+if TYPE_CHECKING:
+    from edge_ae.core.types import ModelSpec
+    from edge_ae.daemon import Daemon, Feed
+
+RELOADED = {"streams", "model_key", "limits.payload_bytes"} | {
+    f"alerts.{name}" for name in Alerts.model_fields if not name.startswith("flood")
+}
+
+log = logging.getLogger("edge_ae")
+
+
+def daemon(settings: Settings, config: Path) -> "Daemon":
+    """The daemon, ready to run; `config` is read again when it is told to reload."""
+    from edge_ae.daemon import Daemon, DaemonOptions
+    from edge_ae.outbox import Outbox
+    from edge_ae.recorder import Recorder
+    from edge_ae.state import Checkpoint
+
+    limits, record = settings.limits, settings.record
+    streams = feeds(settings)
+    _make(settings.state_dir)
+    durable = settings.state.checkpoint_s > 0
+    return Daemon(
+        settings.node,
+        settings.mqtt.base,
+        streams,
+        Link(mqtt_options(settings), limits.inbox_messages),
+        Outbox(
+            settings.state_dir / "outbox.log" if durable else None, limits.outbox_messages, limits.outbox_mb * 2**20
+        ),
+        Checkpoint(settings.state_dir),
+        DaemonOptions(
+            state_dir=settings.state_dir,
+            checkpoint_s=settings.state.checkpoint_s,
+            receive_maximum=settings.mqtt.receive_maximum,
+            score_interval_s=settings.publish.score_interval_s,
+            denoised=settings.publish.denoised,
+            stats_interval_s=settings.publish.stats_interval_s,
+            resend_s=settings.state.resend_s,
+            flood_limit=settings.alerts.flood_limit,
+            flood_window_s=settings.alerts.flood_window_s,
+            max_assets=limits.assets,
+        ),
+        reload=lambda: _reload(settings, config),
+        recorder=None if record.dir is None else Recorder(record.dir, record.max_mb * 2**20),
+    )
+
+
+def feeds(settings: Settings) -> "list[Feed]":
+    """The streams with their models; a model file that serves several is loaded once."""
+    from edge_ae.core.detector import Watch
+    from edge_ae.daemon import Feed
+    from edge_ae.model import OnnxModel
+
+    missing = missing_to_watch(settings)
+    if missing:
+        raise BadConfig("\n".join(missing))
+    paths = [stream.model for stream in settings.streams if stream.model is not None]
+    verify = None if settings.model_key is None else signature.verifier(settings.model_key)
+    models = {path: OnnxModel.load(path, verify) for path in dict.fromkeys(paths)}
+    return [
+        Feed(
+            Decoder(settings.stream(stream), models[path].spec.names),
+            Watch(models[path], settings.alerts.rules, lateness_ns(stream, models[path].spec)),
+            stream.qos,
+        )
+        for stream, path in zip(settings.streams, paths, strict=True)
+    ]
+
+
+def _reload(running: Settings, config: Path) -> "list[Feed]":
+    settings = load(config)
+    taken_up = feeds(settings)
+    waiting = waiting_for_restart(running, settings)
+    if waiting:
+        log.warning("changed in the settings, but taken up only by a restart: %s", ", ".join(waiting))
+    return taken_up
+
+
+def waiting_for_restart(running: Settings, settings: Settings) -> list[str]:
+    """The settings that differ and that a reload, which makes new feeds, cannot take up."""
+    before, after = _flat(running), _flat(settings)
+    return [name for name in after if after[name] != before[name] and name not in RELOADED]
+
+
+def _flat(settings: Settings) -> dict[str, object]:
+    flat: dict[str, object] = {"the MQTT password": settings.password}
+    for name, value in settings:
+        flat |= {f"{name}.{key}": each for key, each in value} if isinstance(value, Section) else {name: value}
+    return flat
+
+
+def lateness_ns(stream: StreamSettings, spec: "ModelSpec") -> int:
+    """Where the channels of a row come in several messages, a row waits for a sample period unless told otherwise."""
+    if stream.lateness_s is not None:
+        return ns(stream.lateness_s)
+    return spec.period_ns if "{channel}" in stream.topic else 0
+
+
+def recording(settings: Settings) -> tuple[Link, Sequence[Decoder], int]:
+    """What `record` needs: a started link of its own, what decodes without a model, and how much may be owed."""
+    if not settings.streams:
+        raise BadConfig("streams: there are none; add a [[streams]] with the topic to record")
+    decoders = [Decoder(settings.stream(stream), None) for stream in settings.streams]
+    options = mqtt_options(settings, role="recorder")
+    link = Link(options, settings.limits.inbox_messages)
+    link.start([(decoder.filter, stream.qos) for decoder, stream in zip(decoders, settings.streams, strict=True)])
+    return link, decoders, max(options.receive_maximum // 2, 1)
+
+
+def mqtt_options(settings: Settings, role: str = "status") -> MqttOptions:
+    """`role`: the topic below the node that says `online`; another than the daemon's has a session of its own."""
+    mqtt, broker = settings.mqtt, broker_of(settings)
+    return MqttOptions(
+        host=broker.host,
+        port=broker.port,
+        client_id=settings.client_id if role == "status" else f"{settings.client_id}-{role}",
+        status_topic=f"{mqtt.base}/{settings.node}/{role}",
+        tls=broker.tls,
+        ca=broker.ca,
+        cert=broker.cert,
+        key=broker.key,
+        username=broker.username,
+        password=broker.password,
+        protocol=broker.protocol,
+        session_expiry_s=mqtt.session_expiry_s,
+        keepalive_s=mqtt.keepalive_s,
+        receive_maximum=mqtt.receive_maximum,
+    )
+
+
+def broker_of(settings: Settings) -> Broker:
+    mqtt = settings.mqtt
+    ca, cert, key = (None if path is None else str(path) for path in (mqtt.ca, mqtt.cert, mqtt.key))
+    password = None if settings.password is None else settings.password.get_secret_value()
+    return Broker(mqtt.host, mqtt.tcp_port, mqtt.tls, ca, cert, key, mqtt.username, password, mqtt.protocol)
+
+
+def _make(directory: Path) -> None:
+    """Where this fails, the checkpoint will say so, and the watch goes on in memory."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        log.error("%s: cannot be made: %s", directory, error.strerror)
+
+
+# -- check -----------------------------------------------------------------------------------------------------
+
+
+def checks(config: Path) -> Iterator[tuple[str, list[str]]]:
+    """What was looked at, one after the other, each with its problems."""
+    settings, problems = inspect(config)
+    yield f"settings  {config}", problems
+    if settings is not None:
+        has_password = settings.mqtt.username is None or settings.password is not None
+        fault = check.by_hand(os.environ, has_password=has_password, state_dir=settings.state_dir)
+        if fault is not None:
+            yield "service", [fault]
+        yield from _check_streams(settings)
+        yield from _check_machine(settings)
+        broker = f"{settings.mqtt.host}:{settings.mqtt.tcp_port}"
+        yield f"broker    {broker}", _check_broker(settings)
+
+
+def _check_streams(settings: Settings) -> Iterator[tuple[str, list[str]]]:
+    missing = missing_to_watch(settings)
+    if missing:
+        yield "streams", missing
+    paths = dict.fromkeys(stream.model for stream in settings.streams)
+    found = {path: check.model(path, settings.model_key) for path in paths if path is not None}
+    for path, facts in found.items():
+        yield f"model     {path}", [facts] if isinstance(facts, str) else []
+    for number, stream in enumerate(settings.streams, start=1):
+        known = None if stream.model is None else found[stream.model]
+        try:
+            Decoder(settings.stream(stream), known.names if isinstance(known, check.ModelFacts) else None)
+            yield f"stream    {stream.topic}", []
+        except BadConfig as fault:
+            yield "stream", [f"streams[{number}]: {fault}"]
+
+
+def _check_machine(settings: Settings) -> Iterator[tuple[str, list[str]]]:
+    record = settings.record
+    folders = {settings.state_dir: 2 * settings.limits.outbox_mb}
+    if record.dir is not None:
+        folders[record.dir] = record.max_mb
+    for path, needed_mb in folders.items():
+        fault = check.directory(path, needed_mb)
+        yield f"folder    {path}", [] if fault is None else [fault]
+    fault = check.clock(time.time())
+    yield "clock", [] if fault is None else [fault]
+
+
+def _check_broker(settings: Settings) -> list[str]:
+    filters = [topic_filter(stream.topic) for stream in settings.streams]
+    try:
+        connection = client.connect(broker_of(settings))
+    except BadConfig as fault:
+        return [str(fault)]
+    try:
+        return check.permissions(connection, filters, f"{settings.mqtt.base}/{settings.node}/check")
+    finally:
+        client.close(connection)

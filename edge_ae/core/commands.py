@@ -1,0 +1,130 @@
+"""Payloads of `base/node/asset/cmd/...` -> frozen commands. Who sends one has the broker's leave; it is checked all the same.
+
+An empty payload is an empty object, for most commands need nothing more; unknown keys are refused, so that a
+misspelt one does not go unnoticed.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+import orjson
+
+from edge_ae.core.types import SECOND
+from edge_ae.errors import BadPayload
+
+MAX_BYTES = 4096
+MAX_NOTE = 1000
+LABELS = ("false_alarm", "true_alarm")
+LONGEST_SHELVE_S = 366 * 86_400  # the owner's own limit, max_shelve_s, is applied where it is carried out
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """Somebody has seen the alert; `id`: that one and no later one."""
+
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shelve:
+    """Silence; `duration_ns` None: until the next return to normal."""
+
+    duration_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unshelve:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class SetService:
+    in_service: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptNormal:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a person found out about an alert; kept for the next training."""
+
+    id: str
+    label: str
+    note: str
+
+
+Command = Acknowledge | Shelve | Unshelve | SetService | AcceptNormal | Feedback
+
+
+def parse(name: str, payload: bytes) -> Command:
+    """The command `name` with its payload. Raises BadPayload with a sentence that is sent back to the operator."""
+    if name not in PARSERS:
+        raise BadPayload("bad_command", f"{name[:40]!r} is no command; there are {', '.join(PARSERS)}")
+    parser, keys = PARSERS[name]
+    fields = _object(payload)
+    unknown = sorted(set(fields) - set(keys))
+    if unknown:
+        known = ", ".join(keys) or "none"
+        raise BadPayload("bad_command", f"{name} does not know {', '.join(unknown)[:80]}; it takes {known}")
+    return parser(fields)
+
+
+def _object(payload: bytes) -> dict[str, Any]:
+    if len(payload) > MAX_BYTES:
+        raise BadPayload("bad_command", f"a command has {MAX_BYTES} bytes at most, this one has {len(payload)}")
+    if not payload.strip():
+        return {}
+    try:
+        fields = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        raise BadPayload("bad_command", 'a command is a JSON object, such as {"duration_s": 3600}') from None
+    if not isinstance(fields, dict):
+        raise BadPayload("bad_command", 'a command is a JSON object, such as {"duration_s": 3600}')
+    return fields
+
+
+def _acknowledge(fields: Mapping[str, Any]) -> Acknowledge:
+    return Acknowledge(None if fields.get("id") is None else _text(fields, "id", 64))
+
+
+def _shelve(fields: Mapping[str, Any]) -> Shelve:
+    one_shot, duration_s = fields.get("one_shot"), fields.get("duration_s")
+    if one_shot is True and duration_s is None:
+        return Shelve(None)
+    if one_shot in (None, False) and _is_number(duration_s) and 0 < duration_s <= LONGEST_SHELVE_S:
+        return Shelve(round(duration_s * SECOND))
+    raise BadPayload("bad_command", "shelve takes a positive duration_s of a year at most, or one_shot: true")
+
+
+def _feedback(fields: Mapping[str, Any]) -> Feedback:
+    label = fields.get("label")
+    if label not in LABELS:
+        raise BadPayload("bad_command", f"feedback takes a label: {' or '.join(LABELS)}")
+    return Feedback(_text(fields, "id", 64), label, _text(fields, "note", MAX_NOTE) if "note" in fields else "")
+
+
+def _text(fields: Mapping[str, Any], key: str, longest: int) -> str:
+    text = fields.get(key)
+    if not isinstance(text, str) or len(text) > longest:
+        raise BadPayload("bad_command", f"{key} must be a text of {longest} characters at most")
+    return text
+
+
+def _is_number(value: Any) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+PARSERS: Mapping[str, tuple[Callable[[Mapping[str, Any]], Command], tuple[str, ...]]] = {
+    "ack": (_acknowledge, ("id",)),
+    "shelve": (_shelve, ("duration_s", "one_shot")),
+    "unshelve": (lambda _: Unshelve(), ()),
+    "out_of_service": (lambda _: SetService(False), ()),
+    "in_service": (lambda _: SetService(True), ()),
+    "accept_normal": (lambda _: AcceptNormal(), ()),
+    "feedback": (_feedback, ("id", "label", "note")),
+}

@@ -1,0 +1,238 @@
+"""One asset: the stages in a row, and the only owner of their state.
+
+push(Readings) ─ align ─ health ─ window ─► Windows        the fleet scores them, all assets in one call, and
+judge(Window, score, explanation) ─ threshold ─ alert ─►   gives each back with its score, in order
+"""
+
+import copy
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from edge_ae.core import alert
+from edge_ae.core.alert import AlertRules, AlertState, Told, Why
+from edge_ae.core.align import Aligner
+from edge_ae.core.health import Health
+from edge_ae.core.message import alert_body, health_body
+from edge_ae.core.pulse import Heard, Pulse
+from edge_ae.core.threshold import Threshold
+from edge_ae.core.types import (
+    SECOND,
+    AlertEvent,
+    Explanation,
+    Floats,
+    Model,
+    ModelSpec,
+    Readings,
+    Row,
+    Scored,
+    Share,
+    SickChannel,
+    Window,
+)
+from edge_ae.core.window import Windower
+
+OFF_DELAY_HOPS = 10  # the default off-delay
+SILENT_ROWS = 10  # without any reading, beyond the longest gap that is usual: the asset is stale,
+SILENT_NS = 30 * SECOND  # and this at least
+TINY = 1e-300  # a sum of shares that is nothing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Watch:
+    """How an asset is watched: with which model, under which rules, and how late a reading may come."""
+
+    model: Model
+    rules: AlertRules
+    lateness_ns: int = 0
+
+
+class Detector:
+    """One asset's way from readings to alerts. Raises nothing for any sequence of readings."""
+
+    def __init__(self, node: str, asset: str, watch: Watch) -> None:
+        spec, rules = watch.model.spec, watch.rules
+        self.spec = spec
+        self.asset = asset
+        self._node = node
+        self._names = (node, asset, spec.sha256)
+        self._rules = rules
+        hop_ns = spec.hop * spec.period_ns
+        self._off_delay_ns = OFF_DELAY_HOPS * hop_ns if rules.off_delay_ns is None else rules.off_delay_ns
+        self._align = Aligner(
+            spec.names,
+            spec.period_ns,
+            lateness_ns=watch.lateness_ns,
+            max_gap_rows=spec.length,
+            hold_rows=spec.hold_rows,
+        )
+        self._health = Health(spec.channels)
+        self._pulse = Pulse(silence_ns(spec))
+        self._pushed = 0
+        self._window = Windower(spec.length, spec.hop, len(spec.channels))
+        self._threshold = Threshold(spec, hop_ns / rules.interval_ns)
+        self.alert = AlertState()
+        self.last_t_ns: int | None = None  # event time of the newest row judged
+
+    # -- the way of a reading ------------------------------------------------------------------------------
+
+    def push(self, readings: Readings) -> list[Window]:
+        self._pushed += 1
+        return self._windows(self._align.push(readings))
+
+    def flush(self) -> list[Window]:
+        """The windows of the rows still open: the end of a file."""
+        return self._windows(self._align.flush())
+
+    def _windows(self, rows: list[Row]) -> list[Window]:
+        return [window for row in rows for window in self._window.push(self._health.push(row))]
+
+    def fork(self) -> "Detector":
+        """An independent copy, for asking what would be if nothing more came."""
+        twin = copy.copy(self)
+        twin._align, twin._health = copy.deepcopy(self._align), copy.deepcopy(self._health)
+        twin._window, twin._threshold = copy.deepcopy(self._window), copy.deepcopy(self._threshold)
+        return twin
+
+    def tick(self, now_ns: int, listening: bool = True) -> None:
+        """Once a second or so, by our own clock: is the asset still heard, and does its clock agree with ours?
+
+        `listening`: readings can reach us. Changes `health_now` and nothing else.
+        """
+        counts = self._align.counts
+        heard = Heard(self._pushed, self._align.newest_ns, counts["late"], counts["clock_set_back"])
+        self._pulse.tick(now_ns, heard, listening)
+
+    def curious(self, score: float) -> bool:
+        """Whether `judge` will want this window's explanation."""
+        return alert.wants_shares(self.alert, self._threshold.judge(0, score))
+
+    def judge(self, window: Window, score: float, explanation: Explanation | None) -> list[Scored | AlertEvent]:
+        verdict = self._threshold.judge(window.slot, score)
+        t_ns = window.slot * self.spec.period_ns
+        why = self._why(window, explanation)
+        if self.last_t_ns is not None and t_ns < self.last_t_ns:
+            self.alert = alert.set_back(self.alert, self.last_t_ns - t_ns)
+        self.alert, told = alert.step(self.alert, verdict, t_ns, self._rules, self._off_delay_ns, self._names, *why)
+        self.last_t_ns = t_ns
+        self._threshold.learn(verdict)
+        scored = Scored(self.asset, t_ns, verdict, self.alert.active)
+        return [scored, *(self._event(one) for one in told)]
+
+    def _why(self, window: Window, explanation: Explanation | None) -> Why:
+        if explanation is None:
+            return (), None
+        modes = self.spec.modes
+        similar = None if modes is None else modes.similar(explanation.latent.tolist())
+        return shares_of(self.spec, window.values, explanation), similar
+
+    # -- what operators do ---------------------------------------------------------------------------------
+
+    def acknowledge(self) -> list[AlertEvent]:
+        return self._tell(alert.acknowledge(self.alert, self._now_ns))
+
+    def shelve(self, duration_ns: int | None) -> list[AlertEvent]:
+        self.alert = alert.shelve(self.alert, self._now_ns, duration_ns, self._rules)
+        return []
+
+    def unshelve(self) -> list[AlertEvent]:
+        return self._tell(alert.tell_unshelved(alert.unshelve(self.alert), self._now_ns))
+
+    def set_service(self, in_service: bool) -> list[AlertEvent]:
+        """Out of service: watched, scored, and silent until it is put back."""
+        return self._tell(alert.tell_unshelved(replace(self.alert, in_service=in_service), self._now_ns))
+
+    def accept_normal(self) -> None:
+        """What the asset does now is normal from now on; an active alert ends through its off-delay."""
+        self._threshold.accept()
+
+    @property
+    def _now_ns(self) -> int:
+        return 0 if self.last_t_ns is None else self.last_t_ns
+
+    def _tell(self, change: tuple[AlertState, list[Told]]) -> list[AlertEvent]:
+        self.alert, told = change
+        return [self._event(one) for one in told]
+
+    # -- what is known of it -------------------------------------------------------------------------------
+
+    def _event(self, told: Told) -> AlertEvent:
+        body = alert_body(self._node, self.asset, self.spec, self.alert, told)
+        return AlertEvent(self.asset, told.type, told.episode.id, told.episode.seq, body)
+
+    def alert_now(self) -> dict[str, Any]:
+        """The present alert state, for the retained topic."""
+        return alert_body(self._node, self.asset, self.spec, self.alert, None)
+
+    @property
+    def health(self) -> tuple[tuple[SickChannel, ...], str | None]:
+        """Sick channels, and what is wrong with all of them together; what `health_now` says in full."""
+        return self._health.sick, self._pulse.fault
+
+    def health_now(self) -> dict[str, Any]:
+        """Which sensors are sick, for the retained topic."""
+        pulse, watched = self._pulse, self._health.watched
+        since_ns = None if pulse.fault is None else pulse.since_ns
+        return health_body(self._node, self.asset, self.spec, self._health.sick, watched, pulse.fault, since_ns)
+
+    @property
+    def newest(self) -> Window | None:
+        """The window that ends with the newest row, if there is one that can be scored."""
+        return self._window.newest
+
+    @property
+    def threshold(self) -> float:
+        return self._threshold.value
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Readings and windows that were not used, by reason."""
+        counts = self._align.counts + self._health.counts
+        counts["window_incomplete"] = self._window.skipped
+        return counts
+
+    def snapshot(self) -> dict[str, Any]:
+        return {
+            "model": self.spec.sha256,
+            "align": self._align.snapshot(),
+            "health": self._health.snapshot(),
+            "pulse": self._pulse.snapshot(),
+            "window": self._window.snapshot(),
+            "threshold": self._threshold.snapshot(),
+            "alert": alert.snapshot(self.alert),
+            "last_t_ns": self.last_t_ns,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up where `snapshot` was made. The alert always; the rest only if the model is the same file."""
+        self.alert = alert.restore(state["alert"])
+        self.last_t_ns = state["last_t_ns"]
+        if state["model"] != self.spec.sha256:
+            return
+        self._align.restore(state["align"])
+        self._health.restore(state["health"])
+        self._pulse.restore(state["pulse"])
+        self._window.restore(state["window"])
+        self._threshold.restore(state["threshold"])
+
+
+def silence_ns(spec: ModelSpec) -> int:
+    """How long an asset may say nothing."""
+    gap_rows = min(channel.missing_rows for channel in spec.channels)
+    return max((SILENT_ROWS + 2 * max(gap_rows, spec.hold_rows)) * spec.period_ns, SILENT_NS)
+
+
+def shares_of(spec: ModelSpec, window: Floats, explanation: Explanation) -> tuple[Share, ...]:
+    """The channels by their part in the score, largest first; observed and expected at the newest value seen."""
+    known = np.nan_to_num(explanation.channel_score).astype(np.float64)
+    parts = known / max(known.sum(), TINY)
+    newest = spec.length - 1 - np.argmax(~np.isnan(window[::-1]), axis=0)
+    every = np.arange(len(spec.channels))
+    found = (parts, window[newest, every], explanation.reconstruction[newest, every])
+    shares = [
+        Share(c.name, c.unit, *facts) for c, *facts in zip(spec.channels, *(f.tolist() for f in found), strict=True)
+    ]
+    return tuple(sorted(shares, key=lambda share: -share.share))

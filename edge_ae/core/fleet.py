@@ -1,0 +1,107 @@
+"""Asset -> Detector. Takes readings of any asset, scores all windows that are due in one call a model, and
+returns what came of it, each asset's in order.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from edge_ae.core.detector import Detector, Watch
+from edge_ae.core.types import AlertEvent, Floats, Model, Readings, Row, Scored, Window
+
+LARGEST = float(np.finfo(np.float32).max)  # the score where a model gives no number: far from normal, never "normal"
+MAX_BATCH = 64  # windows in one call: past this a larger batch is no faster, and latency grows
+
+
+class Fleet:
+    """All assets of a node; at most `max_assets`, for a topic can name any number of them."""
+
+    def __init__(self, node: str, max_assets: int = 1000) -> None:
+        self.counts: Counter[str] = Counter()
+        self.detectors: dict[str, Detector] = {}
+        self._node = node
+        self._max_assets = max_assets
+        self._models: dict[str, Model] = {}
+        self._due: list[tuple[Detector, Window]] = []
+
+    def add(self, asset: str, watch: Watch) -> Detector:
+        detector = Detector(self._node, asset, watch)
+        self.detectors[asset] = detector
+        self._models[watch.model.spec.sha256] = watch.model
+        return detector
+
+    def push(self, readings: Readings, watch: Watch) -> None:
+        """Take readings. A new asset is watched as `watch` says; one that is known keeps the model it has."""
+        detector = self.detectors.get(readings.asset)
+        if detector is None:
+            if len(self.detectors) >= self._max_assets:
+                self.counts["too_many_assets"] += 1
+                return
+            detector = self.add(readings.asset, watch)
+        for window in detector.push(readings):
+            self._due.append((detector, window))
+
+    def flush(self) -> None:
+        """Close the rows still open, of every asset: the end of a file."""
+        for detector in self.detectors.values():
+            self._due.extend((detector, window) for window in detector.flush())
+
+    def tick(self, now_ns: int, listening: bool = True) -> None:
+        """Look after every asset, by our own clock."""
+        for detector in self.detectors.values():
+            detector.tick(now_ns, listening)
+
+    @property
+    def due(self) -> int:
+        return len(self._due)
+
+    def step(self) -> list[Scored | AlertEvent]:
+        """Score and judge every window that is due."""
+        due, self._due = self._due, []
+        results: list[Scored | AlertEvent] = []
+        for first in range(0, len(due), MAX_BATCH):
+            batch = due[first : first + MAX_BATCH]
+            for (detector, window), score in zip(batch, self._score(batch), strict=True):
+                explanation = None
+                if detector.curious(score):
+                    (explanation,) = self._models[detector.spec.sha256].explain(window.values[None])
+                results.extend(detector.judge(window, score, explanation))
+        return results
+
+    def _score(self, batch: list[tuple[Detector, Window]]) -> list[float]:
+        by_model: dict[str, list[int]] = {}
+        for index, (detector, _) in enumerate(batch):
+            by_model.setdefault(detector.spec.sha256, []).append(index)
+        scores = [0.0] * len(batch)
+        for sha256, indices in by_model.items():
+            windows: Floats = np.stack([batch[i][1].values for i in indices])
+            for index, score in zip(indices, scored(self._models[sha256], windows), strict=True):
+                scores[index] = score
+        return scores
+
+    def denoised(self, asset: str) -> Row | None:
+        """The newest row of an asset as its model restores it: without the noise, and with what was missing."""
+        detector = self.detectors[asset]
+        window = detector.newest
+        if window is None:
+            return None
+        (explanation,) = self._models[detector.spec.sha256].explain(window.values[None])
+        return Row(window.slot, tuple(explanation.reconstruction[-1].tolist()))
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that a restart must know. Call it with nothing due."""
+        assert not self._due
+        return {asset: detector.snapshot() for asset, detector in self.detectors.items()}
+
+    def restore(self, state: Mapping[str, Any], watches: Mapping[str, Watch]) -> None:
+        """Take up the assets of a snapshot; `watches` says with what, for those that are still configured."""
+        for asset, watch in watches.items():
+            if asset in state:
+                self.add(asset, watch).restore(state[asset])
+
+
+def scored(model: Model, windows: Floats) -> list[float]:
+    """The model's scores of windows [batch, length, channel], every one a number."""
+    return [score if score < LARGEST else LARGEST for score in model.score(windows).tolist()]

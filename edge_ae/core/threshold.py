@@ -1,0 +1,105 @@
+"""Score -> Verdict: judge, then learn. Two calls, in that order; what is judged now has taught nothing yet.
+
+The boundary comes from the model's tail and the owner's budget of alerts. Three things may lift it, all bounded, none ever
+below the calibrated boundary, and none learned from a window that looks suspicious:
+
+    drift      the median score of quiet windows has moved: followed slowly, up to DRIFT_LIMIT. Quiet is what lies below
+               the tail's beginning
+    residue    an excursion is over, the score has come more than half-way back, yet not down to normal (the water is
+               still warm): what is left is drift, not fault. The boundary stands a margin above it, and only sinks
+    accepted   the owner said that the present level is normal
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from edge_ae.core.types import ModelSpec, Verdict
+
+DRIFT_LIMIT = math.log(2.0)
+LIFT_LIMIT = math.log(20.0)  # residue and accepted level lift the boundary this far and no further
+MEMORY_WINDOWS = 2000  # windows after which a lasting change of the quiet level has been followed
+RECENT_WINDOWS = 8  # memory of the recent level
+RECOVERY_WINDOWS = 10  # windows in a row that are more than half-way back, in logarithms, end an excursion
+LEAST_HEIGHT = math.log(1.5)  # an excursion that hardly left the boundary has no way back to show
+RESIDUE_MARGIN = math.log(1.3)  # just over what the deadband asks for, so that the alert clears
+TINY = 1e-9
+
+
+@dataclass(slots=True)
+class _Lift:
+    """Natural logarithms, all relative to the calibrated boundary; an excursion is summed up by its mean."""
+
+    drift: float = 0.0
+    residue: float = 0.0
+    accepted: float = 0.0
+    recent: float = 0.0
+    excursion_sum: float = 0.0
+    excursion_windows: int = 0
+    back_windows: int = 0
+
+
+LIFT = tuple(field.name for field in fields(_Lift))  # `asdict` copies deeply, which takes ten times as long
+
+
+class Threshold:
+    """One asset's boundary. `budget_per_window`: alerts that the owner accepts, for one window of normal data."""
+
+    def __init__(self, spec: ModelSpec, budget_per_window: float) -> None:
+        self._base = max(spec.tail.boundary(budget_per_window), TINY)
+        self._typical = math.log(max(spec.typical, TINY) / self._base)
+        self._suspicious = math.log(max(spec.tail.level, spec.typical, TINY) / self._base)
+        self._lift = _Lift(recent=self._typical)
+
+    @property
+    def value(self) -> float:
+        lift = self._lift
+        return self._base * math.exp(max(lift.accepted + max(lift.drift, 0.0), lift.residue))
+
+    def judge(self, slot: int, score: float) -> Verdict:
+        threshold = self.value
+        return Verdict(slot, score, threshold, score / threshold)
+
+    def learn(self, verdict: Verdict) -> None:
+        level = math.log(max(verdict.score, TINY) / self._base)
+        self._lift.recent += (level - self._lift.recent) / RECENT_WINDOWS
+        self._learn_residue(level, verdict.ratio >= 1.0)
+        quiet = level < self._suspicious + self._lift.accepted + max(self._lift.drift, 0.0)
+        if quiet and self._lift.residue == 0.0:
+            self._learn_drift(level)
+
+    def _learn_drift(self, level: float) -> None:
+        """Robbins and Monro's median: a step up or down, whatever the distance."""
+        lift = self._lift
+        step = math.copysign(1.0 / MEMORY_WINDOWS, level - (self._typical + lift.accepted + lift.drift))
+        lift.drift = min(max(lift.drift + step, -DRIFT_LIMIT), DRIFT_LIMIT)
+
+    def _learn_residue(self, level: float, above: bool) -> None:
+        lift = self._lift
+        if lift.residue > 0.0:
+            lift.residue = min(lift.residue, max(lift.recent + RESIDUE_MARGIN, 0.0))
+        if above:
+            lift.excursion_sum += level
+            lift.excursion_windows += 1
+        if lift.excursion_windows == 0:
+            return
+        height = lift.excursion_sum / lift.excursion_windows
+        half_way = 0.5 * height
+        lift.back_windows = lift.back_windows + 1 if level < half_way else 0
+        if lift.back_windows < RECOVERY_WINDOWS:
+            return
+        if height >= LEAST_HEIGHT and lift.recent + RESIDUE_MARGIN > 0.0:
+            lift.residue = min(lift.recent + RESIDUE_MARGIN, LIFT_LIMIT)
+        lift.excursion_sum, lift.excursion_windows, lift.back_windows = 0.0, 0, 0
+
+    def accept(self) -> None:
+        """Take the recent level for normal from now on: the way out of a lasting, wanted change."""
+        accepted = min(max(self._lift.recent - self._typical, 0.0), LIFT_LIMIT)
+        self._lift = _Lift(accepted=accepted, recent=self._lift.recent)
+
+    def snapshot(self) -> dict[str, Any]:
+        return {name: getattr(self._lift, name) for name in LIFT}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._lift = _Lift(**state)

@@ -1,0 +1,33 @@
+"""Whose fault it is: five ways in which the world can be wrong. Each message is one sentence for a person.
+
+They are raised where the fault is seen and caught once at the boundary. Our own faults have no class here:
+they end the process, and the supervisor starts it again from the checkpoint.
+"""
+
+
+class EdgeError(Exception):
+    """The world's fault; its text says what is wrong, where, and what to do."""
+
+
+class BadPayload(EdgeError):
+    """A message that cannot be used. `reason` is the name of the counter it goes to."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class BadData(EdgeError):
+    """A file of recordings that cannot be read; the text names file, line and column."""
+
+
+class BadModel(EdgeError):
+    """A model file that is broken, altered, or made for something else."""
+
+
+class BadState(EdgeError):
+    """A checkpoint or outbox that cannot be read; it is set aside and the work goes on without it."""
+
+
+class BadConfig(EdgeError):
+    """Settings that cannot work; the text has one line for each problem, with its fix."""

@@ -1,0 +1,208 @@
+"""`make bench`: speed, latency, memory and wear of the daemon, side by side with what bounds them, in one table.
+
+    python -m tests.bench.bench [--messages 1000000] [--rounds 3]
+
+Everything is real: mosquitto, `edge-ae run`, a model trained for the occasion, files on a disk. What is compared takes
+turns, and medians are shown, for no machine is ever quite alone. A measurement in which a message is lost fails.
+"""
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from tests.bench import footprint, latency, rows
+from tests.bench.parts import ROOT, mosquitto
+from tests.bench.plant import CHANNELS, Plant, plant
+from tests.bench.throughput import Scene, Speed, bare, daemon
+from tests.conftest import MOSQUITTO
+
+LIBRARIES = ("numpy", "onnxruntime", "paho-mqtt", "orjson")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything."""
+
+    rounds: int = 3
+    flood: int = 20_000  # messages of one flood
+    memory: int = 100_000  # messages
+    day_rows: int = 300  # of each asset, in the measurement of latency
+    light_s: float = 60.0  # a checkpoint among them
+    rows: int = 30_000  # of a recording
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A line of the table; `holds` None: nothing is asked of it."""
+
+    what: str
+    measured: str
+    beside: str = ""
+    aim: str = ""
+    holds: bool | None = None
+
+
+# -- what is measured ------------------------------------------------------------------------------------------
+
+
+def throughput(scene: Scene, sizes: Sizes, say: Say) -> Iterator[Figure]:
+    """A B A B: each round runs everything once."""
+    runs: dict[str, Callable[[str], Speed]] = {
+        "bare, QoS 0": lambda name: bare(scene, name, 0, sizes.flood),
+        "daemon, QoS 0": lambda name: daemon(scene, name, 0, sizes.flood),
+        "bare, QoS 1": lambda name: bare(scene, name, 1, sizes.flood),
+        "daemon, QoS 1": lambda name: daemon(scene, name, 1, sizes.flood),
+        "not durable": lambda name: daemon(scene, name, 1, sizes.flood, checkpoint_s=0.0),
+    }
+    found: dict[str, list[Speed]] = {what: [] for what in runs}
+    for turn in range(sizes.rounds):
+        for number, (what, run) in enumerate(runs.items()):
+            say(f"{what}, round {turn + 1} of {sizes.rounds}")
+            found[what].append(run(f"run-{turn}-{number}"))
+    for qos in (0, 1):
+        ours, theirs = found[f"daemon, QoS {qos}"], found[f"bare, QoS {qos}"]
+        yield compared(f"messages/s, QoS {qos}, each scored", ours, theirs, "bare paho subscriber", 0.5)
+        yield Figure("  processor time a message", _cpu(ours), f"{_cpu(theirs)} bare paho subscriber")
+    yield compared("messages/s, QoS 1, durable", found["daemon, QoS 1"], found["not durable"], "not durable", 0.8)
+
+
+def compared(what: str, ours: Sequence[Speed], theirs: Sequence[Speed], name: str, aim: float) -> Figure:
+    """The ratio is the median of those of the rounds."""
+    ratio = median(a.per_s / b.per_s for a, b in zip(ours, theirs, strict=True))
+    measured, beside = (f"{median(run.per_s for run in runs):,.0f}" for runs in (ours, theirs))
+    return Figure(what, measured, f"{ratio:.2f} of {beside} {name}", f">= {aim}", ratio >= aim)
+
+
+def _cpu(runs: Sequence[Speed]) -> str:
+    return f"{median(run.cpu_us for run in runs):.0f} us"
+
+
+def reaction(scene: Scene, sizes: Sizes, say: Say) -> Iterator[Figure]:
+    say("arrival to alert")
+    ms = latency.arrival_to_alert(scene, "reaction", sizes.day_rows)
+    p50, p99 = np.percentile(ms, (50, 99))
+    what = f"arrival to alert at {latency.RATE:,} messages/s"
+    yield Figure(f"{what}, p50", f"{p50:.1f} ms", f"{len(ms)} alerts of {latency.ASSETS} assets")
+    yield Figure(f"{what}, p99", f"{p99:.1f} ms", "", "<= 50 ms", bool(p99 <= 50))
+
+
+def footprints(scene: Scene, wide: Scene, sizes: Sizes, say: Say) -> Iterator[Figure]:
+    say("start")
+    start_s = median(footprint.start_s(scene, f"start-{turn}") for turn in range(sizes.rounds))
+    yield Figure("start to online", f"{start_s:.2f} s", "", "<= 1.5 s", start_s <= 1.5)
+    say(f"memory, {sizes.memory:,} messages")
+    memory = footprint.memory(scene, "memory", sizes.memory)
+    most = max(memory.rss)
+    yield Figure(f"resident memory, {footprint.ASSETS} assets", f"{most:.0f} MB", "", "<= 100 MB", most <= 100)
+    growth = f"{memory.growth:+.2f} MB"
+    yield Figure(f"  growth, {sizes.memory:,} messages", growth, "from the first tenth to the last", "none")
+    say(f"a plant room for {sizes.light_s:.0f} s")
+    light = footprint.light(wide, "light", sizes.light_s)
+    what = f"{len(wide.plant.names)} channels at {footprint.LIGHT_RATE} Hz"
+    cpu, disk = light.cpu_percent, light.disk_mb_a_day
+    yield Figure(f"{what}: processor", f"{cpu:.1f} %", "of one core", "<= 3 %", cpu <= 3)
+    beside = f"extrapolated from {sizes.light_s:.0f} s"
+    yield Figure(f"{what}: written to disk", f"{disk:.1f} MB/day", beside, "<= 50 MB/day", disk <= 50)
+
+
+def offline(scene: Scene, sizes: Sizes, say: Say) -> Iterator[Figure]:
+    file = rows.write(scene.plant, sizes.rows, scene.folder / "recording.csv")
+    taken: dict[str, list[float]] = {"score": [], "trees": [], "numpy": []}
+    for turn in range(sizes.rounds):
+        say(f"rows of a recording, round {turn + 1} of {sizes.rounds}")
+        taken["score"].append(rows.score(scene.plant, file))
+        for name in ("trees", "numpy"):
+            taken[name].append(rows.beside(name, file))
+    ours, trees, read = (sizes.rows / median(seconds) for seconds in taken.values())
+    yield Figure(
+        f"rows/s of edge-ae score, {CHANNELS} channels", f"{ours:,.0f}", f"{trees:,.0f} river half-space trees"
+    )
+    yield Figure("", "", f"{read:,.0f} numpy.loadtxt alone")
+
+
+# -- all of it -------------------------------------------------------------------------------------------------
+
+
+def figures(folder: Path, narrow: Plant, wide: Plant, sizes: Sizes, say: Say) -> list[Figure]:
+    with mosquitto(folder) as port:
+        scene = Scene(folder, port, narrow)
+        found = [*throughput(scene, sizes, say), *reaction(scene, sizes, say)]
+        found += footprints(scene, replace(scene, plant=wide), sizes, say)
+        return [*found, *offline(scene, sizes, say)]
+
+
+def plants(folder: Path, family: str = "cae") -> tuple[Plant, Plant]:
+    """A pump, and two of them as one asset; each trained on a core of its own."""
+    with ThreadPoolExecutor() as pool:
+        narrow = pool.submit(plant, folder, "pump", 1, family)
+        wide = pool.submit(plant, folder, "pumps", 2, family)
+        return narrow.result(), wide.result()
+
+
+def machine() -> str:
+    """What the figures depend on."""
+    cpu = next(iter(_facts("/proc/cpuinfo", ("model name", "Model"))), platform.machine())
+    load = " ".join(f"{average:.1f}" for average in os.getloadavg())
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    return (
+        f"{os.cpu_count()} cores of {cpu}; Linux {platform.release()}; load {load}\n"
+        f"Python {platform.python_version()}, {libraries}"
+    )
+
+
+def _facts(path: str, names: Sequence[str]) -> Iterator[str]:
+    for line in Path(path).read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() in names:
+            yield value.strip()
+
+
+def table(found: Sequence[Figure]) -> str:
+    cells = [("", "measured", "beside", "aim", "")]
+    cells += [(f.what, f.measured, f.beside, f.aim, {None: "", True: "yes", False: "NO"}[f.holds]) for f in found]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        f"  {what:<{widths[0]}}  {measured:>{widths[1]}}  {beside:<{widths[2]}}  {aim:<{widths[3]}}  {holds}".rstrip()
+        for what, measured, beside, aim, holds in cells
+    )
+
+
+def show_progress(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--messages", type=int, default=Sizes.memory, help="for the growth of memory (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=Sizes.rounds, help="of what is compared (%(default)s)")
+    options = parser.parse_args()
+    if MOSQUITTO is None:
+        print("bench: mosquitto is not installed; apt install mosquitto", file=sys.stderr)
+        return 1
+    base = ROOT / "out"  # on a disk: where /tmp is memory, nothing would be written
+    base.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=base, prefix="bench-") as folder:
+        show_progress("training")
+        narrow, wide = plants(Path(folder))
+        print(machine())
+        sizes = Sizes(rounds=options.rounds, memory=options.messages)
+        found = figures(Path(folder), narrow, wide, sizes, show_progress)
+    show_progress("")
+    print(table(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,279 @@
+"""`make bench-quality`: our detector and the classics in one run, same rows, same protocol; tables, Markdown and JSON.
+
+    python -m tests.bench.quality [--data DIR] [--seeds N] [--out FILE] [--only PART ...]
+
+The parts: simulated, skab and smd are leaderboards, budget holds alerts on normal rows against those asked for, sensors
+breaks sensors, share asks whether an alert names the channel that is off. Ours goes the whole way: fit with every default, export, and the daemon's own pipeline over the rows. Labels are looked at
+once, for the figures. What a baseline needs to be chosen (its boundary) comes from the rows that it learned from.
+"""
+
+import argparse
+import json
+import math
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from edge_ae_train.metrics import affiliation, average_precision, best_f1, match_events, vus_pr
+from numpy.typing import NDArray
+
+from edge_ae.core.alert import AlertRules
+from edge_ae.core.detector import Watch
+from edge_ae.core.types import AlertEvent, EventType
+from edge_ae.model import OnnxModel
+from edge_ae.offline import score_table
+from tests.bench import health, series, shares
+from tests.bench.baselines import BASELINES, QUANTILE
+from tests.bench.grid import Grid
+from tests.bench.series import Case
+
+OURS = "edge-ae"
+PARTS = ("simulated", "skab", "smd", "budget", "sensors", "share")
+Part = tuple[dict[str, Any], Grid]  # what goes into the JSON file, and what people read
+ROWS_PER_ALERT = 1000  # the budget of the leaderboards: one alert in as many rows
+BUDGETS = (1000, 10_000)  # rows
+BUDGET_HOLDS = (0.5, 2.0)  # realised over asked
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a detector says of the judged rows: how unusual, and whether it alerts."""
+
+    score: NDArray[np.float64]
+    alert: NDArray[np.bool_]
+    note: str = ""
+
+
+def ours(case: Case, seed: int, rows_per_alert: int = ROWS_PER_ALERT) -> tuple[Answer, int]:
+    """The answer, and the number of alerts raised in the judged rows."""
+    model = trained(case, seed)
+    return judged(case, model, rows_per_alert)
+
+
+def trained(case: Case, seed: int) -> OnnxModel:
+    """Fit with every default, and export."""
+    from edge_ae_train import data, fit
+
+    with tempfile.TemporaryDirectory() as folder:
+        table = series.part(case.table, 0, case.start)
+        tables, _ = data.clean([table])
+        period_ns = data.sample_period_ns(tables)
+        segments = [segment.values for segment in data.rows(tables, period_ns)]
+        fitted = fit.fit(segments, fit.Options(seed=seed))
+        out = Path(folder) / "model.onnx"
+        facts: dict[str, Any] = {"name": case.name, "units": {}, "trained_at": "", "data_sha256": ""}
+        return fit.save(fitted, segments, tables[0].names, period_ns, out, **facts)
+
+
+def judged(case: Case, model: OnnxModel, rows_per_alert: int) -> tuple[Answer, int]:
+    rules = AlertRules(interval_ns=rows_per_alert * model.spec.period_ns)
+    result = score_table(case.table, model, Watch(model, rules), asset=case.name)
+    ratio = np.nan_to_num(result.score / result.threshold)[case.start :]
+    raised = sum(_raised_after(event, case) for event in result.events)
+    return Answer(ratio, ratio >= 1.0, model.spec.family), raised
+
+
+def _raised_after(event: AlertEvent, case: Case) -> bool:
+    from edge_ae.core.times import parse_time_ns
+
+    return event.type is EventType.NEW and parse_time_ns(event.body["ts_raised"]) >= int(case.table.t_ns[case.start])
+
+
+def baseline(name: str, case: Case, seed: int) -> Answer:
+    scores = BASELINES[name](case.train, np.nan_to_num(case.table.values), seed)
+    boundary = float(np.quantile(scores[: case.start], QUANTILE))
+    judged_scores = scores[case.start :]
+    return Answer(judged_scores, judged_scores > boundary)
+
+
+def figures(case: Case, answer: Answer) -> dict[str, Any]:
+    label = case.label[case.start :]
+    events = match_events(answer.alert, label)
+    return {
+        "case": case.name,
+        "tp": int((answer.alert & label).sum()),
+        "fp": int((answer.alert & ~label).sum()),
+        "fn": int((~answer.alert & label).sum()),
+        "tn": int((~answer.alert & ~label).sum()),
+        "vus_pr": vus_pr(answer.score, label),
+        "auc_pr": average_precision(answer.score, label),
+        "best_f1": best_f1(answer.score, label),
+        "affiliation_f1": affiliation(answer.alert, label).f1,
+        "events": events.events,
+        "found": events.found,
+        "note": answer.note,
+    }
+
+
+def one(job: tuple[str, Case, int]) -> tuple[str, int, dict[str, Any]]:
+    """A job of the pool: a detector on a case with a seed."""
+    detector, case, seed = job
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        answer = ours(case, seed)[0] if detector == OURS else baseline(detector, case, seed)
+        return detector, seed, figures(case, answer)
+
+
+def leaderboard(title: str, cases: Iterable[Case], seeds: int, pool: ProcessPoolExecutor) -> Part:
+    jobs = [(name, case, seed) for case in cases for seed in range(seeds) for name in (OURS, *BASELINES)]
+    done: dict[str, dict[int, list[dict[str, Any]]]] = {}
+    for number, (name, seed, found) in enumerate(pool.map(one, jobs)):
+        done.setdefault(name, {}).setdefault(seed, []).append(found)
+        _progress(f"{title}: {number + 1} of {len(jobs)}")
+    summary = {name: [pooled(found) for found in by_seed.values()] for name, by_seed in done.items()}
+    recordings = len(jobs) // seeds // (1 + len(BASELINES))
+    grid = Grid(
+        f"{title}: {recordings} recordings, {seeds} seeds (mean, and +- half the range over seeds)",
+        ("detector", "F1", "FAR %", "missed %", "VUS-PR", "AUC-PR", "best F1", "affil. F1", "recall"),
+        [(name, *(_spread([run[key] for run in runs]) for key in KEYS)) for name, runs in summary.items()],
+    )
+    return {"pooled": summary, "cases": done}, grid
+
+
+KEYS = ("f1", "far", "mar", "vus_pr", "auc_pr", "best_f1", "affiliation_f1", "event_recall")
+
+
+def pooled(found: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Counts pooled over the recordings; figures of a whole curve averaged."""
+    tp, fp, fn, tn = (sum(entry[key] for entry in found) for key in ("tp", "fp", "fn", "tn"))
+    means = {
+        key: float(np.nanmean([e[key] for e in found])) for key in ("vus_pr", "auc_pr", "best_f1", "affiliation_f1")
+    }
+    return {
+        "f1": 2 * tp / max(2 * tp + fp + fn, 1),
+        "far": 100 * fp / max(fp + tn, 1),
+        "mar": 100 * fn / max(fn + tp, 1),
+        "event_recall": sum(e["found"] for e in found) / max(sum(e["events"] for e in found), 1),
+        **means,
+    }
+
+
+def _spread(values: Sequence[float]) -> str:
+    half = (max(values) - min(values)) / 2
+    return f"{np.mean(values):.3f}" + (f" +-{half:.3f}" if len(values) > 1 else "")
+
+
+def one_budget(case: Case) -> tuple[str, int, list[int]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = trained(case, 0)
+        return case.name, len(case.table) - case.start, [judged(case, model, rows)[1] for rows in BUDGETS]
+
+
+def budget(cases: Iterable[Case], pool: ProcessPoolExecutor) -> Part:
+    """Alerts raised on normal rows that nothing was learned from, against those asked for."""
+    found: list[dict[str, Any]] = []
+    for name, rows, raised in pool.map(one_budget, list(cases)):
+        found.append({"case": name, "rows": rows, "raised": raised})
+        _progress(f"budget: {name}")
+    holding = [sum(holds(e["raised"][index], e["rows"] / per) for e in found) for index, per in enumerate(BUDGETS)]
+    lines = [
+        (
+            entry["case"],
+            f"{entry['rows']:,}",
+            *(f"{raised} / {entry['rows'] / per:.1f}" for raised, per in zip(entry["raised"], BUDGETS, strict=True)),
+        )
+        for entry in found
+    ]
+    last = ("within half to twice", "", *(f"{count / len(found):.0%} of {len(found)}" for count in holding))
+    header = ("recording", "rows", *(f"1 per {rows:,}" for rows in BUDGETS))
+    grid = Grid("budget on normal rows: alerts raised / asked", header, [*lines, last])
+    return {"series": found, "holding": holding}, grid
+
+
+def holds(raised: int, asked: float) -> bool:
+    """Whether a count keeps to half to twice of what was asked for; a count is whole, so the ends are rounded outwards."""
+    return math.floor(BUDGET_HOLDS[0] * asked) <= raised <= math.ceil(BUDGET_HOLDS[1] * asked)
+
+
+def broken_sensors() -> list[dict[str, Any]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return list(health.sensor_faults())
+
+
+def sensors(pool: ProcessPoolExecutor) -> Part:
+    """Sensors broken in eight ways: called so, and no alert of the asset where data is merely missing."""
+    found = pool.submit(broken_sensors).result()
+    called, of = sum(one["called"] for one in found), sum(one["series"] for one in found)
+    missing = sum(one["alerts"] for one in found if one["fault"] in health.MISSING)
+    rows = [
+        (one["fault"], f"{one['called']} of {one['series']}", str(one["by_name"]), str(one["alerts"])) for one in found
+    ]
+    note = f"called a sensor's fault: {called / of:.1%} of {of} (aim 95 %); asset alerts from missing data: {missing} (aim 0)"
+    grid = Grid("sensor faults", ("fault", "called", "by its name", "asset alerts"), rows, note)
+    return {"faults": found, "called": called / of, "alerts_from_missing_data": missing}, grid
+
+
+def share(pool: ProcessPoolExecutor) -> Part:
+    """One channel reads wrongly, the others are normal: it should be among the first that the alert names."""
+    found = shares.share(pool)
+    alerts, named = (sum(one[key] for one in found) for key in ("alerts", "named"))
+    rows = [
+        (f"{one['shape']} of {one['size']:g} deviations", *(str(one[key]) for key in ("cases", "alerts", "named")))
+        for one in found
+    ]
+    note = f"named in {named / max(alerts, 1):.1%} of {alerts} alerts (aim 80 %)"
+    grid = Grid(
+        f"the wrong channel in the alert's first {shares.TOP}", ("wrong by", "cases", "alerts", "named"), rows, note
+    )
+    return {"cases": found, "named": named / max(alerts, 1)}, grid
+
+
+def _progress(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder with skab/ and smd/ (default: what EDGE_AE_DATA names)")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path("out/quality.json"))
+    parser.add_argument("--only", choices=PARTS, nargs="*")
+    options = parser.parse_args()
+    data = options.data or (Path(os.environ["EDGE_AE_DATA"]) if "EDGE_AE_DATA" in os.environ else None)
+    data = data if data is not None and (data / "skab").is_dir() else None
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        parts: dict[str, Callable[[], Part]] = {
+            "simulated": lambda: leaderboard("simulated pumps", series.simulated(), options.seeds, pool),
+            "budget": lambda: budget(series.normal(data), pool),
+            "sensors": lambda: sensors(pool),
+            "share": lambda: share(pool),
+        }
+        if data is not None:
+            parts["skab"] = lambda: leaderboard("SKAB", series.skab(data), options.seeds, pool)
+            parts["smd"] = lambda: leaderboard("SMD", series.smd(data), options.seeds, pool)
+        wanted = [name for name in PARTS if name in parts and (options.only is None or name in options.only)]
+        results = _run({name: parts[name] for name in wanted})
+    write(results, options.out)
+    print(f"\n{os.cpu_count()} cores; everything in {options.out}, the tables in {options.out.with_suffix('.md')}")
+    return 0
+
+
+def _run(parts: Mapping[str, Callable[[], Part]]) -> dict[str, Part]:
+    results = {}
+    for name, run in parts.items():
+        results[name] = run()
+        _progress("")
+        print(f"\n{results[name][1].as_text()}", flush=True)
+    return results
+
+
+def write(results: Mapping[str, Part], out: Path) -> None:
+    """The figures as JSON, and the tables as Markdown beside them."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps({name: figures for name, (figures, _) in results.items()}, indent=1, default=float))
+    out.with_suffix(".md").write_text("\n".join(grid.as_markdown() for _, grid in results.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

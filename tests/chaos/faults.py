@@ -1,0 +1,202 @@
+"""Faults by kind. Each strikes, puts right again what it broke, and says since when all is back, as monotonic ns."""
+
+import random
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.chaos.clock import set_clock
+from tests.chaos.people import REMEMBERED_S
+from tests.chaos.world import World
+from tests.conftest import wait_for
+
+DAY_NS = 86_400 * 10**9
+JUMPS_DAYS = 20.0
+OLDEST_SAVE_S = REMEMBERED_S / 2  # a broker is never set back by more
+Strike = Callable[[World, random.Random], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`weight`: how often it comes, beside the others."""
+
+    weight: float
+    strike: Strike
+
+
+def _now() -> int:
+    return time.monotonic_ns()
+
+
+# -- processes -------------------------------------------------------------------------------------------------
+
+
+def kill_daemon(world: World, dice: random.Random) -> int:
+    world.node.end(signal.SIGKILL)
+    time.sleep(dice.uniform(0.0, 0.3))
+    return world.node.start()
+
+
+def stop_daemon(world: World, dice: random.Random) -> int:
+    world.node.end(signal.SIGTERM)
+    time.sleep(dice.uniform(0.0, 0.3))
+    return world.node.start()
+
+
+def freeze_daemon(world: World, dice: random.Random) -> int:
+    world.node.freeze(dice.uniform(0.05, 0.8))
+    return _now()
+
+
+def kill_broker(world: World, dice: random.Random) -> int:
+    """It comes back with what it had saved: seconds ago, or just now."""
+    if dice.random() < 0.3 or _now() - world.broker.saved_ns > OLDEST_SAVE_S * 1e9:
+        world.broker.save()
+    world.broker.end(signal.SIGKILL)
+    time.sleep(dice.uniform(0.0, 0.3))
+    return world.broker.start()
+
+
+def restart_broker(world: World, dice: random.Random) -> int:
+    world.broker.end(signal.SIGTERM)
+    world.broker.saved_ns = _now()
+    time.sleep(dice.uniform(0.0, 0.3))
+    return world.broker.start()
+
+
+def wipe_broker(world: World, _dice: random.Random) -> int:
+    """It comes back without sessions and retained messages. What it held for the daemon only the gateway still has, and no
+    longer than it remembers. What is published while nobody listens nobody hears: so the witness is back first, and the
+    daemon's wire is plugged in then."""
+    kept_since = world.gateway.row_after(_now() - round(OLDEST_SAVE_S * 1e9))
+    wait_for(lambda: world.witness.newest >= kept_since, "the daemon to catch up")
+    world.wire.unplug()
+    world.broker.end(signal.SIGKILL)
+    world.broker.forget()
+    wait_for(lambda: not world.witness.connected, "the witness, who should have noticed")
+    world.broker.start()
+    wait_for(lambda: world.witness.connected, "the witness")
+    world.broker.save()
+    world.wire.plug_in()
+    return _now()
+
+
+def freeze_broker(world: World, dice: random.Random) -> int:
+    world.broker.freeze(dice.uniform(0.05, 0.8))
+    return _now()
+
+
+def kill_both(world: World, dice: random.Random) -> int:
+    """As when the power goes."""
+    world.node.end(signal.SIGKILL)
+    kill_broker(world, dice)
+    return world.node.start()
+
+
+# -- wire, disk, clock -----------------------------------------------------------------------------------------
+
+
+def cut_wire(world: World, dice: random.Random) -> int:
+    world.wire.unplug()
+    time.sleep(dice.uniform(0.0, 0.3))
+    world.wire.plug_in()
+    return _now()
+
+
+def cut_packet(world: World, dice: random.Random) -> int:
+    """In the middle of one, wherever that is."""
+    world.wire.cut_after(dice.randrange(2000))
+    time.sleep(dice.uniform(0.0, 0.2))
+    return _now()
+
+
+def fill_disk(world: World, dice: random.Random) -> int:
+    _fill(world, dice)
+    world.node.free_disk()
+    return _now()
+
+
+def fill_disk_and_kill(world: World, dice: random.Random) -> int:
+    _fill(world, dice)
+    return kill_daemon(world, dice)
+
+
+def _fill(world: World, dice: random.Random) -> None:
+    """So that nothing, or checkpoints but no more alerts, or only part of a file can be written."""
+    sizes = [path.stat().st_size for path in (*world.node.checkpoints(), world.node.outbox) if path.exists()]
+    world.node.limit_disk(dice.choice([0, 100, *sizes, *(size + 50 for size in sizes)]))
+    time.sleep(dice.uniform(0.1, 1.2))
+
+
+def jump_clock(world: World, dice: random.Random) -> int:
+    set_clock(world.node.clock, round(dice.uniform(-JUMPS_DAYS, JUMPS_DAYS) * DAY_NS))
+    return _now()
+
+
+# -- files -----------------------------------------------------------------------------------------------------
+
+
+def damage_checkpoint(world: World, dice: random.Random) -> int:
+    """The newest, where there is one before it: what two damaged ones held is gone."""
+    world.node.end(signal.SIGKILL)
+    sound = world.node.checkpoints()
+    if len(sound) == 2:
+        _damage(sound[-1], dice)
+    return world.node.start()
+
+
+def _damage(path: Path, dice: random.Random) -> None:
+    data = bytearray(path.read_bytes())
+    at = dice.randrange(len(data))
+    match dice.randrange(3):
+        case 0:
+            data[at] ^= 1 << dice.randrange(8)
+        case 1:
+            data = data[:at]
+        case _:
+            data[at : at + 512] = bytes(len(data[at : at + 512]))
+    path.write_bytes(data)
+
+
+def tear_outbox(world: World, dice: random.Random) -> int:
+    """A line that was being written when the power went."""
+    world.node.end(signal.SIGKILL)
+    with world.node.outbox.open("ab") as file:
+        file.write(b'0badc0de {"event":["5f0c83a1b2","2,'[: dice.randrange(1, 35)])
+    return world.node.start()
+
+
+# -- readings --------------------------------------------------------------------------------------------------
+
+
+def shuffle(world: World, dice: random.Random) -> int:
+    world.gateway.shuffle(dice.randrange(1, 6))
+    return _now()
+
+
+def repeat(world: World, dice: random.Random) -> int:
+    world.gateway.repeat(dice.randrange(1, 60))
+    return _now()
+
+
+KINDS: Mapping[str, Kind] = {
+    "daemon killed": Kind(4, kill_daemon),
+    "daemon stopped": Kind(1, stop_daemon),
+    "daemon frozen": Kind(2, freeze_daemon),
+    "broker killed, back with an older save": Kind(4, kill_broker),
+    "broker restarted": Kind(2, restart_broker),
+    "broker's memory lost": Kind(1, wipe_broker),
+    "broker frozen": Kind(2, freeze_broker),
+    "both killed": Kind(2, kill_both),
+    "wire cut": Kind(3, cut_wire),
+    "wire cut within a packet": Kind(4, cut_packet),
+    "disk full": Kind(3, fill_disk),
+    "disk full, then daemon killed": Kind(1.5, fill_disk_and_kill),
+    "clock set": Kind(2, jump_clock),
+    "newest checkpoint damaged": Kind(2, damage_checkpoint),
+    "outbox torn": Kind(1, tear_outbox),
+    "readings out of order": Kind(2, shuffle),
+    "readings repeated": Kind(2, repeat),
+}

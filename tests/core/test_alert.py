@@ -1,0 +1,374 @@
+"""The life of an alert: a table that is total, delays that are exact, and 100,000 random steps without a wrong one."""
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+
+import orjson
+import pytest
+
+from edge_ae.core import alert
+from edge_ae.core.alert import (
+    NEXT,
+    UPDATE_EVERY_NS,
+    UPDATE_GROWTH,
+    AlertRules,
+    AlertState,
+    Level,
+    Phase,
+    Shelving,
+    Told,
+)
+from edge_ae.core.types import SECOND, EventType, Share, Similar, Verdict
+
+NEW, UPDATE, END = EventType.NEW, EventType.UPDATE, EventType.END
+NAMES = ("node", "pump", "model")
+HIGH, MIDDLE, LOW = 1.5, 0.9, 0.1
+RULES = AlertRules(interval_ns=7 * 86400 * SECOND)
+SHARES = (Share("flow", "m3/h", 1.0, 3.0, 4.0),)
+
+
+class Asset:
+    """An alert state that is walked from verdict to verdict, one a second, and what it told, with the second of it."""
+
+    def __init__(self, *, off_delay_s: float = 0, **rules: float) -> None:
+        self.rules = replace(RULES, **rules)  # type: ignore[arg-type]
+        self.off_delay_ns = round(off_delay_s * SECOND)
+        self.state = AlertState()
+        self.told: list[tuple[int, Told]] = []
+        self.t_s = -1
+
+    def see(self, *ratios: float) -> "Asset":
+        for ratio in ratios:
+            self.t_s += 1
+            self.note(self.step(ratio))
+        return self
+
+    def step(self, ratio: float) -> tuple[AlertState, list[Told]]:
+        verdict = Verdict(self.t_s, ratio, 1.0, ratio)
+        return alert.step(self.state, verdict, self.t_s * SECOND, self.rules, self.off_delay_ns, NAMES, SHARES)
+
+    def note(self, change: tuple[AlertState, Sequence[Told]]) -> None:
+        self.state = change[0]
+        self.told.extend((self.t_s, told) for told in change[1])
+
+    @property
+    def events(self) -> list[tuple[int, EventType, int]]:
+        return [(t_s, told.type, told.episode.seq) for t_s, told in self.told]
+
+
+# -- the table ----------------------------------------------------------------------------------------------
+
+
+def test_table_is_total() -> None:
+    assert set(NEXT) == set(product(Phase, Level))
+
+
+@pytest.mark.parametrize(
+    ("ratio", "found"),
+    [(0.0, Level.LOW), (0.79999, Level.LOW), (0.8, Level.MIDDLE), (0.99999, Level.MIDDLE), (1.0, Level.HIGH)],
+)
+def test_the_boundary_is_high_and_the_end_of_the_deadband_is_not_low(ratio: float, found: Level) -> None:
+    assert alert.level(Verdict(0, ratio, 1.0, ratio), deadband=0.2) is found
+
+
+def test_without_a_deadband_there_is_no_middle() -> None:
+    assert [alert.level(Verdict(0, r, 1.0, r), 0.0) for r in (0.999999, 1.0)] == [Level.LOW, Level.HIGH]
+
+
+# -- one episode --------------------------------------------------------------------------------------------
+
+
+def test_a_quiet_asset_tells_nothing_and_stays_the_same_object() -> None:
+    asset = Asset()
+    before = asset.state
+    assert asset.see(LOW, MIDDLE * 0.5, 0.0).state is before
+    assert asset.events == []
+
+
+def test_an_episode_has_one_id_a_beginning_and_an_end() -> None:
+    asset = Asset(off_delay_s=2).see(LOW, HIGH, LOW, LOW, LOW, LOW)
+    assert asset.events == [(1, NEW, 1), (4, END, 2)]
+    (_, first), (_, last) = asset.told
+    assert first.episode.id == last.episode.id == alert.alert_id(*NAMES, 1 * SECOND)
+    assert (first.cleared_ns, last.cleared_ns) == (None, 4 * SECOND)
+
+
+def test_the_same_excursion_has_the_same_id_and_another_has_another() -> None:
+    ids = {
+        alert.alert_id(*key, t)
+        for key in (NAMES, ("node", "pump2", "model"), ("node", "pump", "other"))
+        for t in (1, 2)
+    }
+    assert len(ids) == 6
+    assert Asset().see(LOW, HIGH).told == Asset().see(LOW, HIGH).told
+
+
+def test_on_delay_is_exact_at_its_border() -> None:
+    asset = Asset(on_delay_ns=2 * SECOND).see(HIGH, HIGH)
+    assert (asset.state.phase, asset.events) == (Phase.PENDING, [])
+    assert asset.see(HIGH).events == [(2, NEW, 1)]
+    assert asset.told[0][1].episode.onset_ns == 0
+    assert asset.told[0][1].episode.raised_ns == 2 * SECOND
+
+
+def test_a_low_verdict_within_the_on_delay_is_no_alert() -> None:
+    assert Asset(on_delay_ns=2 * SECOND).see(HIGH, HIGH, LOW, HIGH, HIGH, LOW).events == []
+
+
+def test_between_the_thresholds_the_on_delay_runs_but_only_high_raises() -> None:
+    assert Asset(on_delay_ns=2 * SECOND).see(HIGH, MIDDLE, MIDDLE, MIDDLE).events == []
+    assert Asset(on_delay_ns=2 * SECOND).see(HIGH, MIDDLE, MIDDLE, MIDDLE, HIGH).events == [(4, NEW, 1)]
+
+
+def test_off_delay_is_exact_at_its_border() -> None:
+    asset = Asset(off_delay_s=3).see(HIGH, LOW, LOW, LOW)
+    assert (asset.state.phase, asset.state.active) == (Phase.CLEARING, True)
+    assert asset.see(LOW).events == [(0, NEW, 1), (4, END, 2)]
+    assert asset.state == AlertState(since_ns=4 * SECOND)
+
+
+def test_high_within_the_off_delay_goes_on_with_the_same_episode() -> None:
+    asset = Asset(off_delay_s=2).see(HIGH, LOW, LOW, HIGH, LOW, LOW, LOW)
+    assert asset.events == [(0, NEW, 1), (6, END, 2)]
+
+
+def test_between_the_thresholds_an_active_alert_stays() -> None:
+    assert Asset(off_delay_s=1).see(HIGH, *[MIDDLE] * 50).events == [(0, NEW, 1)]
+
+
+def test_onset_is_the_first_verdict_that_was_not_low() -> None:
+    asset = Asset().see(MIDDLE, LOW, MIDDLE, MIDDLE, HIGH)
+    assert asset.told[0][1].episode.onset_ns == 2 * SECOND
+
+
+def test_the_peak_is_kept_with_its_time_and_its_shares() -> None:
+    asset = Asset().see(2.0, 5.0, 3.0, LOW)
+    episode = asset.told[-1][1].episode
+    assert (episode.peak.ratio, episode.peak_ns, episode.shares) == (5.0, 1 * SECOND, SHARES)
+
+
+def test_the_mode_that_the_peak_is_nearest_to_is_kept_over_a_restart() -> None:
+    state, places = AlertState(), (Similar("mode 1", 2.0), Similar("mode 2", 7.0), None)
+    for t_s, (ratio, place) in enumerate(zip((2.0, 5.0, 3.0), places, strict=True)):
+        shares = () if place is None else SHARES
+        state, _ = alert.step(state, Verdict(t_s, ratio, 1.0, ratio), t_s * SECOND, RULES, 0, NAMES, shares, place)
+    assert state.episode is not None
+    assert state.episode.similar == Similar("mode 2", 7.0)
+    assert alert.restore(orjson.loads(orjson.dumps(alert.snapshot(state)))) == state
+
+
+def test_a_checkpoint_from_before_there_were_modes_is_taken_up() -> None:
+    saved = orjson.loads(orjson.dumps(alert.snapshot(Asset().see(HIGH).state)))
+    del saved["episode"]["similar"]
+    assert alert.restore(saved).episode is not None
+
+
+def test_updates_are_apart_and_tell_of_growth() -> None:
+    apart = UPDATE_EVERY_NS // SECOND
+    grown = 2.0 * UPDATE_GROWTH
+    asset = Asset().see(2.0, grown, *[2.0] * (apart - 2))
+    assert asset.events == [(0, NEW, 1)]
+    assert asset.see(2.0).events[1:] == [(apart, UPDATE, 2)]
+    assert asset.see(*[grown] * 3 * apart).events[2:] == []
+
+
+def test_shares_are_wanted_where_an_alert_may_begin_or_peak() -> None:
+    asset = Asset()
+    high, higher, low = (Verdict(0, r, 1.0, r) for r in (1.5, 2.5, 0.5))
+    assert [alert.wants_shares(asset.state, v) for v in (high, low)] == [True, False]
+    asset.see(2.0)
+    assert [alert.wants_shares(asset.state, v) for v in (high, higher, low)] == [False, True, False]
+
+
+# -- what operators do --------------------------------------------------------------------------------------
+
+
+def test_re_alarm_repeats_until_acknowledged() -> None:
+    asset = Asset(re_alarm_ns=100 * SECOND).see(*[HIGH] * 250)
+    assert asset.events == [(0, NEW, 1), (100, UPDATE, 2), (200, UPDATE, 3)]
+    asset.note(alert.acknowledge(asset.state, asset.t_s * SECOND))
+    assert asset.see(*[HIGH] * 300).events[3:] == [(249, UPDATE, 4)]
+    assert asset.told[-1][1].episode.acked
+
+
+def test_acknowledging_twice_or_nothing_tells_nothing() -> None:
+    asset = Asset()
+    assert alert.acknowledge(asset.state, 0) == (asset.state, [])
+    asset.see(HIGH)
+    once, _ = alert.acknowledge(asset.state, 0)
+    assert alert.acknowledge(once, 0) == (once, [])
+
+
+def test_what_rises_while_shelved_is_told_when_the_shelving_ends() -> None:
+    asset = Asset(off_delay_s=3)
+    asset.state = alert.shelve(asset.state, 0, 5 * SECOND, asset.rules)
+    asset.see(LOW, HIGH, HIGH, HIGH, HIGH)
+    assert (asset.state.active, asset.events) == (True, [])
+    assert asset.see(HIGH).events == [(5, NEW, 1)]
+
+
+def test_what_rises_and_clears_while_shelved_is_never_told() -> None:
+    asset = Asset()
+    asset.state = alert.shelve(asset.state, 0, 60 * SECOND, asset.rules)
+    assert asset.see(HIGH, HIGH, LOW, LOW).events == []
+
+
+def test_the_end_of_a_told_alert_is_told_even_while_shelved() -> None:
+    asset = Asset().see(HIGH)
+    asset.state = alert.shelve(asset.state, 0, 60 * SECOND, asset.rules)
+    assert asset.see(HIGH, LOW).events == [(0, NEW, 1), (2, END, 2)]
+
+
+def test_one_shot_shelving_ends_with_the_next_return_to_normal() -> None:
+    asset = Asset()
+    asset.state = alert.shelve(asset.state, 0, None, asset.rules)
+    asset.see(LOW, HIGH, LOW)
+    assert (asset.state.shelving, asset.events) == (Shelving.UNSHELVED, [])
+    assert asset.see(HIGH).events == [(3, NEW, 1)]
+
+
+@pytest.mark.parametrize("duration_ns", [None, 10**18])
+def test_no_shelving_is_longer_than_the_owner_allows(duration_ns: int | None) -> None:
+    state = alert.shelve(AlertState(), 7, duration_ns, RULES)
+    assert state.shelved_until_ns == 7 + RULES.max_shelve_ns
+
+
+def test_out_of_service_is_silent_until_put_back() -> None:
+    asset = Asset()
+    asset.state = replace(asset.state, in_service=False)
+    assert asset.see(HIGH, HIGH).events == []
+    asset.state = replace(asset.state, in_service=True)
+    assert asset.see(HIGH).events == [(2, NEW, 1)]
+
+
+# -- a clock set back ---------------------------------------------------------------------------------------
+
+
+def test_delays_go_on_when_the_clock_is_set_back() -> None:
+    asset = Asset(off_delay_s=3)
+    asset.t_s = 999_999
+    asset.see(HIGH, LOW, LOW)
+    asset.state = alert.set_back(asset.state, 500_000 * SECOND)
+    asset.t_s -= 500_000
+    assert asset.see(LOW, LOW).events[1:] == [(500_004, END, 2)]
+
+
+def test_shelving_lasts_no_longer_when_the_clock_is_set_back() -> None:
+    state = alert.set_back(alert.shelve(AlertState(), 10**9 * SECOND, 60 * SECOND, RULES), 10**9 * SECOND)
+    assert state.shelved_until_ns == 60 * SECOND
+
+
+# -- random lives -------------------------------------------------------------------------------------------
+
+PROMOTED = {
+    (Phase.NORMAL, Phase.ACTIVE),  # without an on-delay
+    (Phase.PENDING, Phase.ACTIVE),
+    (Phase.ACTIVE, Phase.NORMAL),  # without an off-delay
+    (Phase.CLEARING, Phase.NORMAL),
+}
+LEGAL = {(before, after) for (before, _), after in NEXT.items()} | PROMOTED
+TRACES, STEPS = 260, 60
+
+
+class Subscriber:
+    """Checks what a consumer of the events relies on."""
+
+    def __init__(self) -> None:
+        self.open: str | None = None
+        self.seq = 0
+        self.ended: set[str] = set()
+
+    def hear(self, told: Told) -> None:
+        episode = told.episode
+        assert episode.id not in self.ended
+        if told.type is NEW:
+            assert self.open is None
+            self.open, self.seq = episode.id, 0
+        assert episode.id == self.open
+        assert episode.seq == self.seq + 1
+        assert (told.cleared_ns is not None) == (told.type is END)
+        self.seq = episode.seq
+        if told.type is END:
+            self.ended.add(episode.id)
+            self.open = None
+
+
+def act(asset: Asset, rng: random.Random) -> None:
+    """One thing that an operator, a clock or a crash does."""
+    now_ns = asset.t_s * SECOND
+    what = rng.choice(("ack", "shelve", "one_shot", "unshelve", "service", "clock", "restart"))
+    if what == "ack":
+        asset.note(alert.acknowledge(asset.state, now_ns))
+    elif what in ("shelve", "one_shot"):
+        duration_ns = None if what == "one_shot" else rng.choice((0, 3, 100, 10**9)) * SECOND
+        asset.state = alert.shelve(asset.state, now_ns, duration_ns, asset.rules)
+    elif what == "unshelve":
+        asset.note(alert.tell_unshelved(alert.unshelve(asset.state), now_ns))
+    elif what == "service":
+        in_service = not asset.state.in_service
+        asset.note(alert.tell_unshelved(replace(asset.state, in_service=in_service), now_ns))
+    elif what == "clock":
+        back_s = rng.randrange(1, 10**9)
+        asset.state, asset.t_s = alert.set_back(asset.state, back_s * SECOND), asset.t_s - back_s
+    else:
+        asset.state = alert.restore(orjson.loads(orjson.dumps(alert.snapshot(asset.state))))
+
+
+def check(asset: Asset) -> None:
+    state = asset.state
+    assert state.active == (state.episode is not None)
+    assert (state.shelving is Shelving.UNSHELVED) == (state.shelved_until_ns is None)
+    if state.shelved_until_ns is not None:
+        assert state.shelved_until_ns - asset.t_s * SECOND <= asset.rules.max_shelve_ns
+    if state.active and not state.silent:
+        assert state.episode is not None
+        assert state.episode.told
+
+
+def live(asset: Asset, rng: random.Random) -> None:
+    subscriber, heard, level = Subscriber(), 0, LOW
+    for _ in range(STEPS):
+        if rng.random() < 0.1:
+            act(asset, rng)
+        level = rng.choice((LOW, MIDDLE, HIGH, 3.0, 40.0)) if rng.random() < 0.3 else level
+        before = asset.state.phase
+        asset.t_s += rng.choice((1, 1, 1, 1, 30, 100_000))
+        asset.note(asset.step(level))
+        assert (before, asset.state.phase) in LEGAL
+        check(asset)
+        for _, told in asset.told[heard:]:
+            subscriber.hear(told)
+        heard = len(asset.told)
+    assert subscriber.open == (asset.state.episode.id if asset.state.episode and asset.state.episode.told else None)
+    asset.see(*[LOW] * 8)
+    assert asset.state.phase is Phase.NORMAL, "stuck on"
+    news, ends = (sum(told.type is kind for _, told in asset.told) for kind in (NEW, END))
+    assert news == ends
+    asset.state = replace(alert.unshelve(asset.state), in_service=True)
+    asset.see(*[HIGH] * 8)
+    assert asset.told[-1][1].type is NEW, "stuck off"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_random_life_is_illegal_or_stuck_and_every_new_has_its_end(seed: int) -> None:
+    """8 x TRACES x STEPS: more than 100,000 random steps."""
+    rng = random.Random(seed)
+    for _ in range(TRACES):
+        live(
+            Asset(
+                off_delay_s=rng.choice((0, 1, 5)),
+                on_delay_ns=rng.choice((0, 1, 5)) * SECOND,
+                deadband=rng.choice((0.0, 0.2)),
+                re_alarm_ns=rng.choice((0, 70)) * SECOND,
+            ),
+            rng,
+        )
+
+
+def test_a_ratio_that_is_no_number_changes_no_phase() -> None:
+    asset = Asset(off_delay_s=5).see(math.nan)
+    assert asset.state.phase is Phase.NORMAL
+    assert asset.see(HIGH, math.nan, math.nan).state.phase is Phase.ACTIVE

@@ -1,0 +1,69 @@
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_ae.core.commands import (
+    PARSERS,
+    AcceptNormal,
+    Acknowledge,
+    Command,
+    Feedback,
+    SetService,
+    Shelve,
+    Unshelve,
+    parse,
+)
+from edge_ae.core.types import SECOND
+from edge_ae.errors import BadPayload
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "command"),
+    [
+        ("ack", b"", Acknowledge()),
+        ("ack", b'{"id": "17"}', Acknowledge("17")),
+        ("shelve", b'{"duration_s": 1.5}', Shelve(3 * SECOND // 2)),
+        ("shelve", b'{"one_shot": true}', Shelve(None)),
+        ("unshelve", b"{}", Unshelve()),
+        ("out_of_service", b" ", SetService(False)),
+        ("in_service", b"{}", SetService(True)),
+        ("accept_normal", b"{}", AcceptNormal()),
+        ("feedback", b'{"id": "17", "label": "false_alarm"}', Feedback("17", "false_alarm", "")),
+        ("feedback", b'{"id": "17", "label": "true_alarm", "note": "x"}', Feedback("17", "true_alarm", "x")),
+    ],
+)
+def test_payload_becomes_its_command(name: str, payload: bytes, command: Command) -> None:
+    assert parse(name, payload) == command
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "sentence"),
+    [
+        ("dance", b"{}", "'dance' is no command; there are ack, "),
+        ("ack", b"[]", "a command is a JSON object"),
+        ("ack", b"{", "a command is a JSON object"),
+        ("ack", b'{"ID": 1}', "ack does not know ID; it takes id"),
+        ("ack", b'{"id": 17}', "id must be a text"),
+        ("unshelve", b'{"x": 1}', "unshelve does not know x; it takes none"),
+        ("shelve", b"{}", "shelve takes a positive duration_s"),
+        ("shelve", b'{"duration_s": 0}', "shelve takes a positive duration_s"),
+        ("shelve", b'{"duration_s": true}', "shelve takes a positive duration_s"),
+        ("shelve", b'{"duration_s": 1e12}', "shelve takes a positive duration_s"),
+        ("shelve", b'{"duration_s": 60, "one_shot": true}', "shelve takes a positive duration_s"),
+        ("feedback", b'{"id": "17", "label": "perhaps"}', "feedback takes a label"),
+        ("feedback", b'{"label": "true_alarm"}', "id must be a text"),
+        ("ack", b" " * 5000, "a command has 4096 bytes at most"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_in_a_sentence(name: str, payload: bytes, sentence: str) -> None:
+    with pytest.raises(BadPayload, match="^" + sentence.replace("(", r"\(")) as refusal:
+        parse(name, payload)
+    assert refusal.value.reason == "bad_command"
+
+
+@given(st.sampled_from(sorted(PARSERS)) | st.text(), st.binary() | st.text().map(str.encode))
+def test_any_bytes_give_a_command_or_bad_payload(name: str, payload: bytes) -> None:
+    with contextlib.suppress(BadPayload):
+        assert isinstance(parse(name, payload), Command)

@@ -1,0 +1,234 @@
+"""One asset from readings to alerts: order of the stages, restarts, what may never raise an alert."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_ae.core.alert import AlertRules
+from edge_ae.core.detector import OFF_DELAY_HOPS, Detector, Watch, shares_of
+from edge_ae.core.fleet import Fleet
+from edge_ae.core.types import SECOND, AlertEvent, Explanation, Modes, Readings, Scored
+from tests.models import LENGTH, FakeModel, spec_of
+
+NAN = math.nan
+RULES = AlertRules(interval_ns=100 * SECOND)  # 1 in 100 windows: the boundary is 1
+CALM, FAULT = 0.2, 3.0
+NOWHERE = np.zeros(2, np.float32)
+
+
+def readings(t_s: float, flow: float, pressure: float = 1.0) -> Readings:
+    return Readings("pump", round(t_s * SECOND), {"flow": flow, "pressure": pressure})
+
+
+def series(*flows: float, start_s: int = 0) -> list[Readings]:
+    return [readings(start_s + t, flow) for t, flow in enumerate(flows)]
+
+
+def run(stream: list[Readings], fleet: Fleet | None = None, **rules: Any) -> list[Scored | AlertEvent]:
+    """The whole way, with a model whose score is the newest flow."""
+    fleet = Fleet("node") if fleet is None else fleet
+    watch = Watch(FakeModel(), replace(RULES, **rules))
+    results = []
+    for one in stream:
+        fleet.push(one, watch)
+        results += fleet.step()
+    fleet.flush()
+    return results + fleet.step()
+
+
+def scored(results: list[Scored | AlertEvent]) -> list[Scored]:
+    return [r for r in results if isinstance(r, Scored)]
+
+
+def events(results: list[Scored | AlertEvent]) -> list[AlertEvent]:
+    return [r for r in results if isinstance(r, AlertEvent)]
+
+
+def test_the_first_score_is_that_of_the_first_full_window() -> None:
+    results = scored(run(series(*[CALM] * (LENGTH + 2))))
+    assert [(r.t_ns // SECOND, r.verdict.slot, r.active) for r in results] == [
+        (LENGTH - 1 + n, LENGTH - 1 + n, False) for n in range(3)
+    ]
+    assert run(series(*[CALM] * (LENGTH - 1))) == []
+
+
+def test_an_alert_has_its_reason_its_times_and_its_end() -> None:
+    calm = [CALM] * 10
+    results = run(series(*calm, FAULT, FAULT, *[CALM] * (OFF_DELAY_HOPS + 1)))
+    new, end = events(results)
+    assert (new.type, end.type, new.id, new.seq, end.seq) == ("new", "end", end.id, 1, 2)
+    assert new.body["top_channel"] == "flow"
+    assert new.body["reason"] == "flow 3 m3/h, expected 0 (high, 100 % of the deviation)"
+    assert (new.body["ts_onset"], new.body["ts_raised"]) == ("1970-01-01T00:00:10.000Z",) * 2
+    assert end.body["ts_cleared"] == "1970-01-01T00:00:22.000Z"
+    active = [r.t_ns // SECOND for r in scored(results) if r.active]
+    assert active == list(range(10, 22))
+
+
+def test_what_is_scored_and_what_is_told_come_in_the_order_of_time() -> None:
+    results = run(series(*[CALM] * 10, FAULT, CALM))
+    kinds = [type(r).__name__ for r in results]
+    assert kinds.index("AlertEvent") == kinds.index("Scored") + 10 - LENGTH + 2
+
+
+def test_a_verdict_is_judged_before_it_is_learned() -> None:
+    """Red if the two calls in `judge` are swapped: the last quiet window would judge itself."""
+    flows = [0.3, 0.4] * 300
+    results = scored(run(series(*flows)))
+    apart = Detector("node", "pump", Watch(FakeModel(), RULES))
+    thresholds = []
+    for one in series(*flows):
+        for window in apart.push(one):
+            thresholds.append(apart.threshold)
+            apart.judge(window, float(window.values[-1, 0]), None)
+    assert [r.verdict.threshold for r in results][: len(thresholds)] == thresholds
+    assert len(set(thresholds)) > 1
+
+
+def test_dead_sensors_are_not_judged_and_raise_nothing() -> None:
+    fleet = Fleet("node")
+    results = run([readings(t, *((CALM, 1.0) if t < 20 else (NAN, NAN))) for t in range(60)], fleet)
+    assert [r.t_ns // SECOND for r in scored(results)] == list(range(LENGTH - 1, 20))
+    assert (events(results), fleet.detectors["pump"].counts["window_incomplete"]) == ([], 40)
+
+
+def test_a_value_that_no_sensor_says_never_reaches_the_model() -> None:
+    fleet = Fleet("node")
+    results = run([readings(t, 1e35 if t == 10 else CALM) for t in range(20)], fleet)
+    assert events(results) == []
+    assert fleet.detectors["pump"].counts["not_finite"] == 1
+
+
+@pytest.mark.parametrize("wrong", [NAN, math.inf])
+def test_a_model_that_gives_no_number_is_far_from_normal_and_breaks_nothing(wrong: float) -> None:
+    class Broken(FakeModel):
+        def score(self, windows: Any) -> Any:
+            return np.where(windows[:, -1, 0] > 1.0, wrong, windows[:, -1, 0]).astype(np.float32)
+
+        def explain(self, windows: Any) -> Any:
+            return [Explanation(np.full(2, wrong, np.float32), w * NAN, w[-1] * NAN) for w in windows]
+
+    fleet = Fleet("node")
+    watch = Watch(Broken(), RULES)
+    for one in series(*[CALM] * 10, FAULT, *[CALM] * 40):
+        fleet.push(one, watch)
+    found = events(fleet.step())
+    assert [e.type for e in found] == ["new", "end"]
+    state = orjson.loads(orjson.dumps(fleet.snapshot()))
+    again = Fleet("node")
+    again.restore(state, {"pump": watch})
+    assert again.detectors["pump"].threshold == fleet.detectors["pump"].threshold < 1e6
+
+
+def test_shelving_and_acknowledging_use_event_time() -> None:
+    fleet = Fleet("node")
+    run(series(*[CALM] * 10), fleet)
+    pump = fleet.detectors["pump"]
+    assert pump.shelve(5 * SECOND) == []
+    assert pump.alert_now()["shelved_until"] == "1970-01-01T00:00:14.000Z"
+    results = run(series(*[FAULT] * 10, start_s=10), fleet)
+    (new,) = events(results)
+    assert (new.body["ts_raised"], new.body["shelved"]) == ("1970-01-01T00:00:10.000Z", False)
+    (update,) = pump.acknowledge()
+    assert (update.type, update.body["acked"], update.seq) == ("update", True, 2)
+    assert pump.acknowledge() == []
+
+
+def test_an_asset_out_of_service_is_scored_and_silent() -> None:
+    fleet = Fleet("node")
+    run(series(*[CALM] * 10), fleet)
+    fleet.detectors["pump"].set_service(False)
+    results = run(series(*[FAULT] * 10, start_s=10), fleet)
+    assert (len(scored(results)), events(results)) == (10, [])
+    assert fleet.detectors["pump"].alert_now()["state"] == "out_of_service"
+    (new,) = fleet.detectors["pump"].set_service(True)
+    assert new.type == "new"
+
+
+def test_an_accepted_level_ends_the_alert_through_its_off_delay() -> None:
+    fleet = Fleet("node")
+    run(series(*[CALM] * 10, *[FAULT] * 100), fleet)
+    fleet.detectors["pump"].accept_normal()
+    (end,) = events(run(series(*[FAULT] * 20, start_s=110), fleet))
+    assert (end.type, end.body["ts_cleared"]) == ("end", "1970-01-01T00:02:00.000Z")
+
+
+def test_an_alert_that_is_clearing_ends_although_the_clock_was_set_back() -> None:
+    fleet = Fleet("node")
+    (new,) = events(run(series(*[CALM] * 10, *[FAULT] * 5, *[CALM] * 5, start_s=100_000), fleet))
+    (end,) = events(run(series(*[CALM] * 60), fleet))
+    assert (new.type, end.type, new.id) == ("new", "end", end.id)
+
+
+def test_a_fork_is_independent() -> None:
+    fleet = Fleet("node")
+    run(series(*[CALM] * 10), fleet)
+    pump = fleet.detectors["pump"]
+    before = orjson.dumps(pump.snapshot())
+    fork = pump.fork()
+    for one in series(*[FAULT] * 10, start_s=10):
+        for window in fork.push(one):
+            fork.judge(window, 9.0, None)
+    assert fork.alert.active
+    assert orjson.dumps(pump.snapshot()) == before
+
+
+flows = st.lists(st.one_of(st.floats(0, 0.9), st.floats(0, 9), st.just(NAN)), max_size=60)
+
+
+@given(flows=flows, cut=st.integers(0, 60), on_delay_s=st.integers(0, 3), jitter=st.integers(0, 400))
+def test_a_restart_at_any_point_is_not_noticed(flows: list[float], cut: int, on_delay_s: int, jitter: int) -> None:
+    stream = [readings(t + (t * jitter % 400) / 1000, flow) for t, flow in enumerate(flows)]
+    rules = {"on_delay_ns": on_delay_s * SECOND}
+    whole, first, second = Fleet("node"), Fleet("node"), Fleet("node")
+    undisturbed = run(stream, whole, **rules)
+    watch = Watch(FakeModel(), replace(RULES, **rules))
+    found = []
+    for one in stream[:cut]:
+        first.push(one, watch)
+        found += first.step()
+    second.restore(orjson.loads(orjson.dumps(first.snapshot())), {"pump": watch})
+    found += run(stream[cut:], second, **rules)
+    assert found == undisturbed
+
+
+def test_another_model_takes_over_the_alert_and_nothing_else() -> None:
+    fleet = Fleet("node")
+    (new,) = events(run(series(*[CALM] * 10, FAULT), fleet))
+    other = Detector("node", "pump", Watch(FakeModel(sha256="6" * 64), RULES))
+    other.restore(orjson.loads(orjson.dumps(fleet.snapshot()["pump"])))
+    assert other.alert.episode is not None
+    assert other.alert.episode.id == new.id
+    fresh = Detector("node", "pump", Watch(FakeModel(sha256="6" * 64), RULES))
+    assert other.snapshot()["window"] == fresh.snapshot()["window"]
+
+
+def test_an_alert_is_given_to_the_operating_mode_that_its_peak_is_nearest_to() -> None:
+    modes = Modes((1.0, 1.0), ((0.0, 1.0), (4.0, 1.0)), (1.0, 0.5))  # in the fake model's latent: the newest row
+    fleet, watch = Fleet("node"), Watch(FakeModel(modes=modes), RULES)
+    for one in series(*[CALM] * 10, FAULT, *[CALM] * 40):
+        fleet.push(one, watch)
+    new, end = (event.body for event in events(fleet.step()))
+    assert (new["similar_to"], new["similar_distance"]) == ("mode 2", 2.0)
+    assert (end["similar_to"], end["similar_distance"]) == ("mode 2", 2.0)
+
+
+def test_shares_add_up_and_the_largest_is_first() -> None:
+    window = np.array([[1, 5], [2, NAN], [3, NAN], [4, NAN]], np.float32)
+    explanation = Explanation(np.array([1, 3], np.float32), np.full((4, 2), 7, np.float32), NOWHERE)
+    first, second = shares_of(spec_of(), window, explanation)
+    assert (first.name, first.share, first.observed, first.expected) == ("pressure", 0.75, 5.0, 7.0)
+    assert (second.name, second.share, second.observed) == ("flow", 0.25, 4.0)
+
+
+def test_shares_of_nothing_are_nothing() -> None:
+    window = np.full((4, 2), NAN, np.float32)
+    nothing = Explanation(np.zeros(2, np.float32), np.zeros((4, 2), np.float32), NOWHERE)
+    shares = shares_of(spec_of(), window, nothing)
+    assert [share.share for share in shares] == [0.0, 0.0]

@@ -1,0 +1,146 @@
+"""Judge, then learn: what the boundary learns, what it never does, and how far it may go."""
+
+import math
+from collections.abc import Sequence
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_ae.core.threshold import DRIFT_LIMIT, LIFT_LIMIT, MEMORY_WINDOWS, RECENT_WINDOWS, Threshold
+from edge_ae.core.types import Tail, Verdict
+from tests.models import spec_of
+
+BUDGET = 0.01  # alerts a window: with the tail of `spec_of` the boundary is 1
+TYPICAL = 0.2
+
+scores = st.lists(st.one_of(st.floats(0, 3), st.floats(0, 3e38)), max_size=60)
+
+
+def threshold(budget: float = BUDGET) -> Threshold:
+    return Threshold(spec_of(typical=TYPICAL), budget)
+
+
+def walk(one: Threshold, stream: Sequence[float]) -> list[Verdict]:
+    verdicts = []
+    for slot, score in enumerate(stream):
+        verdicts.append(one.judge(slot, score))
+        one.learn(verdicts[-1])
+    return verdicts
+
+
+def test_the_boundary_is_the_tail_at_the_budget() -> None:
+    assert threshold().value == 1.0
+    assert threshold(BUDGET / 10).value == 1.0 + 0.1 * math.log(10)
+
+
+def test_a_smaller_budget_is_a_higher_boundary() -> None:
+    found = [Threshold(spec_of(tail=Tail(1.0, 0.2, 0.3, 0.05)), b).value for b in (1e-2, 1e-3, 1e-4, 1e-6)]
+    assert found == sorted(found)
+    assert len(set(found)) == 4
+
+
+def test_a_verdict_is_the_score_over_the_boundary() -> None:
+    assert threshold().judge(7, 0.5) == Verdict(7, 0.5, 1.0, 0.5)
+
+
+def test_a_score_of_zero_is_a_score() -> None:
+    one = threshold()
+    assert [verdict.ratio for verdict in walk(one, [0.0, 0.0])] == [0.0, 0.0]
+    assert one.value >= 1.0
+
+
+def test_judging_teaches_nothing() -> None:
+    one = threshold()
+    before = one.snapshot()
+    for score in (0.0, 0.5, 99.0):
+        one.judge(1, score)
+    assert one.snapshot() == before
+
+
+@given(stream=scores, last=st.floats(0, 3e38))
+def test_a_score_is_judged_by_what_was_learned_from_earlier_ones_alone(stream: list[float], last: float) -> None:
+    """Red if `judge` learned, or if the threshold in a verdict depended on the score that it is for."""
+    one, other = threshold(), threshold()
+    walk(one, stream)
+    walk(other, stream)
+    assert one.judge(0, last).threshold == other.judge(0, 0.1).threshold == one.value
+
+
+@given(stream=scores)
+def test_the_boundary_stays_between_the_calibrated_one_and_its_limit(stream: list[float]) -> None:
+    one = threshold()
+    for verdict in walk(one, stream):
+        assert 1.0 <= verdict.threshold <= math.exp(LIFT_LIMIT) * 1.0001
+    one.accept()
+    assert 1.0 <= one.value <= math.exp(LIFT_LIMIT + DRIFT_LIMIT)
+
+
+def test_a_long_fault_never_lifts_the_boundary() -> None:
+    one = threshold()
+    assert {verdict.threshold for verdict in walk(one, [5.0] * 5000)} == {1.0}
+
+
+def test_a_fault_that_grows_never_lifts_the_boundary() -> None:
+    one = threshold()
+    assert {verdict.threshold for verdict in walk(one, [1.0 + n / 100 for n in range(5000)])} == {1.0}
+
+
+def test_slow_drift_is_followed_within_its_limit() -> None:
+    one = threshold()
+    walk(one, [TYPICAL * 1.5] * 10 * MEMORY_WINDOWS)
+    assert 1.4 < one.value < 1.6
+    walk(one, [TYPICAL * 3.5] * 50 * MEMORY_WINDOWS)
+    assert one.value <= math.exp(DRIFT_LIMIT) * 1.0001
+
+
+def test_a_quieter_asset_keeps_its_boundary() -> None:
+    one = threshold()
+    walk(one, [TYPICAL / 100] * 2 * MEMORY_WINDOWS)
+    assert one.value == 1.0
+
+
+def test_what_is_left_of_an_excursion_is_no_alert_and_only_sinks() -> None:
+    one = threshold()
+    walk(one, [8.0] * 50)
+    after = walk(one, [1.6] * 100)
+    assert after[-1].ratio < 0.8
+    left = []
+    for n in range(400):
+        walk(one, [1.6 * 0.99**n])
+        left.append(one.snapshot()["residue"])
+    assert left == sorted(left, reverse=True)
+    assert left[-1] == 0.0
+
+
+def test_a_new_fault_on_top_of_what_is_left_is_found() -> None:
+    one = threshold()
+    walk(one, [8.0] * 50 + [1.6] * 100)
+    assert walk(one, [4.0])[0].ratio > 1.0
+
+
+def test_an_accepted_level_is_normal_from_then_on() -> None:
+    one = threshold()
+    walk(one, [4.0] * 10 * RECENT_WINDOWS)
+    assert one.judge(0, 4.0).ratio > 1.0
+    one.accept()
+    assert one.judge(0, 4.0).ratio < 0.8
+    assert one.judge(0, 40.0).ratio > 1.0
+
+
+def test_accepting_a_quiet_level_changes_nothing() -> None:
+    one = threshold()
+    walk(one, [TYPICAL] * 10)
+    one.accept()
+    assert one.value == 1.0
+
+
+@given(stream=scores, cut=st.integers(0, 60))
+def test_a_restart_at_any_point_is_not_noticed(stream: list[float], cut: int) -> None:
+    whole, first, second = threshold(), threshold(), threshold()
+    undisturbed = walk(whole, stream)
+    found = walk(first, stream[:cut])
+    second.restore(orjson.loads(orjson.dumps(first.snapshot())))
+    found += walk(second, stream[cut:])
+    assert [v.threshold for v in found] == [v.threshold for v in undisturbed]
+    assert second.snapshot() == whole.snapshot()

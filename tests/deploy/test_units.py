@@ -1,0 +1,104 @@
+"""The units load, wait for what they need, and may do no more than they must."""
+
+import configparser
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+UNITS = Path(__file__).parents[2] / "systemd"
+NAMES = ["edge-ae.service", "edge-ae-retrain.service", "edge-ae-retrain.timer"]
+LOOSEST_EXPOSURE = 1.5
+
+# What MemoryDenyWriteExecute=yes does to a process (PR_SET_MDWE, Linux 6.3); then a convolution, as in a model file.
+SCORE_WITHOUT_EXECUTABLE_DATA = """
+import ctypes, mmap, sys
+if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0) != 0:
+    sys.exit(77)
+try:
+    mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    sys.exit(78)
+except PermissionError:
+    pass
+import numpy as np, onnx.helper as h, onnxruntime
+value = lambda name, shape: h.make_tensor_value_info(name, 1, shape)
+kernel = h.make_tensor("k", 1, [16, 8, 5], np.ones(640, "f"))
+conv = h.make_node("Conv", ["x", "k"], ["y"])
+graph = h.make_graph([conv], "g", [value("x", ["b", 8, 64])], [value("y", None)], [kernel])
+model = h.make_model(graph, opset_imports=[h.make_opsetid("", 17)], ir_version=9)
+session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+assert session.run(None, {"x": np.ones((2, 8, 64), "f")})[0].shape == (2, 16, 60)
+"""
+
+needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
+
+
+def service(name: str) -> dict[str, str]:
+    """The [Service] section; of repeated keys the last."""
+    parser = configparser.ConfigParser(strict=False, interpolation=None, comment_prefixes=("#",))
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read(UNITS / name)
+    return dict(parser["Service"])
+
+
+@needs_systemd
+@pytest.mark.parametrize("name", NAMES)
+def test_systemd_finds_nothing_wrong(name: str) -> None:
+    told = subprocess.run(["systemd-analyze", "verify", str(UNITS / name)], capture_output=True, text=True)
+    assert (told.returncode, told.stdout + told.stderr) == (0, "")
+
+
+@needs_systemd
+@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith(".service")])
+def test_exposure_is_low(name: str) -> None:
+    told = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", str(UNITS / name)],
+        capture_output=True,
+        text=True,
+    )
+    exposure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", told.stdout)
+    assert exposure is not None, told.stderr
+    assert float(exposure[1]) <= LOOSEST_EXPOSURE
+
+
+def test_daemon_is_restarted_watched_and_reloaded() -> None:
+    unit = service("edge-ae.service")
+    expected = {
+        "Type": "notify",  # notify-reload hangs on systemd >= 257
+        "NotifyAccess": "main",
+        "WatchdogSec": "30",
+        "Restart": "on-failure",
+        "ExecReload": "/bin/kill -HUP $MAINPID",
+        "DynamicUser": "yes",
+        "StateDirectory": "edge-ae",
+        "UMask": "0077",
+    }
+    assert {key: unit.get(key) for key in expected} == expected
+
+
+def test_missing_password_does_not_keep_the_daemon_from_starting() -> None:
+    """systemd fails a unit whose absolute credential path is missing, and skips a relative one."""
+    name, _, source = service("edge-ae.service")["LoadCredential"].partition(":")
+    assert name == "mqtt-password"
+    assert source != ""
+    assert not source.startswith("/")
+
+
+def test_onnxruntime_scores_where_data_may_not_become_code() -> None:
+    assert service("edge-ae.service")["MemoryDenyWriteExecute"] == "yes"
+    done = subprocess.run([sys.executable, "-c", SCORE_WITHOUT_EXECUTABLE_DATA], capture_output=True, text=True)
+    if done.returncode == 77:
+        pytest.skip("this kernel has no PR_SET_MDWE")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_candidate_that_is_not_better_is_no_failure() -> None:
+    assert service("edge-ae-retrain.service")["SuccessExitStatus"] == "3"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_unit_names_a_home_or_a_user(name: str) -> None:
+    assert not re.search(r"%h|/home/|^User=", (UNITS / name).read_text(), re.M)

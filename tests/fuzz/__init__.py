@@ -1,0 +1,1 @@
+"""Whatever bytes come: no crash, and the counters add up."""

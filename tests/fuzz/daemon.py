@@ -1,0 +1,69 @@
+"""A whole daemon without a broker: messages are handed to it, and what it acknowledges and publishes is kept.
+
+Its model is that of the tests whose scores can be worked out by hand; it takes every format there is.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from edge_ae.core.decode import Decoder, Stream
+from edge_ae.core.types import SECOND
+from edge_ae.daemon import Daemon, DaemonOptions, Feed
+from edge_ae.mqtt import Message
+from edge_ae.outbox import Outbox
+from edge_ae.state import Checkpoint
+from tests.shell.node_process import watch
+
+STREAMS = (
+    Stream("plant/{asset}/telemetry", time="ts", max_bytes=4096),
+    Stream("plant/{asset}/a", channels={"b": "motor.b"}),
+    Stream("line/+", format="influx", asset="line"),
+    Stream("number/{asset}/{channel}", format="number"),
+    Stream("deep/{asset}", time="Time", channels={"a": "DS18B20.Temperature"}),
+)
+T0_NS = 1_790_000_000 * SECOND
+
+
+class Deaf:
+    """A link that leads nowhere. `put` messages in; `acked` and `published` came out."""
+
+    connected = False
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.given: list[tuple[int, int]] = []
+        self._inbox: list[Message] = []
+
+    def put(self, messages: Iterable[tuple[str, bytes]]) -> None:
+        arrival_ns = T0_NS + 7 * 86_400 * SECOND  # later than any payload's own time by far
+        self._inbox += [
+            Message(arrival_ns + number, topic, payload, 1, number % 65_535 + 1, False, 1)
+            for number, (topic, payload) in enumerate(messages)
+        ]
+
+    def take(self, most: int, _timeout_s: float) -> list[Message]:
+        taken, self._inbox = self._inbox[:most], self._inbox[most:]
+        return taken
+
+    def ack(self, messages: Iterable[tuple[int, int]]) -> None:
+        self.given += messages
+
+    def publish(self, *_: Any, **__: Any) -> None:
+        return None
+
+    def start(self, _filters: Any) -> None: ...
+
+    def opened(self) -> None: ...
+
+    def acked(self) -> list[int]:
+        return []
+
+
+def daemon(directory: Path, checkpoint_s: float = 0.0) -> tuple[Daemon, Deaf]:
+    link: Any = Deaf()
+    feeds = [Feed(Decoder(stream, watch().model.spec.names), watch()) for stream in STREAMS]
+    outbox = Outbox(directory / "outbox.log" if checkpoint_s > 0 else None)
+    options = DaemonOptions(directory, checkpoint_s, max_assets=50)
+    return Daemon("n1", "edge-ae", feeds, link, outbox, Checkpoint(directory), options), link

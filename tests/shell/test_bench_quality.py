@@ -1,0 +1,57 @@
+"""The quality bench in small: what it counts, and that tables for people and figures for programs say the same."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_ae.model import OnnxModel
+from tests.bench import quality, shares
+from tests.bench.grid import Grid
+from tests.bench.series import table_of
+from tests.bench.shares import START, TEST_ROWS, Outcome
+from tests.models import TRAIN_ROWS, pump, trained
+
+GRID = Grid("sensor faults", ("fault", "called"), [("flat", "19 of 20"), ("stale", "20 of 20")], "39 of 40")
+
+
+def test_a_table_has_the_same_cells_in_a_terminal_and_in_markdown() -> None:
+    text, markdown = GRID.as_text(), GRID.as_markdown()
+    assert [line.split()[0] for line in text.splitlines()] == ["sensor", "fault", "flat", "stale", "39"]
+    assert markdown.splitlines() == [
+        "## sensor faults",
+        "",
+        "| fault | called |",
+        "| --- | ---: |",
+        "| flat | 19 of 20 |",
+        "| stale | 20 of 20 |",
+        "",
+        "39 of 40",
+    ]
+
+
+def test_tables_are_written_beside_the_figures(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "quality.json"
+    quality.write({"sensors": ({"called": 0.975}, GRID)}, out)
+    assert json.loads(out.read_text()) == {"sensors": {"called": 0.975}}
+    assert out.with_suffix(".md").read_text() == GRID.as_markdown()
+
+
+def test_a_wrong_channel_is_counted_where_the_alert_lists_it_first_and_where_there_is_none() -> None:
+    places = {3.0: 1, -3.0: shares.TOP + 1, 6.0: None, -6.0: shares.TOP}
+    found = [Outcome("drift", "flow", size, place) for size, place in places.items()]
+    small, large = (one for one in shares._counts(found) if one["shape"] == "drift")
+    assert (small["cases"], small["alerts"], small["named"]) == (2, 2, 1)
+    assert (large["cases"], large["alerts"], large["named"]) == (2, 1, 1)
+
+
+@pytest.mark.parametrize(("deviations", "expected"), [(0.0, None), (8.0, 1)])
+def test_the_place_of_the_wrong_channel_is_that_in_the_alert(
+    tmp_path_factory: pytest.TempPathFactory, deviations: float, expected: int | None
+) -> None:
+    model, run = OnnxModel.load(trained(tmp_path_factory)), pump(TRAIN_ROWS + TEST_ROWS)
+    t_ns, values = run.t_ns[TRAIN_ROWS:], run.values[TRAIN_ROWS:].copy()
+    channel = run.names.index("motor_temperature")
+    values[START:, channel] += deviations * np.std(run.values[:TRAIN_ROWS, channel])
+    assert shares.place(model, table_of("pump", run.names, t_ns, values), "motor_temperature") == expected

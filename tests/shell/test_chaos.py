@@ -1,0 +1,68 @@
+"""Garbage on a real broker in short, and the judge that a fault campaign (`make chaos`) is worth no more than."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chaos import soak
+from tests.chaos.verdict import judge, percentile
+from tests.conftest import MOSQUITTO
+from tests.fuzz.daemon import T0_NS, Deaf, daemon
+
+needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
+
+
+@needs_mosquitto
+def test_garbage_among_readings_costs_none_of_them(tmp_path: Path) -> None:
+    found = soak.soak(minutes=0.05, out=tmp_path)
+    assert (found.lost, found.adds_up) == (0, True), found.stats
+    assert found.stats["used"] >= found.readings > 1000 < found.garbage * 100
+
+
+def event(identity: str, seq: int, state: str = "active") -> dict[str, Any]:
+    return {"id": identity, "seq": seq, "state": state}
+
+
+TOLD = [event("a", 1), event("a", 2), event("b", 1)]
+CALM = {"p1": {"state": "normal"}}
+
+
+def test_what_is_heard_twice_in_the_same_words_is_only_counted() -> None:
+    found = judge(TOLD, [*TOLD, *TOLD], CALM)
+    assert (found.clean, found.expected, found.repeated) == (True, 3, 3)
+
+
+def test_judge_finds_what_was_lost_doubled_and_stuck() -> None:
+    heard = [event("a", 1), event("a", 2, "other words"), event("c", 1)]
+    found = judge(TOLD, heard, {"p1": {"state": "active"}, "p2": {"state": "normal"}})
+    assert (found.lost, found.doubled, found.stuck) == ([("b", 1)], [("a", 2), ("c", 1)], ["p1"])
+
+
+@pytest.mark.parametrize(("share", "value"), [(0.5, 2.0), (0.99, 4.0), (0.25, 1.0)])
+def test_percentile_is_a_value_that_was_measured(share: float, value: float) -> None:
+    assert percentile([4.0, 1.0, 3.0, 2.0], share) == value
+
+
+def excursion(link: Deaf) -> None:
+    values = [1.0] * 10 + [50.0] * 10
+    bodies = [{"ts": T0_NS // 10**6 + 100 * i, "a": value, "b": 1.0} for i, value in enumerate(values)]
+    link.put(("plant/p1/telemetry", json.dumps(body).encode()) for body in bodies)
+
+
+def test_event_that_is_in_memory_alone_holds_back_checkpoint_and_acknowledgement(tmp_path: Path) -> None:
+    """Or a crash would lose it: the broker would not say its readings again, and the checkpoint knows it as told."""
+    outbox = tmp_path / "outbox.log"
+    tried, link = daemon(tmp_path, checkpoint_s=1e-9)
+    outbox.unlink()
+    outbox.mkdir()
+    excursion(link)
+    for _ in range(3):
+        tried.turn()
+    assert (len(tried.outbox), link.given, list(tmp_path.glob("checkpoint.*"))) == (1, [], [])
+    outbox.rmdir()
+    for _ in range(3):
+        tried.turn()
+    assert len(link.given) == 20
+    assert b'"event"' in outbox.read_bytes()

@@ -1,0 +1,72 @@
+"""The health topic on a real broker: which sensors are sick, retained, true again after a restart, and no alert of the asset."""
+
+import signal
+from typing import Any
+
+from tests.conftest import Broker, Node, Subscriber, wait_for
+
+TOPIC = "plant/p1/telemetry"
+T0_MS = 1_790_000_000_000
+QUIET = 8  # rows in a row with a value, after which a channel is back
+
+
+def rows(first: int, last: int, **changes: Any) -> list[dict[str, Any]]:
+    """A row each 100 ms, as the test's model has it; a channel that is changed to `...` is not sent."""
+    whole = [{"ts": T0_MS + 100 * i, "a": 1.0 + i % 7 / 100, "b": 0.5} | changes for i in range(first, last)]
+    return [{name: value for name, value in row.items() if value is not ...} for row in whole]
+
+
+def faults(listener: Subscriber) -> Any:
+    body = listener.last("/p1/health")
+    return None if body is None else body["faults"]
+
+
+def test_a_channel_that_is_gone_is_named_until_it_is_back_and_raises_no_alert(node: Node, listener: Subscriber) -> None:
+    node.start().ready()
+    listener.publish_all(TOPIC, rows(0, 20))
+    wait_for(lambda: faults(listener) == {}, "health of a sound asset")
+    listener.publish_all(TOPIC, rows(20, 50, b=...))
+    wait_for(lambda: faults(listener) == {"b": "stale"}, "the fault")
+    body = listener.last("/p1/health")
+    assert {key: body[key] for key in ("schema", "asset", "node", "state", "watched", "asset_fault")} == {
+        "schema": 1, "asset": "p1", "node": "n1", "state": "fault", "watched": True, "asset_fault": None,
+    }  # fmt: skip
+    assert body["channels"] == [{"name": "b", "fault": "stale", "since": "2026-09-21T14:13:22.000Z"}]
+    listener.publish_all(TOPIC, rows(50, 50 + QUIET + 1))
+    wait_for(lambda: faults(listener) == {}, "the fault's end")
+    assert node.stop() == 0
+    assert listener.bodies("/p1/event") == []
+    assert [line for line in node.log.splitlines() if "channel b" in line] == [
+        "WARNING p1: channel b: stale",
+        "INFO p1: channel b: no fault any more",
+    ]
+
+
+def test_a_channel_that_sends_no_numbers_is_told_from_one_that_is_gone(node: Node, listener: Subscriber) -> None:
+    node.start().ready()
+    listener.publish_all(TOPIC, rows(0, 40, a=float("nan")))
+    wait_for(lambda: faults(listener) == {"a": "not_a_number"}, "the fault")
+
+
+def test_health_is_retained_and_survives_a_crash(node: Node, broker: Broker, listener: Subscriber) -> None:
+    node.start(options={"checkpoint_s": 0.1}).ready()
+    listener.publish_all(TOPIC, rows(0, 40, b=...))
+    wait_for(lambda: faults(listener) == {"b": "stale"}, "the fault")
+    wait_for(lambda: (node.directory / "state" / "checkpoint.1").exists(), "a checkpoint")
+    node.stop(signal.SIGKILL)
+    late = Subscriber(broker.port, "edge-ae/n1/p1/health", "late")
+    wait_for(lambda: faults(late) == {"b": "stale"}, "the retained health")
+    assert late.messages[0].retain
+    node.start(options={"checkpoint_s": 0.1}).ready()
+    wait_for(lambda: len(late.messages) >= 2, "health of the new process")
+    assert faults(late) == {"b": "stale"}
+    late.close()
+
+
+def test_health_of_an_asset_that_is_not_configured_any_more_is_withdrawn(node: Node, listener: Subscriber) -> None:
+    node.start().ready()
+    listener.publish_all(TOPIC, rows(0, 5))
+    wait_for(lambda: faults(listener) == {}, "health")
+    (node.directory / "state" / "feeds.json").write_text('[{"topic": "other/{asset}"}]')
+    node.send(signal.SIGHUP)
+    wait_for(lambda: listener.on("/p1/health")[-1].payload == b"", "the withdrawal")

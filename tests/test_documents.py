@@ -1,0 +1,293 @@
+"""What the documents say is held to the code: commands, settings, topics, counters, links and examples."""
+
+import ast
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import textwrap
+import tomllib
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from edge_ae_train.__main__ import COMMANDS
+from edge_ae_train.arguments import parser as _train_parser
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from edge_ae.__main__ import _parser as device_parser
+from edge_ae.core.alert import AlertState, Episode, Told
+from edge_ae.core.commands import PARSERS, parse
+from edge_ae.core.message import alert_body, reason, severity
+from edge_ae.core.paths import FAULTS
+from edge_ae.core.times import parse_time_ns
+from edge_ae.core.types import SECOND, Channel, EventType, ModelSpec, Share, Similar, Tail, Verdict
+from edge_ae.settings import PREFIX, Settings
+from tests.conftest import Node, Subscriber, wait_for
+from tests.deploy.test_sample_settings import fields
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = {name: (ROOT / name).read_text() for name in ("README.md", "CHANGELOG.md", "SECURITY.md")}
+README = DOCUMENTS["README.md"]
+EVERYTHING = "\n".join(DOCUMENTS.values())
+FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```", re.M | re.S)
+PROSE = FENCE.sub("", EVERYTHING)
+ELSEWHERE = {"python3", "pip", "scp", "apt-get", "install"}  # programs that are not ours
+
+
+def train_parser() -> ArgumentParser:
+    return _train_parser(COMMANDS)
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return [textwrap.dedent(body) for _, found, body in FENCE.findall(text) if found == language]
+
+
+def table(head: str) -> list[list[str]]:
+    """The rows below the README's table head that begins with `head`."""
+    _, _, rest = README.partition(f"\n| {head} |")
+    lines = rest.splitlines()[2:]
+    rows = lines[: next(i for i, line in enumerate(lines) if not line.startswith("|"))]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in rows]
+
+
+def code(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+# -- commands --------------------------------------------------------------------------------------------------
+
+
+def command_lines() -> Iterator[list[str]]:
+    """The words of each command in the documents, without sudo, ssh and variables in front."""
+    for block in blocks(EVERYTHING, "sh"):
+        for line in block.splitlines():
+            for part in line.split(" && "):
+                words = shlex.split(part)
+                words = words[2:] if words[0] == "ssh" else words
+                while words[0] == "sudo" or re.match(r"[A-Z_]+=", words[0]):
+                    words = words[1:]
+                yield words
+
+
+def check_make(arguments: Sequence[str]) -> None:
+    subprocess.run(["make", "-n", *arguments], cwd=ROOT, check=True, capture_output=True)
+
+
+def check_installer(arguments: Sequence[str]) -> None:
+    subprocess.run(["sh", ROOT / "deploy/install.sh", *arguments, "--help"], check=True, capture_output=True)
+
+
+def check_unit(arguments: Sequence[str]) -> None:
+    assert (ROOT / "systemd" / f"{arguments[-1]}.service").is_file()
+
+
+def check_command_to_daemon(arguments: Sequence[str]) -> None:
+    topic, payload = (arguments[arguments.index(option) + 1] for option in ("-t", "-m"))
+    parse(topic.rpartition("/")[2], payload.encode())
+
+
+OURS: dict[str, Callable[[Sequence[str]], object]] = {
+    "edge-ae": lambda arguments: device_parser().parse_args(arguments),
+    "edge-ae-train": lambda arguments: train_parser().parse_args(arguments),
+    "make": check_make,
+    "install.sh": check_installer,
+    "systemctl": check_unit,
+    "mosquitto_pub": check_command_to_daemon,
+    "mosquitto_sub": lambda _: None,  # its topic is looked at with all others
+}
+
+
+@pytest.mark.parametrize("words", list(command_lines()), ids=" ".join)
+def test_command_in_a_code_block_exists_and_takes_these_options(words: list[str]) -> None:
+    program = Path(words[0]).name
+    if program not in ELSEWHERE:
+        OURS[program](words[1:])
+
+
+PROGRAMS = {"edge-ae": device_parser, "edge-ae-train": train_parser}
+
+
+def subparsers(program: str) -> dict[str, ArgumentParser]:
+    (choices,) = (action.choices for action in PROGRAMS[program]()._actions if isinstance(action.choices, dict))
+    return choices
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_changelog_names_every_command_and_nowhere_is_there_one_more(program: str) -> None:
+    lines = "".join(re.findall(rf"^- `{program} .*", DOCUMENTS["CHANGELOG.md"], re.M)).replace(f"{program} ", "")
+    named = set(re.findall(rf"`{program} ([a-z]\w*)", PROSE))
+    assert set(subparsers(program)) == set(re.findall(r"`(\w+)`", lines))
+    assert named <= set(subparsers(program))
+
+
+def test_option_that_is_named_belongs_to_a_program() -> None:
+    helps = [sub.format_help() for program in PROGRAMS for sub in subparsers(program).values()]
+    helps += [PROGRAMS["edge-ae"]().format_help(), (ROOT / "deploy/install.sh").read_text()]
+    foreign = {"--offline"}  # of systemd-analyze
+    named = {option for part in code(PROSE) for option in re.findall(r"(?<!\S)--[a-z-]+", part)}
+    assert [option for option in named - foreign if option not in "".join(helps)] == []
+
+
+def test_readme_names_every_target_that_make_offers() -> None:
+    offered = re.findall(r"^#   make ([\w-]+)", (ROOT / "Makefile").read_text(), re.M)
+    assert [target for target in offered if f"make {target}" not in README] == []
+
+
+def test_files_and_links_that_are_named_are_there() -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", EVERYTHING)
+    named = re.findall(r"`((?:deploy|systemd|tests|train)/[\w./-]+)`", EVERYTHING)
+    assert [path for path in {*links, *named} if not (ROOT / path).exists()] == []
+
+
+# -- settings --------------------------------------------------------------------------------------------------
+
+SETTINGS = dict(fields(Settings))
+
+
+def test_settings_table_has_every_setting_once_and_in_the_order_of_the_code() -> None:
+    assert [code(row[0])[0] for row in table("setting")] == list(SETTINGS)
+
+
+@pytest.mark.parametrize(("name", "field"), list(SETTINGS.items()))
+def test_settings_table_shows_the_default(name: str, field: FieldInfo) -> None:
+    shown = next(row[1] for row in table("setting") if code(row[0]) == [name])
+    if field.default in (None, {}, PydanticUndefined):
+        assert re.match(r"[a-z1]", shown), "in words, for there is no value"
+    else:
+        assert tomllib.loads(f"x = {code(shown)[0]}") == {"x": field.default}
+
+
+def test_variable_that_is_named_is_a_setting() -> None:
+    named = set(re.findall(rf"{PREFIX}(\w+)", EVERYTHING))
+    known = {part for name in SETTINGS for part in (name.partition(".")[0], name)}
+    assert named <= {name.replace(".", "__").upper() for name in known}
+
+
+@pytest.mark.parametrize("block", [b for b in blocks(EVERYTHING, "toml") if "[mqtt]" in b])
+def test_settings_that_are_shown_are_valid(block: str) -> None:
+    Settings.model_validate({"node": "pi-7", "state_dir": "/var/lib/edge-ae"} | tomllib.loads(block))
+
+
+# -- topics and messages ---------------------------------------------------------------------------------------
+
+
+def test_topics_table_has_what_the_daemon_publishes_and_nothing_else(node: Node, listener: Subscriber) -> None:
+    node.start(options={"flood_limit": 1, "denoised": True}).ready()
+    for asset in ("first", "second"):
+        rows = [{"ts": 1_790_000_000_000 + 100 * n, "a": 50.0 if n > 4 else 1.0, "b": 0.0} for n in range(10)]
+        listener.publish_all(f"plant/{asset}/telemetry", rows)
+    wait_for(lambda: all(map(listener.on, ("/flood", "/outbox", "/health"))), "what comes last")
+    node.stop()
+    published = {re.sub("/(first|second)/", "/pump-1/", message.topic) for message in listener.messages}
+    shown = {code(row[0])[0].replace("/pi-7/", "/n1/") for row in table("topic")}
+    assert shown - {"edge-ae/n1/recorder"} == published
+
+
+def test_topic_that_is_named_anywhere_is_in_the_tables() -> None:
+    topics = re.findall(r"(?<![\w/])edge-ae/(?:pi-7|\+|<node>)/[\w+/<>-]+", EVERYTHING)
+    endings = {code(row[0])[0].rpartition("/")[2] for row in table("topic")}
+    assert {topic.rpartition("/")[2] for topic in topics} <= endings | {*PARSERS, "<command>"}
+
+
+def test_commands_table_has_every_command_with_a_payload_that_works() -> None:
+    rows = table("command")
+    assert sorted(code(row[0])[0] for row in rows) == sorted(PARSERS)
+    for row in rows:
+        for payload in code(row[1]):
+            filled = re.sub(r"(?<=: )\.\.\.", '"x"', payload)
+            parse(code(row[0])[0], filled.encode())
+
+
+def example() -> dict[str, Any]:
+    (body,) = (json.loads(block) for block in blocks(README, "json"))
+    return dict(body)
+
+
+def shape(value: Any) -> Any:
+    """The keys of a JSON value, in order, all the way down; of a list, those of its first element."""
+    if isinstance(value, dict):
+        return {key: shape(inner) for key, inner in value.items()}
+    return [shape(value[0])] if isinstance(value, list) else None
+
+
+def shares() -> tuple[Share, ...]:
+    return tuple(
+        Share(**{key: value for key, value in channel.items() if key != "direction"})
+        for channel in example()["channels"]
+    )
+
+
+def test_alert_example_is_what_the_code_writes() -> None:
+    shown = example()
+    peak = Verdict(0, shown["score"], shown["threshold"], shown["ratio"])
+    onset, raised, top, cleared = (
+        parse_time_ns(shown[f"ts_{word}"]) for word in ("onset", "raised", "peak", "cleared")
+    )
+    similar = Similar(shown["similar_to"], shown["similar_distance"])
+    episode = Episode(shown["id"], onset, raised, top, peak, shares(), seq=shown["seq"], told=True, similar=similar)
+    spec = ModelSpec(
+        name=shown["model"]["name"],
+        sha256=shown["model"]["sha256"],
+        family="cae",
+        channels=(Channel("vibration", "mm/s"),),
+        period_ns=10 * SECOND,
+        length=64,
+        hop=1,
+        tail=Tail(1.0, 1.0, 0.0, 0.1),
+        typical=0.5,
+        trained_at=shown["model"]["version"],
+    )
+    told = Told(EventType.END, episode, cleared)
+    body = alert_body(shown["node"], shown["asset"], spec, AlertState(), told)
+    assert body == shown
+    assert json.dumps(shape(body)) == json.dumps(shape(shown))
+
+
+def test_alert_example_gives_its_own_reason_and_severity() -> None:
+    assert (reason(shares()), severity(example()["ratio"])) == (example()["reason"], example()["severity"])
+
+
+def counters() -> Iterator[str]:
+    """Names under which the core counts what it does not use."""
+    yield from FAULTS.values()
+    for path in (ROOT / "edge_ae" / "core").glob("*.py"):
+        for part in ast.walk(ast.parse(path.read_text())):
+            match part:
+                case ast.Call(func=ast.Name(id="BadPayload"), args=[ast.Constant(value=str(name)), *_]):
+                    yield name
+                case ast.Subscript(value=ast.Name(id="counts"), slice=ast.Constant(value=str(name))):
+                    yield name
+                case ast.Subscript(value=ast.Attribute(attr="counts"), slice=ast.Constant(value=str(name))):
+                    yield name
+
+
+def test_counters_table_has_every_counter_and_each_is_counted() -> None:
+    shown = [name for row in table("counter") for name in code(row[0])]
+    core = "".join(path.read_text() for path in (ROOT / "edge_ae" / "core").glob("*.py"))
+    assert sorted(set(counters()) - set(shown)) == []
+    assert [name for name in shown if f'"{name}"' not in core] == []
+
+
+# -- changelog and security ------------------------------------------------------------------------------------
+
+
+def test_changelog_has_this_version_and_the_price_of_every_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    changelog = DOCUMENTS["CHANGELOG.md"]
+    assert f"## {project['version']}\n" in changelog
+    priced = re.findall(r"^\| ([a-z][\w-]+) \d", changelog, re.M)
+    assert sorted(priced) == sorted(re.match(r"[\w-]+", one)[0] for one in project["dependencies"])  # type: ignore[index]
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_security_tells_the_exposure_that_systemd_finds() -> None:
+    command = ["systemd-analyze", "security", "--offline=true", str(ROOT / "systemd" / "edge-ae.service")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    found = re.search(r"Overall exposure level for edge-ae.service: ([\d.]+)", done.stdout)
+    assert found is not None
+    assert f"exposure at {found[1]} of 10" in DOCUMENTS["SECURITY.md"]

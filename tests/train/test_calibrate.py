@@ -1,0 +1,67 @@
+"""Calibration: a budget that holds on data that nothing was fitted to."""
+
+import math
+
+import numpy as np
+import pytest
+from edge_ae_train.calibrate import HeldOut, calibrate, fit_tail, view_distances
+
+from edge_ae.core.types import Floats
+
+FLOOR = np.full(3, 0.01, np.float32)
+
+
+def block(windows: int, seed: int) -> HeldOut:
+    rng = np.random.default_rng(seed)
+    averages: Floats = rng.normal(size=(2, windows, 3)).astype(np.float32)
+    return HeldOut(averages, np.abs(rng.normal(size=windows)))
+
+
+def test_the_budget_holds_on_windows_not_seen() -> None:
+    calibration = calibrate([block(2000, seed) for seed in range(4)], FLOOR, gap=0)
+    fresh = block(100_000, 99)
+    scores = (view_distances(fresh, calibration.whitening) / calibration.limit[:, None]).max(axis=0)
+    for per_window in (1e-2, 1e-3):
+        realised = (scores > calibration.tail.boundary(per_window)).mean()
+        assert 0.4 < realised / per_window < 2.5
+    assert math.isclose(np.median(scores), calibration.typical, rel_tol=0.05)
+
+
+def test_a_block_is_measured_by_what_the_others_taught() -> None:
+    blocks = [block(300, seed) for seed in range(3)]
+    calibration = calibrate(blocks, FLOOR, gap=0)
+    changed = calibrate([HeldOut(blocks[0].averages * 9, blocks[0].latent), *blocks[1:]], FLOOR, gap=0)
+    np.testing.assert_array_equal(calibration.crossed[0].root, changed.crossed[0].root)
+    assert not np.array_equal(calibration.crossed[1].root, changed.crossed[1].root)
+
+
+def test_one_long_excursion_is_one_alert_and_not_its_windows() -> None:
+    rng = np.random.default_rng(0)
+    quiet = rng.uniform(0, 1, 4000)
+    scattered, together = quiet.copy(), quiet.copy()
+    scattered[rng.choice(4000, 400, replace=False)] = 2.0
+    together[1000:1400] = 2.0
+    assert fit_tail([together], gap=10).rate < fit_tail([scattered], gap=10).rate / 5
+
+
+@pytest.mark.parametrize("windows", [1, 2, 7, 40])
+def test_few_windows_still_make_a_tail_of_sensible_numbers(windows: int) -> None:
+    tail = fit_tail([np.random.default_rng(0).random(windows)], gap=10)
+    assert all(math.isfinite(v) for v in (tail.level, tail.scale, tail.shape, tail.rate))
+    assert tail.scale > 0
+    assert tail.rate > 0
+    assert tail.boundary(1e-6) > tail.level
+
+
+def test_a_constant_score_makes_a_tail_too() -> None:
+    tail = fit_tail([np.full(500, 0.3)], gap=10)
+    assert tail.boundary(1e-5) >= 0.3
+    assert math.isfinite(tail.boundary(1e-5))
+
+
+@pytest.mark.parametrize("shape", [0.0, 0.2, 0.4])
+def test_the_tail_s_shape_is_found(shape: float) -> None:
+    rng = np.random.default_rng(1)
+    excess = rng.exponential(size=20_000) if shape == 0 else (rng.random(20_000) ** -shape - 1) / shape
+    tail = fit_tail([excess], gap=0)
+    assert abs(tail.shape - shape) < 0.1

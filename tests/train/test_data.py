@@ -1,0 +1,245 @@
+"""Files to segments: the rows are the daemon's, and what was odd is said."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+from edge_ae_train import data
+
+from edge_ae.errors import BadData
+
+SECOND = 10**9
+
+
+def make(tmp_path: Path, text: str, name: str = "r.csv") -> Path:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def lines(seconds: list[float], cells: str = "{i},{j}") -> str:
+    return "".join(f"{s},{cells.format(i=i, j=-i)}\n" for i, s in enumerate(seconds))
+
+
+def test_whole_recording_becomes_one_segment_of_all_its_rows(tmp_path: Path) -> None:
+    recording = data.read([make(tmp_path, "t,a,b\n" + lines([100.0, 101.0, 102.0]))])
+    (segment,) = recording.segments
+    assert (segment.asset, segment.start_slot, segment.labels) == ("r", 100, None)
+    assert segment.values.dtype == np.float32
+    assert segment.values.tolist() == [[0, 0], [1, -1], [2, -2]]
+    assert (recording.names, recording.period_ns, recording.row_count) == (("a", "b"), SECOND, 3)
+    assert recording.notes == ("the sample period is 1 s",)
+
+
+def test_blocks_of_lines_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make(tmp_path, "t,a,b\n" + lines([float(s) for s in range(100, 111)]))
+    whole = data.read([path]).segments[0].values.tolist()
+    for size in (1, 3, 11):
+        monkeypatch.setattr(data, "BLOCK_LINES", size)
+        assert data.read([path]).segments[0].values.tolist() == whole
+
+
+def test_gap_ends_a_segment_and_a_short_one_is_rows_of_nan(tmp_path: Path) -> None:
+    path = make(tmp_path, "t,a,b\n" + lines([100.0, 101.0, 102.0, 104.0, 500.0, 501.0]))
+    recording = data.read([path])
+    first, second = recording.segments
+    assert np.isnan(first.values[:, 0]).tolist() == [False, False, False, True, False]
+    assert (second.start_slot, len(second)) == (500, 2)
+    assert "r: a gap of 6.583 min at 1970-01-01T00:01:45.000Z" in recording.notes
+
+
+def test_slot_is_labelled_by_any_of_its_lines(tmp_path: Path) -> None:
+    text = "t,a,l\n100,1,0\n100.4,2,1\n101,3,0\n103,5,1\n104,1,0\n"
+    tables, _ = data.clean(data.load([make(tmp_path, text)], label="l"))
+    (segment,) = data.rows(tables, SECOND)
+    assert segment.labels is not None
+    assert segment.labels.tolist() == [True, False, False, True, False]
+    assert segment.values[0].tolist() == [1.5]
+
+
+def recorder_file(folder: Path, name: str, first_s: int, seconds: int) -> None:
+    folder.mkdir(exist_ok=True)
+    lines = "".join(f"{first_s + n},{n % 7}\n" for n in range(seconds))
+    (folder / name).write_bytes(gzip.compress(f"timestamp,a\n{lines}".encode()))
+
+
+def test_files_of_the_recorder_are_one_asset_and_one_segment_where_they_follow_on(tmp_path: Path) -> None:
+    """A new day began a new file; after the second, there is a gap."""
+    for asset in ("fan", "pump"):
+        recorder_file(tmp_path / asset, "20260101T000000.csv.gz", 1_000_000, 50)
+        recorder_file(tmp_path / asset, "20260102T000000.csv.gz", 1_000_050, 50)
+        recorder_file(tmp_path / asset, "20260102T000000-2.csv.gz", 1_000_500, 50)
+    recording = data.read([tmp_path])
+    assert [(one.asset, one.start_slot, len(one)) for one in recording.segments] == [
+        ("fan", 1_000_000, 100),
+        ("fan", 1_000_500, 50),
+        ("pump", 1_000_000, 100),
+        ("pump", 1_000_500, 50),
+    ]
+    assert [note.partition(" at ")[0] for note in recording.notes if "gap" in note] == [
+        "fan: a gap of 6.667 min",
+        "pump: a gap of 6.667 min",
+    ]
+
+
+def test_files_of_other_names_stay_alone(tmp_path: Path) -> None:
+    for number in range(2):
+        lines = "".join(f"{1_000_000 + 50 * number + n},{n % 7}\n" for n in range(50))
+        (tmp_path / f"day{number}.csv").write_text(f"timestamp,a\n{lines}")
+    assert [(one.asset, len(one)) for one in data.read([tmp_path]).segments] == [("day0", 50), ("day1", 50)]
+
+
+def test_assets_of_one_file_become_segments_of_their_own(tmp_path: Path) -> None:
+    text = "t,pump,a\n100,p2,1\n100,p1,10\n101,p1,11\n101,p2,2\n"
+    recording = data.read([make(tmp_path, text)], asset_column="pump")
+    assert [(s.asset, s.values[:, 0].tolist()) for s in recording.segments] == [
+        ("p1", [10.0, 11.0]),
+        ("p2", [1.0, 2.0]),
+    ]
+
+
+def test_directory_means_its_recordings_in_counting_order(tmp_path: Path) -> None:
+    for name in ("10.csv", "2.csv", "notes.txt", ".hidden.csv"):
+        make(tmp_path, "t,a\n1,2\n2,3\n", f"d/{name}")
+    assert [table.path.name for table in data.load([tmp_path / "d"])] == ["2.csv", "10.csv"]
+
+
+def test_channels_are_matched_by_name(tmp_path: Path) -> None:
+    one, two = make(tmp_path, "t,a,b\n1,2,3\n", "1.csv"), make(tmp_path, "t,b,a\n1,3,2\n", "2.csv")
+    tables = data.load([one, two])
+    assert tables[1].names == ("a", "b")
+    assert tables[1].values.tolist() == [[2.0, 3.0]]
+
+
+def test_parquet_gives_what_csv_gives(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    columns = {
+        "a": pa.array([1.0, None, 3.0]),
+        "l": pa.array([False, True, False]),
+        "pump": pa.array(["x", "x", "x"]),
+        "when": pa.array([1_600_000_000_000_000 + i for i in (0, 1_000_000, 2_000_000)], pa.timestamp("us", "UTC")),
+    }
+    parquet.write_table(pa.table(columns), tmp_path / "r.parquet")
+    csv = make(tmp_path, "t,a,l,pump\n1600000000,1,0,x\n1600000001,,1,x\n1600000002,3,0,x\n")
+    got = data.read_table(tmp_path / "r.parquet", label="l", asset="pump")
+    want = data.read_table(csv, label="l", asset="pump")
+    assert (got.names, got.t_ns.tolist(), got.assets) == (want.names, want.t_ns.tolist(), want.assets)
+    np.testing.assert_array_equal(got.values, want.values)
+    assert got.labels is not None
+    assert got.labels.tolist() == [False, True, False]
+    assert got.times[0] == "2020-09-13T12:26:40.000Z"
+
+
+def test_parquet_that_cannot_be_read_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    broken = tmp_path / "b.parquet"
+    broken.write_bytes(b"PAR1 and no more")
+    with pytest.raises(BadData, match="is no readable Parquet file"):
+        data.load([broken])
+    parquet.write_table(pa.table({"t": [1, 2], "a": ["x", "y"]}), tmp_path / "s.parquet")
+    with pytest.raises(BadData, match="column 'a' of type string holds what is no number"):
+        data.load([tmp_path / "s.parquet"])
+    with pytest.raises(BadData, match="has no column 'z'; it has a"):
+        data.load([tmp_path / "s.parquet"], ignore=["z"])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "period_ns"),
+    [
+        ([0.0, 1.0, 2.0, 3.0], SECOND),
+        ([0.0, 0.9997, 1.9994, 2.9991], SECOND),
+        ([0.0, 1.0, 2.0, 2.0, 60.0, 61.0], SECOND),
+        ([0.0, 0.1, 0.2, 0.3], 100_000_000),
+        ([0.0, 0.333, 0.666, 0.999], 333_000_000),
+        ([0.0, 59.5, 119.0, 178.5], 60 * SECOND),
+        ([2.0, 0.0, 1.0, 3.0], SECOND),
+    ],
+)
+def test_sample_period_is_the_usual_step_made_round(tmp_path: Path, seconds: list[float], period_ns: int) -> None:
+    tables, _ = data.clean(data.load([make(tmp_path, "t,a,b\n" + lines(seconds))]))
+    assert data.sample_period_ns(tables) == period_ns
+
+
+def test_sample_period_is_a_channels_not_a_lines(tmp_path: Path) -> None:
+    text = "t,a,b\n" + "".join(f"{s},{s},\n{s + 0.4},,{s}\n" for s in range(1, 9))
+    tables, _ = data.clean(data.load([make(tmp_path, text)]))
+    assert data.sample_period_ns(tables) == SECOND
+
+
+def test_what_was_odd_is_said(tmp_path: Path) -> None:
+    text = "t,a,still,gone,anomaly\n3,1,5,,0\n1,2,5,,1\n1,4,5,,0\n2,3,5,,0\n"
+    path = make(tmp_path, text)
+    recording = data.read([path])
+    assert recording.names == ("a", "still", "anomaly")
+    assert recording.segments[0].values[:, 0].tolist() == [3.0, 3.0, 1.0]
+    assert recording.notes == (
+        f"{path}: the time goes back 1 times; the lines are put in order",
+        f"{path}: 1 lines have the time of the line before; each row is the mean of its lines",
+        f"{path}: 'anomaly' looks like a label, yet is taken for a channel; use --label anomaly or --ignore anomaly",
+        "channel 'gone' holds no value and is left out",
+        "channel 'still' never moves",
+        "the sample period is 1 s",
+    )
+
+
+def test_period_that_changes_in_the_middle_is_said(tmp_path: Path) -> None:
+    seconds = [float(s) for s in range(300)] + [float(s) for s in range(300, 1300, 10)]
+    path = make(tmp_path, "t,a,b\n" + lines(seconds))
+    notes = data.read([path]).notes
+    assert f"{path}: the time between lines changes, from 1 s to 10 s; rows of 1 s are made of all" in notes
+    assert "891 of 1291 rows hold no value, for lines came less often than that" in notes
+
+
+def test_file_with_another_period_than_the_rest_is_said(tmp_path: Path) -> None:
+    header = "t,a,b\n"
+    often = [make(tmp_path, header + lines([float(s) for s in range(9)]), f"{n}.csv") for n in (1, 2)]
+    seldom = make(tmp_path, header + lines([float(s) for s in range(0, 90, 10)]), "3.csv")
+    notes = data.read([*often, seldom]).notes
+    assert f"{seldom}: lines come every 10 s; rows of 1 s are made of them" in notes
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("t,a\n1,5\n2,5\n", "no channel ever moves"),
+        ("t,a\n1,\n2,nan\n", "every channel is empty"),
+        ("t,a\n1,5\n1,6\n", "fewer than two different times"),
+    ],
+)
+def test_recording_of_nothing_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(BadData, match=sentence):
+        data.read([make(tmp_path, text)])
+
+
+def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+    one, two = make(tmp_path, "t,a,b\n1,2,3\n", "1.csv"), make(tmp_path, "t,a\n1,3\n", "2.csv")
+    with pytest.raises(BadData, match=r"2\.csv: lacks b, which .*1\.csv has"):
+        data.load([one, two])
+    with pytest.raises(BadData, match=r"1\.csv: has b, which .*2\.csv lacks; leave out with --ignore"):
+        data.load([two, one])
+
+
+def test_nothing_to_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match="no recording was named"):
+        data.load([])
+    with pytest.raises(BadData, match="holds no recording"):
+        data.load([tmp_path])
+
+
+def test_too_few_rows_are_refused_with_the_number_needed(tmp_path: Path) -> None:
+    recording = data.read([make(tmp_path, "t,a,b\n" + lines([1.0, 2.0]))])
+    data.require_rows(recording, 2)
+    with pytest.raises(BadData, match="has 2 rows of 1 s; at least 3 are needed"):
+        data.require_rows(recording, 3)
+
+
+def test_200_channels_are_as_good_as_two(tmp_path: Path) -> None:
+    header = "t," + ",".join(f"c{i}" for i in range(200))
+    text = header + "\n" + "".join(f"{s}," + ",".join([str(s)] * 200) + "\n" for s in range(5))
+    assert data.read([make(tmp_path, text)]).segments[0].values.shape == (5, 200)

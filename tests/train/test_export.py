@@ -1,0 +1,93 @@
+"""The exported file is the trained graph: proven on this machine, whole or not there."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from edge_ae_train.export import export
+
+from edge_ae.core.types import Floats
+from edge_ae.model import KEYS, OPTIONAL, OUTPUTS, PREFIX, OnnxModel
+from tests.models import TRAIN_ROWS, TRAINED_LENGTH, DistanceGraph, hand_made, pump, spec_of, trained, write_model
+
+
+@pytest.fixture(scope="session")
+def pump_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory)
+
+
+def windows() -> Floats:
+    rows = pump().values[TRAIN_ROWS:].astype(np.float32)
+    return np.stack([rows[a : a + TRAINED_LENGTH] for a in range(len(rows) - TRAINED_LENGTH + 1)])
+
+
+def test_the_file_has_every_key_and_output_and_nothing_of_the_workshop(pump_path: Path) -> None:
+    proto = onnx.load(pump_path)
+    assert {prop.key for prop in proto.metadata_props} == {PREFIX + key for key in (*KEYS, *OPTIONAL)}
+    assert tuple(output.name for output in proto.graph.output) == OUTPUTS
+    assert {
+        opset.domain for opset in proto.opset_import if any(n.domain == opset.domain for n in proto.graph.node)
+    } <= {
+        "",
+        "ai.onnx",
+    }
+    assert not any(node.doc_string or len(node.metadata_props) for node in proto.graph.node)
+    assert pump_path.stat().st_size < 500_000
+    assert str(Path.home()).encode() not in pump_path.read_bytes()
+
+
+def test_only_the_batch_axis_is_dynamic(pump_path: Path) -> None:
+    for tensor in (*(graph := onnx.load(pump_path).graph).input, *graph.output):
+        first, *others = tensor.type.tensor_type.shape.dim
+        assert first.dim_param
+        assert all(dim.dim_value > 0 for dim in others)
+
+
+def test_there_are_golden_windows_to_check_a_machine_by(pump_path: Path) -> None:
+    meta = {prop.key.removeprefix(PREFIX): prop.value for prop in onnx.load(pump_path).metadata_props}
+    assert len(json.loads(meta["golden"])["scores"]) >= 2
+
+
+def test_torch_and_runtime_agree_on_every_window(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "m.onnx")
+    rng = np.random.default_rng(5)
+    windows = rng.uniform(-20, 20, (500, model.spec.length, 2)).astype(np.float32)
+    windows[rng.random(windows.shape) < 0.2] = np.nan
+    graph = DistanceGraph(model.spec.channels)
+    with torch.no_grad():
+        expected = graph(torch.from_numpy(windows))[0].numpy()
+    np.testing.assert_allclose(model.score(windows), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 5, 7, 64])
+def test_a_window_s_score_does_not_depend_on_who_shares_its_batch(pump_path: Path, batch: int) -> None:
+    """Exactly: live and offline batch differently, and must give the same answer."""
+    model = OnnxModel.load(pump_path)
+    some = windows()[:256]
+    some[::3, :, 1] = np.nan
+    apart = [model.score(some[a : a + batch]) for a in range(0, len(some), batch)]
+    np.testing.assert_array_equal(np.concatenate(apart), model.score(some))
+
+
+def test_a_graph_that_scores_otherwise_in_the_file_is_not_written(tmp_path: Path, monkeypatch: Any) -> None:
+    score = OnnxModel.score
+    monkeypatch.setattr(OnnxModel, "score", lambda self, windows: score(self, windows) * (1 + 5e-5))
+    with pytest.raises(RuntimeError, match="differ by"):
+        write_model(tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_export_leaves_the_old_file(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    out = tmp_path / "m.onnx"
+    out.write_bytes(hand_made(tmp_path_factory).read_bytes())
+    before = out.read_bytes()
+    spec = spec_of(hop=0)  # refused on loading
+    graph: Any = DistanceGraph(spec.channels)
+    with pytest.raises(Exception, match="must be positive"):
+        export(graph, spec, {}, "d" * 64, np.ones((4, spec.length, 2), np.float32), out)
+    assert out.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]

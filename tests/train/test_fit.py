@@ -1,0 +1,158 @@
+"""Rows -> a model: what is chosen, what is refused, and that the same seed makes the same model."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from edge_ae_train import fit as fit_module
+from edge_ae_train.fit import (
+    LENGTHS,
+    Options,
+    choose_length,
+    correlation_time,
+    enough,
+    fit,
+    fit_scaler,
+    held_out_blocks,
+    some_windows,
+)
+from edge_ae_train.network import Recipe
+
+from edge_ae.core.types import Floats
+from edge_ae.errors import BadData
+from edge_ae.model import PREFIX, OnnxModel
+from tests.models import TRAIN_ROWS, TRAINED_LENGTH, pump, train_model, trained
+
+
+@pytest.fixture(scope="session")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def model(path: Path) -> OnnxModel:
+    return OnnxModel.load(path)
+
+
+def rows_of(first: int, last: int) -> Floats:
+    return pump().values[first:last].astype(np.float32)
+
+
+def all_windows() -> Floats:
+    rows = rows_of(TRAIN_ROWS, TRAIN_ROWS + 700)
+    return np.stack([rows[a : a + TRAINED_LENGTH] for a in range(len(rows) - TRAINED_LENGTH + 1)])
+
+
+def unstamped(path: Path) -> bytes:
+    proto = onnx.load(path)
+    for prop in proto.metadata_props:
+        if prop.key in (PREFIX + "trained_at", PREFIX + "digest"):
+            prop.value = ""
+    return bytes(proto.SerializeToString())
+
+
+def test_the_same_seed_makes_the_same_file_apart_from_its_time(path: Path, model: OnnxModel, tmp_path: Path) -> None:
+    other = train_model(tmp_path / "m.onnx")
+    np.testing.assert_array_equal(model.score(all_windows()), other.score(all_windows()))
+    assert unstamped(path) == unstamped(tmp_path / "m.onnx")
+
+
+@pytest.mark.timeout(120)
+def test_a_network_trained_twice_from_one_seed_scores_the_same_and_as_torch_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_module, "Recipe", lambda: Recipe(batch=16, steps=60, check_every=30))
+    monkeypatch.setattr(fit_module, "FOLDS", 2)
+    options = Options(family="cae", length=TRAINED_LENGTH, seed=3)
+    rows = [rows_of(0, 500)]
+    one, other = fit(rows, options), fit(rows, options)
+    windows = all_windows()[:200]
+    with torch.no_grad():
+        scores, again = (f.graph(torch.from_numpy(windows))[0].numpy() for f in (one, other))
+    np.testing.assert_array_equal(scores, again)
+    assert np.isfinite(scores).all()
+    facts: Any = {"name": "m", "units": {}, "trained_at": "", "data_sha256": "d" * 64}
+    model = fit_module.save(one, rows, pump(2).names, 10**10, tmp_path / "m.onnx", **facts)
+    assert model.spec.family == "cae"
+    np.testing.assert_allclose(model.score(windows), scores, rtol=1e-5, atol=1e-5)
+
+
+def test_later_normal_rows_are_normal_and_a_fault_is_not(model: OnnxModel) -> None:
+    boundary = model.spec.tail.boundary(1e-4)
+    windows = all_windows()
+    assert (model.score(windows) > boundary).mean() < 0.01
+    windows[:, -4:, 2] += 60.0
+    assert (model.score(windows) > boundary).mean() > 0.9
+
+
+def test_missing_channels_lift_no_score_over_its_boundary(model: OnnxModel) -> None:
+    boundary = model.spec.tail.boundary(1e-4)
+    for channel in range(10):
+        windows = all_windows()
+        windows[:, :, channel] = np.nan
+        assert (model.score(windows) > boundary).mean() < 0.01
+
+
+def test_channel_scores_add_up_to_the_score_and_blame_the_channel(model: OnnxModel) -> None:
+    windows = all_windows()
+    windows[:, -4:, 2] += 60.0
+    parts = model.run(windows)
+    np.testing.assert_allclose(parts["channel_score"].sum(axis=1), parts["score"], rtol=1e-4)
+    assert (parts["channel_score"].argmax(axis=1) == 2).mean() > 0.8
+
+
+def test_too_few_rows_are_a_sentence() -> None:
+    with pytest.raises(BadData, match=r"^50 rows are too few for windows of 16: record at least \d+ rows"):
+        fit([rows_of(0, 50)], Options(family="pca", length=16))
+    enough(6 * 16, 16)
+
+
+def test_rows_without_any_stretch_are_a_sentence() -> None:
+    pieces = [rows_of(a, a + 10) for a in range(0, 600, 20)]
+    with pytest.raises(BadData) as caught:
+        fit(pieces, Options(family="cae", length=16))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_faster_signal_has_a_shorter_window() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(4000, 2)).astype(np.float32)
+    slow = np.cumsum(noise, axis=0)
+    assert choose_length([noise]) == LENGTHS[0]
+    assert choose_length([slow]) == LENGTHS[-1]
+    assert choose_length([slow[:100]]) == LENGTHS[0]
+
+
+def test_a_constant_or_missing_signal_has_no_memory() -> None:
+    assert correlation_time(np.full(100, 7.0, np.float32)) == 1.0
+    assert correlation_time(np.full(100, np.nan, np.float32)) == 1.0
+
+
+def test_every_row_is_held_out_once_where_rows_are_few() -> None:
+    blocks = held_out_blocks(1001)
+    assert [row for a, b in blocks for row in range(a, b)] == list(range(1001))
+    first, last = held_out_blocks(100_000)[0][0], held_out_blocks(100_000)[-1][1]
+    assert (first > 50_000, last) == (True, 100_000)
+
+
+def test_scaling_survives_channels_that_never_move_or_never_come() -> None:
+    rows = np.array([[5.0, np.nan, 1.0], [5.0, np.nan, 3.0], [5.0, np.nan, np.nan]], np.float32)
+    scaler = fit_scaler([rows])
+    for part in (scaler.centre, scaler.spread, scaler.limit, scaler.root):
+        assert np.isfinite(part).all()
+    assert (scaler.spread > 0).all()
+    assert (scaler.centre[0], scaler.centre[2]) == (5.0, 2.0)
+
+
+def test_the_proof_uses_windows_from_all_over_and_never_over_a_gap() -> None:
+    parts = [np.full((n, 2), n, np.float32) for n in (3, 40, 500)]
+    windows = some_windows(parts, 16)
+    assert windows.shape[1:] == (16, 2)
+    assert {float(w.min()) for w in windows} == {float(w.max()) for w in windows} == {40.0, 500.0}
+
+
+def test_the_file_says_how_it_was_chosen(model: OnnxModel) -> None:
+    assert (model.report["chosen"], model.report["rows"], model.spec.length) == ("pca", TRAIN_ROWS, TRAINED_LENGTH)

@@ -1,0 +1,274 @@
+"""Retraining: what of the past is normal, who wins, and that what nobody noticed makes nothing worse."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from edge_ae_train import past, recorded, retrain
+from edge_ae_train.__main__ import main
+from edge_ae_train.data import Segment
+from edge_ae_train.past import Past, Said, Span
+from edge_ae_train.retrain import Outcome, Showing
+from edge_ae_train.simulator import Fault, Simulation, simulate, write_csv
+
+from edge_ae.core.alert import AlertRules, alert_id
+from edge_ae.core.detector import Watch
+from edge_ae.core.types import SECOND
+from edge_ae.errors import BadData
+from edge_ae.model import OnnxModel
+from edge_ae.offline import score_table
+from edge_ae.recorder import Recorder
+from edge_ae.table import read_csv
+from tests.train.conftest import FAULT, FAULT_END, ROWS, Small
+
+HOURLY = AlertRules(interval_ns=3600 * SECOND)
+SMALL_START = 1_700_000_000 + ROWS  # s, of the faulty recording
+
+
+NOTHING = Said()
+
+
+def recalled(small: Small, said: Said = NOTHING, label: str | None = "anomaly", rules: AlertRules = HOURLY) -> Past:
+    current = OnnxModel.load(small.model)
+    ignore = [] if label is not None else ["anomaly"]
+    series = recorded.read([small.faulty], current.spec, label=label, ignore=ignore)
+    return past.recall(series, current, rules, said)
+
+
+def kept(found: Past) -> list[int]:
+    """Which lines of the faulty recording are taken for normal."""
+    return [s.start_slot - SMALL_START + row for s in found.normal for row in range(len(s))]
+
+
+def own_alert(small: Small) -> dict[str, Any]:
+    """What the current model itself says of the fault."""
+    current, table = OnnxModel.load(small.model), read_csv(small.faulty, label="anomaly")
+    events = score_table(table, current, Watch(current, HOURLY), node="n", asset="faulty").events
+    return dict(next(e.body for e in reversed(events) if e.body["ts_onset"].startswith("2023-11-14T22:48:")))
+
+
+# -- what of the past is normal --------------------------------------------------------------------------------
+
+
+def test_alert_and_a_window_before_it_are_left_out(small: Small) -> None:
+    rows = kept(recalled(small, label=None))
+    assert not set(rows) & set(range(FAULT - 10, FAULT_END))
+    assert len(rows) > 0.9 * ROWS
+    assert set(range(300)) <= set(rows)
+
+
+def test_labelled_rows_are_left_out_and_are_known_faults(small: Small) -> None:
+    found = recalled(small)
+    assert not set(kept(found)) & set(range(FAULT, FAULT_END))
+    (fault,) = found.assets[0].faults
+    assert fault.start_ns == (SMALL_START + FAULT) * SECOND
+    assert found.assets[0].left_out["fault"] == FAULT_END - FAULT + 16
+
+
+def test_false_alarm_is_kept_as_normal(small: Small) -> None:
+    said = Said(labels={own_alert(small)["id"]: past.FALSE_ALARM}, node="n")
+    found = recalled(small, said, label=None)
+    assert set(range(FAULT, FAULT_END)) <= set(kept(found))
+    assert found.assets[0].faults == ()
+
+
+def test_confirmed_alert_is_a_known_fault(small: Small) -> None:
+    said = Said(labels={own_alert(small)["id"]: past.TRUE_ALARM}, node="n")
+    (fault,) = recalled(small, said, label=None).assets[0].faults
+    assert fault.id == own_alert(small)["id"]
+
+
+def test_feedback_on_another_models_alert_needs_the_alert(small: Small) -> None:
+    labels = {"0123456789abcdef": past.TRUE_ALARM}
+    assert "feedback is passed over" in recalled(small, Said(labels=labels)).notes[-1]
+    span = Span(SMALL_START * SECOND, (SMALL_START + 50) * SECOND, "faulty", "0123456789abcdef")
+    found = recalled(small, Said((span,), labels))
+    assert len(found.notes) == 1
+    assert not set(kept(found)) & set(range(51))
+    assert span in found.assets[0].faults
+
+
+def test_alerts_and_feedback_are_read_as_they_were_written(small: Small, tmp_path: Path) -> None:
+    body = own_alert(small)
+    alerts, state = tmp_path / "alerts.jsonl", tmp_path / "state"
+    state.mkdir()
+    words = [{"id": body["id"], "label": label} for label in (past.FALSE_ALARM, past.TRUE_ALARM)]
+    (state / past.FEEDBACK).write_text("".join(json.dumps(word) + "\n" for word in words))
+    alerts.write_text("".join(json.dumps(body | {"ts_cleared": c}) + "\n\n" for c in (None, body["ts_cleared"])))
+    found = past.said([alerts], [state], "n")
+    assert found.labels == {body["id"]: past.TRUE_ALARM}
+    (span,) = found.alerts
+    assert body["id"] == alert_id("n", "faulty", OnnxModel.load(small.model).spec.sha256, span.start_ns)
+    assert span.end_ns - span.start_ns == body["duration_s"] * SECOND
+
+
+@pytest.mark.parametrize("line", ["{", "{}", "7", '{"id": "a", "label": "maybe"}'])
+def test_broken_line_is_named(line: str, tmp_path: Path) -> None:
+    file = tmp_path / "f.jsonl"
+    file.write_text('{"id": "a", "label": "false_alarm"}\n' + line)
+    with pytest.raises(BadData, match=r"f\.jsonl, line 2: is not what edge-ae writes there"):
+        past.said([], [file], "n")
+
+
+def test_value_of_a_sick_sensor_is_missing(small: Small) -> None:
+    spec = OnnxModel.load(small.model).spec
+    values = np.ones((40, 2), np.float32)
+    values[7, 1] = np.float32(3e38)
+    seen = past._masked(Segment("a", 5, values), spec).values
+    assert np.argwhere(np.isnan(seen)).tolist() == [[7, 1]]
+
+
+def test_fault_below_a_small_budgets_boundary_is_extreme_and_normal_rows_hardly_ever_are(small: Small) -> None:
+    current, never = OnnxModel.load(small.model), AlertRules(interval_ns=10**40)
+    table = read_csv(small.faulty, ignore=["anomaly"])
+    result = score_table(table, current, Watch(current, never))
+    assert not result.alert.any()
+    extreme = past.extreme(result, current.spec, never)
+    assert extreme[FAULT:FAULT_END].all()
+    extreme[FAULT : FAULT_END + 20] = False
+    assert extreme.sum() < 0.01 * ROWS
+    assert not set(kept(recalled(small, label=None, rules=never))) & set(range(FAULT, FAULT_END))
+
+
+# -- recordings ------------------------------------------------------------------------------------------------
+
+
+def test_files_of_the_recorder_are_one_series_of_the_directorys_asset(small: Small, tmp_path: Path) -> None:
+    midnight = 1_767_225_600
+    recorder = Recorder(tmp_path, 10**9)
+    for second in range(-30, 30):
+        if second == -20:
+            recorder.flush()
+        values = {"flow": 50.0} if second < -20 else {"flow": 50.0, "speed": 5.0, "spare": 1.0}
+        recorder.push("pump-1", (midnight + second) * SECOND, values)
+    recorder.close()
+    assert len(list(tmp_path.rglob("*.csv.gz"))) == 3
+    (series,) = recorded.read([tmp_path], OnnxModel.load(small.model).spec)
+    assert series.asset == "pump-1"
+    assert series.table.names == ("flow", "speed")
+    assert (np.diff(series.table.t_ns) == SECOND).all()
+    assert np.isnan(series.table.values[:, 1]).sum() == 10
+
+
+def test_recordings_of_something_else_are_refused_in_one_sentence(small: Small, tmp_path: Path) -> None:
+    spec = OnnxModel.load(small.model).spec
+    other = tmp_path / "other.csv"
+    other.write_text("t,flow\n" + "".join(f"{1_700_000_000 + i},{i}\n" for i in range(50)))
+    with pytest.raises(BadData, match="lack speed, which the current model watches"):
+        recorded.read([other], spec)
+    other.write_text("t,flow,speed\n" + "".join(f"{1_700_000_000 + 10 * i},{i},1\n" for i in range(50)))
+    with pytest.raises(BadData, match="a line comes every 10 s, the current model takes one every 1 s"):
+        recorded.read([other], spec)
+
+
+# -- who wins --------------------------------------------------------------------------------------------------
+
+
+def outcome(**candidate: Any) -> Outcome:
+    current = Showing("pump", "pca", "", false_alerts=1, known_found=2, injected_found={"all": 0.6})
+    return Outcome(current, replace(current, **candidate), 1000, 10**12, alerts_allowed=0.5, known=3)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "worse"),
+    [
+        ({}, []),
+        ({"injected_found": {"all": 0.59}}, []),
+        ({"injected_found": {"all": 0.57}}, ["it finds 57% of the injected faults"]),
+        ({"false_alerts": 2}, ["it raises 2 alerts on normal rows"]),
+        ({"known_found": 1}, ["it finds 1 of 3 known faults"]),
+    ],
+)
+def test_candidate_is_taken_unless_it_is_worse_by_more_than_chance(candidate: dict[str, Any], worse: list[str]) -> None:
+    assert outcome(**candidate).worse == worse
+    assert outcome(**candidate).replaced == (worse == [])
+
+
+def test_training_and_judging_share_no_row_and_not_the_window_between() -> None:
+    rows = np.zeros((100, 1), np.float32)
+    train, held_out = retrain.split([Segment("a", 0, rows), Segment("b", 20, rows), Segment("a", 105, rows[:5])], 16)
+    assert [(s.start_slot, len(s)) for s in train] == [(0, 92), (20, 72)]
+    assert [(s.start_slot, len(s)) for s in held_out] == [(108, 12), (108, 2)]
+
+
+def test_too_few_normal_rows_are_said() -> None:
+    with pytest.raises(BadData, match="too few normal rows are left"):
+        retrain.split([], 16)
+
+
+@dataclass(frozen=True)
+class Station:
+    """A pump station's model, and later rows in which nobody noticed some faults."""
+
+    model: Path
+    later: Path
+
+
+HIDDEN = tuple(
+    Fault(kind, 3500 + 900 * i, 3550 + 900 * i, 0.5)
+    for i, kind in enumerate(("leak", "fouling", "cavitation", "worn_impeller", "closing_valve"))
+)  # a twentieth of the rows
+
+
+@pytest.fixture(scope="module")
+def station(tmp_path_factory: pytest.TempPathFactory) -> Station:
+    folder = tmp_path_factory.mktemp("station")
+    found = Station(folder / "station.onnx", folder / "later.csv")
+    write_csv(simulate(3000, 60.0), folder / "normal.csv")
+    write_csv(later(simulate(8000, 60.0, faults=HIDDEN), 3000), found.later)
+    units = ",".join(f"{name}={unit}" for name, unit in zip(simulate(1).names, simulate(1).units, strict=True))
+    arguments = ["--family", "pca", "--length", "16", "--units", units]
+    assert main(["fit", "--data", str(folder / "normal.csv"), "--out", str(found.model), *arguments]) == 0
+    return found
+
+
+def later(simulation: Simulation, first: int) -> Simulation:
+    return replace(simulation, t_ns=simulation.t_ns[first:], values=simulation.values[first:])
+
+
+def retrained(station: Station, out: Path, *more: str) -> int:
+    arguments = ["--family", "pca", "--length", "16", "--budget", "1/day", *more]
+    return main(
+        ["retrain", "--current", str(station.model), "--data", str(station.later), "--out", str(out), *arguments]
+    )
+
+
+def test_hidden_faults_make_nothing_worse(station: Station, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The model that was retrained on them finds, in rows that nobody has seen, what the one before found."""
+    out, facts = tmp_path / "next.onnx", tmp_path / "facts.json"
+    assert retrained(station, out, "--json", str(facts)) == 0
+    shown = capsys.readouterr()
+    assert "injected faults found" in shown.out
+    assert "rows are taken for normal" in shown.err
+    old, new = OnnxModel.load(station.model), OnnxModel.load(out)
+    assert new.spec.names == old.spec.names
+    assert [c.unit for c in new.spec.channels] == [c.unit for c in old.spec.channels]
+    assert new.report["retrained"] == json.loads(facts.read_text())
+    assert new.report["retrained"]["candidate"]["injected_found"]["all"] > 0.5
+    fresh = later(
+        simulate(13000, 60.0, faults=[Fault(f.kind, f.start_row + 5000, f.end_row + 5000) for f in HIDDEN]), 8000
+    )
+    write_csv(fresh, tmp_path / "fresh.csv")
+    rules, found = AlertRules(86_400 * SECOND), []
+    for model in (old, new):
+        alert = score_table(read_csv(tmp_path / "fresh.csv"), model, Watch(model, rules)).alert
+        found.append(sum(bool(alert[f.start_row - 3000 : f.end_row - 3000].any()) for f in HIDDEN))
+    assert found[1] >= found[0] > 0
+
+
+def test_worse_candidate_is_not_written_and_the_status_says_so(
+    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(retrain, "LOSS", -1.0)  # whoever wants to replace must find all faults and more
+    out = tmp_path / "model.onnx"
+    out.write_bytes(small.model.read_bytes())
+    data = ["--data", str(small.faulty), "--label", "anomaly", "--family", "pca", "--length", "16"]
+    assert main(["retrain", "--current", str(out), "--out", str(out), *data]) == 3
+    assert out.read_bytes() == small.model.read_bytes()
+    assert list(tmp_path.iterdir()) == [out]
+    shown = capsys.readouterr().out
+    assert "known faults found, of 1" in shown
+    assert "stays the model in use" in shown

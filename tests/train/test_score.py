@@ -1,0 +1,112 @@
+"""The score's parts: averages, whitening, the fill of what is missing."""
+
+import numpy as np
+import pytest
+import torch
+from edge_ae_train.score import (
+    DECAYS,
+    FILL_STEPS,
+    at_its_level,
+    distances,
+    fill,
+    fit_whitening,
+    scale_weights,
+    whitening_root,
+    without_fragments,
+)
+
+from edge_ae.core.types import Floats
+
+CHANNELS = 4
+FLOOR = np.full(CHANNELS, 0.01, np.float32)
+
+
+def correlated(rows: int, seed: int = 0) -> Floats:
+    rng = np.random.default_rng(seed)
+    mixing = rng.normal(size=(CHANNELS, CHANNELS))
+    return (rng.normal(size=(rows, CHANNELS)) @ mixing + 3.0).astype(np.float32)
+
+
+@pytest.mark.parametrize("length", [1, 2, 16, 64])
+def test_every_scale_is_an_average_and_weighs_the_newest_row_most(length: int) -> None:
+    weights = scale_weights(length)
+    assert weights.shape == (len(DECAYS), length)
+    np.testing.assert_allclose(weights.sum(axis=1), 1.0, rtol=1e-5)
+    assert (np.diff(weights, axis=1) >= 0).all()
+    assert weights[0].tolist() == [0.0] * (length - 1) + [1.0]
+
+
+def test_whitened_normal_data_is_about_one_away() -> None:
+    views = np.stack([correlated(20_000), correlated(20_000, 1) * 100])
+    halves = [views[:, :10_000], views[:, 10_000:]]
+    found = distances(views, fit_whitening(halves, FLOOR))
+    np.testing.assert_allclose((found**2).mean(axis=1), 1.0, atol=0.1)
+
+
+def test_a_lost_correlation_is_far_although_every_value_is_usual() -> None:
+    usual = correlated(5000)
+    usual[:, 1] = usual[:, 0] + 0.05 * usual[:, 2]
+    whitening = fit_whitening([usual[None]], FLOOR)
+    broken = usual.copy()
+    broken[:, 1] = np.random.default_rng(3).permutation(usual[:, 1])
+    assert np.median(distances(broken[None], whitening)) > 5 * np.median(distances(usual[None], whitening))
+
+
+def test_a_channel_that_never_moved_counts_by_its_floor() -> None:
+    still = correlated(1000)
+    still[:, 0] = 7.0
+    whitening = fit_whitening([still[None]], np.array([1.0, 0.01, 0.01, 0.01], np.float32))
+    moved = still.copy()
+    moved[:, 0] += 1.0
+    assert np.median(distances(moved[None], whitening)) < 3.0
+
+
+@pytest.mark.parametrize("missing", [[], [0], [2], [0, 3], [0, 1, 2]])
+def test_what_is_missing_is_filled_by_its_conditional_mean(missing: list[int]) -> None:
+    assert len(missing) <= FILL_STEPS
+    rows = correlated(2000).astype(np.float64)
+    centred = rows - rows.mean(axis=0)
+    root = whitening_root(centred, FLOOR)
+    precision = root @ root
+    value = centred[0].copy()
+    value[missing] = 0.0
+    known = [c for c in range(CHANNELS) if c not in missing]
+    expected = value.copy()
+    if missing:
+        between = precision[np.ix_(missing, known)] @ value[known]
+        expected[missing] = -np.linalg.solve(precision[np.ix_(missing, missing)], between)
+    present = torch.ones(CHANNELS, dtype=torch.float64)
+    present[missing] = 0.0
+    found = fill(torch.from_numpy(value)[None], torch.from_numpy(root), present[None])
+    np.testing.assert_allclose(found[0].numpy(), expected, rtol=1e-6, atol=1e-8)
+
+
+def test_all_missing_is_the_mean_and_a_number() -> None:
+    root = torch.from_numpy(whitening_root(correlated(500), FLOOR).astype(np.float32))
+    nothing = torch.zeros(3, CHANNELS)
+    assert fill(nothing, root, torch.zeros(3, CHANNELS)).tolist() == nothing.tolist()
+
+
+def test_a_hole_is_filled_at_the_level_that_the_channel_has_in_the_window() -> None:
+    """A channel on its way apart from the others, such as the weather: what is missing is where it was, not where they are."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(500, 1)) + 0.1 * rng.normal(size=(500, 3))
+    root = torch.from_numpy(whitening_root(rows - rows.mean(axis=0), FLOOR[:3]))
+    window = torch.from_numpy(rows[:16].copy())
+    window[:, 0] += 2.0
+    present = torch.ones_like(window)
+    present[4:9, 0] = 0.0
+    filled = fill((window * present)[None], root, present[None])
+    at_level = at_its_level(filled, root, present[None])[0]
+    assert float((filled[0, 4:9, 0] - window[4:9, 0]).mean()) < -1.5
+    np.testing.assert_allclose(at_level[4:9, 0], window[4:9, 0], atol=0.4)
+    assert torch.equal(at_level[present > 0], window[present > 0])
+
+
+@pytest.mark.parametrize(("known", "stays"), [(0, False), (7, False), (8, True), (16, True)])
+def test_a_channel_that_lacks_most_of_its_rows_is_missing_in_all(known: int, stays: bool) -> None:
+    window = torch.ones(1, 16, 2)
+    window[0, known:, 0] = torch.nan
+    whole = without_fragments(window)
+    assert torch.equal(whole[..., 1], window[..., 1])
+    assert int((~torch.isnan(whole[0, :, 0])).sum()) == (known if stays else 0)

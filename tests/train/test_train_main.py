@@ -1,0 +1,101 @@
+"""The trainer's command line as a person meets it: exit statuses, one sentence where something is wrong, quiet in a pipe."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from edge_ae_train import families
+from edge_ae_train.__main__ import main
+from edge_ae_train.arguments import EXAMPLES, FAMILIES
+
+from tests.train.conftest import Small
+
+
+def said_by(capsys: pytest.CaptureFixture[str], *arguments: Any) -> tuple[int, str, str]:
+    code = main([str(argument) for argument in arguments])
+    return code, *capsys.readouterr()
+
+
+@pytest.mark.parametrize("command", EXAMPLES)
+def test_help_of_every_command_has_an_example_of_it(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([command, "--help"])
+    assert f"example: {EXAMPLES[command]}" in capsys.readouterr().out
+    assert EXAMPLES[command].startswith(f"edge-ae-train {command} ")
+
+
+def test_families_to_ask_for_are_those_there_are() -> None:
+    assert set(FAMILIES) == set(families.NAMES)
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from edge_ae_train.__main__ import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: print([n for n in ('torch', 'numpy', 'onnx', 'rich', 'pydantic') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("\n[]\n")
+
+
+def test_evaluation_is_shown_and_written_as_json(
+    small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "figures.json"
+    options = ("--label", "anomaly", "--budget", "1/hour", "--json", out)
+    code, shown, notes = said_by(capsys, "evaluate", "--model", small.model, "--data", small.faulty, *options)
+    assert (code, notes) == (0, "")
+    assert "1 of 1" in shown
+    facts = json.loads(out.read_text())
+    assert facts["alerts_per_week"]["budget"] == 168.0
+    assert facts["total"]["events_found"] == 1
+
+
+def test_label_left_in_is_noted_on_stderr(small: Small, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, notes = said_by(capsys, "evaluate", "--model", small.model, "--data", small.faulty)
+    assert code == 0
+    assert "'anomaly' looks like a label" in notes
+
+
+def test_report_says_where_it_is(small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, shown, _ = said_by(capsys, "report", "--model", small.model, "--out", tmp_path / "r")
+    assert (code, shown) == (0, f"{tmp_path / 'r' / 'report.html'}\n")
+
+
+def test_fault_of_the_world_is_one_line_on_stderr_and_status_1(
+    small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = tmp_path / "nowhere"
+    faults = {
+        ("evaluate", "--model", nowhere, "--data", small.normal): "nowhere: cannot be read: No such file or directory",
+        ("evaluate", "--model", small.normal, "--data", small.normal): "copy the original again",
+        ("evaluate", "--model", small.model, "--data", nowhere): "nowhere: cannot be read",
+        ("fit", "--data", small.normal, "--out", nowhere / "m.onnx"): "m.onnx: cannot be written",
+        ("evaluate", "--model", small.model, "--data", small.normal, "--json", nowhere / "f"): "No such file",
+    }
+    for arguments, sentence in faults.items():
+        code, _, complaint = said_by(capsys, *arguments)
+        assert code == 1
+        assert complaint.startswith("edge-ae-train: ")
+        assert sentence in complaint
+        assert complaint.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        ["evaluate"],
+        ["fit", "--data", "a.csv", "--out", "m", "--family", "best"],
+        ["fit", "--data", "a.csv", "--out", "m", "--length", "0"],
+        ["evaluate", "--model", "m", "--data", "a.csv", "--budget", "seldom"],
+        ["evaluate", "--model", "m", "--data", "a.csv", "--deadband", "1"],
+        ["generate", "--model", "m", "--rows", "-1", "--out", "a.csv"],
+    ],
+)
+def test_wrong_usage_is_status_2(wrong: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(wrong)

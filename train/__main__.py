@@ -1,0 +1,218 @@
+"""The command line of the workstation: `edge-ae-train`. Each command reads recordings; most make or judge a model file.
+
+Heavy modules are imported by the command that needs them: `--help` is there at once.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge_ae_train.arguments import KEPT, Command, parser
+
+from edge_ae.errors import BadData, EdgeError
+
+if TYPE_CHECKING:
+    from edge_ae.core.alert import AlertRules
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 done; 1 the input or the model is at fault, in one line on stderr; 2 usage; 3 the current model was kept."""
+    options = parser(COMMANDS).parse_args(argv)
+    command: Command = options.command
+    try:
+        return command(options)
+    except EdgeError as error:
+        print(f"edge-ae-train: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:  # a disk that is full, a directory that is not ours
+        print(f"edge-ae-train: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        return 1
+
+
+def _fit(options: Namespace) -> int:
+    from edge_ae_train import data, fit
+    from edge_ae_train.compare import print_comparison
+    from edge_ae_train.progress import progress
+
+    _writable(options.out)
+    period_ns = None if options.period is None else _ns(options.period)
+    recording = data.read(options.data, **_columns(options), period_ns=period_ns)
+    for text in recording.notes:
+        _note(text)
+    segments = [segment.values for segment in recording.segments]
+    with progress() as say:
+        chosen = fit.Options(options.family, options.length, options.hop, options.seed)
+        fitted = fit.fit(segments, chosen, say)
+        say("export")
+        model = fit.save(
+            fitted,
+            segments,
+            recording.names,
+            recording.period_ns,
+            options.out,
+            name=options.name or options.out.stem,
+            units=dict(pair.split("=", 1) for pair in (options.units or "").split(",") if "=" in pair),
+            trained_at=_now(),
+            data_sha256=_sha256(options.data),
+            hop=options.hop,
+        )
+    print_comparison(fitted.report)
+    print(
+        f"{options.out}: {model.spec.family}, {len(model.spec.channels)} channels, windows of {model.spec.length} rows, "
+        f"{options.out.stat().st_size / 1000:.0f} kB"
+    )
+    return 0
+
+
+def _evaluate(options: Namespace) -> int:
+    from edge_ae_train import evaluate
+    from edge_ae_train.progress import progress
+
+    with progress() as say:
+        found = evaluate.evaluate(
+            options.model, options.data, _rules(options), **_columns(options), say=say, note=_note
+        )
+    evaluate.show(found)
+    _write_json(options.json, evaluate.as_dict(found))
+    return 0
+
+
+def _report(options: Namespace) -> int:
+    from edge_ae_train.progress import progress
+    from edge_ae_train.report import report
+
+    with progress() as say:
+        page = report(
+            options.model, options.data, options.out, _rules(options), **_columns(options), say=say, note=_note
+        )
+    print(page)
+    return 0
+
+
+def _retrain(options: Namespace) -> int:
+    from edge_ae_train import fit, past, recorded, retrain
+    from edge_ae_train.progress import progress
+
+    from edge_ae.model import OnnxModel
+
+    _writable(options.out)
+    spec, rules = (current := OnnxModel.load(options.current)).spec, _rules(options)
+    said = past.said(options.alerts, options.feedback, options.node)
+    series = recorded.read(options.data, spec, **_columns(options))
+    with progress() as say:
+        remembered = past.recall(series, current, rules, said, say)
+        for text in remembered.notes:
+            _note(text)
+        outcome = retrain.retrain(
+            current,
+            remembered,
+            rules,
+            options.out,
+            fit.Options(options.family, options.length, spec.hop, options.seed),
+            name=options.name or spec.name,
+            trained_at=_now(),
+            data_sha256=_sha256(options.data),
+            say=say,
+        )
+    retrain.show(outcome)
+    _write_json(options.json, retrain.as_dict(outcome))
+    print(f"{options.out}: the candidate" if outcome.replaced else f"{options.current} stays the model in use")
+    return 0 if outcome.replaced else KEPT
+
+
+def _generate(options: Namespace) -> int:
+    from edge_ae_train.generate import generate
+
+    from edge_ae.table import write_csv
+
+    _writable(options.out)
+    series = generate(options.model, options.rows, options.seed)
+    write_csv(options.out, series.times, series.names, series.values)
+    return 0
+
+
+def _keygen(options: Namespace) -> int:
+    from edge_ae_train.sign import keygen
+
+    _writable(options.out)
+    print(f"{options.out}: keep it; {keygen(options.out)}: for model_key on the devices")
+    return 0
+
+
+def _sign(options: Namespace) -> int:
+    from edge_ae_train.sign import sign
+
+    print(sign(options.model, options.key))
+    return 0
+
+
+COMMANDS: Mapping[str, Command] = {
+    "fit": _fit,
+    "evaluate": _evaluate,
+    "report": _report,
+    "retrain": _retrain,
+    "generate": _generate,
+    "keygen": _keygen,
+    "sign": _sign,
+}
+
+
+# -- what commands share ---------------------------------------------------------------------------------------
+
+
+def _columns(options: Namespace) -> dict[str, Any]:
+    return {"ignore": options.ignore, "label": options.label, "asset_column": options.asset_column}
+
+
+def _rules(options: Namespace) -> "AlertRules":
+    from edge_ae.core.alert import AlertRules
+
+    off_delay_ns = None if options.off_delay is None else _ns(options.off_delay)
+    return AlertRules(options.budget, _ns(options.on_delay), off_delay_ns, options.deadband)
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * 1_000_000_000)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _writable(path: Path) -> None:
+    """Said before the work and not after it."""
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise BadData(f"{path}: cannot be written; name a file in a directory that exists and is yours")
+
+
+def _write_json(path: Path | None, facts: Mapping[str, Any]) -> None:
+    if path is not None:
+        path.write_text(json.dumps(facts, indent=2) + "\n")
+
+
+def _sha256(paths: Sequence[Path]) -> str:
+    from edge_ae_train.data import files
+
+    total = hashlib.sha256()
+    for path in files(paths):
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

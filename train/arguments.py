@@ -1,0 +1,190 @@
+"""What can be asked of `edge-ae-train`: commands, options, and what their values must be. Imports nothing heavy."""
+
+import argparse
+import platform
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+FAMILIES = ("pca", "cva", "cae", "ae", "dae", "vae")
+EXAMPLES = {
+    "fit": "edge-ae-train fit --data normal.csv --out pump.onnx",
+    "evaluate": "edge-ae-train evaluate --model pump.onnx --data week.csv --label anomaly",
+    "report": "edge-ae-train report --model pump.onnx --data week.csv --out report",
+    "retrain": "edge-ae-train retrain --current pump.onnx --data recordings --out pump-2.onnx",
+    "generate": "edge-ae-train generate --model pump.onnx --rows 10000 --out synthetic.csv",
+    "keygen": "edge-ae-train keygen --out model.key",
+    "sign": "edge-ae-train sign --model pump.onnx --key model.key",
+}
+KEPT = 3  # exit status of `retrain` when the current model stays
+
+Parser = argparse.ArgumentParser
+Command = Callable[[argparse.Namespace], int]
+
+
+def parser(commands: Mapping[str, Command]) -> Parser:
+    """`commands`: what each name of EXAMPLES runs."""
+    whole = Parser(prog="edge-ae-train", description="Train, judge and show models of normal operation.")
+    subparsers = whole.add_subparsers(required=True, metavar="COMMAND")
+    for name, (what, add_options) in COMMANDS.items():
+        about = f"{what[0].upper()}{what[1:]}."
+        sub = subparsers.add_parser(
+            name,
+            help=what,
+            description=about,
+            epilog=f"example: {EXAMPLES[name]}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        sub.set_defaults(command=commands[name])
+        add_options(sub)
+    return whole
+
+
+def _fit_options(parser: Parser) -> None:
+    _data_options(parser)
+    parser.add_argument(
+        "--period", type=_positive, metavar="S", help="seconds between rows (default: found in the data)"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="M.onnx", help="the model file to write")
+    _training_options(parser)
+    parser.add_argument("--units", metavar="A=U,...", help='the channels\' units, such as "pressure=bar,flow=m3/h"')
+    parser.add_argument(
+        "--hop", type=_count, default=1, help="a window is scored every HOP rows (default: %(default)s)"
+    )
+
+
+def _evaluate_options(parser: Parser) -> None:
+    parser.add_argument("--model", type=Path, required=True, metavar="M.onnx", help="the model file")
+    _data_options(parser)
+    _rules_options(parser)
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write all figures as JSON, too")
+
+
+def _report_options(parser: Parser) -> None:
+    parser.add_argument("--model", type=Path, required=True, metavar="M.onnx", help="the model file")
+    _data_options(parser, required=False)
+    _rules_options(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for report.html, .md and .json")
+
+
+def _retrain_options(parser: Parser) -> None:
+    parser.add_argument("--current", type=Path, required=True, metavar="M.onnx", help="the model in use")
+    _data_options(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="M2.onnx", help="written if it is no worse")
+    _training_options(parser)
+    _rules_options(parser)
+    parser.add_argument(
+        "--alerts", type=Path, nargs="+", default=[], metavar="JSONL", help="alerts that were raised, one event a line"
+    )
+    parser.add_argument(
+        "--feedback", type=Path, nargs="+", default=[], metavar="DIR", help="feedback.jsonl, or the state_dir with it"
+    )
+    parser.add_argument(
+        "--node", default=platform.node(), help="that watched, for the ids in its feedback (default: this host's name)"
+    )
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the comparison as JSON, too")
+    parser.epilog = f"{parser.epilog}; exit status: 0 replaced, {KEPT} the current model stays"
+
+
+def _generate_options(parser: Parser) -> None:
+    parser.add_argument("--model", type=Path, required=True, metavar="M.onnx", help="a model of the family vae")
+    parser.add_argument("--rows", type=_count, required=True, metavar="N", help="how many rows")
+    parser.add_argument("--out", type=Path, required=True, metavar="CSV", help="the recording to write")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+
+
+def _keygen_options(parser: Parser) -> None:
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.key", help="FILE.pub is made beside it")
+
+
+def _sign_options(parser: Parser) -> None:
+    parser.add_argument("--model", type=Path, required=True, metavar="M.onnx", help="M.onnx.sig is made beside it")
+    parser.add_argument("--key", type=Path, required=True, metavar="FILE.key", help="the private key")
+
+
+def _data_options(parser: Parser, *, required: bool = True) -> None:
+    parser.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        required=required,
+        default=[],
+        metavar="FILE",
+        help="CSV, CSV.gz, Parquet files or directories of them",
+    )
+    parser.add_argument("--ignore", type=_names, default=[], metavar="A,B", help="columns to leave out")
+    parser.add_argument("--label", metavar="NAME", help="the column that holds 0/1 labels")
+    parser.add_argument("--asset-column", metavar="NAME", help="the column that names the asset of a line")
+
+
+def _training_options(parser: Parser) -> None:
+    parser.add_argument(
+        "--family", default="auto", choices=["auto", *FAMILIES], help="default: the one that finds most"
+    )
+    parser.add_argument("--name", help="the model's name in alerts (default: the file's)")
+    parser.add_argument("--length", type=_count, help="rows of a window (default: from the data)")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+
+
+def _rules_options(parser: Parser) -> None:
+    parser.add_argument(
+        "--budget", type=_budget, default="1/week", help="alerts accepted on normal data (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--on-delay", type=_seconds, default=0, metavar="S", help="seconds before an alert (default: 0)"
+    )
+    parser.add_argument("--off-delay", type=_seconds, metavar="S", help="seconds before its end (default: ten hops)")
+    parser.add_argument(
+        "--deadband", type=_fraction, default=0.2, help="part of the boundary to come back by (default: 0.2)"
+    )
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} should be 1 or more")
+    return value
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} should be more than zero")
+    return value
+
+
+def _budget(text: str) -> int:
+    from edge_ae.core.alert import budget_ns
+
+    try:
+        return budget_ns(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} {error}") from None
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} should be zero or more")
+    return value
+
+
+def _fraction(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} should be at least 0 and below 1")
+    return value
+
+
+COMMANDS: Mapping[str, tuple[str, Callable[[Parser], None]]] = {
+    "fit": ("train on recordings of normal operation, calibrate, export one ONNX file", _fit_options),
+    "evaluate": ("judge a model on recordings, with labels or without", _evaluate_options),
+    "report": ("draw what a model learned and what it says of recordings", _report_options),
+    "retrain": ("train on recent recordings and keep the better model", _retrain_options),
+    "generate": ("write a synthetic recording of normal operation", _generate_options),
+    "keygen": ("make a pair of keys for signing models", _keygen_options),
+    "sign": ("sign a model file, for devices that take no other", _sign_options),
+}

@@ -1,0 +1,87 @@
+"""Held-out windows -> whitening, limits and tail. What trained a network never calibrates it.
+
+The held-out rows come as blocks in time. Whitening is fitted on all blocks but one and tried on that one, in turn, so
+that the distances which set the limits and the tail are those of data that neither network nor whitening has seen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from edge_ae_train.score import Whitening, distances, fit_whitening
+from numpy.typing import NDArray
+
+from edge_ae.core.types import Floats, Tail
+
+LIMIT_QUANTILE = 0.99  # of each view's distance on held-out windows: where its ratio is 1
+LEAST_LIMIT = 0.1  # for a view in which nothing moves
+TAIL_QUANTILE = 0.9  # the tail begins here
+MIN_PEAKS = 5
+PRIOR_SHAPE = 0.1  # the tail's shape before any peak is seen: slightly heavier than exponential
+PRIOR_PEAKS = 30  # and how many peaks that prior is worth
+SHAPE_RANGE = (0.0, 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """What the views measure of a block's windows: averages [view, window, channel], latent distance [window]."""
+
+    averages: Floats
+    latent: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What turns a network's views into a score, and a budget into a boundary."""
+
+    whitening: Whitening
+    limit: Floats  # [view], the latent's last
+    tail: Tail
+    typical: float
+    crossed: tuple[Whitening, ...]  # for each block: fitted on the other blocks
+
+
+def calibrate(blocks: Sequence[HeldOut], floor: Floats, gap: int) -> Calibration:
+    """`floor`: see Scaler; `gap`: windows that part two clusters."""
+    crossed = tuple(_whiten([b for j, b in enumerate(blocks) if j != i], floor) for i in range(len(blocks)))
+    held_out = [view_distances(block, whitening) for block, whitening in zip(blocks, crossed, strict=True)]
+    limit = np.maximum(np.quantile(np.concatenate(held_out, axis=1), LIMIT_QUANTILE, axis=1), LEAST_LIMIT)
+    scores = [(block / limit[:, None]).max(axis=0) for block in held_out]
+    typical = float(np.median(np.concatenate(scores)))
+    return Calibration(_whiten(blocks, floor), limit.astype(np.float32), fit_tail(scores, gap), typical, crossed)
+
+
+def _whiten(blocks: Sequence[HeldOut], floor: Floats) -> Whitening:
+    return fit_whitening([block.averages for block in blocks], floor)
+
+
+def view_distances(block: HeldOut, whitening: Whitening) -> NDArray[np.float64]:
+    """[view, window], the latent's last."""
+    return np.concatenate([distances(block.averages, whitening), block.latent[None]])
+
+
+def fit_tail(series: Sequence[NDArray[np.float64]], gap: int) -> Tail:
+    """Peaks over threshold with declustering (Coles, 2001, chapter 5): each run of exceedances counts by its peak.
+
+    Runs are parted by `gap` windows below the level. The shape is a probability-weighted-moments estimate (Hosking and
+    Wallis, 1987) drawn towards PRIOR_SHAPE, for few peaks say little about a tail.
+    """
+    pooled = np.concatenate(list(series))
+    level = float(np.quantile(pooled, TAIL_QUANTILE))
+    peaks = np.concatenate([_peaks(one, level, gap) for one in series])
+    if len(peaks) < MIN_PEAKS:
+        peaks = np.sort(pooled)[-MIN_PEAKS:]
+    excess = np.sort(np.maximum(peaks - level, 1e-9))
+    count, mean = len(excess), float(excess.mean())
+    weighted = float((excess * (1.0 - (np.arange(1, count + 1) - 0.35) / count)).mean())
+    estimate = 2.0 - mean / max(mean - 2.0 * weighted, 1e-12)
+    shape = (count * float(np.clip(estimate, *SHAPE_RANGE)) + PRIOR_PEAKS * PRIOR_SHAPE) / (count + PRIOR_PEAKS)
+    return Tail(level, mean * (1.0 - shape), shape, count / len(pooled))
+
+
+def _peaks(series: NDArray[np.float64], level: float, gap: int) -> NDArray[np.float64]:
+    above = np.flatnonzero(series > level)
+    if len(above) == 0:
+        return np.empty(0)
+    runs = np.split(above, np.flatnonzero(np.diff(above) > gap) + 1)
+    return np.array([series[run].max() for run in runs])

@@ -1,0 +1,126 @@
+"""Candidates side by side: the share of injected faults that each finds at the same rate of false alerts.
+
+Held-out rows alone are used, and for each block the whitening of the other blocks: nothing that is compared has seen the rows
+on which it is compared. The boundary of each candidate is the one that its own tail gives for TRIAL_RATE.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from edge_ae_train import faults
+from edge_ae_train.calibrate import Calibration, HeldOut, view_distances
+from edge_ae_train.faults import Injection
+from edge_ae_train.score import Views, Whitening, distances
+from edge_ae_train.windows import CHUNK
+from torch import Tensor, nn
+
+from edge_ae.core.types import Floats
+
+TRIAL_RATE = 1e-3  # alerts a window at which candidates are compared
+REPEATS = 4  # of each kind and strength in each block
+TIE = 0.01  # a lead smaller than this is chance: the default family is kept
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network, and the whitening of its latent, from the windows that it was trained on: no other network shares them."""
+
+    network: nn.Module
+    latent: Whitening
+
+
+@dataclass(frozen=True)
+class Block:
+    """A stretch of held-out standardised rows, with the network that has not seen it."""
+
+    rows: Floats
+    trained: Trained
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A family, trained on the rows that are its to see, and calibrated on the others."""
+
+    family: str
+    trained: Trained
+    length: int
+    blocks: tuple[Block, ...]
+    calibration: Calibration
+    error: float  # mean square of the held-out residual, standardised
+
+
+def plan(candidate: Candidate, seed: int) -> list[list[Injection]]:
+    """The faults for each block: the same for every candidate."""
+    rng = np.random.default_rng(seed)
+    return [faults.inject(block.rows, candidate.length, REPEATS, rng) for block in candidate.blocks]
+
+
+def found(candidate: Candidate, trials: Sequence[Sequence[Injection]]) -> dict[str, float]:
+    """The share found, of each strength and of each kind, and `all`."""
+    boundary = candidate.calibration.tail.boundary(TRIAL_RATE)
+    outcomes: dict[str, list[bool]] = {}
+    for index, injections in enumerate(trials):
+        hits = _highest(candidate, index, injections) > boundary
+        for injection, hit in zip(injections, hits.tolist(), strict=True):
+            for key in ("all", injection.strength, injection.kind):
+                outcomes.setdefault(key, []).append(hit)
+    return {key: float(np.mean(hits)) for key, hits in outcomes.items()}
+
+
+def _highest(candidate: Candidate, index: int, injections: Sequence[Injection]) -> np.ndarray:
+    """The highest score in each injection's span."""
+    parts = [_windows(injection, candidate.length) for injection in injections]
+    values = torch.from_numpy(np.concatenate(parts))
+    held_out = measure(candidate.blocks[index].trained, torch.split(values, CHUNK))[0]
+    measured = view_distances(held_out, candidate.calibration.crossed[index])
+    scores = (measured / candidate.calibration.limit[:, None]).max(axis=0)
+    return np.array([part.max() for part in np.split(scores, np.cumsum([len(part) for part in parts])[:-1])])
+
+
+def _windows(injection: Injection, length: int) -> Floats:
+    view = np.lib.stride_tricks.sliding_window_view(injection.rows, length, axis=0)
+    return np.ascontiguousarray(view[injection.start - length + 1 :: STRIDE].transpose(0, 2, 1))
+
+
+STRIDE = 4  # every fourth window of a span is looked at: enough to find what can be found
+
+
+def measure(trained: Trained, chunks: Iterable[Tensor | tuple[Tensor, Tensor]]) -> tuple[HeldOut, float]:
+    """The views of standardised windows [window, length, channel], with their presence or all present; and the mean
+    square residual."""
+    averages, latents, squares = [], [], []
+    with torch.no_grad():
+        for chunk in chunks:
+            values, present = chunk if isinstance(chunk, tuple) else (chunk, torch.ones_like(chunk))
+            views = Views(trained.network, values.shape[1])
+            average, latent, restored = views(values)
+            averages.append(average.numpy())
+            latents.append(latent.numpy())
+            squares.append(float((((values - restored) * present) ** 2).mean()))
+    latent_distance = distances(np.concatenate(latents)[None], trained.latent)[0]
+    return HeldOut(np.concatenate(averages, axis=1), latent_distance), float(np.mean(squares))
+
+
+def best(shares: Mapping[str, Mapping[str, float]], preferred: str) -> str:
+    """The family that finds most; the preferred one where nobody leads it by more than chance."""
+    leader = max(shares, key=lambda family: shares[family]["all"])
+    if preferred in shares and shares[leader]["all"] - shares[preferred]["all"] <= TIE:
+        return preferred
+    return leader
+
+
+def print_comparison(report: Mapping[str, Any]) -> None:
+    """The comparison as a table: families down, strengths of faults across, the share found in each cell."""
+    strengths = list(faults.STRENGTHS)
+    print(f"injected faults found at one false alert in {1 / report['trial_rate']:.0f} windows:")
+    print(f"  {'family':<8}" + "".join(f"{word:>9}" for word in (*strengths, "all")))
+    for family, entry in report["candidates"].items():
+        cells = "".join(f"{entry['found'][key]:>8.0%} " for key in (*strengths, "all"))
+        print(f"  {family:<8}{cells}{'<- exported' if family == report['chosen'] else ''}")
+    leader = max(report["candidates"], key=lambda family: report["candidates"][family]["found"]["all"])
+    lead = report["candidates"][leader]["found"]["all"] - report["candidates"][report["chosen"]]["found"]["all"]
+    if lead > TIE:
+        print(f"note: {leader} finds {lead:.0%} more than {report['chosen']}, which was asked for")

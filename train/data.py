@@ -1,0 +1,362 @@
+"""Recordings -> gap-free runs of rows on the daemon's own grid, and sentences on what was odd about them.
+
+    paths ─ load ─► Tables ─ clean ─► Tables in time ─ sample_period_ns ─► period ─ rows ─► Segments
+
+The rows are made by the aligner of the daemon, so that a model is trained on what it will see. What the world got
+wrong is either mended and said in a note, or refused with a BadData that says what to do.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
+from pathlib import Path
+
+import numpy as np
+from edge_ae_train.series import asset_name, joined
+from numpy.typing import NDArray
+
+from edge_ae.core.align import Aligner
+from edge_ae.core.times import rfc3339
+from edge_ae.core.types import SECOND, Floats, Readings, Row
+from edge_ae.errors import BadData
+from edge_ae.table import Table, read_csv, suspicious_labels
+
+SUFFIXES = (".csv", ".csv.gz", ".parquet")
+BLOCK_LINES = 8192  # lines held as Python objects at once, on the way through the aligner
+MAX_GAP_ROWS = 32  # a longer gap ends a segment; the rows of a shorter one are missing values
+
+MS, MINUTE, HOUR = SECOND // 1000, 60 * SECOND, 3600 * SECOND
+ROUND_PERIODS_NS = np.array(
+    [n * MS for n in (1, 2, 4, 5, 8, 10, 20, 25, 40, 50, 80, 100, 125, 200, 250, 400, 500)]
+    + [n * SECOND for n in (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)]
+    + [n * MINUTE for n in (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)]
+    + [n * HOUR for n in (1, 2, 3, 4, 6, 8, 12, 24)]
+)
+ROUNDING = 0.02  # a sensor set to 1 s sends every 0.98 to 1.02 s; a grid that far off has a hole in 50 rows
+PERIOD_BLOCKS = 10  # a recording is looked at in tenths to see whether its period changes
+LINES_TO_TELL = 20  # fewer lines do not show a period
+PERIOD_CHANGE = 1.5
+EMPTY_SLOTS_WORTH_SAYING = 0.1
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Consecutive rows: `values` is float32 [row, channel], NaN where missing; row 0 is slot `start_slot`."""
+
+    asset: str
+    start_slot: int
+    values: Floats
+    labels: NDArray[np.bool_] | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What the trainer works on, and what there is to say about it."""
+
+    names: tuple[str, ...]
+    period_ns: int
+    segments: tuple[Segment, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def row_count(self) -> int:
+        return sum(map(len, self.segments))
+
+
+def read(
+    paths: Iterable[str | Path],
+    *,
+    ignore: Sequence[str] = (),
+    label: str | None = None,
+    asset_column: str | None = None,
+    period_ns: int | None = None,
+    hold_rows: int = 0,
+) -> Recording:
+    """The whole way from files to segments, with every default."""
+    tables, notes = clean(load(paths, ignore=ignore, label=label, asset_column=asset_column))
+    period = sample_period_ns(tables) if period_ns is None else period_ns
+    segments = rows(tables, period, hold_rows=hold_rows)
+    said = [*notes, *period_notes(tables, period), *gap_notes(segments, period)]
+    return Recording(tables[0].names, period, tuple(segments), tuple(said))
+
+
+def require_rows(recording: Recording, rows_needed: int) -> None:
+    """BadData when there is less than a model can be made from."""
+    if recording.row_count < rows_needed:
+        raise BadData(
+            f"the recording has {recording.row_count} rows of {duration(recording.period_ns)}; "
+            f"at least {rows_needed} are needed: record for longer"
+        )
+
+
+# -- files -> tables ---------------------------------------------------------------------------------------
+
+
+def load(
+    paths: Iterable[str | Path],
+    *,
+    ignore: Sequence[str] = (),
+    label: str | None = None,
+    asset_column: str | None = None,
+) -> list[Table]:
+    """One table for each asset in a file; the files of a recorder's asset are one. All have the same channels."""
+    tables = [read_table(file, ignore=ignore, label=label, asset=asset_column) for file in files(paths)]
+    if asset_column is not None:
+        tables = [part for table in tables for part in _split_assets(table)]
+    return joined([_reorder(table, tables[0]) for table in tables])
+
+
+def read_table(path: Path, *, ignore: Sequence[str] = (), label: str | None = None, asset: str | None = None) -> Table:
+    """A CSV, CSV.gz or Parquet file."""
+    if path.suffix != ".parquet":
+        return read_csv(path, ignore=ignore, label=label, asset=asset)
+    from edge_ae_train.parquet import read_parquet  # pyarrow takes half a second to import
+
+    return read_parquet(path, ignore=ignore, label=label, asset=asset)
+
+
+def files(paths: Iterable[str | Path]) -> list[Path]:
+    """The recordings that the paths name, files or directories."""
+    found = [file for path in paths for file in _expand(Path(path))]
+    if not found:
+        raise BadData("no recording was named")
+    return found
+
+
+def _expand(path: Path) -> list[Path]:
+    """A directory means the recordings below it, in the order a person would count them: 2.csv before 10.csv."""
+    if not path.is_dir():
+        return [path]
+    found = [file for file in path.rglob("*") if file.name.endswith(SUFFIXES) and file.name[0] != "."]
+    if not found:
+        raise BadData(f"{path}: holds no recording ({', '.join(SUFFIXES)})")
+    return sorted(found, key=_counting)
+
+
+def _counting(path: Path) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", str(path))]
+
+
+def _split_assets(table: Table) -> Iterator[Table]:
+    assert table.assets is not None
+    names, group = np.unique(np.array(table.assets), return_inverse=True)
+    for index, name in enumerate(names):
+        lines = np.flatnonzero(group == index)
+        yield replace(_take(table, lines), assets=[str(name)] * len(lines))
+
+
+def _take(table: Table, lines: NDArray[np.int64]) -> Table:
+    return replace(
+        table,
+        times=[table.times[line] for line in lines],
+        t_ns=table.t_ns[lines],
+        values=table.values[lines],
+        labels=None if table.labels is None else table.labels[lines],
+        assets=None if table.assets is None else [table.assets[line] for line in lines],
+    )
+
+
+def _reorder(table: Table, first: Table) -> Table:
+    """The channels in the order of the first file: they are matched by name, never by place."""
+    if table.names == first.names:
+        return table
+    lacking = [name for name in first.names if name not in table.names]
+    extra = [name for name in table.names if name not in first.names]
+    if lacking:
+        raise BadData(f"{table.path}: lacks {', '.join(lacking)}, which {first.path} has")
+    if extra:
+        raise BadData(f"{table.path}: has {', '.join(extra)}, which {first.path} lacks; leave out with --ignore")
+    order = [table.names.index(name) for name in first.names]
+    return replace(table, names=first.names, values=table.values[:, order])
+
+
+# -- tables in time ----------------------------------------------------------------------------------------
+
+
+def clean(tables: Sequence[Table]) -> tuple[list[Table], list[str]]:
+    """Lines in order of time, without channels that hold nothing; and a sentence for whatever was odd."""
+    notes = [note for table in tables for note in _table_notes(table)]
+    in_time = [_sorted(table) for table in tables]
+    low, high = _ranges(in_time)
+    names = in_time[0].names
+    if np.isnan(low).all():
+        raise BadData(f"{_where(tables)}: every channel is empty; nothing can be learned from it")
+    if not (high > low).any():
+        raise BadData(f"{_where(tables)}: no channel ever moves; record while the machine is at work")
+    keep = np.flatnonzero(~np.isnan(low))
+    notes += [f"channel {names[i]!r} holds no value and is left out" for i in np.flatnonzero(np.isnan(low))]
+    notes += [f"channel {names[i]!r} never moves" for i in keep if low[i] == high[i]]
+    if len(keep) == len(names):
+        return in_time, notes
+    return [_only(table, keep) for table in in_time], notes
+
+
+def _table_notes(table: Table) -> Iterator[str]:
+    steps = np.diff(table.t_ns)
+    back, same = int((steps < 0).sum()), int((steps == 0).sum())
+    if back > 0:
+        yield f"{table.path}: the time goes back {back} times; the lines are put in order"
+    if same > 0:
+        yield f"{table.path}: {same} lines have the time of the line before; each row is the mean of its lines"
+    for name in suspicious_labels(table):
+        yield (
+            f"{table.path}: {name!r} looks like a label, yet is taken for a channel; "
+            f"use --label {name} or --ignore {name}"
+        )
+
+
+def _sorted(table: Table) -> Table:
+    if (np.diff(table.t_ns) >= 0).all():
+        return table
+    return _take(table, np.argsort(table.t_ns, kind="stable"))
+
+
+def _ranges(tables: Sequence[Table]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Smallest and largest value of each channel over all tables; NaN for a channel without any."""
+    low = np.fmin.reduce([np.fmin.reduce(table.values, axis=0) for table in tables])
+    high = np.fmax.reduce([np.fmax.reduce(table.values, axis=0) for table in tables])
+    return low, high
+
+
+def _only(table: Table, channels: NDArray[np.int64]) -> Table:
+    return replace(
+        table, names=tuple(table.names[i] for i in channels), values=np.ascontiguousarray(table.values[:, channels])
+    )
+
+
+def _where(tables: Sequence[Table]) -> str:
+    more = len(tables) - 1
+    return f"{tables[0].path}" if more == 0 else f"{tables[0].path} and {more} more"
+
+
+# -- period ------------------------------------------------------------------------------------------------
+
+
+def sample_period_ns(tables: Sequence[Table]) -> int:
+    """The median time between two values of a channel, made round when it is nearly so.
+
+    By channel and not by line: a recording of one topic per channel has a line for each channel's value.
+    """
+    medians = [m for table in tables for m in _channel_steps(table)]
+    if not medians:
+        raise BadData(f"{_where(tables)}: fewer than two different times; no sample period can be found")
+    measured = float(np.median(medians))
+    nearest = int(ROUND_PERIODS_NS[np.argmin(np.abs(ROUND_PERIODS_NS - measured))])
+    if abs(measured - nearest) <= ROUNDING * nearest:
+        return nearest
+    return max(1, round(measured))
+
+
+def _channel_steps(table: Table) -> Iterator[float]:
+    """For each channel the median of the steps between its values."""
+    whole = _median_step(table.t_ns)
+    for there in (~np.isnan(table.values)).T:
+        step = whole if there.all() else _median_step(table.t_ns[there])
+        if step is not None:
+            yield step
+
+
+def _median_step(t_ns: NDArray[np.int64]) -> float | None:
+    steps = np.diff(t_ns)
+    steps = steps[steps > 0]
+    return float(np.median(steps)) if len(steps) > 0 else None
+
+
+def period_notes(tables: Sequence[Table], period_ns: int) -> list[str]:
+    """A sentence on the period, and one for each file that does not keep to it all along."""
+    notes = [f"the sample period is {duration(period_ns)}"]
+    for table in tables:
+        blocks = min(PERIOD_BLOCKS, len(table) // LINES_TO_TELL + 1)
+        steps = [_median_step(part) for part in np.array_split(table.t_ns, blocks)]
+        known = [step for step in steps if step is not None]
+        if known and max(known) > PERIOD_CHANGE * min(known):
+            notes.append(
+                f"{table.path}: the time between lines changes, from {duration(min(known))} to "
+                f"{duration(max(known))}; rows of {duration(period_ns)} are made of all"
+            )
+        elif known and not 1 / PERIOD_CHANGE < np.median(known) / period_ns < PERIOD_CHANGE:
+            notes.append(
+                f"{table.path}: lines come every {duration(float(np.median(known)))}; "
+                f"rows of {duration(period_ns)} are made of them"
+            )
+    return notes
+
+
+def gap_notes(segments: Sequence[Segment], period_ns: int) -> list[str]:
+    """A sentence on each gap that ended a segment, and on slots without a value."""
+    notes = []
+    for before, after in pairwise(segments):
+        end = before.start_slot + len(before)
+        if before.asset == after.asset and after.start_slot > end:
+            length = duration((after.start_slot - end) * period_ns)
+            notes.append(f"{before.asset}: a gap of {length} at {rfc3339(end * period_ns)}")
+    empty = sum(int(np.isnan(segment.values).all(axis=1).sum()) for segment in segments)
+    total = sum(map(len, segments))
+    if empty > EMPTY_SLOTS_WORTH_SAYING * total:
+        notes.append(f"{empty} of {total} rows hold no value, for lines came less often than that")
+    return notes
+
+
+def duration(t_ns: float) -> str:
+    """A length of time in the unit that suits it."""
+    for unit_ns, name in ((24 * HOUR, "days"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s")):
+        if t_ns >= unit_ns:
+            return f"{t_ns / unit_ns:.4g} {name}"
+    return f"{t_ns / MS:.4g} ms"
+
+
+# -- rows --------------------------------------------------------------------------------------------------
+
+
+def rows(
+    tables: Sequence[Table], period_ns: int, *, hold_rows: int = 0, max_gap_rows: int = MAX_GAP_ROWS
+) -> list[Segment]:
+    """The rows that the daemon would make of the tables, cut where the slots jump."""
+    return [seg for table in tables for seg in _segments(table, period_ns, hold_rows, max_gap_rows)]
+
+
+def _segments(table: Table, period_ns: int, hold_rows: int, max_gap_rows: int) -> list[Segment]:
+    aligner = Aligner(table.names, period_ns, max_gap_rows=max_gap_rows, hold_rows=hold_rows)
+    runs: list[tuple[int, list[Floats]]] = []  # the first slot of a run of rows, and its rows in blocks
+    next_slot = None
+    for block in _blocks_of_rows(aligner, table):
+        for start, values in _runs(block):
+            if start != next_slot:
+                runs.append((start, []))
+            runs[-1][1].append(values)
+            next_slot = start + len(values)
+    labelled = None if table.labels is None else (table.t_ns[table.labels] + period_ns // 2) // period_ns
+    return [_segment(asset_name(table), start, np.concatenate(parts), labelled) for start, parts in runs]
+
+
+def _blocks_of_rows(aligner: Aligner, table: Table) -> Iterator[list[Row]]:
+    asset = asset_name(table)
+    for first in range(0, len(table), BLOCK_LINES):
+        times = table.t_ns[first : first + BLOCK_LINES].tolist()
+        lines = table.values[first : first + BLOCK_LINES].tolist()
+        yield [
+            row
+            for t_ns, values in zip(times, lines, strict=True)
+            for row in aligner.push(Readings(asset, t_ns, dict(zip(table.names, values, strict=True))))
+        ]
+    yield aligner.flush()
+
+
+def _runs(block: Sequence[Row]) -> Iterator[tuple[int, Floats]]:
+    """Rows with consecutive slots, as one array each."""
+    for _, group in groupby(enumerate(block), key=lambda pair: pair[1].slot - pair[0]):
+        run = [row for _, row in group]
+        yield run[0].slot, np.array([row.values for row in run], dtype=np.float32)
+
+
+def _segment(asset: str, start: int, values: Floats, labelled: NDArray[np.int64] | None) -> Segment:
+    if labelled is None:
+        return Segment(asset, start, values)
+    labels = np.zeros(len(values), dtype=np.bool_)
+    inside = labelled[(labelled >= start) & (labelled < start + len(values))]
+    labels[inside - start] = True
+    return Segment(asset, start, values, labels)

@@ -1,0 +1,237 @@
+"""The score, as a graph: whitened distances at several time scales and in the latent space; the largest ratio wins.
+
+    rows      ─┐
+               ├─ exponential averages at 4 scales ─ whitening ─ distance / its limit ─┐
+    residuals ─┘                                                                       ├─ max ─► score
+    latent    ─────────────────────────────────────  whitening ─ distance / its limit ─┘
+
+"Rows" see what the network restores as readily as normal operation; "residuals" what it cannot restore; "latent" which
+normal state this resembles. Each of these views has its own limit, so that 1 means the same for all.
+
+Whitening is by the symmetric square root of the precision (ZCA: Kessy, Lewin, Strimmer, 2018), so that each whitened
+coordinate stays with its channel and the squares, which add up to the distance, are the channels' shares. The
+covariance is shrunk after Ledoit and Wolf (2004), and no direction counts as quieter than FLOOR. What a channel lacks is
+filled by its conditional mean given the others, found by conjugate gradients: exact after as many steps as channels lack;
+and lifted by what the channel, where the window does show it, differs from that mean: slow channels go their own way.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.covariance import ledoit_wolf
+from torch import Tensor, nn
+
+from edge_ae.core.types import Floats
+
+DECAYS = (1.0, 0.3, 0.1, 0.03)  # weight of the newest row in each exponential average
+VIEWS = (*(f"rows {d:g}" for d in DECAYS), *(f"residuals {d:g}" for d in DECAYS), "latent")
+FLOOR = 0.05  # standard deviations: finer relations between channels than this are not trusted
+DRIFT_WEIGHT = 4.0  # chosen on held-out normal rows: fewer false alerts, and as many injected faults found
+FILL_STEPS = 3  # missing channels for which the fill is exact
+MIN_COVER = 0.5  # a channel that has less of a window's rows, or of a scale's weight, counts as missing there
+TINY = 1e-12  # a clamp, for the exporter's optimiser takes `+ 1e-12` for `+ 0` and drops it
+
+
+@dataclass(frozen=True, slots=True)
+class Scaler:
+    """Per channel [channel]: `centre` and `spread` in physical units; standardised values are cut at `limit`, and vary by
+    `floor` at the least. `root` [channel, channel] whitens a standardised row."""
+
+    centre: Floats
+    spread: Floats
+    limit: Floats
+    floor: Floats
+    root: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Whitening:
+    """Means [view, 1, dimension] and square roots of the precision [view, dimension, dimension]."""
+
+    mean: Floats
+    root: Floats
+
+
+def scale_weights(length: int) -> Floats:
+    """Weights [scale, length] of exponential averages that end with the newest row, each adding up to 1."""
+    age = np.arange(length)[::-1]
+    weights = np.stack([decay * (1.0 - decay) ** age if decay < 1 else (age == 0) * 1.0 for decay in DECAYS])
+    normed: Floats = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return normed
+
+
+def fit_whitening(blocks: Sequence[Floats], floor: Floats) -> Whitening:
+    """From averages [view, window, dimension] of blocks of windows, in time; `floor` [dimension].
+
+    What moves from block to block is drift. It will go on, so its directions count DRIFT_WEIGHT times over.
+    """
+    together = np.concatenate(list(blocks), axis=1)
+    mean = together.mean(axis=1, keepdims=True)
+    block_means = np.stack([block.mean(axis=1) for block in blocks], axis=1) - mean
+    roots = [
+        whitening_root(view - centre, floor, math.sqrt(DRIFT_WEIGHT) * moved if len(blocks) > 1 else None)
+        for view, centre, moved in zip(together, mean, block_means, strict=True)
+    ]
+    return Whitening(mean.astype(np.float32), np.stack(roots).astype(np.float32))
+
+
+def whitening_root(
+    centred: NDArray[np.floating], floor: Floats, moved: NDArray[np.floating] | None = None
+) -> NDArray[np.float64]:
+    """Symmetric square root of the precision of `centred` [row, dimension]; `moved` [block, dimension] adds its scatter."""
+    covariance, _ = ledoit_wolf(centred.astype(np.float64), assume_centered=True)
+    covariance = covariance + np.diag(floor.astype(np.float64) ** 2)
+    if moved is not None:
+        covariance += moved.T.astype(np.float64) @ moved / (len(moved) - 1)
+    values, vectors = np.linalg.eigh(covariance)
+    root: NDArray[np.float64] = (vectors / np.sqrt(np.maximum(values, TINY))) @ vectors.T
+    return root
+
+
+def distances(averages: Floats, whitening: Whitening) -> NDArray[np.float64]:
+    """Root mean square [view, window] of the whitened averages: about 1 on normal data in every view."""
+    white = (averages - whitening.mean) @ whitening.root
+    return np.asarray(np.sqrt((white.astype(np.float64) ** 2).mean(axis=2)))
+
+
+def total(values: Tensor) -> Tensor:
+    """Sum over the last axis, which stays with length 1. A product, for a runtime's reduction rounds by where a row lies in
+    memory: a window's score would depend on its place in the batch, and live and offline would differ."""
+    return values @ values.new_ones(values.shape[-1], 1)
+
+
+def fill(values: Tensor, root: Tensor, present: Tensor) -> Tensor:
+    """`values` [..., row, channel], zero where not `present`, with their conditional means there.
+
+    Minimises v' P v, with P = root root, over the missing entries by conjugate gradients.
+    """
+    missing = 1.0 - present
+    residual = -(values @ root @ root) * missing
+    direction = residual
+    power = total(residual * residual)
+    for _ in range(FILL_STEPS):
+        image = (direction @ root @ root) * missing
+        length = power / total(direction * image).clamp(min=TINY)
+        values = values + length * direction
+        residual = residual - length * image
+        next_power = total(residual * residual)
+        direction = residual + next_power / power.clamp(min=TINY) * direction
+        power = next_power
+    return values
+
+
+def without_fragments(window: Tensor) -> Tensor:
+    """[batch, row, channel]: a channel that lacks most of its rows is missing in all. A few true values among filled ones,
+    which follow the other channels, would look like a jump."""
+    known = (~torch.isnan(window)).to(window.dtype)
+    share = window.new_ones(1, window.shape[-2]) @ known / window.shape[-2]
+    return torch.where(share >= MIN_COVER, window, torch.nan)
+
+
+def at_its_level(values: Tensor, root: Tensor, present: Tensor) -> Tensor:
+    """`values` [batch, row, channel] as `fill` has filled them, each channel's filled rows moved by the mean difference of its
+    present rows from their conditional mean: x - E[x | others] = (P x) / diag P, with P = root root."""
+    precision = root @ root
+    apart = (values @ precision) / precision.diagonal() * present
+    rows = values.new_ones(1, values.shape[-2])  # products, as in `total`
+    mean = (rows @ apart) / (rows @ present).clamp(min=1.0)
+    return values + mean * (1.0 - present)
+
+
+class Standardise(nn.Module):
+    """Physical values with holes -> standardised values without, and where they were present."""
+
+    def __init__(self, scaler: Scaler) -> None:
+        super().__init__()
+        for name in ("centre", "spread", "limit", "root"):
+            self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(getattr(scaler, name), np.float32)))
+
+    centre: Tensor
+    spread: Tensor
+    limit: Tensor
+    root: Tensor
+
+    def forward(self, physical: Tensor) -> tuple[Tensor, Tensor]:
+        seen = ~torch.isnan(physical)
+        values = torch.where(seen, (physical - self.centre) / self.spread, 0.0).clamp(-self.limit, self.limit)
+        present = seen.to(values.dtype)
+        return fill(values, self.root, present), present
+
+    def restore(self, values: Tensor) -> Tensor:
+        """Standardised values in physical units."""
+        return values * self.spread + self.centre
+
+
+class Views(nn.Module):
+    """What the score looks at: a network, and the averages of rows and residuals at every scale."""
+
+    def __init__(self, network: nn.Module, length: int) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("weights", torch.from_numpy(scale_weights(length)))
+
+    weights: Tensor
+
+    def forward(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Averages [view, batch, channel], latent [batch, latent], restored window."""
+        latent, restored = self.network(values)
+        rows = (self.weights @ values).transpose(0, 1)
+        residuals = (self.weights @ (values - restored)).transpose(0, 1)
+        return torch.cat([rows, residuals]), latent, restored
+
+
+class ScoredNetwork(nn.Module):
+    """The whole graph of a model file: physical window in, score and reasons out."""
+
+    def __init__(self, scaler: Scaler, views: Views, channels: Whitening, latent: Whitening, limit: Floats) -> None:
+        """`limit` [view]: the distances at which the ratio is 1."""
+        super().__init__()
+        self.standardise = Standardise(scaler)
+        self.views = views
+        self._constant("mean", channels.mean)
+        self._constant("root", channels.root)
+        self._constant("latent_mean", latent.mean[0])
+        self._constant("latent_root", latent.root[0])
+        self._constant("limit", limit[:-1, None])
+        self._constant("latent_limit", limit[-1])
+
+    mean: Tensor
+    root: Tensor
+    latent_mean: Tensor
+    latent_root: Tensor
+    limit: Tensor
+    latent_limit: Tensor
+
+    def _constant(self, name: str, value: Floats) -> None:
+        self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(value, np.float32)))
+
+    def forward(self, window: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """score [b], channel_score [b, c], reconstruction [b, l, c], latent [b, k] of window [b, l, c]."""
+        values, present = self.standardise(without_fragments(window))
+        values = at_its_level(values, self.standardise.root, present)
+        averages, latent, restored = self.views(values)
+        cover = (self.views.weights @ present).transpose(0, 1)
+        here = torch.cat([cover, cover])  # [view, batch, channel]: rows, then residuals
+        seen = (here > MIN_COVER).to(values.dtype)
+        white = fill((averages - self.mean) * seen, self.root, seen) @ self.root
+        ratios, parts = self._channel_views(white)
+        latent_white = (latent - self.latent_mean) @ self.latent_root
+        latent_ratio = torch.sqrt(total(latent_white**2)[..., 0] / latent.shape[-1]) / self.latent_limit
+        strongest = ratios.amax(0)
+        score = torch.maximum(strongest, latent_ratio)
+        winner = (ratios >= strongest).to(values.dtype)[..., None]
+        return score, _shares(score, (winner * parts).sum(0)), self.standardise.restore(restored), latent
+
+    def _channel_views(self, white: Tensor) -> tuple[Tensor, Tensor]:
+        """Ratios [view, batch], and the squares [view, batch, channel] that they are made of."""
+        squares = white**2
+        return torch.sqrt(total(squares)[..., 0] / squares.shape[-1]) / self.limit, squares
+
+
+def _shares(score: Tensor, squares: Tensor) -> Tensor:
+    """Channel scores [batch, channel] that add up to the score."""
+    return score[:, None] * squares / total(squares).clamp(min=TINY)

@@ -1,0 +1,67 @@
+"""Rows -> windows for the networks, without ever holding all windows at once.
+
+A segment is one gap-free stretch of rows on the grid; `WindowSet` indexes the windows of many, and cuts out what is asked.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from edge_ae_train.score import Standardise
+from numpy.typing import NDArray
+from torch import Tensor
+
+from edge_ae.core.types import Floats
+from edge_ae.core.window import MIN_COVERAGE
+
+CHUNK = 1024  # windows cut out at a time where all of them are walked through
+CHUNK_ROWS = 65536  # rows standardised at a time
+
+
+class WindowSet:
+    """Windows [length, channel] that end at given rows of standardised segments, with what is missing in them."""
+
+    def __init__(self, segments: Sequence[Floats], standardise: Standardise, length: int, hop: int = 1) -> None:
+        self.length = length
+        self.ends = _ends(segments, length, hop)
+        self.values, self.present = standardised(segments, standardise)
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def take(self, indices: NDArray[np.intp] | slice) -> tuple[Tensor, Tensor]:
+        """Standardised windows without holes, and their presence (1 or 0), float32 [n, length, channel]."""
+        ends = torch.from_numpy(self.ends[indices])
+        rows = ends[:, None] + torch.arange(1 - self.length, 1)
+        return self.values[rows], self.present[rows].to(torch.float32)
+
+    def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for first in range(0, len(self), CHUNK):
+            yield self.take(slice(first, first + CHUNK))
+
+
+def standardised(segments: Sequence[Floats], standardise: Standardise) -> tuple[Tensor, Tensor]:
+    """All rows [row, channel], one segment after the other, and where they were present (bool)."""
+    values, present = [], []
+    for segment in segments:
+        for first in range(0, len(segment), CHUNK_ROWS):
+            rows, seen = standardise(torch.from_numpy(segment[first : first + CHUNK_ROWS]))
+            values.append(rows)
+            present.append(seen > 0)
+    if not values:
+        empty = torch.empty(0, len(standardise.centre))
+        return empty, empty.to(torch.bool)
+    return torch.cat(values), torch.cat(present)
+
+
+def _ends(segments: Sequence[Floats], length: int, hop: int) -> NDArray[np.int64]:
+    """Rows, counted over all segments, at which a window ends that lies in one segment and is not mostly missing."""
+    ends, offset = [], 0
+    for segment in segments:
+        if len(segment) >= length:
+            missing = np.concatenate([[0], np.cumsum(np.isnan(segment).sum(axis=1))])
+            share = (missing[length:] - missing[:-length]) / (length * segment.shape[1])
+            fine = np.flatnonzero(share <= 1.0 - MIN_COVERAGE)
+            ends.append(fine[fine % hop == 0] + offset + length - 1)
+        offset += len(segment)
+    return np.concatenate(ends) if ends else np.empty(0, np.int64)
