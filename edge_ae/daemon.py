@@ -131,7 +131,7 @@ class Daemon:
         self._dirty = self._urgent = False
         self._input_ns = self._second_ns = self._stats_ns = self._summary_ns = self.started_ns
         self._fault: str | None = None
-        self._ready = self._stop = self._hup = False
+        self._ready = self._stop = self._hup = self._taking_up = False
 
     def watch_of(self, asset: str) -> Watch:
         """How an asset of the fleet is watched."""
@@ -170,6 +170,8 @@ class Daemon:
         self._secure(now_ns)
         if self._hup:
             self._take_up_settings()
+        if self._taking_up and (self.link.subscribed or not self.link.connected):
+            self._taken_up()
         if now_ns >= self._second_ns:
             self._look_after(now_ns)
 
@@ -402,13 +404,18 @@ class Daemon:
         except EdgeError as fault:
             self.counts["reload_failures"] += 1
             log.error("the settings are not taken up, all stays as it was: %s", fault)
+            notify.ready()
         else:
             self._step(self._clock())
             self._adopt(feeds, self._origins, self.fleet.snapshot())
             self.link.resubscribe(self._filters())
-            self._urgent = self._dirty = True
-            self.counts["reloads"] += 1
-            log.info("settings and models taken up: %d streams", len(feeds))
+            self._urgent = self._dirty = self._taking_up = True
+
+    def _taken_up(self) -> None:
+        """Said once the broker knows of it: what is sent from now on is heard. Without a broker there is nobody to wait for."""
+        self._taking_up = False
+        self.counts["reloads"] += 1
+        log.info("settings and models taken up: %d streams", len(self.feeds))
         notify.ready()
 
     def _filters(self) -> list[tuple[str, int]]:

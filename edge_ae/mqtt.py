@@ -80,7 +80,9 @@ class _Connection:
         self.present = False
         self.refusal: str | None = None
         self.accepted = False
-        self.published = 0  # written by the owner's thread, by the other one only as it comes and goes
+        self.subscriptions = 0  # written by the owner's thread, by the other one only as it comes and goes,
+        self.published = 0  # likewise
+        self.subscribed = 0  # written by the network thread only
         self.finished = 0  # written by the network thread only
 
 
@@ -128,6 +130,7 @@ class Link:
             return
         if gone:
             self._live.client.unsubscribe(sorted(gone))
+        self._live.subscriptions += 1
         self._subscribe(self._live.client)
         self._wake_network()
 
@@ -162,6 +165,12 @@ class Link:
     def connected(self) -> bool:
         """Whether what is published now can reach the broker."""
         return self._current is not None and self._current is self._live
+
+    @property
+    def subscribed(self) -> bool:
+        """Whether the broker has answered all that was subscribed to."""
+        live = self._live
+        return live is not None and live.subscribed >= live.subscriptions
 
     def publish(
         self,
@@ -337,6 +346,7 @@ class Link:
             return
         connection.accepted, connection.present = True, flags.session_present
         self._version_known = True
+        connection.subscriptions = 1 if self._filters else 0
         self._live = connection
         connection.published += 1
         client.publish(self._options.status_topic, b"online", 1, True)
@@ -355,7 +365,9 @@ class Link:
             if reason.is_failure:
                 self.counts["subscription_refused"] += 1
                 log.warning("the broker refuses the subscription to %s: %s", name, reason)
+        self._connection.subscribed += 1
         self._open(self._connection)
+        self.wake()
 
     def _open(self, connection: _Connection) -> None:
         if self._ready is not None:
