@@ -48,7 +48,7 @@ STALL_ANSWER_NS = SECOND // 10  # and was, if it sends this soon after getting t
 STALL_LONGEST_NS = 600 * SECOND  # if not, it is asked after twice the time next
 # What a checkpoint of another version's shape raises.
 UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, struct.error)
-OWED_SHARE = 3  # a checkpoint comes after this part of what may be under way; the one before is owed as much, at worst
+OWED_SHARE = 3  # a checkpoint comes after a third of what may be under way; the one before is owed as much, at worst
 ANSWER_EXPIRY_S = 60
 FLUSH_S = 1.0  # what stopping waits for confirmations
 
@@ -126,11 +126,11 @@ class Daemon:
         self._origins: dict[str, str] = {}  # asset -> the topic filter of the feed that brought it
         self._routes: dict[str, tuple[Feed, ...]] = {}
         self._said: Counter[str] = Counter()  # payloads refused that have been logged
-        self._owed_limit = max(options.receive_maximum // OWED_SHARE, 1)
+        self._most_owed = options.receive_maximum
         self._stall_ns, self._asked_ns, self._asked_owed = STALL_NS, 0, 0
         self._dirty = self._urgent = False
         self._input_ns = self._second_ns = self._stats_ns = self._summary_ns = self.started_ns
-        self._fault: str | None = None
+        self._said_fault: str | None = None
         self._ready = self._stop = self._hup = self._taking_up = False
 
     def watch_of(self, asset: str) -> Watch:
@@ -140,6 +140,11 @@ class Daemon:
     @property
     def durable(self) -> bool:
         return self.options.checkpoint_s > 0
+
+    @property
+    def fault(self) -> str | None:
+        """What keeps the state from being written."""
+        return self.checkpoint.fault or self.outbox.fault
 
     # -- the loop ------------------------------------------------------------------------------------------
 
@@ -288,13 +293,15 @@ class Daemon:
         if not self.durable:
             self._acknowledge_all()
             return
-        age_ns, owed = now_ns - self.checkpoint_ns, self.seen.owed
-        due = self._dirty and age_ns >= self.options.checkpoint_s * SECOND
-        early = self._urgent and age_ns >= EARLY_CHECKPOINT_NS
-        if due or early or self.seen.uncovered >= self._owed_limit:
+        age_ns = now_ns - self.checkpoint_ns
+        soon = age_ns >= EARLY_CHECKPOINT_NS
+        full = self.seen.uncovered > self._most_owed // OWED_SHARE and (soon or self.fault is None)
+        if full or (self._urgent and soon) or (self._dirty and age_ns >= self.options.checkpoint_s * SECOND):
             self._save(now_ns)
-        elif self._stalled(now_ns, owed):
-            self._save_both(now_ns)
+        elif self._stalled(now_ns) and not self._save_both(now_ns):
+            self._acknowledge_unsaved()
+        if self.fault is not None and self.seen.owed >= self._most_owed:
+            self._acknowledge_unsaved()
 
     def _save(self, now_ns: int) -> bool:
         self._step(now_ns)
@@ -305,14 +312,11 @@ class Daemon:
             self._dirty = self.seen.uncovered > 0  # then there is something to cover a second time
             self._urgent = False
             self.link.ack(self.seen.settle())
-        elif self.seen.uncovered >= self._owed_limit:
-            self._acknowledge_unsaved()
         return saved
 
-    def _save_both(self, now_ns: int) -> None:
+    def _save_both(self, now_ns: int) -> bool:
         """Both files, so that all can be acknowledged."""
-        if not (self._save(now_ns) and self._save(now_ns)):
-            self._acknowledge_unsaved()
+        return self._save(now_ns) and self._save(now_ns)
 
     def _acknowledge_unsaved(self) -> None:
         """The broker stops sending if it is never answered: going on without a net beats going blind."""
@@ -323,8 +327,9 @@ class Daemon:
         while self.seen.owed > 0:
             self.link.ack(self.seen.settle())
 
-    def _stalled(self, now_ns: int, owed: int) -> bool:
+    def _stalled(self, now_ns: int) -> bool:
         """Whether the broker may be waiting for us: it may allow fewer messages under way than we do."""
+        owed = self.seen.owed
         if owed < STALL_OWED or now_ns - self._input_ns < self._stall_ns or not self.link.connected:
             return False
         self._asked_ns, self._asked_owed = now_ns, owed
@@ -333,9 +338,9 @@ class Daemon:
 
     def _learn_stall(self, now_ns: int) -> None:
         """Input that comes the moment we acknowledge was waiting for that: from now on it need not."""
-        waited, limit = now_ns - self._asked_ns < STALL_ANSWER_NS, self._asked_owed // OWED_SHARE
-        if self._asked_owed > 0 and waited and limit < self._owed_limit:
-            self._owed_limit, self._stall_ns = limit, STALL_NS
+        waited = now_ns - self._asked_ns < STALL_ANSWER_NS
+        if waited and 0 < self._asked_owed < self._most_owed:
+            self._most_owed, self._stall_ns = self._asked_owed, STALL_NS
             log.info(
                 "the broker lets %d messages wait for acknowledgement, so that checkpoints come more often than set; "
                 "mosquitto's max_inflight_messages raises it",
@@ -385,8 +390,7 @@ class Daemon:
     # -- changes from outside ------------------------------------------------------------------------------
 
     def _connected(self, session: Session) -> None:
-        if not session.present:
-            self.seen.forget()
+        self.seen.reconnected(session.number, session.present)
         self.teller.reconnected(session, self.fleet, self.options.resend_s)
         self._publish_stats()
         if not self._ready:
@@ -448,7 +452,7 @@ class Daemon:
         self.fleet.tick(time.time_ns(), self.link.connected)
         for detector in self.fleet.detectors.values():
             self.teller.show_health(detector)
-        self._say_fault(self.checkpoint.fault or self.outbox.fault)
+        self._say_fault(self.fault)
         if now_ns - self._summary_ns >= 60 * SECOND:
             self._summary_ns = now_ns
             self._summarise_refused()
@@ -459,9 +463,9 @@ class Daemon:
 
     def _say_fault(self, fault: str | None) -> None:
         """A disk that fails or recovers is said once, and shown in `stats` at once."""
-        if fault == self._fault:
+        if fault == self._said_fault:
             return
-        self._fault = fault
+        self._said_fault = fault
         if fault is None:
             log.info("the state directory can be written again")
         else:

@@ -53,9 +53,14 @@ class Seen:
             self._known = [{}, *self._known[:-1]]
         return due
 
-    def forget(self) -> None:
-        """The broker has a new session: it delivers nothing again, and its packet ids start anew."""
-        self._known = [{}, {}, {}]
+    def reconnected(self, connection: int, present: bool) -> None:
+        """What earlier connections brought cannot be acknowledged any more: it comes again. `present` False: the broker
+        has a new session, which delivers nothing again, and its packet ids start anew.
+        """
+        self._uncovered = [owed for owed in self._uncovered if owed[0] == connection]
+        self._covered = [owed for owed in self._covered if owed[0] == connection]
+        if not present:
+            self._known = [{}, {}, {}]
 
     def snapshot(self) -> dict[str, Any]:
         newest, older, oldest = self._known

@@ -58,5 +58,16 @@ def test_what_was_acknowledged_a_checkpoint_ago_is_forgotten() -> None:
 def test_new_session_begins_with_new_packet_ids() -> None:
     seen = Seen()
     taken(seen, 1)
-    seen.forget()
+    seen.reconnected(2, present=False)
     assert taken(seen, 1, dup=True)
+
+
+def test_what_an_earlier_connection_brought_is_owed_no_more_and_yet_known() -> None:
+    seen = Seen()
+    for mid in (1, 2):
+        taken(seen, mid)
+        seen.settle()
+    taken(seen, 3)
+    seen.reconnected(2, present=True)
+    assert seen.owed == 0
+    assert not taken(seen, 3, dup=True)

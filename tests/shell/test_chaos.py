@@ -66,3 +66,17 @@ def test_event_that_is_in_memory_alone_holds_back_checkpoint_and_acknowledgement
         tried.turn()
     assert len(link.given) == 20
     assert b'"event"' in outbox.read_bytes()
+
+
+def test_while_the_disk_is_full_input_is_owed_until_the_broker_can_send_no_more(tmp_path: Path) -> None:
+    """A crash loses nothing until then; from then on, going blind would lose all."""
+    tried, link = daemon(tmp_path, checkpoint_s=1e-9)
+    (tmp_path / "checkpoint.1").mkdir()
+    most = tried.options.receive_maximum
+    link.put(
+        ("plant/p1/telemetry", json.dumps({"ts": T0_NS // 10**6 + 100 * i, "a": 1.0}).encode()) for i in range(most)
+    )
+    while tried.counts["received"] < most:
+        assert link.given == []
+        tried.turn()
+    assert len(link.given) == tried.counts["acknowledged_unsaved"] == most
