@@ -24,6 +24,8 @@ from edge_ae.files import reason_of, write_whole
 
 Key = tuple[str, int]
 
+START: Key = ("", 0)  # before every event
+
 MEMORY = 1_000  # confirmed events that are kept
 REWRITE_FACTOR = 4  # the file is written anew when it is this much longer than what it holds,
 REWRITE_FROM_BYTES = 256 * 1024  # and at least so long
@@ -96,24 +98,28 @@ class Outbox:
             self._write(lines, sync=False)
             self._bound()
 
-    def send_again(self, since_ns: int) -> int:
-        """The broker lost its memory: the first that was put in since then and all after it are pending once more. How many.
+    def send_again(self, span_ns: int, now_ns: int) -> int:
+        """The broker lost its memory: events that were put in within `span_ns` of the newest are pending once more. How many.
 
-        All after it, however old they say they are: the clock may have been set, and an end is not to be parted from
-        its beginning.
+        Of the newest, for the broker may have been away for long. And all after the first of them, however old they say
+        they are: the clock may have been set, and an end is not to be parted from its beginning.
         """
         keys = list(self._done)
+        if not keys:
+            return 0
+        since_ns = min(now_ns, self._done[keys[-1]].at_ns) - span_ns
         first = next((i for i, entry in enumerate(self._done.values()) if entry.at_ns >= since_ns), len(keys))
         return self._again(keys[first:])
 
     @property
-    def last_confirmed(self) -> Key | None:
-        return next(reversed(self._done), None)
+    def last_confirmed(self) -> Key:
+        """START where nothing is."""
+        return next(reversed(self._done), START)
 
     def send_again_between(self, mark: Key, last: Key) -> int:
         """What was confirmed after `mark`, up to `last`, is pending once more: the broker forgot it. Returns how many."""
-        keys = list(self._done)
-        if mark not in self._done or last not in self._done:
+        keys = [START, *self._done]
+        if mark not in keys or last not in keys:
             return 0
         return self._again(keys[keys.index(mark) + 1 : keys.index(last) + 1])
 

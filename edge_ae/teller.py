@@ -55,7 +55,9 @@ class Teller:
         self._sick: dict[str, dict[str, str]] = {}  # and the log
         self._in_flight: dict[int, Key] = {}
         self._connection = 0
-        self._confirmed: Key | None = None  # what the broker had confirmed when this connection began
+        self._confirmed: Key | None = (
+            None  # what the broker had confirmed when this connection began, until it is compared
+        )
 
     # -- telling -------------------------------------------------------------------------------------------
 
@@ -192,7 +194,10 @@ class Teller:
                 break
             self._in_flight[token] = last = entry.key
         if last is not None:
-            self._link.publish(self.mark_topic, orjson.dumps(last), 1, retain=True)
+            self._mark(last)
+
+    def _mark(self, last: Key) -> None:
+        self._link.publish(self.mark_topic, orjson.dumps(last), 1, retain=True)
 
     def reconnected(self, session: Session, fleet: Fleet, resend_s: float) -> None:
         """A new connection: what was under way on the old one is sent again, and the retained alerts are made true."""
@@ -201,9 +206,10 @@ class Teller:
         self._health_shown.clear()
         self._connection, self._confirmed = session.number, self._outbox.last_confirmed
         if not session.present:
-            again = self._outbox.send_again(time.time_ns() - round(resend_s * SECOND))
+            again = self._outbox.send_again(round(resend_s * SECOND), time.time_ns())
             if again > 0:
                 log.info("the broker knows no session of ours: the last %d events are sent again", again)
+            self._mark(self._outbox.last_confirmed)
         self.pump()
         for detector in fleet.detectors.values():
             self.show(detector)

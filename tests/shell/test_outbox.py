@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_ae.outbox import MEMORY, Entry, Outbox
+from edge_ae.outbox import MEMORY, START, Entry, Outbox
 
 
 def entry(number: int, seq: int = 1, size: int = 2) -> Entry:
@@ -66,7 +66,9 @@ def test_broker_that_lost_its_memory_is_sent_the_recent_ones_again_in_order(path
     box = Outbox(path)
     box.append([entry(number) for number in (1, 2, 3)])
     box.done([("id1", 1), ("id2", 1)])
-    assert box.send_again(since_ns=200) == 1
+    assert (
+        box.send_again(span_ns=0, now_ns=10**9) == 1
+    )  # long after: what counts is how old it was when the newest came
     assert box.pending(9) == [entry(2), entry(3)]
     assert Outbox(path).pending(9) == [entry(2), entry(3)]
 
@@ -81,6 +83,7 @@ def test_broker_that_forgot_the_newest_is_sent_them_again_and_nothing_else(path:
     assert again.send_again_between(three, three) == 0  # it has all
     assert again.send_again_between(three, two) == 0  # it has more than we know of
     assert again.send_again_between(("unknown", 1), three) == 0
+    assert Outbox(path).send_again_between(START, two) == 2  # a broker that was saved before the first
     again.done([five])  # after the mark was looked at
     assert again.send_again_between(one, three) == 2
     assert again.pending(9) == [entry(2), entry(3), entry(4)]
@@ -140,7 +143,7 @@ def test_clock_that_was_set_parts_no_end_from_its_beginning(path: Path) -> None:
     beginning, end = entry(1), replace(entry(1, seq=2), at_ns=1)  # the clock was set back between them
     box.append([beginning, end])
     box.done([beginning.key, end.key])
-    assert box.send_again(since_ns=100) == 2
+    assert box.send_again(span_ns=0, now_ns=100) == 2
     assert box.pending(9) == [beginning, end]
 
 
