@@ -12,6 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_ae.errors import BadConfig
+from edge_ae.tls import Refusal, TlsClient, TlsFault, context
 
 Offer = Callable[[str, bytes], None]
 
@@ -19,7 +20,8 @@ HANDSHAKE_S = 5.0
 DRAIN_S = 10.0
 V5, V311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
 VERSIONS = {"auto": (V5, V311), "5": (V5,), "3.1.1": (V311,)}
-OTHER_VERSION = "the broker does not speak this version of MQTT"
+OTHER_VERSION = "it does not speak this version of MQTT"
+HUNG_UP = "it hangs up without a word; does it ask for tls there, or for another version of MQTT?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def connect(broker: Broker, filters: Sequence[str] = (), offer: Offer = lambda _
         if refusal == "":
             return client
         client.loop_stop()
-        if refusal != OTHER_VERSION:
+        if refusal not in (OTHER_VERSION, HUNG_UP):
             break
     raise BadConfig(f"mqtt: the broker at {broker.host}:{broker.port} refused: {refusal}")
 
@@ -60,26 +62,23 @@ def close(client: mqtt.Client) -> None:
 
 
 def _client(broker: Broker, version: MQTTProtocolVersion) -> mqtt.Client:
-    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=version)
+    client = TlsClient(CallbackAPIVersion.VERSION2, protocol=version)
     client.max_inflight_messages_set(100)
     client.connect_timeout = HANDSHAKE_S
     if broker.username is not None:
         client.username_pw_set(broker.username, broker.password)
     if broker.tls:
-        try:
-            client.tls_set(broker.ca, broker.cert, broker.key)
-        except (OSError, ValueError) as error:
-            raise BadConfig(f"mqtt: the certificates cannot be used: {error}; check ca, cert and key") from None
+        client.tls_set_context(context(broker.ca, broker.cert, broker.key))
     return client
 
 
 def _handshake(client: mqtt.Client, broker: Broker, filters: Sequence[str], offer: Offer) -> str:
     """Connects and subscribes. Returns why not; empty: all is well."""
     answered = threading.Event()
-    refusals = [OTHER_VERSION]  # what a connection that is closed without a word means
+    refusals = [HUNG_UP]
 
     def on_connect(_c: mqtt.Client, _u: object, _f: object, reason: ReasonCode, _p: object) -> None:
-        refusals[0] = "" if not reason.is_failure else _refusal(str(reason))
+        refusals[0] = "" if not reason.is_failure else _refusal(reason)
         if not reason.is_failure and filters:
             client.subscribe([(name, 1) for name in filters])
         answered.set()
@@ -90,13 +89,15 @@ def _handshake(client: mqtt.Client, broker: Broker, filters: Sequence[str], offe
     try:
         client.connect(broker.host, broker.port)
     except OSError as error:
+        fix = "" if isinstance(error, TlsFault) else "; is it running, and are host, port and tls right?"
         raise BadConfig(
-            f"mqtt: the broker at {broker.host}:{broker.port} cannot be reached: {error.strerror or error}; "
-            "is it running, and are host, port and tls right?"
+            f"mqtt: the broker at {broker.host}:{broker.port} cannot be reached: {error.strerror or error}{fix}"
         ) from None
     client.loop_start()
     return refusals[0] if answered.wait(HANDSHAKE_S) else "it does not answer as an MQTT broker does"
 
 
-def _refusal(reason: str) -> str:
-    return OTHER_VERSION if "protocol version" in reason.lower() else f"{reason}; check username and password_file"
+def _refusal(reason: ReasonCode) -> str:
+    if isinstance(reason, Refusal):
+        return str(reason)
+    return OTHER_VERSION if "protocol version" in str(reason).lower() else f"{reason}; check username and password_file"

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edge_ae.errors import BadConfig
+from edge_ae.tls import TlsClient, context
 
 READ_BYTES = 64 * 1024  # from the socket at once
 CONNECT_TIMEOUT_S = 5.0
@@ -49,7 +48,7 @@ class MqttOptions:
 OnPlain = Callable[[bytes, bytes, int, int, bool, bool], None]  # topic, payload, QoS, packet id, DUP, RETAIN
 
 
-class Client(mqtt.Client):
+class Client(TlsClient):
     """paho reads a packet's first bytes one by one, a system call each, and makes a dozen objects of each message.
 
     Here bytes come from memory, and a message of QoS 0 or 1 without properties goes straight to `on_plain`: half of
@@ -108,13 +107,8 @@ def new_client(options: MqttOptions, version: MQTTProtocolVersion) -> Client:
 def _secure(client: Client, options: MqttOptions) -> None:
     if options.username is not None:
         client.username_pw_set(options.username, options.password)
-    if not options.tls:
-        return
-    try:
-        client.tls_set(options.ca, options.cert, options.key)
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        files = ", ".join(name for name in (options.ca, options.cert, options.key) if name is not None)
-        raise BadConfig(f"mqtt: the certificates cannot be used ({files}): {error}") from error
+    if options.tls:
+        client.tls_set_context(context(options.ca, options.cert, options.key))
 
 
 def connect_arguments(options: MqttOptions, version: MQTTProtocolVersion) -> dict[str, Any]:

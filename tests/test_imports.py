@@ -14,7 +14,7 @@ IF_WANTED = {"cryptography"}  # and what it may, as an extra
 CARRIED = {"numpy", "onnxruntime", "orjson", "paho", "pydantic", "pydantic_settings"}  # what a device installs
 ONLY_IN = {
     "onnxruntime": {"model"},
-    "paho": {"mqtt", "connection", "client", "check", "replay"},
+    "paho": {"mqtt", "connection", "client", "check", "replay", "tls"},
     "pydantic": {"settings", "problems"},
     "pydantic_settings": {"settings"},
     "cryptography": {"signature"},
@@ -34,6 +34,8 @@ CORE_MAY = {
 TOOLS = {"core", "errors", "files"}  # what every module of the shell may use
 SHELL_MAY = {
     "mqtt": {"connection"},
+    "connection": {"tls"},
+    "client": {"tls"},
     "teller": {"mqtt", "outbox"},  # the parts of the daemon
     "stats": {"daemon"},
     "daemon": {"mqtt", "notify", "orders", "outbox", "state", "stats", "teller"},
