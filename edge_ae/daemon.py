@@ -67,8 +67,8 @@ class DaemonOptions:
     """`checkpoint_s` 0: nothing is kept, input is acknowledged at once."""
 
     state_dir: Path | None = None
-    checkpoint_s: float = 30.0
-    receive_maximum: int = 1_000
+    checkpoint_s: float = 60.0
+    receive_maximum: int = 2_000
     score_interval_s: float = 1.0
     denoised: bool = False
     stats_interval_s: float = 60.0

@@ -33,7 +33,7 @@ GARBAGE = 0.1  # part of them
 STEP_S = 0.02
 WARM = 0.2  # part of the time after which memory must not grow
 GROWTH_MB = 4.0
-CHECKPOINT_S = 30.0  # as the daemon is set by default
+CHECKPOINT_S = 60.0  # as the daemon is set by default
 Say = Callable[[str], None]
 
 

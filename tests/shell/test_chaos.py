@@ -1,4 +1,6 @@
-"""Garbage on a real broker in short, and the judge that a fault campaign (`make chaos`) is worth no more than."""
+"""The fault campaign (`make chaos`) and garbage on a real broker, both in short, and the judge that the campaign is worth
+no more than.
+"""
 
 import json
 from pathlib import Path
@@ -7,11 +9,23 @@ from typing import Any
 import pytest
 
 from tests.chaos import soak
+from tests.chaos.campaign import campaign, table
+from tests.chaos.faults import KINDS
 from tests.chaos.verdict import judge, percentile
 from tests.conftest import MOSQUITTO
 from tests.fuzz.daemon import T0_NS, Deaf, daemon
 
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
+
+FAULTS = 34  # each kind twice, about
+
+
+@needs_mosquitto
+def test_faults_of_every_kind_lose_double_and_stick_nothing(tmp_path: Path) -> None:
+    course, found = campaign(FAULTS, seed=1, out=tmp_path)
+    assert found.clean, table(course, found)
+    assert (set(course.faults), course.faults.total()) == (set(KINDS), FAULTS)
+    assert found.expected > 10
 
 
 @needs_mosquitto
