@@ -4,6 +4,7 @@
 # Its law: what it makes is listed once, in the paths below; installing twice changes nothing but the program's
 # version; settings, models and state are the owner's and outlive every upgrade.
 set -eu
+umask 022 # the daemon's own user must be able to read the program, whatever root's habit is
 
 usage() {
     cat <<'HELP'
@@ -92,20 +93,21 @@ check_input() {
 }
 
 install_packages() {
-    build=$(mktemp -d)
-    trap 'rm -rf -- "$build"' EXIT
     package=$from
     if [ -d "$from" ]; then # a copy, because setuptools leaves files where it builds
-        mkdir "$build/source"
+        package=$program/source # pip writes down where it was
+        trap 'rm -rf -- "$package"' EXIT
+        rm -rf -- "$package"
+        mkdir -p -- "$package"
         for part in pyproject.toml README.md LICENSE edge_ae train; do
-            [ ! -e "$from/$part" ] || cp -R -- "$from/$part" "$build/source/"
+            [ ! -e "$from/$part" ] || cp -R -- "$from/$part" "$package/"
         done
-        package=$build/source
     fi
     [ -x "$program/bin/python" ] || "$python" -m venv "$program"
     set -- --quiet --disable-pip-version-check --no-cache-dir
     [ -z "$wheels" ] || set -- "$@" --no-index --find-links "$wheels"
-    "$program/bin/python" -m pip install "$@" "$package" || die "pip could not install $from, see above"
+    # With SOURCE_DATE_EPOCH compiled files carry a hash of their source and not the hour of the installation.
+    SOURCE_DATE_EPOCH=315532800 "$program/bin/python" -m pip install "$@" "$package" || die "pip could not install $from, see above"
     "$program/bin/edge-ae" --help >/dev/null || die "the installed program does not start on this machine, see above"
 }
 
@@ -144,7 +146,7 @@ uninstall() {
     rm -rf -- "$program" "$unit" "$unit.d" ${state}
     [ "$keep_settings" = yes ] || rm -rf -- "$settings" "$password"
     if [ "$trial" = yes ]; then
-        for parent in opt etc/systemd/system etc/credstore var/lib/private; do
+        for parent in opt etc/systemd/system etc/credstore var/lib/private var/lib; do
             (cd -- "$root" && rmdir -p -- "$parent" 2>/dev/null) || true
         done
     else

@@ -78,7 +78,7 @@ def directory(path: Path, needed_mb: int) -> str | None:
     """Whether a folder can be written to, and has room."""
     trial = path / f".edge-ae-check-{os.getpid()}"
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
         trial.write_bytes(b"x")
         trial.unlink()
         free_mb = shutil.disk_usage(path).free // 2**20

@@ -12,10 +12,10 @@ CHECKOUT = Path(__file__).parents[2]
 SCRIPT = CHECKOUT / "deploy" / "install.sh"
 
 
-def install(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def install(*arguments: str | Path, umask: int = -1, **environment: str) -> subprocess.CompletedProcess[str]:
     command = ["sh", str(SCRIPT), *(str(argument) for argument in arguments)]
     path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHON": sys.executable}
-    return subprocess.run(command, capture_output=True, text=True, env=path | environment)
+    return subprocess.run(command, capture_output=True, text=True, env=path | environment, umask=umask)
 
 
 def tree(root: Path) -> dict[str, tuple[str, bytes]]:
@@ -93,16 +93,24 @@ def test_uninstalling_where_nothing_is_installed_is_no_error(tmp_path: Path) -> 
     assert install("uninstall", "--root", tmp_path).returncode == 0
 
 
-def test_program_from_a_wheel_starts(tmp_path: Path) -> None:
+def test_program_comes_from_a_wheel_or_a_checkout_and_is_the_same_to_the_byte_when_installed_again(
+    tmp_path: Path,
+) -> None:
+    source, root = _copy(tmp_path / "source"), tmp_path / "root"
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "--wheel-dir", str(tmp_path), str(_copy(tmp_path / "source"))], check=True)
+    subprocess.run([*pip, "--wheel-dir", str(tmp_path), str(_copy(tmp_path / "built"))], check=True)
     (wheel,) = tmp_path.glob("*.whl")
-    root = tmp_path / "root"
-    packages = {"PIP_NO_DEPS": "1", "PYTHONPATH": str(Path(numpy.__file__).parents[1])}  # no network in a test
-    done = install("--root", root, "--from", wheel, **packages)
+    no_network = {"PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0"}  # 0 means yes
+    packages = no_network | {"PYTHONPATH": str(Path(numpy.__file__).parents[1])}
+    done = install("--root", root, "--from", wheel, umask=0o077, **packages)
     assert done.returncode == 0, done.stderr
     assert (root / "opt/edge-ae/bin/edge-ae").exists()
-    assert install("--root", root, "--from", wheel, **packages).returncode == 0
+    assert install("--root", root, "--from", source, umask=0o077, **packages).returncode == 0
+    once = tree(root)
+    assert [path for path, (mode, _) in once.items() if mode[7] != "r"] == [], "the daemon's own user reads the program"
+    assert install("--root", root, "--from", source, **packages).returncode == 0
+    assert tree(root) == once
+    (root / "var/lib/edge-ae").mkdir(parents=True)  # as a check makes it
     assert install("uninstall", "--root", root).returncode == 0
     assert list(root.rglob("*")) == []
 
