@@ -21,7 +21,9 @@ from edge_ae.core.types import Floats
 
 TRIAL_RATE = 1e-3  # alerts a window at which candidates are compared
 REPEATS = 4  # of each kind and strength in each block
-TIE = 0.01  # a lead smaller than this is chance: the default family is kept
+# A lead smaller than this is chance: the simpler family is kept. Chosen on 400 normal rows at a time and judged on the 600 after
+# them, the networks that led by less raised false alerts on 16 % of the rows, the linear models that they had beaten on 6 %.
+TIE = 0.05
 
 
 @dataclass(frozen=True)
@@ -104,12 +106,10 @@ def measure(trained: Trained, chunks: Iterable[Tensor | tuple[Tensor, Tensor]]) 
     return HeldOut(np.concatenate(averages, axis=1), latent_distance), float(np.mean(squares))
 
 
-def best(shares: Mapping[str, Mapping[str, float]], preferred: str) -> str:
-    """The family that finds most; the preferred one where nobody leads it by more than chance."""
-    leader = max(shares, key=lambda family: shares[family]["all"])
-    if preferred in shares and shares[leader]["all"] - shares[preferred]["all"] <= TIE:
-        return preferred
-    return leader
+def best(shares: Mapping[str, Mapping[str, float]]) -> str:
+    """The family that finds most, or the first, in the order given, that finds as many but for chance: the simplest."""
+    most = max(found["all"] for found in shares.values())
+    return next(family for family, found in shares.items() if most - found["all"] <= TIE)
 
 
 def print_comparison(report: Mapping[str, Any]) -> None:

@@ -30,7 +30,6 @@ from edge_ae.errors import BadData
 from edge_ae.model import OnnxModel
 
 AUTO = "auto"
-DEFAULT_FAMILY = "cae"
 LENGTHS = (16, 32, 64)
 FEW_ROWS = 4000  # below this every block is held out in turn
 FOLDS = 4
@@ -85,7 +84,7 @@ def fit(segments: Sequence[Floats], options: Options, say: Say = lambda _text: N
         say(f"{family}: looking for injected faults")
         shares[family] = compare.found(candidate, trials)
         candidates[family] = candidate
-    winner = compare.best(shares, DEFAULT_FAMILY) if options.family == AUTO else options.family
+    winner = compare.best(shares) if options.family == AUTO else options.family
     chosen = candidates[winner]
     report = {
         "rows": rows,

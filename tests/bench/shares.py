@@ -1,6 +1,6 @@
 """Whether an alert names the channel that is off: one channel of a simulated pump reads wrongly, the others are normal.
 
-The model is of the default family, exported; rows that come after those of training go the daemon's way, offline.
+The model is a convolutional autoencoder, exported; rows that come after those of training go the daemon's way, offline.
 """
 
 import tempfile
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edge_ae_train.fit import DEFAULT_FAMILY, Options, fit, save
+from edge_ae_train.fit import Options, fit, save
 from edge_ae_train.simulator import simulate
 from numpy.typing import NDArray
 
@@ -32,6 +32,7 @@ START, DRIFT_ROWS = 100, 100  # of the test: where the reading goes wrong, and h
 SIZES = (-6.0, -3.0, 3.0, 6.0)  # in standard deviations of the channel in training
 TOP = 3
 LENGTH = 32
+FAMILY = "cae"
 DAY_NS = 86_400 * SECOND
 
 Values = NDArray[np.float64]
@@ -68,7 +69,7 @@ def outcomes(number: int) -> list[Outcome]:
 
 def trained(rows: Values, names: Sequence[str]) -> OnnxModel:
     segments = [rows.astype(np.float32)]
-    fitted = fit(segments, Options(family=DEFAULT_FAMILY, length=LENGTH))
+    fitted = fit(segments, Options(family=FAMILY, length=LENGTH))
     facts: dict[str, Any] = {"name": "pump", "units": {}, "trained_at": "", "data_sha256": ""}
     with tempfile.TemporaryDirectory() as folder:
         return save(fitted, segments, names, round(PERIOD_S * SECOND), Path(folder) / "pump.onnx", **facts)

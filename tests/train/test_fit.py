@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from edge_ae_train import compare
 from edge_ae_train import fit as fit_module
 from edge_ae_train.fit import (
     LENGTHS,
@@ -156,3 +157,15 @@ def test_the_proof_uses_windows_from_all_over_and_never_over_a_gap() -> None:
 
 def test_the_file_says_how_it_was_chosen(model: OnnxModel) -> None:
     assert (model.report["chosen"], model.report["rows"], model.spec.length) == ("pca", TRAIN_ROWS, TRAINED_LENGTH)
+
+
+@pytest.mark.parametrize(
+    ("found", "chosen"),
+    [
+        ({"pca": 0.40, "cva": 0.44, "cae": 0.44}, "pca"),
+        ({"pca": 0.30, "cva": 0.38, "cae": 0.40}, "cva"),
+        ({"pca": 0.30, "cva": 0.38, "cae": 0.50}, "cae"),
+    ],
+)
+def test_of_families_that_find_as_many_but_for_chance_the_simplest_ships(found: dict[str, float], chosen: str) -> None:
+    assert compare.best({family: {"all": share} for family, share in found.items()}) == chosen
