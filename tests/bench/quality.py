@@ -1,6 +1,6 @@
 """`make bench-quality`: our detector and the classics in one run, same rows, same protocol; tables, Markdown and JSON.
 
-    python -m tests.bench.quality [--data DIR] [--seeds N] [--out FILE] [--only PART ...]
+    python -m tests.bench.quality [--data DIR] [--seeds N] [--workers N] [--out FILE] [--only PART ...]
 
 The parts: simulated, skab and smd are leaderboards, budget holds alerts on normal rows against those asked for, sensors
 breaks sensors, share asks whether an alert names the channel that is off. Ours goes the whole way: fit with every default, export, and the daemon's own pipeline over the rows. Labels are looked at
@@ -13,6 +13,7 @@ import math
 import os
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -40,6 +41,7 @@ PARTS = ("simulated", "skab", "smd", "budget", "sensors", "share")
 Part = tuple[dict[str, Any], Grid]  # what goes into the JSON file, and what people read
 ROWS_PER_ALERT = 1000  # the budget of the leaderboards: one alert in as many rows
 BUDGETS = (1000, 10_000)  # rows
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")  # a process a core
 BUDGET_HOLDS = (0.5, 2.0)  # realised over asked
 
 
@@ -76,9 +78,9 @@ def trained(case: Case, seed: int) -> OnnxModel:
 def judged(case: Case, model: OnnxModel, rows_per_alert: int) -> tuple[Answer, int]:
     rules = AlertRules(interval_ns=rows_per_alert * model.spec.period_ns)
     result = score_table(case.table, model, Watch(model, rules), asset=case.name)
-    ratio = np.nan_to_num(result.score / result.threshold)[case.start :]
+    score, threshold = (np.nan_to_num(rows)[case.start :] for rows in (result.score, result.threshold))
     raised = sum(_raised_after(event, case) for event in result.events)
-    return Answer(ratio, ratio >= 1.0, model.spec.family), raised
+    return Answer(score, (score >= threshold) & (threshold > 0), model.spec.family), raised
 
 
 def _raised_after(event: AlertEvent, case: Case) -> bool:
@@ -228,21 +230,38 @@ def share(pool: ProcessPoolExecutor) -> Part:
     return {"cases": found, "named": named / max(alerts, 1)}, grid
 
 
-def _progress(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+class Progress:
+    """A line that is rewritten on a terminal; elsewhere, such as a job's log, a line each minute."""
+
+    EVERY_S = 60.0
+
+    def __init__(self) -> None:
+        self._start = self._last = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        now = time.monotonic()
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+        elif text and now - self._last >= self.EVERY_S:
+            print(f"{(now - self._start) / 60:.0f} min: {text}", file=sys.stderr, flush=True)
+            self._last = now
+
+
+_progress = Progress()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder with skab/ and smd/ (default: what EDGE_AE_DATA names)")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes at work (default: one a core)")
     parser.add_argument("--out", type=Path, default=Path("out/quality.json"))
     parser.add_argument("--only", choices=PARTS, nargs="*")
     options = parser.parse_args()
     data = options.data or (Path(os.environ["EDGE_AE_DATA"]) if "EDGE_AE_DATA" in os.environ else None)
     data = data if data is not None and (data / "skab").is_dir() else None
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+    os.environ |= ONE_THREAD
+    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
         parts: dict[str, Callable[[], Part]] = {
             "simulated": lambda: leaderboard("simulated pumps", series.simulated(), options.seeds, pool),
             "budget": lambda: budget(series.normal(data), pool),
@@ -253,19 +272,20 @@ def main() -> int:
             parts["skab"] = lambda: leaderboard("SKAB", series.skab(data), options.seeds, pool)
             parts["smd"] = lambda: leaderboard("SMD", series.smd(data), options.seeds, pool)
         wanted = [name for name in PARTS if name in parts and (options.only is None or name in options.only)]
-        results = _run({name: parts[name] for name in wanted})
-    write(results, options.out)
-    print(f"\n{os.cpu_count()} cores; everything in {options.out}, the tables in {options.out.with_suffix('.md')}")
+        _run({name: parts[name] for name in wanted}, options.out)
+    print(f"\n{options.workers} processes; everything in {options.out}, the tables in {options.out.with_suffix('.md')}")
     return 0
 
 
-def _run(parts: Mapping[str, Callable[[], Part]]) -> dict[str, Part]:
-    results = {}
+def _run(parts: Mapping[str, Callable[[], Part]], out: Path) -> None:
+    """What is done is written after each part: who stops a long run keeps it."""
+    results: dict[str, Part] = {}
     for name, run in parts.items():
+        start = time.monotonic()
         results[name] = run()
         _progress("")
-        print(f"\n{results[name][1].as_text()}", flush=True)
-    return results
+        print(f"\n{results[name][1].as_text()}\n  ({(time.monotonic() - start) / 60:.1f} min)", flush=True)
+        write(results, out)
 
 
 def write(results: Mapping[str, Part], out: Path) -> None:

@@ -55,3 +55,25 @@ def test_the_place_of_the_wrong_channel_is_that_in_the_alert(
     channel = run.names.index("motor_temperature")
     values[START:, channel] += deviations * np.std(run.values[:TRAIN_ROWS, channel])
     assert shares.place(model, table_of("pump", run.names, t_ns, values), "motor_temperature") == expected
+
+
+def test_what_is_done_is_kept_when_a_later_part_fails(tmp_path: Path) -> None:
+    def broken() -> quality.Part:
+        raise RuntimeError("no such data")
+
+    out = tmp_path / "quality.json"
+    with pytest.raises(RuntimeError):
+        quality._run({"sensors": lambda: ({"called": 1.0}, GRID), "smd": broken}, out)
+    assert json.loads(out.read_text()) == {"sensors": {"called": 1.0}}
+
+
+def test_progress_is_a_line_a_minute_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    progress = quality.Progress()
+    for number in range(130):
+        progress(f"case {number}")
+        now += 1.0
+    assert capsys.readouterr().err.splitlines() == ["1 min: case 60", "2 min: case 120"]
