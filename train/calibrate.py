@@ -17,9 +17,9 @@ LIMIT_QUANTILE = 0.99  # of each view's distance on held-out windows: where its 
 LEAST_LIMIT = 0.1  # for a view in which nothing moves
 TAIL_QUANTILE = 0.9  # the tail begins here
 MIN_PEAKS = 5
-PRIOR_SHAPE = 0.1  # the tail's shape before any peak is seen: slightly heavier than exponential
+PRIOR_SHAPE = 0.0  # the tail's shape before any peak is seen: exponential
 PRIOR_PEAKS = 30  # and how many peaks that prior is worth
-SHAPE_RANGE = (0.0, 0.5)
+SHAPE_RANGE = (-0.15, 0.5)  # no tail is taken for lighter than that of Gaussian rows' distances
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ class Detector:
             self.alert = alert.set_back(self.alert, self.last_t_ns - t_ns)
         self.alert, told = alert.step(self.alert, verdict, t_ns, self._rules, self._off_delay_ns, self._names, *why)
         self.last_t_ns = t_ns
-        self._threshold.learn(verdict)
+        self._threshold.learn(verdict, self.alert.active)
         scored = Scored(self.asset, t_ns, verdict, self.alert.active)
         return [scored, *(self._event(one) for one in told)]
 

@@ -1,13 +1,18 @@
 """Score -> Verdict: judge, then learn. Two calls, in that order; what is judged now has taught nothing yet.
 
-The boundary comes from the model's tail and the owner's budget of alerts. Three things may lift it, all bounded, none ever
-below the calibrated boundary, and none learned from a window that looks suspicious:
+The boundary comes from the model's tail and the owner's budget of alerts. Four things may move it, all bounded, and none
+learned from a window that looks suspicious:
 
+    spending   alerts came more often, or more seldom, than the budget says: the tail is asked for fewer, or for more, up
+               to SPENDING_LIMIT either way (adaptive conformal inference: Gibbs and Candes, 2021). An alert well above
+               the boundary is a fault, not an error of the tail, and is not counted
     drift      the median score of quiet windows has moved: followed slowly, up to DRIFT_LIMIT. Quiet is what lies below
                the tail's beginning
     residue    an excursion is over, the score has come more than half-way back, yet not down to normal (the water is
                still warm): what is left is drift, not fault. The boundary stands a margin above it, and only sinks
     accepted   the owner said that the present level is normal
+
+Spending alone may take it below where it was calibrated, and that not below the tail's beginning.
 """
 
 import math
@@ -17,6 +22,11 @@ from typing import Any
 
 from edge_ae.core.types import ModelSpec, Verdict
 
+SPENDING_STEP = (
+    1.0  # an alert divides the rate that the tail is asked for by e; its budgeted time without one gives it back
+)
+SPENDING_LIMIT = math.log(30.0)  # a thirtieth of the budgeted rate, and thirty times
+FAULT_RATIO = 2.0  # an alert that reaches this is left out, as severity "medium" begins here
 DRIFT_LIMIT = math.log(2.0)
 LIFT_LIMIT = math.log(20.0)  # residue and accepted level lift the boundary this far and no further
 MEMORY_WINDOWS = 2000  # windows after which a lasting change of the quiet level has been followed
@@ -29,8 +39,11 @@ TINY = 1e-9
 
 @dataclass(slots=True)
 class _Lift:
-    """Natural logarithms, all relative to the calibrated boundary; an excursion is summed up by its mean."""
+    """Natural logarithms relative to the calibrated boundary, but for `spent`, which divides the budgeted rate, and `peak`,
+    the highest ratio of the alert that lasts; an excursion is summed up by its mean."""
 
+    spent: float = 0.0
+    peak: float = 0.0  # 0: no alert
     drift: float = 0.0
     residue: float = 0.0
     accepted: float = 0.0
@@ -47,7 +60,9 @@ class Threshold:
     """One asset's boundary. `budget_per_window`: alerts that the owner accepts, for one window of normal data."""
 
     def __init__(self, spec: ModelSpec, budget_per_window: float) -> None:
-        self._base = max(spec.tail.boundary(budget_per_window), TINY)
+        self._tail = spec.tail
+        self._budget = budget_per_window
+        self._base = max(spec.tail.boundary(budget_per_window), TINY)  # as calibrated
         self._typical = math.log(max(spec.typical, TINY) / self._base)
         self._suspicious = math.log(max(spec.tail.level, spec.typical, TINY) / self._base)
         self._lift = _Lift(recent=self._typical)
@@ -55,19 +70,33 @@ class Threshold:
     @property
     def value(self) -> float:
         lift = self._lift
-        return self._base * math.exp(max(lift.accepted + max(lift.drift, 0.0), lift.residue))
+        budgeted = max(self._tail.boundary(self._budget * math.exp(-lift.spent)), TINY)
+        followed = budgeted * math.exp(lift.accepted + max(lift.drift, 0.0))
+        return max(followed, self._base * math.exp(lift.residue)) if lift.residue > 0.0 else followed
 
     def judge(self, slot: int, score: float) -> Verdict:
         threshold = self.value
         return Verdict(slot, score, threshold, score / threshold)
 
-    def learn(self, verdict: Verdict) -> None:
+    def learn(self, verdict: Verdict, active: bool) -> None:
+        """`active`: with this window, the asset has an alert."""
+        self._learn_spending(verdict.ratio, active)
         level = math.log(max(verdict.score, TINY) / self._base)
         self._lift.recent += (level - self._lift.recent) / RECENT_WINDOWS
         self._learn_residue(level, verdict.ratio >= 1.0)
         quiet = level < self._suspicious + self._lift.accepted + max(self._lift.drift, 0.0)
         if quiet and self._lift.residue == 0.0:
             self._learn_drift(level)
+
+    def _learn_spending(self, ratio: float, active: bool) -> None:
+        lift = self._lift
+        if active:
+            lift.peak = max(lift.peak, ratio)
+            return
+        counted = 1.0 if 0.0 < lift.peak < FAULT_RATIO else 0.0
+        spent = lift.spent + SPENDING_STEP * (counted - self._budget)
+        lift.spent = min(max(spent, -SPENDING_LIMIT), SPENDING_LIMIT)
+        lift.peak = 0.0
 
     def _learn_drift(self, level: float) -> None:
         """Robbins and Monro's median: a step up or down, whatever the distance."""

@@ -106,9 +106,10 @@ class Tail:
     def boundary(self, alerts_per_window: float) -> float:
         """The score that normal data exceeds `alerts_per_window` times a window on average.
 
-        Pickands' peaks-over-threshold quantile: level + scale / shape * ((rate / p) ** shape - 1).
+        Pickands' peaks-over-threshold quantile: level + scale / shape * ((rate / p) ** shape - 1). Never below `level`,
+        where the tail says nothing.
         """
-        excess = max(self.rate / alerts_per_window, 1e-9)
+        excess = max(self.rate / alerts_per_window, 1.0)
         if abs(self.shape) < 1e-6:
             return self.level + self.scale * math.log(excess)
         return float(self.level + self.scale / self.shape * (excess**self.shape - 1.0))

@@ -3,11 +3,22 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_ae.core.threshold import DRIFT_LIMIT, LIFT_LIMIT, MEMORY_WINDOWS, RECENT_WINDOWS, Threshold
+from edge_ae.core.threshold import (
+    DRIFT_LIMIT,
+    FAULT_RATIO,
+    LIFT_LIMIT,
+    MEMORY_WINDOWS,
+    RECENT_WINDOWS,
+    SPENDING_LIMIT,
+    SPENDING_STEP,
+    Threshold,
+)
 from edge_ae.core.types import Tail, Verdict
 from tests.models import spec_of
 
@@ -22,10 +33,11 @@ def threshold(budget: float = BUDGET) -> Threshold:
 
 
 def walk(one: Threshold, stream: Sequence[float]) -> list[Verdict]:
+    """An alert lasts as long as the boundary is passed: no off-delay, no deadband."""
     verdicts = []
     for slot, score in enumerate(stream):
         verdicts.append(one.judge(slot, score))
-        one.learn(verdicts[-1])
+        one.learn(verdicts[-1], active=verdicts[-1].ratio >= 1.0)
     return verdicts
 
 
@@ -74,6 +86,64 @@ def test_the_boundary_stays_between_the_calibrated_one_and_its_limit(stream: lis
         assert 1.0 <= verdict.threshold <= math.exp(LIFT_LIMIT) * 1.0001
     one.accept()
     assert 1.0 <= one.value <= math.exp(LIFT_LIMIT + DRIFT_LIMIT)
+
+
+def spending(tail: Tail, budget: float = BUDGET) -> Threshold:
+    return Threshold(spec_of(tail=tail, typical=TYPICAL), budget)
+
+
+STEEP = Tail(level=1.0, scale=0.1, shape=0.0, rate=0.1)
+
+
+def alerts_of(one: Threshold, stream: Sequence[float]) -> int:
+    before, count = False, 0
+    for verdict in walk(one, stream):
+        count += verdict.ratio >= 1.0 and not before
+        before = verdict.ratio >= 1.0
+    return count
+
+
+@pytest.mark.parametrize("wrong_by", [0.85, 1.0, 1.1])
+@pytest.mark.parametrize("budget", [1e-2, 1e-3])
+def test_the_budget_holds_though_the_tail_is_wrong(wrong_by: float, budget: float) -> None:
+    """Scores a tenth higher than the tail says would be 2.7 times as many alerts, or more."""
+    rng = np.random.default_rng(0)
+    peaks = np.where(rng.random(60_000) < STEEP.rate, 1.0 + rng.exponential(STEEP.scale, 60_000), TYPICAL)
+    asked = budget * len(peaks)
+    assert 0.5 * asked < alerts_of(spending(STEEP, budget), (peaks * wrong_by).tolist()) < 2.0 * asked
+
+
+def test_an_alert_lifts_the_boundary_once_it_is_over_and_time_without_one_sinks_it() -> None:
+    one = spending(STEEP)
+    calibrated = one.value
+    assert {verdict.threshold for verdict in walk(one, [calibrated * 1.1] * 50)} == {calibrated}
+    walk(one, [TYPICAL])
+    assert calibrated < one.value <= STEEP.boundary(BUDGET * math.exp(-SPENDING_STEP))
+    walk(one, [TYPICAL] * 200)
+    assert one.value < calibrated
+
+
+def test_the_spending_moves_the_boundary_within_its_limits() -> None:
+    one, other = spending(STEEP), spending(STEEP)
+    walk(one, [TYPICAL] * 10_000)
+    assert math.isclose(one.value, STEEP.boundary(BUDGET * math.exp(SPENDING_LIMIT)))
+    for _ in range(20):
+        walk(other, [other.value * 1.1] + [TYPICAL] * 10)
+    assert STEEP.boundary(BUDGET) < other.value <= STEEP.boundary(BUDGET * math.exp(-SPENDING_LIMIT))
+
+
+def test_a_fault_is_not_charged_to_the_budget() -> None:
+    one = spending(STEEP)
+    calibrated = one.value
+    walk(one, [calibrated * FAULT_RATIO * 1.01, TYPICAL, TYPICAL])
+    assert one.snapshot()["spent"] < 0.0
+    assert one.value <= calibrated
+
+
+def test_the_boundary_never_sinks_to_where_the_tail_says_nothing() -> None:
+    one = spending(Tail(level=1.0, scale=0.1, shape=-0.3, rate=0.02))
+    walk(one, [TYPICAL] * 10_000)
+    assert one.value == 1.0
 
 
 def test_a_long_fault_never_lifts_the_boundary() -> None:

@@ -25,6 +25,11 @@ def test_at_the_rate_of_its_clusters_the_boundary_is_the_level() -> None:
     assert Tail(2.0, 0.5, 0.0, 0.01).boundary(0.01) == 2.0
 
 
+@given(per_window=st.floats(0.01, 1e3), shape=st.floats(-0.3, 0.5))
+def test_no_budget_is_so_large_that_the_boundary_is_below_the_level(per_window: float, shape: float) -> None:
+    assert Tail(2.0, 0.5, shape, 0.01).boundary(per_window) == 2.0
+
+
 def test_the_boundary_is_exceeded_as_often_as_asked() -> None:
     tail = Tail(2.0, 0.5, 0.2, 0.05)
     boundary = tail.boundary(0.001)

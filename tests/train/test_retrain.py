@@ -56,7 +56,7 @@ def own_alert(small: Small) -> dict[str, Any]:
 def test_alert_and_a_window_before_it_are_left_out(small: Small) -> None:
     rows = kept(recalled(small, label=None))
     assert not set(rows) & set(range(FAULT - 10, FAULT_END))
-    assert len(rows) > 0.9 * ROWS
+    assert len(rows) > 0.85 * ROWS  # and a window before each of the few scores that are extreme by chance
     assert set(range(300)) <= set(rows)
 
 
