@@ -15,7 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_ae.errors import BadConfig, EdgeError
+from edge_ae import arguments
+from edge_ae.errors import BadConfig
 from edge_ae.terminal import progress, stopping
 
 if TYPE_CHECKING:
@@ -33,19 +34,7 @@ EXAMPLES = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0 done; 1 the input or the model is at fault, said on stderr; 2 usage."""
-    options = _parser().parse_args(argv)
-    command: Callable[[argparse.Namespace], int] = options.command
-    try:
-        return command(options)
-    except EdgeError as error:
-        for line in str(error).splitlines():
-            print(f"edge-ae: {line}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # the reader of our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    return arguments.run("edge-ae", _parser().parse_args(argv))
 
 
 # -- what can be asked -----------------------------------------------------------------------------------------
@@ -60,16 +49,8 @@ def _parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"edge-ae {version('edge-ae')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, run: Callable[[argparse.Namespace], int], what: str) -> Parser:
-        sub = commands.add_parser(
-            name,
-            help=what,
-            description=f"{what[0].upper()}{what[1:]}.",
-            epilog=f"example: {EXAMPLES[name]}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        sub.set_defaults(command=run)
-        return sub
+    def add(name: str, run: arguments.Command, what: str) -> Parser:
+        return arguments.add_command(commands, name, what, EXAMPLES[name], run)
 
     _config(add("run", _run, "watch: the daemon"), required=True)
     _score_options(add("score", _score, "score a recording with the daemon's own pipeline"))
@@ -102,8 +83,7 @@ def _broker_options(parser: Parser) -> None:
 
 def _data_options(parser: Parser) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="CSV", help="the recording; .csv.gz will do")
-    parser.add_argument("--ignore", default="", metavar="A,B", help="columns to leave out")
-    parser.add_argument("--label", metavar="NAME", help="the column that holds 0/1 labels")
+    arguments.column_options(parser)
 
 
 def _score_options(parser: Parser) -> None:
@@ -115,16 +95,7 @@ def _score_options(parser: Parser) -> None:
     parser.add_argument("--explain", action="store_true", help="add score_<channel> columns")
     parser.add_argument("--events", type=Path, metavar="JSONL", help="write the alerts too, one JSON object a line")
     parser.add_argument("--reconstruction", type=Path, metavar="CSV", help="write what the model expected, too")
-    parser.add_argument(
-        "--budget", type=_budget, default="1/week", help="alerts accepted on normal data (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--on-delay", type=_seconds, default=0, metavar="S", help="seconds before an alert (default: 0)"
-    )
-    parser.add_argument("--off-delay", type=_seconds, metavar="S", help="seconds before its end (default: ten hops)")
-    parser.add_argument(
-        "--deadband", type=_fraction, default=0.2, help="part of the boundary to come back by (default: 0.2)"
-    )
+    arguments.rules_options(parser)
     parser.add_argument("--node", default="offline", help="for the alerts' ids and texts (default: %(default)s)")
     parser.add_argument("--asset", help="likewise (default: the recording's name)")
 
@@ -137,35 +108,16 @@ def _replay_options(parser: Parser) -> None:
         "--time", default="ts", metavar="NAME", help="key of the time in the payload (default: %(default)s)"
     )
     parser.add_argument(
-        "--speed", type=_seconds, default=1.0, metavar="N", help="times as fast; 0: as fast as possible (default: 1)"
+        "--speed",
+        type=arguments.seconds,
+        default=1.0,
+        metavar="N",
+        help="times as fast; 0: as fast as possible (default: 1)",
     )
     parser.add_argument(
         "--now", action="store_true", help="shift the times so that the last one is reached as it is sent"
     )
     _broker_options(parser)
-
-
-def _budget(text: str) -> int:
-    from edge_ae.core.alert import budget_ns
-
-    try:
-        return budget_ns(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} {error}") from None
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} should be zero or more")
-    return value
-
-
-def _fraction(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} should be at least 0 and below 1")
-    return value
 
 
 # -- what is done ----------------------------------------------------------------------------------------------
@@ -182,16 +134,10 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _score(options: argparse.Namespace) -> int:
-    from edge_ae.core.alert import AlertRules
     from edge_ae.core.detector import Watch
     from edge_ae.offline import score_file
 
-    rules = AlertRules(
-        interval_ns=options.budget,
-        on_delay_ns=_ns(options.on_delay),
-        off_delay_ns=None if options.off_delay is None else _ns(options.off_delay),
-        deadband=options.deadband,
-    )
+    rules = arguments.alert_rules(options)
     with progress("lines") as say:
         score_file(
             options.model,
@@ -200,7 +146,7 @@ def _score(options: argparse.Namespace) -> int:
             lambda model: Watch(model, rules),
             node=options.node,
             asset=options.asset or _stem(options.data),
-            ignore=_names(options.ignore),
+            ignore=options.ignore,
             label=options.label,
             explain=options.explain,
             events_path=options.events,
@@ -218,7 +164,7 @@ def _replay(options: argparse.Namespace) -> int:
     fault = topic_fault(options.topic)
     if fault is not None or "+" in options.topic or "#" in options.topic:
         raise BadConfig(f"--topic: {options.topic!r} {fault or 'has a wildcard, and nothing can be published to one'}")
-    table = read_csv(options.data, ignore=_names(options.ignore), label=options.label)
+    table = read_csv(options.data, ignore=options.ignore, label=options.label)
     topic = options.topic.replace("{asset}", options.asset or _stem(options.data))
     shift_ns = replay.shift_to_now(table, options.speed, time.time_ns()) if options.now else 0
     sent = list(replay.messages(table, topic, time_name=options.time, shift_ns=shift_ns))
@@ -297,14 +243,6 @@ def _log_to_stderr(level: str) -> None:
 
 def _stem(path: Path) -> str:
     return path.name.split(".")[0]
-
-
-def _names(text: str) -> list[str]:
-    return [name for name in text.split(",") if name]
-
-
-def _ns(seconds: float) -> int:
-    return round(seconds * 1_000_000_000)
 
 
 if __name__ == "__main__":

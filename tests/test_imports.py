@@ -55,6 +55,7 @@ SHELL_MAY = {
         "state",
     },  # wires
     "__main__": {
+        "arguments",
         "build",
         "client",
         "offline",
@@ -67,7 +68,7 @@ SHELL_MAY = {
         "watch",
     },
 }
-TRAINER_MAY = {"core", "errors", "model", "offline", "signature", "table"}
+TRAINER_MAY = {"arguments", "core", "errors", "model", "offline", "signature", "table"}
 
 
 def imports_of(path: Path) -> set[str]:

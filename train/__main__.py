@@ -11,30 +11,19 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from edge_ae_train.arguments import KEPT, Command, parser
+from edge_ae_train.arguments import KEPT, parser
 
-from edge_ae.errors import BadData, EdgeError
-
-if TYPE_CHECKING:
-    from edge_ae.core.alert import AlertRules
+from edge_ae.arguments import Command, alert_rules, ns, run
+from edge_ae.errors import BadData
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0 done; 1 the input or the model is at fault, in one line on stderr; 2 usage; 3 the current model was kept."""
     options = parser(COMMANDS).parse_args(argv)
-    command: Command = options.command
     try:
-        return command(options)
-    except EdgeError as error:
-        print(f"edge-ae-train: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # the reader of our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return run("edge-ae-train", options)
     except OSError as error:  # a disk that is full, a directory that is not ours
         print(f"edge-ae-train: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
         return 1
@@ -46,7 +35,7 @@ def _fit(options: Namespace) -> int:
     from edge_ae_train.progress import progress
 
     _writable(options.out)
-    period_ns = None if options.period is None else _ns(options.period)
+    period_ns = None if options.period is None else ns(options.period)
     recording = data.read(options.data, **_columns(options), period_ns=period_ns)
     for text in recording.notes:
         _note(text)
@@ -81,7 +70,7 @@ def _evaluate(options: Namespace) -> int:
 
     with progress() as say:
         found = evaluate.evaluate(
-            options.model, options.data, _rules(options), **_columns(options), say=say, note=_note
+            options.model, options.data, alert_rules(options), **_columns(options), say=say, note=_note
         )
     evaluate.show(found)
     _write_json(options.json, evaluate.as_dict(found))
@@ -94,7 +83,7 @@ def _report(options: Namespace) -> int:
 
     with progress() as say:
         page = report(
-            options.model, options.data, options.out, _rules(options), **_columns(options), say=say, note=_note
+            options.model, options.data, options.out, alert_rules(options), **_columns(options), say=say, note=_note
         )
     print(page)
     return 0
@@ -107,7 +96,7 @@ def _retrain(options: Namespace) -> int:
     from edge_ae.model import OnnxModel
 
     _writable(options.out)
-    spec, rules = (current := OnnxModel.load(options.current)).spec, _rules(options)
+    spec, rules = (current := OnnxModel.load(options.current)).spec, alert_rules(options)
     said = past.said(options.alerts, options.feedback, options.node)
     series = recorded.read(options.data, spec, **_columns(options))
     with progress() as say:
@@ -173,17 +162,6 @@ COMMANDS: Mapping[str, Command] = {
 
 def _columns(options: Namespace) -> dict[str, Any]:
     return {"ignore": options.ignore, "label": options.label, "asset_column": options.asset_column}
-
-
-def _rules(options: Namespace) -> "AlertRules":
-    from edge_ae.core.alert import AlertRules
-
-    off_delay_ns = None if options.off_delay is None else _ns(options.off_delay)
-    return AlertRules(options.budget, _ns(options.on_delay), off_delay_ns, options.deadband)
-
-
-def _ns(seconds: float) -> int:
-    return round(seconds * 1_000_000_000)
 
 
 def _now() -> str:

@@ -5,6 +5,8 @@ import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from edge_ae.arguments import Command, add_command, column_options, rules_options
+
 FAMILIES = ("pca", "cva", "cae", "ae", "dae", "vae")
 EXAMPLES = {
     "fit": "edge-ae-train fit --data normal.csv --out pump.onnx",
@@ -18,7 +20,6 @@ EXAMPLES = {
 KEPT = 3  # exit status of `retrain` when the current model stays
 
 Parser = argparse.ArgumentParser
-Command = Callable[[argparse.Namespace], int]
 
 
 def parser(commands: Mapping[str, Command]) -> Parser:
@@ -26,15 +27,7 @@ def parser(commands: Mapping[str, Command]) -> Parser:
     whole = Parser(prog="edge-ae-train", description="Train, judge and show models of normal operation.")
     subparsers = whole.add_subparsers(required=True, metavar="COMMAND")
     for name, (what, add_options) in COMMANDS.items():
-        about = f"{what[0].upper()}{what[1:]}."
-        sub = subparsers.add_parser(
-            name,
-            help=what,
-            description=about,
-            epilog=f"example: {EXAMPLES[name]}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        sub.set_defaults(command=commands[name])
+        sub = add_command(subparsers, name, what, EXAMPLES[name], commands[name])
         add_options(sub)
     return whole
 
@@ -55,14 +48,14 @@ def _fit_options(parser: Parser) -> None:
 def _evaluate_options(parser: Parser) -> None:
     parser.add_argument("--model", type=Path, required=True, metavar="M.onnx", help="the model file")
     _data_options(parser)
-    _rules_options(parser)
+    rules_options(parser)
     parser.add_argument("--json", type=Path, metavar="OUT", help="write all figures as JSON, too")
 
 
 def _report_options(parser: Parser) -> None:
     parser.add_argument("--model", type=Path, required=True, metavar="M.onnx", help="the model file")
     _data_options(parser, required=False)
-    _rules_options(parser)
+    rules_options(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for report.html, .md and .json")
 
 
@@ -71,7 +64,7 @@ def _retrain_options(parser: Parser) -> None:
     _data_options(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="M2.onnx", help="written if it is no worse")
     _training_options(parser)
-    _rules_options(parser)
+    rules_options(parser)
     parser.add_argument(
         "--alerts", type=Path, nargs="+", default=[], metavar="JSONL", help="alerts that were raised, one event a line"
     )
@@ -111,8 +104,7 @@ def _data_options(parser: Parser, *, required: bool = True) -> None:
         metavar="FILE",
         help="CSV, CSV.gz, Parquet files or directories of them",
     )
-    parser.add_argument("--ignore", type=_names, default=[], metavar="A,B", help="columns to leave out")
-    parser.add_argument("--label", metavar="NAME", help="the column that holds 0/1 labels")
+    column_options(parser)
     parser.add_argument("--asset-column", metavar="NAME", help="the column that names the asset of a line")
 
 
@@ -123,23 +115,6 @@ def _training_options(parser: Parser) -> None:
     parser.add_argument("--name", help="the model's name in alerts (default: the file's)")
     parser.add_argument("--length", type=_count, help="rows of a window (default: from the data)")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-
-
-def _rules_options(parser: Parser) -> None:
-    parser.add_argument(
-        "--budget", type=_budget, default="1/week", help="alerts accepted on normal data (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--on-delay", type=_seconds, default=0, metavar="S", help="seconds before an alert (default: 0)"
-    )
-    parser.add_argument("--off-delay", type=_seconds, metavar="S", help="seconds before its end (default: ten hops)")
-    parser.add_argument(
-        "--deadband", type=_fraction, default=0.2, help="part of the boundary to come back by (default: 0.2)"
-    )
-
-
-def _names(text: str) -> list[str]:
-    return [name for name in text.split(",") if name]
 
 
 def _count(text: str) -> int:
@@ -153,29 +128,6 @@ def _positive(text: str) -> float:
     value = float(text)
     if not 0 < value < 1e9:
         raise argparse.ArgumentTypeError(f"{text!r} should be more than zero")
-    return value
-
-
-def _budget(text: str) -> int:
-    from edge_ae.core.alert import budget_ns
-
-    try:
-        return budget_ns(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} {error}") from None
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} should be zero or more")
-    return value
-
-
-def _fraction(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} should be at least 0 and below 1")
     return value
 
 

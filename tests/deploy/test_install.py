@@ -108,7 +108,7 @@ def test_program_comes_from_a_wheel_or_a_checkout_and_is_the_same_to_the_byte_wh
     assert install("--root", root, "--from", source, umask=0o077, **packages).returncode == 0
     once = tree(root)
     assert [path for path, (mode, _) in once.items() if mode[7] != "r"] == [], "the daemon's own user reads the program"
-    assert install("--root", root, "--from", source, **packages).returncode == 0
+    assert install("--root", root, "--from", source, umask=0o022, **packages).returncode == 0
     assert tree(root) == once
     (root / "var/lib/edge-ae").mkdir(parents=True)  # as a check makes it
     assert install("uninstall", "--root", root).returncode == 0

@@ -1,0 +1,104 @@
+"""What the command lines of device and workstation have in common: commands, options, values, and how a command ends.
+
+Imports nothing heavy.
+"""
+
+import os
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from edge_ae.errors import EdgeError
+
+if TYPE_CHECKING:
+    from edge_ae.core.alert import AlertRules
+
+Command = Callable[[Namespace], int]
+
+
+def run(program: str, options: Namespace) -> int:
+    """Runs `options.command`. 1: the input or the model is at fault, said on stderr, a line for each problem."""
+    command: Command = options.command
+    try:
+        return command(options)
+    except EdgeError as error:
+        for line in str(error).splitlines():
+            print(f"{program}: {line}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def add_command(commands: Any, name: str, what: str, example: str, command: Command) -> ArgumentParser:
+    """`commands`: what `add_subparsers` gave."""
+    parser: ArgumentParser = commands.add_parser(
+        name,
+        help=what,
+        description=f"{what[0].upper()}{what[1:]}.",
+        epilog=f"example: {example}",
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=command)
+    return parser
+
+
+def column_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--ignore", type=names, default=[], metavar="A,B", help="columns to leave out")
+    parser.add_argument("--label", metavar="NAME", help="the column that holds 0/1 labels")
+
+
+def rules_options(parser: ArgumentParser) -> None:
+    """What `alert_rules` reads."""
+    parser.add_argument(
+        "--budget", type=budget, default="1/week", help="alerts accepted on normal data (default: %(default)s)"
+    )
+    parser.add_argument("--on-delay", type=seconds, default=0, metavar="S", help="seconds before an alert (default: 0)")
+    parser.add_argument("--off-delay", type=seconds, metavar="S", help="seconds before its end (default: ten hops)")
+    parser.add_argument(
+        "--deadband", type=fraction, default=0.2, help="part of the boundary to come back by (default: 0.2)"
+    )
+
+
+def alert_rules(options: Namespace) -> "AlertRules":
+    from edge_ae.core.alert import AlertRules
+
+    off_delay_ns = None if options.off_delay is None else ns(options.off_delay)
+    return AlertRules(options.budget, ns(options.on_delay), off_delay_ns, options.deadband)
+
+
+def ns(seconds: float) -> int:
+    return round(seconds * 1_000_000_000)
+
+
+# -- values ----------------------------------------------------------------------------------------------------
+
+
+def names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+def budget(text: str) -> int:
+    from edge_ae.core.alert import budget_ns
+
+    try:
+        return budget_ns(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r} {error}") from None
+
+
+def seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1e9:
+        raise ArgumentTypeError(f"{text!r} should be zero or more")
+    return value
+
+
+def fraction(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1:
+        raise ArgumentTypeError(f"{text!r} should be at least 0 and below 1")
+    return value
