@@ -1,15 +1,18 @@
 """The quality bench in small: what it counts, and that tables for people and figures for programs say the same."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edge_ae.core.times import rfc3339
+from edge_ae.core.types import SECOND, AlertEvent, EventType
 from edge_ae.model import OnnxModel
 from tests.bench import quality, shares
 from tests.bench.grid import Grid
-from tests.bench.series import table_of
+from tests.bench.series import Case, table_of
 from tests.bench.shares import START, TEST_ROWS, Outcome
 from tests.models import TRAIN_ROWS, pump, trained
 
@@ -55,6 +58,28 @@ def test_the_place_of_the_wrong_channel_is_that_in_the_alert(
     channel = run.names.index("motor_temperature")
     values[START:, channel] += deviations * np.std(run.values[:TRAIN_ROWS, channel])
     assert shares.place(model, table_of("pump", run.names, t_ns, values), "motor_temperature") == expected
+
+
+def test_a_recording_too_short_for_one_alert_does_not_count_for_that_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [("pump", 20_000, [25, 2]), ("short", 3000, [7, 0]), ("loud", 50_000, [60, 11])]
+    answers = iter(found)
+    monkeypatch.setattr(quality, "one_budget", lambda _case: next(answers))
+    nothing = Case("", table_of("", (), np.zeros(0, np.int64), np.zeros((0, 0))), 0, np.zeros(0, np.bool_))
+    with ThreadPoolExecutor(1) as pool:
+        figures, grid = quality.budget([nothing] * len(found), pool)
+    assert [(one["holding"], one["series"]) for one in figures["holding"]] == [(2, 3), (1, 2)]
+    assert grid.rows[-1][2:] == ("2 of 3", "1 of 2")
+
+
+@pytest.mark.parametrize(
+    ("row", "counted"), [(49, False), (50, True), (69, True), (70, False), (79, False), (80, True)]
+)
+def test_an_alert_counts_where_rows_are_judged_and_normal(row: int, counted: bool) -> None:
+    label = np.zeros(100, np.bool_)
+    label[70:80] = True
+    case = Case("", table_of("", (), np.arange(100) * SECOND, np.zeros((100, 0))), 50, label)
+    event = AlertEvent("pump", EventType.NEW, "id", 1, {"ts_raised": rfc3339(row * SECOND)})
+    assert quality._raised_on_normal(event, case) == counted
 
 
 def test_what_is_done_is_kept_when_a_later_part_fails(tmp_path: Path) -> None:
