@@ -98,7 +98,8 @@ def _retrain(options: Namespace) -> int:
     _writable(options.out)
     spec, rules = (current := OnnxModel.load(options.current)).spec, alert_rules(options)
     said = past.said(options.alerts, options.feedback, options.node)
-    series = recorded.read(options.data, spec, **_columns(options))
+    series = recorded.read(options.data, spec, **_columns(options), note=_note)
+    recorded.require_period(series, spec)
     with progress() as say:
         remembered = past.recall(series, current, rules, said, say)
         for text in remembered.notes:

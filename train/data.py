@@ -179,8 +179,8 @@ def _reorder(table: Table, first: Table) -> Table:
 
 def clean(tables: Sequence[Table]) -> tuple[list[Table], list[str]]:
     """Lines in order of time, without channels that hold nothing; and a sentence for whatever was odd."""
-    notes = [note for table in tables for note in _table_notes(table)]
-    in_time = [_sorted(table) for table in tables]
+    notes = [note for table in tables for note in (*time_notes(table), *_label_notes(table))]
+    in_time = [in_order(table) for table in tables]
     low, high = _ranges(in_time)
     names = in_time[0].names
     if np.isnan(low).all():
@@ -195,13 +195,16 @@ def clean(tables: Sequence[Table]) -> tuple[list[Table], list[str]]:
     return [_only(table, keep) for table in in_time], notes
 
 
-def _table_notes(table: Table) -> Iterator[str]:
+def time_notes(table: Table) -> Iterator[str]:
     steps = np.diff(table.t_ns)
     back, same = int((steps < 0).sum()), int((steps == 0).sum())
     if back > 0:
         yield f"{table.path}: the time goes back {back} times; the lines are put in order"
     if same > 0:
         yield f"{table.path}: {same} lines have the time of the line before; each row is the mean of its lines"
+
+
+def _label_notes(table: Table) -> Iterator[str]:
     for name in suspicious_labels(table):
         yield (
             f"{table.path}: {name!r} looks like a label, yet is taken for a channel; "
@@ -209,7 +212,7 @@ def _table_notes(table: Table) -> Iterator[str]:
         )
 
 
-def _sorted(table: Table) -> Table:
+def in_order(table: Table) -> Table:
     if (np.diff(table.t_ns) >= 0).all():
         return table
     return _take(table, np.argsort(table.t_ns, kind="stable"))

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from edge_ae_train import metrics
-from edge_ae_train.data import clean, duration, load
+from edge_ae_train import metrics, recorded
+from edge_ae_train.data import duration
 from edge_ae_train.metrics import Affiliation, Counts, Events
 from edge_ae_train.series import asset_name
 from numpy.typing import NDArray
@@ -119,13 +119,10 @@ def evaluate(
     `say` hears of the progress, `note` of what is odd about the recordings.
     """
     model = OnnxModel.load(model_path)
-    tables, notes = clean(load(paths, ignore=ignore, label=label, asset_column=asset_column))
-    for text in notes:
-        note(text)
     series = []
-    for table in tables:
-        say(f"scoring {asset_name(table)}")
-        series.append(score_series(table, model, rules))
+    for one in recorded.read(paths, model.spec, ignore=ignore, label=label, asset_column=asset_column, note=note):
+        say(f"scoring {one.asset}")
+        series.append(score_series(one.table, model, rules))
     say("measuring")
     return summary(model, rules, series)
 

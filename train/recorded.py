@@ -4,7 +4,7 @@ The files of `edge-ae record`, DIR/<asset>/<time>.csv.gz, are put together again
 and with every new channel. Any other file is a series of its own.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from edge_ae_train.data import PERIOD_CHANGE, duration
 
 from edge_ae.core.types import ModelSpec
 from edge_ae.errors import BadData
-from edge_ae.table import Table
+from edge_ae.table import Table, suspicious_labels
 
 
 @dataclass(frozen=True)
@@ -32,20 +32,38 @@ def read(
     ignore: Sequence[str] = (),
     label: str | None = None,
     asset_column: str | None = None,
+    note: Callable[[str], None] = lambda _text: None,
 ) -> list[Series]:
-    """BadData in one sentence where the recordings are not of what the model watches."""
+    """BadData in one sentence where a channel of the model is in none of them. `note` hears what is odd about them."""
     tables = [
         table
         for path in data.files(paths)
         for table in data.load([path], ignore=ignore, label=label, asset_column=asset_column)
     ]
     _check_channels(tables, spec)
-    groups: dict[tuple[Path, str], list[Table]] = {}
     for table in tables:
-        groups.setdefault(series.key(table), []).append(_with_channels(table, spec))
-    found = [Series(asset, _joined(group)) for (_, asset), group in groups.items()]
-    _check_period([one.table for one in found], spec)
-    return found
+        for text in (*data.time_notes(table), *_label_notes(table, spec)):
+            note(text)
+    whole = series.joined([_with_channels(table, spec) for table in tables])
+    return [Series(series.asset_name(table), data.in_order(table)) for table in whole]
+
+
+def require_period(found: Sequence[Series], spec: ModelSpec) -> None:
+    """BadData where the lines come at another pace than the model's rows."""
+    if spec.hold_rows > 0:  # channels that report on change show no period
+        return
+    measured = data.sample_period_ns([one.table for one in found])
+    if not 1 / PERIOD_CHANGE < measured / spec.period_ns < PERIOD_CHANGE:
+        raise BadData(
+            f"{found[0].table.path}: a line comes every {duration(measured)}, the current model takes one every "
+            f"{duration(spec.period_ns)}; for another period train a new model with fit"
+        )
+
+
+def _label_notes(table: Table, spec: ModelSpec) -> Iterator[str]:
+    for name in suspicious_labels(table):
+        if name not in spec.names:
+            yield f"{table.path}: {name!r} looks like a label; with --label {name} it is taken for one"
 
 
 def _check_channels(tables: Sequence[Table], spec: ModelSpec) -> None:
@@ -53,7 +71,7 @@ def _check_channels(tables: Sequence[Table], spec: ModelSpec) -> None:
     missing = [name for name in spec.names if name not in there]
     if missing:
         raise BadData(
-            f"{tables[0].path}: the recordings lack {', '.join(missing)}, which the current model watches; "
+            f"{tables[0].path}: the recordings lack {', '.join(missing)}, which the model watches; "
             "for other channels train a new model with fit"
         )
 
@@ -63,30 +81,3 @@ def _with_channels(table: Table, spec: ModelSpec) -> Table:
     nothing = np.full(len(table), np.nan)
     columns = [table.values[:, table.names.index(n)] if n in table.names else nothing for n in spec.names]
     return replace(table, names=spec.names, values=np.column_stack(columns))
-
-
-def _joined(tables: Sequence[Table]) -> Table:
-    """All lines of a series in order of time."""
-    t_ns = np.concatenate([table.t_ns for table in tables])
-    times = [time for table in tables for time in table.times]
-    labels = [table.labels for table in tables if table.labels is not None]
-    order = np.argsort(t_ns, kind="stable")
-    return Table(
-        path=tables[0].path,
-        times=[times[line] for line in order],
-        t_ns=t_ns[order],
-        names=tables[0].names,
-        values=np.concatenate([table.values for table in tables])[order],
-        labels=np.concatenate(labels)[order] if labels else None,
-    )
-
-
-def _check_period(tables: Sequence[Table], spec: ModelSpec) -> None:
-    if spec.hold_rows > 0:  # channels that report on change show no period
-        return
-    measured = data.sample_period_ns(tables)
-    if not 1 / PERIOD_CHANGE < measured / spec.period_ns < PERIOD_CHANGE:
-        raise BadData(
-            f"{tables[0].path}: a line comes every {duration(measured)}, the current model takes one every "
-            f"{duration(spec.period_ns)}; for another period train a new model with fit"
-        )

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edge_ae_train import data, evaluate, pictures
+from edge_ae_train import data, evaluate, pictures, recorded
 from edge_ae_train.evaluate import Evaluation, series_of
 from edge_ae_train.metrics import episodes
 from edge_ae_train.modes import ModeMap, mode_map
 from edge_ae_train.page import Block, Grid, Picture, Section, write
 from edge_ae_train.pictures import Marks
-from edge_ae_train.series import asset_name
+from edge_ae_train.recorded import Series
 from numpy.typing import NDArray
 
 from edge_ae.core.alert import AlertRules
@@ -79,12 +79,9 @@ def report(
     model = OnnxModel.load(model_path)
     shown: list[Shown] = []
     if paths:
-        tables, notes = data.clean(data.load(paths, ignore=ignore, label=label, asset_column=asset_column))
-        for text in notes:
-            note(text)
-        for table in tables:
-            say(f"scoring {asset_name(table)}")
-            shown.append(_show(table, model, rules))
+        for one in recorded.read(paths, model.spec, ignore=ignore, label=label, asset_column=asset_column, note=note):
+            say(f"scoring {one.asset}")
+            shown.append(_show(one, model, rules))
     say("drawing")
     evaluation = _evaluate(model, rules, shown)
     sections = list(_sections(model, shown, evaluation))
@@ -92,15 +89,9 @@ def report(
     return write(out, title, sections, _facts(model, evaluation, shown))
 
 
-def _show(table: Table, model: OnnxModel, rules: AlertRules) -> Shown:
-    name = asset_name(table)
-    result = score_table(table, model, Watch(model, rules), asset=name, explained=True)
-    return Shown(name, _as_model(table, model), result, _last_words(result.events), _marks(table, result))
-
-
-def _as_model(table: Table, model: OnnxModel) -> Table:
-    order = [table.names.index(name) for name in model.spec.names]
-    return Table(table.path, table.times, table.t_ns, model.spec.names, table.values[:, order], table.labels)
+def _show(one: Series, model: OnnxModel, rules: AlertRules) -> Shown:
+    result = score_table(one.table, model, Watch(model, rules), asset=one.asset, explained=True)
+    return Shown(one.asset, one.table, result, _last_words(result.events), _marks(one.table, result))
 
 
 def _last_words(events: Iterable[AlertEvent]) -> list[dict[str, Any]]:

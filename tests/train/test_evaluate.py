@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from edge_ae_train import evaluate
 from edge_ae_train.evaluate import Evaluation, Series
+from edge_ae_train.report import report
 from numpy.typing import NDArray
 
 from edge_ae.core.alert import AlertRules
@@ -125,6 +126,15 @@ def test_recording_shorter_than_a_window_is_refused(small: Small, tmp_path: Path
     short.write_text("t,flow,speed\n" + "".join(f"{i},{i},{i}\n" for i in range(1, 10)))
     with pytest.raises(BadData, match="9 lines do not fill one window of 16 rows of 1 s"):
         evaluate.evaluate(small.model, [short], RULES)
+
+
+@pytest.mark.parametrize("line", ["5,50", "5,"], ids=["nothing moves", "a channel without a value"])
+def test_machine_that_stands_still_or_a_dead_sensor_is_judged_too(small: Small, tmp_path: Path, line: str) -> None:
+    still = tmp_path / "still.csv"
+    still.write_text("t,flow,speed\n" + "".join(f"{1_700_000_000 + i},{line}\n" for i in range(60)))
+    (quality,) = evaluate.evaluate(small.model, [still], RULES).series
+    assert quality.rows == 60 - 15
+    assert "Recording still" in report(small.model, [still], tmp_path / "report", RULES).read_text()
 
 
 def test_rows_are_slots_and_not_lines(small: Small, tmp_path: Path) -> None:
