@@ -11,7 +11,7 @@ import numpy as np
 from edge_ae_train.score import Whitening, distances, fit_whitening
 from numpy.typing import NDArray
 
-from edge_ae.core.types import Floats, Tail
+from edge_ae.core.types import SECOND, Floats, Tail
 
 LIMIT_QUANTILE = 0.99  # of each view's distance on held-out windows: where its ratio is 1
 LEAST_LIMIT = 0.1  # for a view in which nothing moves
@@ -19,6 +19,7 @@ TAIL_QUANTILE = 0.9  # the tail begins here
 MIN_PEAKS = 5
 PRIOR_SHAPE = 0.0  # the tail's shape before any peak is seen: exponential
 PRIOR_PEAKS = 30  # and how many peaks that prior is worth
+HOUR_NS = 3600 * SECOND
 SHAPE_RANGE = (-0.15, 0.5)  # no tail is taken for lighter than that of Gaussian rows' distances
 
 
@@ -39,6 +40,7 @@ class Calibration:
     tail: Tail
     typical: float
     crossed: tuple[Whitening, ...]  # for each block: fitted on the other blocks
+    windows: int  # held out, all blocks together
 
 
 def calibrate(blocks: Sequence[HeldOut], floor: Floats, gap: int) -> Calibration:
@@ -48,7 +50,19 @@ def calibrate(blocks: Sequence[HeldOut], floor: Floats, gap: int) -> Calibration
     limit = np.maximum(np.quantile(np.concatenate(held_out, axis=1), LIMIT_QUANTILE, axis=1), LEAST_LIMIT)
     scores = [(block / limit[:, None]).max(axis=0) for block in held_out]
     typical = float(np.median(np.concatenate(scores)))
-    return Calibration(_whiten(blocks, floor), limit.astype(np.float32), fit_tail(scores, gap), typical, crossed)
+    windows = sum(len(block) for block in scores)
+    tail = fit_tail(scores, gap)
+    return Calibration(_whiten(blocks, floor), limit.astype(np.float32), tail, typical, crossed, windows)
+
+
+def reach(windows: int, hop_ns: int) -> str:
+    """How rare an alert the held-out windows can vouch for, in a sentence."""
+    hours = windows * hop_ns / HOUR_NS
+    span = f"{hours / 24:.1f} days" if hours >= 48 else f"{hours:.1f} hours"
+    return (
+        f"calibrated on {windows:,} held-out windows, {span}: a budget of less than one alert in that time goes beyond "
+        "the data, and holds only once the device has counted its own alerts for a few times as long"
+    )
 
 
 def _whiten(blocks: Sequence[HeldOut], floor: Floats) -> Whitening:

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from edge_ae_train.calibrate import HeldOut, calibrate, fit_tail, view_distances
+from edge_ae_train.calibrate import HeldOut, calibrate, fit_tail, reach, view_distances
 
-from edge_ae.core.types import Floats
+from edge_ae.core.types import SECOND, Floats
 
 FLOOR = np.full(3, 0.01, np.float32)
 
@@ -33,6 +33,13 @@ def test_a_block_is_measured_by_what_the_others_taught() -> None:
     changed = calibrate([HeldOut(blocks[0].averages * 9, blocks[0].latent), *blocks[1:]], FLOOR, gap=0)
     np.testing.assert_array_equal(calibration.crossed[0].root, changed.crossed[0].root)
     assert not np.array_equal(calibration.crossed[1].root, changed.crossed[1].root)
+
+
+def test_how_rare_an_alert_is_vouched_for_is_said_by_the_windows_held_out() -> None:
+    calibration = calibrate([block(300, seed) for seed in range(3)], FLOOR, gap=0)
+    assert calibration.windows == 900
+    assert reach(900, 60 * SECOND).startswith("calibrated on 900 held-out windows, 15.0 hours: a budget of less")
+    assert "windows, 5.0 days:" in reach(7200, 60 * SECOND)
 
 
 def test_one_long_excursion_is_one_alert_and_not_its_windows() -> None:
