@@ -31,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _fit(options: Namespace) -> int:
     from edge_ae_train import data, fit
+    from edge_ae_train.calibrate import reach
     from edge_ae_train.compare import print_comparison
     from edge_ae_train.progress import progress
 
@@ -57,6 +58,7 @@ def _fit(options: Namespace) -> int:
             hop=options.hop,
         )
     print_comparison(fitted.report)
+    print(reach(fitted.candidate.calibration.windows, options.hop * recording.period_ns))
     print(
         f"{options.out}: {model.spec.family}, {len(model.spec.channels)} channels, windows of {model.spec.length} rows, "
         f"{options.out.stat().st_size / 1000:.0f} kB"
