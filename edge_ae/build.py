@@ -17,7 +17,8 @@ from edge_ae.settings import Alerts, Section, Settings, StreamSettings, inspect,
 
 if TYPE_CHECKING:
     from edge_ae.core.types import ModelSpec
-    from edge_ae.daemon import Daemon, Feed
+    from edge_ae.daemon import Daemon
+    from edge_ae.intake import Feed
 
 RELOADED = {"streams", "model_key", "limits.payload_bytes"} | {
     f"alerts.{name}" for name in Alerts.model_fields if not name.startswith("flood")
@@ -66,7 +67,7 @@ def daemon(settings: Settings, config: Path) -> "Daemon":
 def feeds(settings: Settings) -> "list[Feed]":
     """The streams with their models; a model file that serves several is loaded once."""
     from edge_ae.core.detector import Watch
-    from edge_ae.daemon import Feed
+    from edge_ae.intake import Feed
     from edge_ae.model import OnnxModel
 
     missing = missing_to_watch(settings)

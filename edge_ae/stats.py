@@ -32,10 +32,10 @@ def node_stats(daemon: "Daemon") -> dict[str, Any]:
         "uptime_s": (now_ns - daemon.started_ns) // SECOND,
         "rss_bytes": rss_bytes(),
         "received": daemon.counts["received"],
-        "used": daemon.counts["used"],
-        "refused": daemon.refused.total(),
+        "used": daemon.intake.used,
+        "refused": daemon.intake.refused.total(),
         "other_topics": daemon.counts["other_topics"],
-        "repeated": daemon.seen.repeated,
+        "repeated": daemon.ledger.seen.repeated,
         "dropped": dict(dropped(daemon)),
         "events": daemon.teller.counts["events"],
         "scores": daemon.teller.counts["scores"],
@@ -44,16 +44,16 @@ def node_stats(daemon: "Daemon") -> dict[str, Any]:
         "reloads": daemon.counts["reloads"],
         "reload_failures": daemon.counts["reload_failures"],
         "connected": daemon.link.connected,
-        "unacknowledged": daemon.seen.owed,
-        "acknowledged_unsaved": daemon.counts["acknowledged_unsaved"],
+        "unacknowledged": daemon.ledger.seen.owed,
+        "acknowledged_unsaved": daemon.ledger.counts["acknowledged_unsaved"],
         "outbox": len(outbox),
         "outbox_dropped": outbox.counts["dropped"],
-        "checkpoint_age_s": (now_ns - daemon.checkpoint_ns) // SECOND if daemon.durable else None,
+        "checkpoint_age_s": (now_ns - daemon.ledger.saved_ns) // SECOND if daemon.ledger.durable else None,
         "checkpoints": checkpoint.counts["written"],
         "checkpoint_bytes": checkpoint.bytes_written,
         "checkpoint_failures": checkpoint.counts["write_failures"],
         "checkpoints_damaged": checkpoint.counts["damaged"],
-        "fault": checkpoint.fault or outbox.fault,
+        "fault": daemon.ledger.fault,
         "link": dict(daemon.link.counts),
         "assets": len(detectors),
         "asset": {name: _asset(daemon, detectors[name]) for name in list(detectors)[:ASSETS_LISTED]},
@@ -62,9 +62,9 @@ def node_stats(daemon: "Daemon") -> dict[str, Any]:
 
 def dropped(daemon: "Daemon") -> Counter[str]:
     """What was not used, by reason: payloads, values, readings."""
-    total = Counter(daemon.refused)
+    total = Counter(daemon.intake.refused)
     total.update(daemon.fleet.counts)
-    for feed in daemon.feeds:
+    for feed in daemon.intake.feeds:
         total.update(feed.decoder.counts)
     for detector in daemon.fleet.detectors.values():
         total.update(detector.counts)
@@ -73,7 +73,7 @@ def dropped(daemon: "Daemon") -> Counter[str]:
 
 def status_line(daemon: "Daemon") -> str:
     """One line for a person; a fault comes first."""
-    fault = daemon.checkpoint.fault or daemon.outbox.fault
+    fault = daemon.ledger.fault
     active = sum(detector.alert.active for detector in daemon.fleet.detectors.values())
     broker = "connected" if daemon.link.connected else "no broker"
     parts = [broker, f"{len(daemon.fleet.detectors)} assets", f"{active} alerts", f"{len(daemon.outbox)} in the outbox"]
@@ -86,7 +86,7 @@ def rss_bytes() -> int:
 
 
 def _asset(daemon: "Daemon", detector: Detector) -> dict[str, Any]:
-    spec, watch = detector.spec, daemon.watch_of(detector.asset)
+    spec, watch = detector.spec, daemon.intake.watch_of(detector.asset)
     interval_ns = watch.rules.interval_ns
     # New alerts in the last budget interval of event time, in which one is accepted.
     since_ns = (detector.last_t_ns or 0) - interval_ns

@@ -10,7 +10,8 @@ from typing import Any
 
 from edge_ae.core.decode import Decoder, Stream
 from edge_ae.core.types import SECOND
-from edge_ae.daemon import Daemon, DaemonOptions, Feed
+from edge_ae.daemon import Daemon, DaemonOptions
+from edge_ae.intake import Feed
 from edge_ae.mqtt import Message
 from edge_ae.outbox import Outbox
 from edge_ae.state import Checkpoint

@@ -33,10 +33,10 @@ def run(total: int, seed: int) -> Counter[str]:
             sent += len(batch)
             _check(node_stats(tried), sent)
         assert len(link.given) == sent, "a message was never acknowledged"
-        counts = Counter({name: tried.counts[name] for name in ("received", "used", "other_topics", "commands")})
-        return (
-            counts + tried.refused + Counter({f"({name})": n for name, n in (dropped(tried) - tried.refused).items()})
-        )
+        counts = Counter({name: tried.counts[name] for name in ("received", "other_topics", "commands")})
+        refused = tried.intake.refused
+        in_part = Counter({f"({name})": n for name, n in (dropped(tried) - refused).items()})
+        return counts + Counter(used=tried.intake.used) + refused + in_part
 
 
 def _check(stats: dict[str, int], sent: int) -> None:

@@ -17,8 +17,9 @@ from edge_ae.core.alert import AlertRules
 from edge_ae.core.decode import Decoder, Stream
 from edge_ae.core.detector import Watch
 from edge_ae.core.types import SECOND, Channel, Explanation, Floats, ModelSpec, Tail
-from edge_ae.daemon import Daemon, DaemonOptions, Feed
+from edge_ae.daemon import Daemon, DaemonOptions
 from edge_ae.errors import BadConfig
+from edge_ae.intake import Feed
 from edge_ae.mqtt import Link, MqttOptions
 from edge_ae.outbox import Outbox
 from edge_ae.state import Checkpoint

@@ -93,4 +93,4 @@ def test_while_the_disk_is_full_input_is_owed_until_the_broker_can_send_no_more(
     while tried.counts["received"] < most:
         assert link.given == []
         tried.turn()
-    assert len(link.given) == tried.counts["acknowledged_unsaved"] == most
+    assert len(link.given) == tried.ledger.counts["acknowledged_unsaved"] == most
