@@ -24,6 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser(COMMANDS).parse_args(argv)
     try:
         return run("edge-ae-train", options)
+    except ModuleNotFoundError as error:  # a device has this program, and not what it trains with
+        print(f"edge-ae-train: {error.name} is not installed; in the checkout: pip install '.[train]'", file=sys.stderr)
+        return 1
     except OSError as error:  # a disk that is full, a directory that is not ours
         print(f"edge-ae-train: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
         return 1

@@ -41,6 +41,16 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout.endswith("\n[]\n")
 
 
+def test_device_without_the_packages_for_training_is_told_which_to_install() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from edge_ae_train.__main__ import main; sys.exit(main(['fit', '--data', 'a.csv', '--out', 'm.onnx']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "edge-ae-train: torch is not installed; in the checkout: pip install '.[train]'\n"
+
+
 def test_evaluation_is_shown_and_written_as_json(
     small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
