@@ -5,7 +5,7 @@ import logging
 import os
 import warnings
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
@@ -71,10 +71,47 @@ def _to_onnx(graph: ScoredNetwork, spec: ModelSpec) -> onnx.ModelProto:
         )
     assert program is not None
     proto = program.model_proto
-    for node in proto.graph.node:  # where in torch's source a node came from is nothing that a device needs
-        del node.metadata_props[:]
-        node.doc_string = ""
+    _tidy(proto.graph)
     return proto
+
+
+def _tidy(graph: onnx.GraphProto) -> None:
+    """Values are named by their order, for the exporter's own names change from one export to the next; where in torch's
+    source a node came from is nothing that a device needs."""
+    names = {value.name: value.name for value in (*graph.input, *graph.output)}
+    for node in _nodes(graph):
+        for values in (node.input, node.output):
+            for index, name in enumerate(values):
+                values[index] = names.setdefault(name, f"v{len(names)}") if name else ""
+        node.name = node.doc_string = ""
+        del node.metadata_props[:]
+    for part in _graphs(graph):
+        part.name = "graph"
+        del part.value_info[:], part.metadata_props[:]
+        for value in (*part.initializer, *part.output):
+            value.name = names[value.name]
+        initializers = sorted(part.initializer, key=lambda value: value.name)
+        del part.initializer[:]
+        part.initializer.extend(initializers)
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """All nodes, those of branches among them, in order."""
+    for node in graph.node:
+        yield node
+        for branch in _branches(node):
+            yield from _nodes(branch)
+
+
+def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    yield graph
+    for node in graph.node:
+        for branch in _branches(node):
+            yield from _graphs(branch)
+
+
+def _branches(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    return (attribute.g for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH)
 
 
 def _add_metadata(

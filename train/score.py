@@ -18,7 +18,7 @@ and lifted by what the channel, where the window does show it, differs from that
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,11 +115,27 @@ def total(values: Tensor) -> Tensor:
     return values @ values.new_ones(values.shape[-1], 1)
 
 
-def fill(values: Tensor, root: Tensor, present: Tensor) -> Tensor:
-    """`values` [..., row, channel], zero where not `present`, with their conditional means there.
+def where_missing(
+    change: Callable[[Tensor, Tensor, Tensor], Tensor], values: Tensor, root: Tensor, present: Tensor
+) -> Tensor:
+    """`change(values, root, present)`, which leaves alone what is whole: then it is skipped, for it takes most of the time."""
+    if torch.compiler.is_exporting():
+        changed: Tensor = torch.cond(torch.min(present) < 1.0, change, _unchanged, (values, root, present))
+        return changed
+    return change(values, root, present) if bool((present < 1.0).any()) else values
 
-    Minimises v' P v, with P = root root, over the missing entries by conjugate gradients.
-    """
+
+def _unchanged(values: Tensor, _root: Tensor, _present: Tensor) -> Tensor:
+    return values.clone()  # a branch may not return what it was given
+
+
+def fill(values: Tensor, root: Tensor, present: Tensor) -> Tensor:
+    """`values` [..., row, channel], zero where not `present`, with their conditional means there."""
+    return where_missing(_filled, values, root, present)
+
+
+def _filled(values: Tensor, root: Tensor, present: Tensor) -> Tensor:
+    """Minimises v' P v, with P = root root, over the missing entries by conjugate gradients."""
     missing = 1.0 - present
     residual = -(values @ root @ root) * missing
     direction = residual
@@ -146,6 +162,10 @@ def without_fragments(window: Tensor) -> Tensor:
 def at_its_level(values: Tensor, root: Tensor, present: Tensor) -> Tensor:
     """`values` [batch, row, channel] as `fill` has filled them, each channel's filled rows moved by the mean difference of its
     present rows from their conditional mean: x - E[x | others] = (P x) / diag P, with P = root root."""
+    return where_missing(_moved, values, root, present)
+
+
+def _moved(values: Tensor, root: Tensor, present: Tensor) -> Tensor:
     precision = root @ root
     apart = (values @ precision) / precision.diagonal() * present
     rows = values.new_ones(1, values.shape[-2])  # products, as in `total`

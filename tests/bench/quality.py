@@ -3,7 +3,7 @@
     python -m tests.bench.quality [--data DIR] [--seeds N] [--workers N] [--out FILE] [--only PART ...]
 
 The parts: simulated, skab and smd are leaderboards, budget holds alerts on normal rows against those asked for, sensors
-breaks sensors, share asks whether an alert names the channel that is off. Ours goes the whole way: fit with every default, export, and the daemon's own pipeline over the rows. Labels are looked at
+breaks sensors, share asks whether an alert names the channel that is off, cost is the time of a score. Ours goes the whole way: fit with every default, export, and the daemon's own pipeline over the rows. Labels are looked at
 once, for the figures. What a baseline needs to be chosen (its boundary) comes from the rows that it learned from.
 """
 
@@ -31,13 +31,13 @@ from edge_ae.core.detector import Watch
 from edge_ae.core.types import AlertEvent, EventType
 from edge_ae.model import OnnxModel
 from edge_ae.offline import score_table
-from tests.bench import health, series, shares
+from tests.bench import cost, health, series, shares
 from tests.bench.baselines import BASELINES, QUANTILE
 from tests.bench.grid import Grid
 from tests.bench.series import Case
 
 OURS = "edge-ae"
-PARTS = ("simulated", "skab", "smd", "budget", "sensors", "share")
+PARTS = ("cost", "simulated", "skab", "smd", "budget", "sensors", "share")
 Part = tuple[dict[str, Any], Grid]  # what goes into the JSON file, and what people read
 ROWS_PER_ALERT = 1000  # the budget of the leaderboards: one alert in as many rows
 BUDGETS = (1000, 10_000)  # rows
@@ -238,6 +238,19 @@ def share(pool: ProcessPoolExecutor) -> Part:
     return {"cases": found, "named": named / max(alerts, 1)}, grid
 
 
+def scoring(pool: ProcessPoolExecutor) -> Part:
+    """Microseconds a window, beside a plain convolutional autoencoder in the same runtime."""
+    found = pool.submit(cost.cost).result()
+    by_detector = {one["detector"]: [e for e in found if e["detector"] == one["detector"]] for one in found}
+    rows = [
+        (name, *(f"{e['us']:.0f} us, {e['ratio']:.2f}" for e in entries), f"{entries[0]['bytes'] / 1000:.0f} kB")
+        for name, entries in by_detector.items()
+    ]
+    header = ("detector", *(f"{batch} in a call" for batch in cost.CALLS), "file")
+    note = f"time of a window, and over that of the {cost.PLAIN} (aim {cost.AT_MOST:g})"
+    return {"cost": found}, Grid("what a score costs, one thread", header, rows, note)
+
+
 class Progress:
     """A line that is rewritten on a terminal; elsewhere, such as a job's log, a line each minute."""
 
@@ -271,6 +284,7 @@ def main() -> int:
     os.environ |= ONE_THREAD
     with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
         parts: dict[str, Callable[[], Part]] = {
+            "cost": lambda: scoring(pool),
             "simulated": lambda: leaderboard("simulated pumps", series.simulated(), options.seeds, pool),
             "budget": lambda: budget(series.normal(data), pool),
             "sensors": lambda: sensors(pool),

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from edge_ae.core.times import rfc3339
-from edge_ae.core.types import SECOND, AlertEvent, EventType
+from edge_ae.core.types import SECOND, AlertEvent, EventType, Floats
 from edge_ae.model import OnnxModel
-from tests.bench import quality, shares
+from tests.bench import cost, quality, shares
 from tests.bench.grid import Grid
 from tests.bench.series import Case, table_of
 from tests.bench.shares import START, TEST_ROWS, Outcome
@@ -102,3 +102,21 @@ def test_progress_is_a_line_a_minute_where_there_is_no_terminal(
         progress(f"case {number}")
         now += 1.0
     assert capsys.readouterr().err.splitlines() == ["1 min: case 60", "2 min: case 120"]
+
+
+def test_what_is_timed_takes_turns_and_its_time_is_that_of_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, order = 0.0, []
+
+    def detector(name: str, seconds: float) -> tuple[str, cost.Score]:
+        def score(_windows: Floats) -> None:
+            nonlocal now
+            now += seconds
+            order.append(name)
+
+        return name, score
+
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+    windows = np.zeros((2, 4, 1), np.float32)
+    us = cost.taken([detector("a", 2e-6), detector("b", 8e-6)], windows, calls=3)
+    assert us == pytest.approx({"a": 1.0, "b": 4.0})
+    assert order[:12] == [*"aaabbb"] * 2

@@ -131,3 +131,14 @@ def test_a_channel_that_lacks_most_of_its_rows_is_missing_in_all(known: int, sta
     whole = without_fragments(window)
     assert torch.equal(whole[..., 1], window[..., 1])
     assert int((~torch.isnan(whole[0, :, 0])).sum()) == (known if stays else 0)
+
+
+def test_what_is_whole_is_the_same_with_and_without_the_fill() -> None:
+    """The fill is skipped where no window of a batch lacks anything: a window's score must not depend on its company."""
+    root = torch.from_numpy(whitening_root(correlated(500), FLOOR).astype(np.float32))
+    rows = torch.from_numpy(correlated(16))[None].repeat(2, 1, 1)
+    present = torch.ones_like(rows)
+    present[1, 3, 2] = 0.0
+    for change in (fill, at_its_level):
+        assert torch.equal(change(rows * present, root, present)[0], rows[0])
+        assert torch.equal(change(rows[:1], root, present[:1]), rows[:1])
