@@ -33,6 +33,7 @@ GARBAGE = 0.1  # part of them
 STEP_S = 0.02
 WARM = 0.2  # part of the time after which memory must not grow
 GROWTH_MB = 4.0
+QUIET_S = 15.0  # without a message more: the rest is lost
 CHECKPOINT_S = 60.0  # as the daemon is set by default
 Say = Callable[[str], None]
 
@@ -104,11 +105,18 @@ def _pour(pump: Plant, port: int, seconds: float, heard: dict[str, Any], say: Sa
                 warm_mb = heard["rss_bytes"] / 1e6
             say(f"{passed:.0f} s, {sum(sent.values()):,} messages, {heard.get('rss_bytes', 0) / 1e6:.1f} MB")
         talk.settle()
-    wait_for(
-        lambda: heard["used"] + heard["refused"] >= sum(sent.values()),
-        f"all {sum(sent.values())} to be used or refused",
-    )
+    _settle(heard, sum(sent.values()))
     return Soaked(sent[False], sent[True], seconds, dict(heard), warm_mb, heard["rss_bytes"] / 1e6)
+
+
+def _settle(heard: dict[str, Any], sent: int) -> None:
+    """Until all is used or refused, or nothing more comes."""
+    done, since = -1, time.monotonic()
+    while done < sent and time.monotonic() - since < QUIET_S:
+        now = heard["used"] + heard["refused"]
+        if now > done:
+            done, since = now, time.monotonic()
+        time.sleep(STEP_S)
 
 
 class _listening:  # noqa: N801  # a context, not a thing
