@@ -85,6 +85,30 @@ class Client(TlsClient):
         return self.position < len(self.unread) or (isinstance(sock, ssl.SSLSocket) and sock.pending() > 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A connection that is ready: `present` tells whether the broker knew us, `version` is "5" or "3.1.1"."""
+
+    number: int
+    present: bool
+    version: str
+
+
+class Connection:
+    """One client, from its CONNECT to its end."""
+
+    def __init__(self, number: int, client: Client) -> None:
+        self.number = number
+        self.client = client
+        self.present = False
+        self.refusal: str | None = None
+        self.accepted = False
+        self.subscriptions = 0  # written by the owner's thread, by the other one only as it comes and goes,
+        self.published = 0  # likewise
+        self.subscribed = 0  # written by the network thread only
+        self.finished = 0  # written by the network thread only
+
+
 def new_client(options: MqttOptions, version: MQTTProtocolVersion) -> Client:
     """Raises BadConfig where certificates cannot be used."""
     client = Client(

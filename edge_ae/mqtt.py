@@ -4,8 +4,7 @@
            ◄── network thread ◄── paho's queue ◄── publish(), ack()
 
 Every connection has a client of its own and a number; what belongs to an earlier connection is void: its
-acknowledgements are not sent, its unfinished publications are the outbox's affair. The inbox is bounded: QoS 0 beyond
-it is dropped and counted, QoS 1 waits in the socket, for the broker still has it. Knows nothing of what messages mean.
+acknowledgements are not sent, its unfinished publications are the outbox's affair. Knows nothing of what messages mean.
 """
 
 import logging
@@ -16,9 +15,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import MQTTErrorCode
@@ -28,12 +25,15 @@ from edge_ae.connection import (
     V5,
     V311,
     Client,
+    Connection,
     MqttOptions,
+    Session,
     connect_arguments,
     end_of_session,
     new_client,
     publish_properties,
 )
+from edge_ae.inbox import Inbox, Message
 
 __all__ = ["Link", "Message", "MqttOptions", "Session"]
 
@@ -47,65 +47,21 @@ MAX_OUTGOING = 2_000  # publications under way; a broker that does not read gets
 SILENT_REFUSALS = 2  # handshakes broken off without an answer, until the other protocol version is tried
 
 
-class Message(NamedTuple):
-    """A message as it came; `connection` is the number of the connection on which it can be acknowledged."""
-
-    arrival_ns: int
-    topic: str
-    payload: bytes
-    qos: int
-    mid: int
-    dup: bool
-    connection: int
-    retain: bool = False
-    response_topic: str | None = None
-    correlation: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A connection that is ready: `present` tells whether the broker knew us, `version` is "5" or "3.1.1"."""
-
-    number: int
-    present: bool
-    version: str
-
-
-class _Connection:
-    """One client, from its CONNECT to its end."""
-
-    def __init__(self, number: int, client: Client) -> None:
-        self.number = number
-        self.client = client
-        self.present = False
-        self.refusal: str | None = None
-        self.accepted = False
-        self.subscriptions = 0  # written by the owner's thread, by the other one only as it comes and goes,
-        self.published = 0  # likewise
-        self.subscribed = 0  # written by the network thread only
-        self.finished = 0  # written by the network thread only
-
-
 class Link:
     """The connection that is always being kept up. Methods are for one thread, its owner; `wake` is for any."""
 
     def __init__(self, options: MqttOptions, inbox_limit: int = 10_000) -> None:
         self.counts: Counter[str] = Counter()
         self._options = options
-        self._limit = max(inbox_limit, 2 * options.receive_maximum)
         self._version = V311 if options.protocol == "3.1.1" else V5
         self._version_known = options.protocol != "auto"
         self._silent_refusals = 0
         self._filters: tuple[tuple[str, int], ...] = ()
-        self._inbox: SimpleQueue[list[Message]] = SimpleQueue()
-        self._offered = 0  # written by the network thread only
-        self._taken = 0  # written by the owner's thread only
-        self._room = threading.Event()
-        self._batch: list[Message] = []
+        self._inbox = Inbox(max(inbox_limit, 2 * options.receive_maximum))
         self._acked: deque[int] = deque()
-        self._live: _Connection | None = None  # accepted by the broker
+        self._live: Connection | None = None  # accepted by the broker
         self._ready: Session | None = None  # and subscribed
-        self._current: _Connection | None = None  # the one that the owner publishes on
+        self._current: Connection | None = None  # the one that the owner publishes on
         self._said = ""
         self._fault: BaseException | None = None
         self._stopping = threading.Event()
@@ -138,20 +94,11 @@ class Link:
         """The messages that are here, `max_items` and a chunk at most; waits for the first, or for `wake`."""
         if self._fault is not None:
             raise self._fault
-        taken: list[Message] = []
-        try:
-            taken += self._inbox.get(timeout=timeout_s)
-            while len(taken) < max_items:
-                taken += self._inbox.get_nowait()
-        except Empty:
-            pass
-        self._taken += len(taken)
-        self._room.set()
-        return taken
+        return self._inbox.take(max_items, timeout_s)
 
     def wake(self) -> None:
         """End the present or next wait of `take`; may be called by a signal handler."""
-        self._inbox.put([])
+        self._inbox.wake()
 
     def opened(self) -> Session | None:
         """The connection that has become ready since the last call; what is published from now on goes there."""
@@ -217,7 +164,7 @@ class Link:
         """Send what is under way, say `offline` and disconnect. The broker keeps input for us, or forgets us."""
         self._keep_session = keep_session
         self._stopping.set()
-        self._room.set()
+        self._inbox.close()
         self._wake_network()
         self._thread.join(STOP_S + 1.0)
 
@@ -228,7 +175,7 @@ class Link:
         try:
             while not self._stopping.is_set():
                 number += 1
-                connection = _Connection(number, self._new_client(number))
+                connection = Connection(number, self._new_client(number))
                 why = self._converse(connection)
                 failures = 0 if connection.accepted else failures + 1
                 if self._stopping.is_set():
@@ -250,7 +197,7 @@ class Link:
         client.on_socket_register_write = lambda *_: None  # so that `publish` leaves writing to this thread
         return client
 
-    def _converse(self, connection: _Connection) -> str:
+    def _converse(self, connection: Connection) -> str:
         """Connect, and serve the connection until it ends. Returns why it ended."""
         client, where = connection.client, f"{self._options.host}:{self._options.port}"
         self._connection = connection
@@ -266,7 +213,8 @@ class Link:
         if connection.accepted:
             return f"the connection to the broker at {where} was lost"
         self._consider_version(connection.refusal)
-        return f"the broker at {where} refuses the connection: {connection.refusal or 'no answer'}"
+        silence = "no answer" if self._options.tls else "no answer; does it ask for TLS there?"
+        return f"the broker at {where} refuses the connection: {connection.refusal or silence}"
 
     def _serve(self, client: Client) -> bool:
         """Wait for something to do and do it; False once the connection is gone."""
@@ -288,18 +236,13 @@ class Link:
     def _read(self, client: mqtt.Client) -> bool:
         """Read until a packet was no message, which is so when the socket is empty, or a chunk is full."""
         result = MQTTErrorCode.MQTT_ERR_SUCCESS
-        while result == MQTTErrorCode.MQTT_ERR_SUCCESS and len(self._batch) < CHUNK:
-            before = len(self._batch)
+        while result == MQTTErrorCode.MQTT_ERR_SUCCESS and self._inbox.chunk < CHUNK:
+            before = self._inbox.chunk
             result = client.loop_read()
-            if len(self._batch) == before:
+            if self._inbox.chunk == before:
                 break
-        self._hand_over()
+        self._inbox.hand_over()
         return result == MQTTErrorCode.MQTT_ERR_SUCCESS
-
-    def _hand_over(self) -> None:
-        if self._batch:
-            self._inbox.put(self._batch)
-            self._batch = []
 
     def _close(self, client: Client) -> None:
         self._live = self._ready = None
@@ -369,7 +312,7 @@ class Link:
         self._open(self._connection)
         self.wake()
 
-    def _open(self, connection: _Connection) -> None:
+    def _open(self, connection: Connection) -> None:
         if self._ready is not None:
             return
         version = "5" if self._version is V5 else "3.1.1"
@@ -401,7 +344,7 @@ class Link:
         response: str | None = None,
         correlation: bytes | None = None,
     ) -> None:
-        if self._offered - self._taken >= self._limit and not self._make_room(qos):
+        if not self._inbox.has_room(qos):
             self.counts["inbox_full"] += 1
             return
         try:
@@ -409,19 +352,8 @@ class Link:
         except UnicodeDecodeError:
             self.counts["bad_topic"] += 1
             return
-        self._offered += 1
         number = self._connection.number
-        self._batch.append(Message(time.time_ns(), name, payload, qos, mid, dup, number, retain, response, correlation))
-
-    def _make_room(self, qos: int) -> bool:
-        """QoS 1 waits until there is room: then the broker, too, has to wait."""
-        while qos > 0 and not self._stopping.is_set():
-            self._hand_over()
-            self._room.clear()
-            if self._offered - self._taken < self._limit:
-                return True
-            self._room.wait(0.1)
-        return False
+        self._inbox.put(Message(time.time_ns(), name, payload, qos, mid, dup, number, retain, response, correlation))
 
     def _on_publish(self, _client: mqtt.Client, number: int, mid: int, reason: ReasonCode, _details: Any) -> None:
         self._connection.finished += 1

@@ -33,7 +33,7 @@ CORE_MAY = {
 }
 TOOLS = {"core", "errors", "files"}  # what every module of the shell may use
 SHELL_MAY = {
-    "mqtt": {"connection"},
+    "mqtt": {"connection", "inbox"},
     "connection": {"tls"},
     "client": {"tls"},
     "teller": {"mqtt", "outbox"},  # the parts of the daemon

@@ -144,13 +144,12 @@ def test_broker_restored_from_an_older_save_is_told_what_it_forgot(
     saved = broker.saved()
     listener.publish_all(TOPIC, payloads[55:])
     wait_for(lambda: marked(listener) == core_events(payloads)[3][:2])
-    wait_for(lambda: len(heard(listener)) == 4)
+    wait_for(lambda: len(heard_once(listener)) == 4)
     broker.stop(signal.SIGKILL)
     broker.restore(saved)
     broker.start()
     wait_for(lambda: "restored from an older save" in node.log)
-    wait_for(lambda: len(heard(listener)) == 6)
-    assert heard(listener)[4:] == core_events(payloads)[2:]
+    wait_for(lambda: all(heard(listener).count(event) > 1 for event in core_events(payloads)[2:]))
 
 
 def test_clean_restart_of_the_broker_repeats_nothing(node: Node, broker: Broker, listener: Subscriber) -> None:
