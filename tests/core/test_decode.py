@@ -290,9 +290,7 @@ payloads = st.binary(max_size=60) | document.map(lambda value: json.dumps(value)
     known=st.booleans(),
     messages=st.lists(st.tuples(st.sampled_from(["p/m/t", "p/m/a", "p/../t", "q"]), payloads), max_size=4),
 )
-def test_any_bytes_give_readings_or_a_reason(
-    stream: Stream, known: bool, messages: list[tuple[str, bytes]]
-) -> None:
+def test_any_bytes_give_readings_or_a_reason(stream: Stream, known: bool, messages: list[tuple[str, bytes]]) -> None:
     one = Decoder(stream, ("a", "b") if known else None)
     used = ignored = 0
     refused: list[BadPayload] = []
