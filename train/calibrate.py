@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from edge_ae_train.score import Whitening, distances, fit_whitening
+from edge_ae_train.score import PLAIN, Whitening, distances, fit_whitening, lengths
 from numpy.typing import NDArray
 
 from edge_ae.core.types import SECOND, Floats, Tail
@@ -25,10 +25,10 @@ SHAPE_RANGE = (-0.15, 0.5)  # no tail is taken for lighter than that of Gaussian
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """What the views measure of a block's windows: averages [view, window, channel], latent distance [window]."""
+    """What the views measure of a block's windows: averages [view, window, channel], whitened latent [window, latent]."""
 
     averages: Floats
-    latent: NDArray[np.float64]
+    latent: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +41,25 @@ class Calibration:
     typical: float
     crossed: tuple[Whitening, ...]  # for each block: fitted on the other blocks
     windows: int  # held out, all blocks together
+    temper: float
+
+    def score(self, block: HeldOut, number: int) -> NDArray[np.float64]:
+        """Of windows [window] that belong to a block, as those see them who have not seen it."""
+        ratios = view_distances(block, self.crossed[number], self.temper) / self.limit[:, None]
+        highest: NDArray[np.float64] = ratios.max(axis=0)
+        return highest
 
 
-def calibrate(blocks: Sequence[HeldOut], floor: Floats, gap: int) -> Calibration:
-    """`floor`: see Scaler; `gap`: windows that part two clusters."""
+def calibrate(blocks: Sequence[HeldOut], floor: Floats, gap: int, temper: float = PLAIN) -> Calibration:
+    """`floor`: see Scaler; `gap`: windows that part two clusters; `temper`: see `tempered`."""
     crossed = tuple(_whiten([b for j, b in enumerate(blocks) if j != i], floor) for i in range(len(blocks)))
-    held_out = [view_distances(block, whitening) for block, whitening in zip(blocks, crossed, strict=True)]
+    held_out = [view_distances(block, whitening, temper) for block, whitening in zip(blocks, crossed, strict=True)]
     limit = np.maximum(np.quantile(np.concatenate(held_out, axis=1), LIMIT_QUANTILE, axis=1), LEAST_LIMIT)
     scores = [(block / limit[:, None]).max(axis=0) for block in held_out]
     typical = float(np.median(np.concatenate(scores)))
     windows = sum(len(block) for block in scores)
     tail = fit_tail(scores, gap)
-    return Calibration(_whiten(blocks, floor), limit.astype(np.float32), tail, typical, crossed, windows)
+    return Calibration(_whiten(blocks, floor), limit.astype(np.float32), tail, typical, crossed, windows, temper)
 
 
 def reach(windows: int, hop_ns: int) -> str:
@@ -69,9 +76,9 @@ def _whiten(blocks: Sequence[HeldOut], floor: Floats) -> Whitening:
     return fit_whitening([block.averages for block in blocks], floor)
 
 
-def view_distances(block: HeldOut, whitening: Whitening) -> NDArray[np.float64]:
+def view_distances(block: HeldOut, whitening: Whitening, temper: float = PLAIN) -> NDArray[np.float64]:
     """[view, window], the latent's last."""
-    return np.concatenate([distances(block.averages, whitening), block.latent[None]])
+    return np.concatenate([distances(block.averages, whitening, temper), lengths(block.latent, temper)[None]])
 
 
 def fit_tail(series: Sequence[NDArray[np.float64]], gap: int) -> Tail:

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 from edge_ae_train import faults
-from edge_ae_train.calibrate import Calibration, HeldOut, view_distances
+from edge_ae_train.calibrate import Calibration, HeldOut
 from edge_ae_train.faults import Injection
-from edge_ae_train.score import Views, Whitening, distances
+from edge_ae_train.score import Views, Whitening
 from edge_ae_train.windows import CHUNK
 from torch import Tensor, nn
 
+from edge_ae.core.habits import Ints
 from edge_ae.core.types import Floats
 
 TRIAL_RATE = 1e-3  # alerts a window at which candidates are compared
@@ -60,26 +61,26 @@ def plan(candidate: Candidate, seed: int) -> list[list[Injection]]:
     return [faults.inject(block.rows, candidate.length, REPEATS, rng) for block in candidate.blocks]
 
 
-def found(candidate: Candidate, trials: Sequence[Sequence[Injection]]) -> dict[str, float]:
-    """The share found, of each strength and of each kind, and `all`."""
-    boundary = candidate.calibration.tail.boundary(TRIAL_RATE)
-    outcomes: dict[str, list[bool]] = {}
-    for index, injections in enumerate(trials):
-        hits = _highest(candidate, index, injections) > boundary
-        for injection, hit in zip(injections, hits.tolist(), strict=True):
-            for key in ("all", injection.strength, injection.kind):
-                outcomes.setdefault(key, []).append(hit)
-    return {key: float(np.mean(hits)) for key, hits in outcomes.items()}
+def found(variants: Sequence[Candidate], trials: Sequence[Sequence[Injection]]) -> list[dict[str, float]]:
+    """The share found, of each strength and of each kind, and `all`; for candidates that differ in calibration alone."""
+    outcomes: list[dict[str, list[bool]]] = [{} for _ in variants]
+    for number, injections in enumerate(trials):
+        held_out, ends = _measured(variants[0], number, injections)
+        for variant, outcome in zip(variants, outcomes, strict=True):
+            scores = variant.calibration.score(held_out, number)
+            boundary = variant.calibration.tail.boundary(TRIAL_RATE)
+            for injection, part in zip(injections, np.split(scores, ends), strict=True):
+                for key in ("all", injection.strength, injection.kind):
+                    outcome.setdefault(key, []).append(bool(part.max() > boundary))
+    return [{key: float(np.mean(hits)) for key, hits in outcome.items()} for outcome in outcomes]
 
 
-def _highest(candidate: Candidate, index: int, injections: Sequence[Injection]) -> np.ndarray:
-    """The highest score in each injection's span."""
+def _measured(candidate: Candidate, number: int, injections: Sequence[Injection]) -> tuple[HeldOut, Ints]:
+    """The windows of each injection's span, one span after the other, and where all but the last of them end."""
     parts = [_windows(injection, candidate.length) for injection in injections]
     values = torch.from_numpy(np.concatenate(parts))
-    held_out = measure(candidate.blocks[index].trained, torch.split(values, CHUNK))[0]
-    measured = view_distances(held_out, candidate.calibration.crossed[index])
-    scores = (measured / candidate.calibration.limit[:, None]).max(axis=0)
-    return np.array([part.max() for part in np.split(scores, np.cumsum([len(part) for part in parts])[:-1])])
+    held_out, _ = measure(candidate.blocks[number].trained, torch.split(values, CHUNK))
+    return held_out, np.cumsum([len(part) for part in parts])[:-1]
 
 
 def _windows(injection: Injection, length: int) -> Floats:
@@ -102,8 +103,8 @@ def measure(trained: Trained, chunks: Iterable[Tensor | tuple[Tensor, Tensor]]) 
             averages.append(average.numpy())
             latents.append(latent.numpy())
             squares.append(float((((values - restored) * present) ** 2).mean()))
-    latent_distance = distances(np.concatenate(latents)[None], trained.latent)[0]
-    return HeldOut(np.concatenate(averages, axis=1), latent_distance), float(np.mean(squares))
+    latent = (np.concatenate(latents) - trained.latent.mean[0]) @ trained.latent.root[0]
+    return HeldOut(np.concatenate(averages, axis=1), latent), float(np.mean(squares))
 
 
 def best(shares: Mapping[str, Mapping[str, float]]) -> str:

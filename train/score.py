@@ -9,10 +9,9 @@
 normal state this resembles. Each of these views has its own limit, so that 1 means the same for all.
 
 Whitening is by the symmetric square root of the precision (ZCA: Kessy, Lewin, Strimmer, 2018), so that each whitened
-coordinate stays with its channel and the squares, which add up to the distance, are the channels' shares. Squares are
-tempered: one channel that has gone far away, for good, must leave the others to be heard, and a few spikes in training
-must not set a boundary that no fault reaches. The
-covariance is shrunk after Ledoit and Wolf (2004), and no direction counts as quieter than FLOOR. What a channel lacks is
+coordinate stays with its channel and the squares, which add up to the distance, are the channels' shares. Where channels
+come and go, far squares are tempered: one that has gone for good must leave the others to be heard, and a few spikes in
+training must not set a boundary that no fault reaches. Elsewhere that costs sight; injected faults decide. The covariance is shrunk after Ledoit and Wolf (2004), and no direction counts as quieter than FLOOR. What a channel lacks is
 filled by its conditional mean given the others, found by conjugate gradients: exact after as many steps as channels lack;
 and lifted by what the channel, where the window does show it, differs from that mean: slow channels go their own way.
 """
@@ -33,7 +32,8 @@ DECAYS = (1.0, 0.3, 0.1, 0.03)  # weight of the newest row in each exponential a
 VIEWS = (*(f"rows {d:g}" for d in DECAYS), *(f"residuals {d:g}" for d in DECAYS), "latent")
 FLOOR = 0.05  # standard deviations: finer relations between channels than this are not trusted
 DRIFT_WEIGHT = 4.0  # chosen on held-out normal rows: fewer false alerts, and as many injected faults found
-TEMPER = 2.0  # times the number of coordinates: a single square beyond this grows by its fourth root; chosen on injected faults
+# Times the number of coordinates: a single square beyond this grows by its fourth root. 2 was chosen on injected faults.
+PLAIN, TEMPERED = math.inf, 2.0
 FILL_STEPS = 3  # missing channels for which the fill is exact
 MIN_COVER = 0.5  # a channel that has less of a window's rows, or of a scale's weight, counts as missing there
 TINY = 1e-12  # a clamp, for the exporter's optimiser takes `+ 1e-12` for `+ 0` and drops it
@@ -95,17 +95,25 @@ def whitening_root(
     return root
 
 
-def distances(averages: Floats, whitening: Whitening) -> NDArray[np.float64]:
-    """Root mean tempered square [view, window] of the whitened averages: about 1 on normal data in every view."""
-    white = torch.from_numpy((averages - whitening.mean) @ whitening.root).to(torch.float64)
-    found: NDArray[np.float64] = tempered(white**2).mean(dim=2).sqrt().numpy()
+def distances(averages: Floats, whitening: Whitening, temper: float = PLAIN) -> NDArray[np.float64]:
+    """Root mean square [view, window] of the whitened averages: about 1 on normal data in every view."""
+    white: NDArray[np.floating] = (averages - whitening.mean) @ whitening.root
+    return lengths(white, temper)
+
+
+def lengths(white: NDArray[np.floating], temper: float = PLAIN) -> NDArray[np.float64]:
+    """Root mean square over the last axis."""
+    squares = torch.from_numpy(white).to(torch.float64) ** 2
+    found: NDArray[np.float64] = tempered(squares, temper).mean(dim=-1).sqrt().numpy()
     return found
 
 
-def tempered(squares: Tensor) -> Tensor:
+def tempered(squares: Tensor, temper: float) -> Tensor:
     """Squares [..., dimension], far ones drawn in: 4 k ((1 + q / k)^(1/4) - 1), written without the difference of near numbers.
     Square roots alone, for they are exact wherever a value lies in memory; a runtime's logarithm is not."""
-    root = torch.sqrt(1.0 + squares / (TEMPER * squares.shape[-1]))
+    if temper == PLAIN:
+        return squares
+    root = torch.sqrt(1.0 + squares / (temper * squares.shape[-1]))
     return 4.0 * squares / ((1.0 + root) * (1.0 + torch.sqrt(root)))
 
 
@@ -218,9 +226,12 @@ class Views(nn.Module):
 class ScoredNetwork(nn.Module):
     """The whole graph of a model file: physical window in, score and reasons out."""
 
-    def __init__(self, scaler: Scaler, views: Views, channels: Whitening, latent: Whitening, limit: Floats) -> None:
+    def __init__(
+        self, scaler: Scaler, views: Views, channels: Whitening, latent: Whitening, limit: Floats, temper: float
+    ) -> None:
         """`limit` [view]: the distances at which the ratio is 1."""
         super().__init__()
+        self.temper = temper
         self.standardise = Standardise(scaler)
         self.views = views
         self._constant("mean", channels.mean)
@@ -251,7 +262,9 @@ class ScoredNetwork(nn.Module):
         white = fill((averages - self.mean) * seen, self.root, seen) @ self.root
         ratios, parts = self._channel_views(white)
         latent_white = (latent - self.latent_mean) @ self.latent_root
-        latent_ratio = torch.sqrt(total(tempered(latent_white**2))[..., 0] / latent.shape[-1]) / self.latent_limit
+        latent_ratio = (
+            torch.sqrt(total(tempered(latent_white**2, self.temper))[..., 0] / latent.shape[-1]) / self.latent_limit
+        )
         strongest = ratios.amax(0)
         score = torch.maximum(strongest, latent_ratio)
         winner = (ratios >= strongest).to(values.dtype)[..., None]
@@ -259,7 +272,7 @@ class ScoredNetwork(nn.Module):
 
     def _channel_views(self, white: Tensor) -> tuple[Tensor, Tensor]:
         """Ratios [view, batch], and the squares [view, batch, channel] that they are made of."""
-        squares = tempered(white**2)
+        squares = tempered(white**2, self.temper)
         return torch.sqrt(total(squares)[..., 0] / squares.shape[-1]) / self.limit, squares
 
 

@@ -22,9 +22,7 @@ from typing import Any
 
 from edge_ae.core.types import ModelSpec, Verdict
 
-SPENDING_STEP = (
-    1.0  # an alert divides the rate that the tail is asked for by e; its budgeted time without one gives it back
-)
+SPENDING_STEP = 1.0  # an alert divides the rate asked of the tail by e; its budgeted time without one gives it back
 SPENDING_LIMIT = math.log(30.0)  # a thirtieth of the budgeted rate, and thirty times
 FAULT_RATIO = 2.0  # an alert that reaches this is left out, as severity "medium" begins here
 DRIFT_LIMIT = math.log(2.0)

@@ -14,7 +14,7 @@ FLOOR = np.full(3, 0.01, np.float32)
 def block(windows: int, seed: int) -> HeldOut:
     rng = np.random.default_rng(seed)
     averages: Floats = rng.normal(size=(2, windows, 3)).astype(np.float32)
-    return HeldOut(averages, np.abs(rng.normal(size=windows)))
+    return HeldOut(averages, rng.normal(size=(windows, 1)).astype(np.float32))
 
 
 def test_the_budget_holds_on_windows_not_seen() -> None:

@@ -6,6 +6,8 @@ import torch
 from edge_ae_train.score import (
     DECAYS,
     FILL_STEPS,
+    PLAIN,
+    TEMPERED,
     at_its_level,
     distances,
     fill,
@@ -70,13 +72,18 @@ def test_a_channel_that_has_gone_leaves_the_others_to_be_heard() -> None:
     gone[:, 0] += 20.0
     faulty = gone.copy()
     faulty[:, 1:3] += 3.0
-    apart = distances(faulty[None], whitening)[0][:, None] > distances(gone[None], whitening)[0][None]
-    assert apart.mean() > 0.85
+    found, without = (
+        (
+            distances(faulty[None], whitening, temper)[0][:, None] > distances(gone[None], whitening, temper)[0][None]
+        ).mean()
+        for temper in (TEMPERED, PLAIN)
+    )
+    assert found > 0.85 > 0.75 > without
 
 
 def test_tempering_keeps_small_squares_and_never_stops_growing() -> None:
     squares = torch.logspace(-8, 8, 200, dtype=torch.float64)[:, None].expand(-1, CHANNELS)
-    found = tempered(squares)
+    found = tempered(squares, TEMPERED)
     assert (found.diff(dim=0) > 0).all()
     small = squares < 1e-3
     np.testing.assert_allclose(found[small], squares[small], rtol=1e-3)
