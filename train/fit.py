@@ -93,7 +93,7 @@ def fit(segments: Sequence[Floats], options: Options, say: Say = lambda _text: N
         trials = compare.plan(plain, options.seed) if trials is None else trials
         say(f"{family}: looking for injected faults")
         by_plain, by_tempered = compare.found((plain, tempered), trials)
-        better = by_tempered["all"] > by_plain["all"]
+        better = by_tempered["all"] - by_plain["all"] > compare.TIE  # for tempered scores say less of how bad it is
         candidates[family], shares[family] = (tempered, by_tempered) if better else (plain, by_plain)
     winner = compare.best(shares) if options.family == AUTO else options.family
     chosen = candidates[winner]
@@ -227,8 +227,12 @@ def cut(segments: Sequence[Floats], first: int, last: int) -> list[Floats]:
 def train_on(
     family: str, segments: Sequence[Floats], standardise: Standardise, length: int, options: Options, say: Say
 ) -> Trained:
-    network = train_network(family, segments, standardise, length, options, say)
     windows = WindowSet(segments, standardise, length)
+    if len(windows) == 0:
+        raise BadData(
+            f"no stretch of {length} rows has values in half of them: give a longer --period, or record without gaps"
+        )
+    network = train_network(family, segments, standardise, length, options, say)
     values, _ = windows.take(spread_over(len(windows), LATENT_WINDOWS))
     with torch.no_grad():
         latents = [network(part)[0] for part in torch.split(values, CHUNK)]

@@ -111,6 +111,14 @@ def test_too_few_rows_are_a_sentence() -> None:
     enough(6 * 16, 16)
 
 
+def test_rows_that_mostly_hold_no_value_in_one_part_are_a_sentence() -> None:
+    """As where lines come ten times less often from the middle on."""
+    rows = rows_of(0, 1500)
+    rows[300:][np.arange(1200) % 10 > 0] = np.nan
+    with pytest.raises(BadData, match=r"^no stretch of 16 rows has values in half of them: give a longer --period"):
+        fit([rows], Options(family="pca", length=16))
+
+
 def test_rows_without_any_stretch_are_a_sentence() -> None:
     pieces = [rows_of(a, a + 10) for a in range(0, 600, 20)]
     with pytest.raises(BadData) as caught:
