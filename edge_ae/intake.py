@@ -68,11 +68,13 @@ class Intake:
                 many = feed.decoder.decode(topic, message.payload, message.arrival_ns)
                 self.used += 1
                 for readings in many:
-                    if self._recorder is not None:
-                        self._recorder.push(readings.asset, readings.t_ns, readings.values)
+                    self.fleet.push(readings, feed.watch)
+                    if readings.asset not in self.fleet.detectors:  # one too many
+                        continue
                     if readings.asset not in self.origins:
                         self.origins[readings.asset] = feed.decoder.filter
-                    self.fleet.push(readings, feed.watch)
+                    if self._recorder is not None:
+                        self._recorder.push(readings.asset, readings.t_ns, readings.values)
             except BadPayload as fault:
                 self.refuse(fault, topic)
         return len(feeds) > 0

@@ -123,7 +123,7 @@ class Threshold:
     def accept(self) -> None:
         """Take the recent level for normal from now on: the way out of a lasting, wanted change."""
         accepted = min(max(self._lift.recent - self._typical, 0.0), LIFT_LIMIT)
-        self._lift = _Lift(accepted=accepted, recent=self._lift.recent)
+        self._lift = _Lift(peak=self._lift.peak, accepted=accepted, recent=self._lift.recent)
 
     def snapshot(self) -> dict[str, Any]:
         return {name: getattr(self._lift, name) for name in LIFT}

@@ -198,6 +198,17 @@ def test_an_accepted_level_is_normal_from_then_on() -> None:
     assert one.judge(0, 40.0).ratio > 1.0
 
 
+def test_an_accepted_fault_is_no_error_of_the_tail() -> None:
+    """The alert lasts through its off-delay, with ratios far below the boundary."""
+    one = threshold()
+    one.learn(one.judge(0, 50.0), active=True)
+    one.accept()
+    for slot in range(10):
+        one.learn(one.judge(slot, TYPICAL), active=True)
+    one.learn(one.judge(10, TYPICAL), active=False)
+    assert one.snapshot()["spent"] <= 0.0
+
+
 def test_accepting_a_quiet_level_changes_nothing() -> None:
     one = threshold()
     walk(one, [TYPICAL] * 10)

@@ -94,3 +94,13 @@ def test_while_the_disk_is_full_input_is_owed_until_the_broker_can_send_no_more(
         assert link.given == []
         tried.turn()
     assert len(link.given) == tried.ledger.counts["acknowledged_unsaved"] == most
+
+
+def test_assets_beyond_the_limit_leave_nothing_behind(tmp_path: Path) -> None:
+    """Or whoever may publish could grow memory and checkpoint by inventing names."""
+    tried, link = daemon(tmp_path, checkpoint_s=1e-9)
+    link.put((f"plant/p{i}/telemetry", b'{"ts": %d, "a": 1.0}' % (T0_NS // 10**6)) for i in range(200))
+    while tried.counts["received"] < 200:
+        tried.turn()
+    assert len(tried.intake.origins) == len(tried.fleet.detectors) == tried.options.max_assets
+    assert tried.fleet.counts["too_many_assets"] == 200 - tried.options.max_assets
