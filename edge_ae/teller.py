@@ -55,9 +55,7 @@ class Teller:
         self._sick: dict[str, dict[str, str]] = {}  # and the log
         self._in_flight: dict[int, Key] = {}
         self._connection = 0
-        self._confirmed: Key | None = (
-            None  # what the broker had confirmed when this connection began, until it is compared
-        )
+        self._confirmed: Key | None = None  # when this connection began; None once it is compared with the mark
 
     # -- telling -------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from edge_ae_train.score import PLAIN, Whitening, distances, fit_whitening, lengths
+from edge_ae_train.score import PLAIN, Whitening, distances, fit_whitening, rms
 from numpy.typing import NDArray
 
 from edge_ae.core.types import SECOND, Floats, Tail
@@ -78,7 +78,7 @@ def _whiten(blocks: Sequence[HeldOut], floor: Floats) -> Whitening:
 
 def view_distances(block: HeldOut, whitening: Whitening, temper: float = PLAIN) -> NDArray[np.float64]:
     """[view, window], the latent's last."""
-    return np.concatenate([distances(block.averages, whitening, temper), lengths(block.latent, temper)[None]])
+    return np.concatenate([distances(block.averages, whitening, temper), rms(block.latent, temper)[None]])
 
 
 def fit_tail(series: Sequence[NDArray[np.float64]], gap: int) -> Tail:

@@ -93,7 +93,7 @@ def fit(segments: Sequence[Floats], options: Options, say: Say = lambda _text: N
         trials = compare.plan(plain, options.seed) if trials is None else trials
         say(f"{family}: looking for injected faults")
         by_plain, by_tempered = compare.found((plain, tempered), trials)
-        better = by_tempered["all"] - by_plain["all"] > compare.TIE  # for tempered scores say less of how bad it is
+        better = by_tempered["all"] - by_plain["all"] > compare.TIE  # a tempered score hides how bad a fault is
         candidates[family], shares[family] = (tempered, by_tempered) if better else (plain, by_plain)
     winner = compare.best(shares) if options.family == AUTO else options.family
     chosen = candidates[winner]

@@ -11,9 +11,10 @@ normal state this resembles. Each of these views has its own limit, so that 1 me
 Whitening is by the symmetric square root of the precision (ZCA: Kessy, Lewin, Strimmer, 2018), so that each whitened
 coordinate stays with its channel and the squares, which add up to the distance, are the channels' shares. Where channels
 come and go, far squares are tempered: one that has gone for good must leave the others to be heard, and a few spikes in
-training must not set a boundary that no fault reaches. Elsewhere that costs sight; injected faults decide. The covariance is shrunk after Ledoit and Wolf (2004), and no direction counts as quieter than FLOOR. What a channel lacks is
-filled by its conditional mean given the others, found by conjugate gradients: exact after as many steps as channels lack;
-and lifted by what the channel, where the window does show it, differs from that mean: slow channels go their own way.
+training must not set a boundary that no fault reaches. Elsewhere that costs sight; injected faults decide. The covariance
+is shrunk after Ledoit and Wolf (2004), and no direction counts as quieter than FLOOR. What a channel lacks is filled by
+its conditional mean given the others, found by conjugate gradients: exact after as many steps as channels lack; and lifted
+by what the channel, where the window does show it, differs from that mean: slow channels go their own way.
 """
 
 import math
@@ -98,10 +99,10 @@ def whitening_root(
 def distances(averages: Floats, whitening: Whitening, temper: float = PLAIN) -> NDArray[np.float64]:
     """Root mean square [view, window] of the whitened averages: about 1 on normal data in every view."""
     white: NDArray[np.floating] = (averages - whitening.mean) @ whitening.root
-    return lengths(white, temper)
+    return rms(white, temper)
 
 
-def lengths(white: NDArray[np.floating], temper: float = PLAIN) -> NDArray[np.float64]:
+def rms(white: NDArray[np.floating], temper: float = PLAIN) -> NDArray[np.float64]:
     """Root mean square over the last axis."""
     squares = torch.from_numpy(white).to(torch.float64) ** 2
     found: NDArray[np.float64] = tempered(squares, temper).mean(dim=-1).sqrt().numpy()
@@ -229,7 +230,7 @@ class ScoredNetwork(nn.Module):
     def __init__(
         self, scaler: Scaler, views: Views, channels: Whitening, latent: Whitening, limit: Floats, temper: float
     ) -> None:
-        """`limit` [view]: the distances at which the ratio is 1."""
+        """`limit` [view]: the distances at which the ratio is 1; `temper`: PLAIN or TEMPERED."""
         super().__init__()
         self.temper = temper
         self.standardise = Standardise(scaler)
@@ -262,9 +263,8 @@ class ScoredNetwork(nn.Module):
         white = fill((averages - self.mean) * seen, self.root, seen) @ self.root
         ratios, parts = self._channel_views(white)
         latent_white = (latent - self.latent_mean) @ self.latent_root
-        latent_ratio = (
-            torch.sqrt(total(tempered(latent_white**2, self.temper))[..., 0] / latent.shape[-1]) / self.latent_limit
-        )
+        latent_squares = tempered(latent_white**2, self.temper)
+        latent_ratio = torch.sqrt(total(latent_squares)[..., 0] / latent.shape[-1]) / self.latent_limit
         strongest = ratios.amax(0)
         score = torch.maximum(strongest, latent_ratio)
         winner = (ratios >= strongest).to(values.dtype)[..., None]

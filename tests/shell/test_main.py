@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,24 @@ def edge_ae(*arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
 
 
+RUNNING: list[subprocess.Popen[bytes]] = []
+
+
 def started(log: Path, *arguments: Any) -> subprocess.Popen[bytes]:
     with log.open("wb") as file:
-        return subprocess.Popen([sys.executable, "-m", "edge_ae", *map(str, arguments)], stdout=file, stderr=file)
+        RUNNING.append(
+            subprocess.Popen([sys.executable, "-m", "edge_ae", *map(str, arguments)], stdout=file, stderr=file)
+        )
+    return RUNNING[-1]
+
+
+@pytest.fixture(autouse=True)
+def nothing_outlives_a_test_that_fails() -> Iterator[None]:
+    yield
+    while RUNNING:
+        process = RUNNING.pop()
+        process.kill()
+        process.wait(10)
 
 
 def settings(directory: Path, port: int) -> Path:
