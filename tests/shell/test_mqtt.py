@@ -206,6 +206,15 @@ def test_other_filters_take_the_place_of_those_before(owner: Owner, listener: Su
     assert all(message.topic == "other/x" for message in owner.messages)
 
 
+def test_subscriptions_hold_once_the_broker_has_answered(owner: Owner, broker: Broker) -> None:
+    assert owner.link.subscribed
+    broker.send(signal.SIGSTOP)
+    owner.link.resubscribe([("other/#", 1)])
+    assert not owner.link.subscribed
+    broker.send(signal.SIGCONT)
+    owner.until(lambda: owner.link.subscribed)
+
+
 def test_fault_of_ours_on_the_network_thread_reaches_the_owner(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_client: Any) -> bool:
         raise ZeroDivisionError
