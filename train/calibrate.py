@@ -4,11 +4,11 @@ The held-out rows come as blocks in time. Whitening is fitted on all blocks but 
 that the distances which set the limits and the tail are those of data that neither network nor whitening has seen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from edge_ae_train.score import PLAIN, Whitening, distances, fit_whitening, rms
+from edge_ae_train.score import LATENT_WEIGHT, PLAIN, Whitening, fit_whitening
 from numpy.typing import NDArray
 
 from edge_ae.core.types import SECOND, Floats, Tail
@@ -25,10 +25,11 @@ SHAPE_RANGE = (-0.15, 0.5)  # no tail is taken for lighter than that of Gaussian
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """What the views measure of a block's windows: averages [view, window, channel], whitened latent [window, latent]."""
+    """A block's windows: averages [view, window, channel] of their residuals, and `distances` [view, window] in a
+    whitening and a tempering (see `tempered`)."""
 
     averages: Floats
-    latent: Floats
+    distances: Callable[[Whitening, float], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +44,18 @@ class Calibration:
     windows: int  # held out, all blocks together
     temper: float
 
-    def score(self, block: HeldOut, number: int) -> NDArray[np.float64]:
-        """Of windows [window] that belong to a block, as those see them who have not seen it."""
-        ratios = view_distances(block, self.crossed[number], self.temper) / self.limit[:, None]
-        highest: NDArray[np.float64] = ratios.max(axis=0)
+    def score(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Of windows [window], from their distances [view, window]."""
+        highest: NDArray[np.float64] = (distances / self.limit[:, None]).max(axis=0)
         return highest
 
 
 def calibrate(blocks: Sequence[HeldOut], floor: Floats, gap: int, temper: float = PLAIN) -> Calibration:
     """`floor`: see Scaler; `gap`: windows that part two clusters; `temper`: see `tempered`."""
     crossed = tuple(_whiten([b for j, b in enumerate(blocks) if j != i], floor) for i in range(len(blocks)))
-    held_out = [view_distances(block, whitening, temper) for block, whitening in zip(blocks, crossed, strict=True)]
+    held_out = [block.distances(whitening, temper) for block, whitening in zip(blocks, crossed, strict=True)]
     limit = np.maximum(np.quantile(np.concatenate(held_out, axis=1), LIMIT_QUANTILE, axis=1), LEAST_LIMIT)
+    limit[-1] /= LATENT_WEIGHT
     scores = [(block / limit[:, None]).max(axis=0) for block in held_out]
     typical = float(np.median(np.concatenate(scores)))
     windows = sum(len(block) for block in scores)
@@ -74,11 +75,6 @@ def reach(windows: int, hop_ns: int) -> str:
 
 def _whiten(blocks: Sequence[HeldOut], floor: Floats) -> Whitening:
     return fit_whitening([block.averages for block in blocks], floor)
-
-
-def view_distances(block: HeldOut, whitening: Whitening, temper: float = PLAIN) -> NDArray[np.float64]:
-    """[view, window], the latent's last."""
-    return np.concatenate([distances(block.averages, whitening, temper), rms(block.latent, temper)[None]])
 
 
 def fit_tail(series: Sequence[NDArray[np.float64]], gap: int) -> Tail:

@@ -11,14 +11,18 @@ from typing import Any
 import numpy as np
 import torch
 from edge_ae_train import faults
-from edge_ae_train.calibrate import Calibration, HeldOut
+from edge_ae_train.calibrate import Calibration
 from edge_ae_train.faults import Injection
-from edge_ae_train.score import Views, Whitening
+from edge_ae_train.score import Measure, Views, Whitening
 from edge_ae_train.windows import CHUNK
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
 
-from edge_ae.core.habits import Ints
 from edge_ae.core.types import Floats
+
+Chunk = tuple[
+    Tensor, Tensor
+]  # standardised windows [window, length, channel] without holes, and where they were present
 
 TRIAL_RATE = 1e-3  # alerts a window at which candidates are compared
 REPEATS = 4  # of each kind and strength in each block
@@ -29,10 +33,28 @@ TIE = 0.05
 
 @dataclass(frozen=True)
 class Trained:
-    """A network, and the whitening of its latent, from the windows that it was trained on: no other network shares them."""
+    """A network's views, and the whitening of its latent, from the windows that it was trained on: no other network shares
+    them."""
 
-    network: nn.Module
+    views: Views
     latent: Whitening
+
+    def averages(self, chunks: Iterable[Chunk]) -> tuple[Floats, float]:
+        """[view, window, channel] of standardised windows, and their mean square residual where values are present."""
+        averages, squares = [], []
+        with torch.no_grad():
+            for values, present in chunks:
+                residuals, _, _ = self.views(values)
+                averages.append(self.views.averages(residuals).numpy())
+                squares.append(float(((residuals[0] * present) ** 2).mean()))
+        return np.concatenate(averages, axis=1), float(np.mean(squares))
+
+    def distances(self, chunks: Iterable[Chunk], whitening: Whitening, temper: float) -> NDArray[np.float64]:
+        """[view, window], the latent's last, as the model file would measure them."""
+        measure = Measure(self.views, whitening, self.latent, temper).eval()
+        with torch.no_grad():
+            parts = [measure(values, present)[0].numpy() for values, present in chunks]
+        return np.concatenate(parts, axis=1).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -61,26 +83,21 @@ def plan(candidate: Candidate, seed: int) -> list[list[Injection]]:
     return [faults.inject(block.rows, candidate.length, REPEATS, rng) for block in candidate.blocks]
 
 
-def found(variants: Sequence[Candidate], trials: Sequence[Sequence[Injection]]) -> list[dict[str, float]]:
-    """The share found, of each strength and of each kind, and `all`; for candidates that differ in calibration alone."""
-    outcomes: list[dict[str, list[bool]]] = [{} for _ in variants]
-    for number, injections in enumerate(trials):
-        held_out, ends = _measured(variants[0], number, injections)
-        for variant, outcome in zip(variants, outcomes, strict=True):
-            scores = variant.calibration.score(held_out, number)
-            boundary = variant.calibration.tail.boundary(TRIAL_RATE)
-            for injection, part in zip(injections, np.split(scores, ends), strict=True):
-                for key in ("all", injection.strength, injection.kind):
-                    outcome.setdefault(key, []).append(bool(part.max() > boundary))
-    return [{key: float(np.mean(hits)) for key, hits in outcome.items()} for outcome in outcomes]
-
-
-def _measured(candidate: Candidate, number: int, injections: Sequence[Injection]) -> tuple[HeldOut, Ints]:
-    """The windows of each injection's span, one span after the other, and where all but the last of them end."""
-    parts = [_windows(injection, candidate.length) for injection in injections]
-    values = torch.from_numpy(np.concatenate(parts))
-    held_out, _ = measure(candidate.blocks[number].trained, torch.split(values, CHUNK))
-    return held_out, np.cumsum([len(part) for part in parts])[:-1]
+def found(candidate: Candidate, trials: Sequence[Sequence[Injection]]) -> dict[str, float]:
+    """The share found, of each strength and of each kind, and `all`."""
+    outcome: dict[str, list[bool]] = {}
+    calibration = candidate.calibration
+    boundary = calibration.tail.boundary(TRIAL_RATE)
+    for block, whitening, injections in zip(candidate.blocks, calibration.crossed, trials, strict=True):
+        parts = [_windows(injection, candidate.length) for injection in injections]
+        values = torch.from_numpy(np.concatenate(parts))
+        chunks = [(part, torch.ones_like(part)) for part in torch.split(values, CHUNK)]
+        scores = calibration.score(block.trained.distances(chunks, whitening, calibration.temper))
+        ends = np.cumsum([len(part) for part in parts])[:-1]
+        for injection, part in zip(injections, np.split(scores, ends), strict=True):
+            for key in ("all", injection.strength, injection.kind):
+                outcome.setdefault(key, []).append(bool(part.max() > boundary))
+    return {key: float(np.mean(hits)) for key, hits in outcome.items()}
 
 
 def _windows(injection: Injection, length: int) -> Floats:
@@ -89,22 +106,6 @@ def _windows(injection: Injection, length: int) -> Floats:
 
 
 STRIDE = 4  # every fourth window of a span is looked at: enough to find what can be found
-
-
-def measure(trained: Trained, chunks: Iterable[Tensor | tuple[Tensor, Tensor]]) -> tuple[HeldOut, float]:
-    """The views of standardised windows [window, length, channel], with their presence or all present; and the mean
-    square residual."""
-    averages, latents, squares = [], [], []
-    with torch.no_grad():
-        for chunk in chunks:
-            values, present = chunk if isinstance(chunk, tuple) else (chunk, torch.ones_like(chunk))
-            views = Views(trained.network, values.shape[1])
-            average, latent, restored = views(values)
-            averages.append(average.numpy())
-            latents.append(latent.numpy())
-            squares.append(float((((values - restored) * present) ** 2).mean()))
-    latent = (np.concatenate(latents) - trained.latent.mean[0]) @ trained.latent.root[0]
-    return HeldOut(np.concatenate(averages, axis=1), latent), float(np.mean(squares))
 
 
 def best(shares: Mapping[str, Mapping[str, float]]) -> str:

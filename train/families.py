@@ -19,13 +19,14 @@ from torch.nn import functional
 
 from edge_ae.core.types import Floats
 
-LINEAR = ("pca", "cva")
+LINEAR = ("cva", "pca")
 NEURAL = ("cae", "ae", "dae", "vae")
 NAMES = (*LINEAR, *NEURAL)
 
 MAX_LAGS = 6  # rows that a linear family looks back on
 ROWS_PER_WEIGHT = 6  # rows wanted for each entry of its lagged vector
 VARIANCE_KEPT = 0.9  # by the principal components of `pca`
+MAX_HORIZON = 16  # rows that an outlook looks ahead, and half a window at the most
 LEAST_CORRELATION = 0.3  # canonical correlations below this are noise to `cva`
 MAX_LATENT = 32
 
@@ -198,22 +199,25 @@ class Pca(nn.Module):
 class Cva(nn.Module):
     """Canonical variate analysis (Larimore, 1983): the states in which the past tells most of the future.
 
-    Each row is restored from the state of the rows before it, so that the residual is the innovation.
+    Each row is restored from the state `horizon` rows before it; with 1, the residual is the innovation.
     """
 
-    def __init__(self, rows: Sequence[Floats], lags: int) -> None:
+    def __init__(self, rows: Sequence[Floats], lags: int, horizon: int = 1) -> None:
         super().__init__()
+        self.horizon = horizon
         parts = [part for part in rows if len(part) > 2 * lags]
         past = np.concatenate([stack_lags(part, lags)[:-lags] for part in parts])
         future = np.concatenate([stack_lags(part, lags)[lags:] for part in parts])
-        following = np.concatenate([part[lags : len(part) - lags + 1] for part in parts]).astype(np.float64)
-        centre, mean = past.mean(axis=0), following.mean(axis=0)
+        centre = past.mean(axis=0)
         past_root, future_root = _inverse_root(past - centre), _inverse_root(future - future.mean(axis=0))
         cross = (past - centre).T @ (future - future.mean(axis=0)) / len(past)
         left, correlations, _ = np.linalg.svd(past_root @ cross @ future_root)
         states = int(np.clip((correlations > LEAST_CORRELATION).sum(), 1, MAX_LATENT))
         basis = past_root @ left[:, :states]
-        state = (past - centre) @ basis
+        parts = [part for part in rows if len(part) >= lags + horizon]
+        state = (np.concatenate([stack_lags(part, lags)[:-horizon] for part in parts]) - centre) @ basis
+        following = np.concatenate([part[lags - 1 + horizon :] for part in parts]).astype(np.float64)
+        mean = following.mean(axis=0)
         gain = np.linalg.solve(state.T @ state + 1e-3 * len(state) * np.eye(states), state.T @ (following - mean))
         self.encode = Lagged(basis, centre, lags)
         self.register_buffer("decoder", torch.from_numpy(gain.astype(np.float32)))
@@ -224,8 +228,13 @@ class Cva(nn.Module):
 
     def forward(self, window: Tensor) -> tuple[Tensor, Tensor]:
         states = self.encode(window)
-        predicted = states[:, :-1] @ self.decoder + self.centre
-        return states[:, -1], torch.cat([window[:, :1], predicted], dim=1)
+        predicted = states[:, : -self.horizon] @ self.decoder + self.centre
+        return states[:, -1], torch.cat([window[:, : self.horizon], predicted], dim=1)
+
+    def sources(self, length: int) -> Floats:
+        """1 in [row, earlier row] where a row of a window is restored from the earlier one."""
+        back = np.arange(length)[:, None] - np.arange(length)
+        return ((back >= self.horizon) & (back < self.horizon + self.encode.lags)).astype(np.float32)
 
 
 def stack_lags(rows: Floats, lags: int) -> NDArray[np.float64]:
@@ -242,6 +251,11 @@ def fit_linear(family: str, rows: Sequence[Floats]) -> nn.Module:
     """`rows`: standardised segments without holes."""
     lags = lags_for(sum(map(len, rows)), rows[0].shape[1])
     return Pca(rows, lags).eval() if family == "pca" else Cva(rows, lags).eval()
+
+
+def fit_outlook(rows: Sequence[Floats], length: int) -> Cva:
+    """What the states of `cva` foretell of a row, half a window of `length` before it comes."""
+    return Cva(rows, lags_for(sum(map(len, rows)), rows[0].shape[1]), min(length // 2, MAX_HORIZON))
 
 
 def _inverse_root(centred: NDArray[np.float64]) -> NDArray[np.float64]:

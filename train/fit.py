@@ -9,6 +9,7 @@ With few rows every block is held out in turn; with many, the last part alone, a
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -16,22 +17,25 @@ from typing import Any
 import numpy as np
 import torch
 from edge_ae_train import compare, families, modes, sampler
-from edge_ae_train.calibrate import calibrate
-from edge_ae_train.compare import Block, Candidate, Trained, measure
+from edge_ae_train.calibrate import HeldOut, calibrate
+from edge_ae_train.compare import Block, Candidate, Trained
 from edge_ae_train.export import export
 from edge_ae_train.network import Recipe, spread_over, train
 from edge_ae_train.score import (
     FLOOR,
     PLAIN,
     TEMPERED,
+    Measure,
     Scaler,
     ScoredNetwork,
     Standardise,
     Views,
+    Whitening,
     fit_whitening,
     whitening_root,
 )
 from edge_ae_train.windows import CHUNK, WindowSet, standardised
+from numpy.typing import NDArray
 from torch import nn
 
 from edge_ae.core.habits import with_habits
@@ -92,7 +96,7 @@ def fit(segments: Sequence[Floats], options: Options, say: Say = lambda _text: N
         plain, tempered = train_candidate(family, segments, standardise, scaler, length, options, say)
         trials = compare.plan(plain, options.seed) if trials is None else trials
         say(f"{family}: looking for injected faults")
-        by_plain, by_tempered = compare.found((plain, tempered), trials)
+        by_plain, by_tempered = (compare.found(candidate, trials) for candidate in (plain, tempered))
         better = by_tempered["all"] - by_plain["all"] > compare.TIE  # a tempered score hides how bad a fault is
         candidates[family], shares[family] = (tempered, by_tempered) if better else (plain, by_plain)
     winner = compare.best(shares) if options.family == AUTO else options.family
@@ -119,9 +123,8 @@ def fit(segments: Sequence[Floats], options: Options, say: Say = lambda _text: N
 def assemble(candidate: Candidate, scaler: Scaler) -> ScoredNetwork:
     """The graph that ships."""
     calibration, trained = candidate.calibration, candidate.trained
-    views = Views(trained.network, candidate.length)
-    whitening, limit, temper = calibration.whitening, calibration.limit, calibration.temper
-    return ScoredNetwork(scaler, views, whitening, trained.latent, limit, temper).eval()
+    measure = Measure(trained.views, calibration.whitening, trained.latent, calibration.temper)
+    return ScoredNetwork(scaler, measure, calibration.limit).eval()
 
 
 def enough(rows: int, length: int) -> None:
@@ -181,7 +184,7 @@ def train_candidate(
     """The same network with plain and with tempered squares."""
     rows = sum(len(segment) for segment in segments)
     few = rows < FEW_ROWS
-    blocks, measured, errors = [], [], []
+    blocks, held, errors = [], [], []
     for number, (first, last) in enumerate(held_out_blocks(rows)):
         if few or number == 0:
             say(f"{family}: held-out block {number + 1}")
@@ -190,8 +193,8 @@ def train_candidate(
         held_out = cut(segments, max(first - length + 1, 0), last)
         windows = WindowSet(held_out, standardise, length, options.hop)
         if len(windows) > 0:
-            seen, error = measure(trained, islice(windows.chunks(), MOST_CHUNKS))
-            measured.append(seen)
+            averages, error = trained.averages(islice(windows.chunks(), MOST_CHUNKS))
+            held.append(HeldOut(averages, partial(_distances, trained, windows)))
             errors.append(error)
             blocks.append(Block(standardised([max(held_out, key=len)], standardise)[0].numpy(), trained))
     if len(blocks) < 2:
@@ -201,9 +204,13 @@ def train_candidate(
     if few:
         say(f"{family}: all rows")
         trained = train_on(family, segments, standardise, length, options, say)
-    plain, tempered = (calibrate(measured, scaler.floor, OFF_DELAY_HOPS, temper) for temper in (PLAIN, TEMPERED))
+    plain, tempered = (calibrate(held, scaler.floor, OFF_DELAY_HOPS, temper) for temper in (PLAIN, TEMPERED))
     candidate = Candidate(family, trained, length, tuple(blocks), plain, float(np.mean(errors)))
     return candidate, replace(candidate, calibration=tempered)
+
+
+def _distances(trained: Trained, windows: WindowSet, whitening: Whitening, temper: float) -> NDArray[np.float64]:
+    return trained.distances(islice(windows.chunks(), MOST_CHUNKS), whitening, temper)
 
 
 def held_out_blocks(rows: int) -> list[tuple[int, int]]:
@@ -233,12 +240,13 @@ def train_on(
             f"no stretch of {length} rows has values in half of them: give a longer --period, or record without gaps"
         )
     network = train_network(family, segments, standardise, length, options, say)
+    outlook = families.fit_outlook([standardised([s], standardise)[0].numpy() for s in segments], length)
     values, _ = windows.take(spread_over(len(windows), LATENT_WINDOWS))
     with torch.no_grad():
         latents = [network(part)[0] for part in torch.split(values, CHUNK)]
     latent = torch.cat(latents)[None].numpy()
     floor = np.full(latent.shape[2], LATENT_FLOOR * float(latent.std(axis=1).max()) + 1e-6, np.float32)
-    return Trained(network, fit_whitening([latent], floor))
+    return Trained(Views(network, outlook, length), fit_whitening([latent], floor))
 
 
 def train_network(
@@ -304,7 +312,7 @@ def save(
         hold_rows=hold_rows,
     )
     graph, length = fitted.graph, fitted.candidate.length
-    extra = sampler.metadata(graph.views.network, segments, graph.standardise, length)
+    extra = sampler.metadata(graph.measure.views.network, segments, graph.standardise, length)
     extra |= modes.metadata(latents(graph, some_windows(segments, length, MODE_WINDOWS)))
     return export(graph, spec, fitted.report, data_sha256, some_windows(segments, length), out, extra)
 

@@ -1,25 +1,32 @@
-"""The score, as a graph: whitened distances at several time scales and in the latent space; the largest ratio wins.
+"""The score, as a graph: what was not foreseen, whitened, at several time scales, and the place in the latent space.
 
-    rows      ─┐
-               ├─ exponential averages at 4 scales ─ whitening ─ distance / its limit ─┐
-    residuals ─┘                                                                       ├─ max ─► score
-    latent    ─────────────────────────────────────  whitening ─ distance / its limit ─┘
+    window - restored by the network      ─┐
+                                           ├─ averages at 4 scales ─ whitening ─ squares ─┐
+    window - foretold from half a window   │                                              ├─ distance / limit ─ max ─► score
+             before, by the outlook       ─┴─ whitening ─ squares ─ averages at 3 scales ─┤
+    latent ────────────────────────────────── whitening ─ squares ────────────────────────┘
 
-"Rows" see what the network restores as readily as normal operation; "residuals" what it cannot restore; "latent" which
-normal state this resembles. Each of these views has its own limit, so that 1 means the same for all.
+The network's residual is what breaks a relation; the outlook's is what a machine does that its past did not announce: a
+level that has moved stays visible for half a window, a slow drift of the weather hardly ever is. Averages of a residual see
+a shift, averages of its squares (the energy of a multivariate EWMA chart: Huwang, Yeh, Wu, 2007) see noise, oscillation and
+all that changes sign. Each view has its own limit, so that 1 means the same for all; the latent's counts LATENT_WEIGHT, for
+places move with the seasons and relations do not.
 
 Whitening is by the symmetric square root of the precision (ZCA: Kessy, Lewin, Strimmer, 2018), so that each whitened
 coordinate stays with its channel and the squares, which add up to the distance, are the channels' shares. Where channels
 come and go, far squares are tempered: one that has gone for good must leave the others to be heard, and a few spikes in
-training must not set a boundary that no fault reaches. Elsewhere that costs sight; injected faults decide. The covariance
-is shrunk after Ledoit and Wolf (2004), and no direction counts as quieter than FLOOR. What a channel lacks is filled by
-its conditional mean given the others, found by conjugate gradients: exact after as many steps as channels lack; and lifted
-by what the channel, where the window does show it, differs from that mean: slow channels go their own way.
+training must set no boundary that no fault reaches. Elsewhere that hides how bad a fault is; injected faults decide. The
+covariance is shrunk after Ledoit and Wolf (2004), and no direction counts as quieter than FLOOR. What a channel lacks is filled by its conditional mean given the others, found by conjugate
+gradients: exact after as many steps as channels lack; and lifted by what the channel, where the window does show it, differs
+from that mean: slow channels go their own way.
+
+Views and weights were chosen on injected faults: random plants, the pump simulator, and normal recordings.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -30,11 +37,10 @@ from torch import Tensor, nn
 from edge_ae.core.types import Floats
 
 DECAYS = (1.0, 0.3, 0.1, 0.03)  # weight of the newest row in each exponential average
-VIEWS = (*(f"rows {d:g}" for d in DECAYS), *(f"residuals {d:g}" for d in DECAYS), "latent")
 FLOOR = 0.05  # standard deviations: finer relations between channels than this are not trusted
 DRIFT_WEIGHT = 4.0  # chosen on held-out normal rows: fewer false alerts, and as many injected faults found
-# Times the number of coordinates: a single square beyond this grows by its fourth root. 2 was chosen on injected faults.
-PLAIN, TEMPERED = math.inf, 2.0
+PLAIN, TEMPERED = math.inf, 3.0  # a whitened square beyond this grows with its root; 3 was chosen on injected faults
+LATENT_WEIGHT = 0.5  # of the latent's ratio beside the others'
 FILL_STEPS = 3  # missing channels for which the fill is exact
 MIN_COVER = 0.5  # a channel that has less of a window's rows, or of a scale's weight, counts as missing there
 TINY = 1e-12  # a clamp, for the exporter's optimiser takes `+ 1e-12` for `+ 0` and drops it
@@ -96,26 +102,11 @@ def whitening_root(
     return root
 
 
-def distances(averages: Floats, whitening: Whitening, temper: float = PLAIN) -> NDArray[np.float64]:
-    """Root mean square [view, window] of the whitened averages: about 1 on normal data in every view."""
-    white: NDArray[np.floating] = (averages - whitening.mean) @ whitening.root
-    return rms(white, temper)
-
-
-def rms(white: NDArray[np.floating], temper: float = PLAIN) -> NDArray[np.float64]:
-    """Root mean square over the last axis."""
-    squares = torch.from_numpy(white).to(torch.float64) ** 2
-    found: NDArray[np.float64] = tempered(squares, temper).mean(dim=-1).sqrt().numpy()
-    return found
-
-
 def tempered(squares: Tensor, temper: float) -> Tensor:
-    """Squares [..., dimension], far ones drawn in: 4 k ((1 + q / k)^(1/4) - 1), written without the difference of near numbers.
-    Square roots alone, for they are exact wherever a value lies in memory; a runtime's logarithm is not."""
-    if temper == PLAIN:
-        return squares
-    root = torch.sqrt(1.0 + squares / (temper * squares.shape[-1]))
-    return 4.0 * squares / ((1.0 + root) * (1.0 + torch.sqrt(root)))
+    """Squares, those beyond `temper` drawn in to grow with their root (pseudo-Huber: Charbonnier et al., 1997):
+    2 k (sqrt(1 + q / k) - 1), written without the difference of near numbers. Square roots are exact wherever a value
+    lies in memory; a runtime's logarithm is not."""
+    return squares if temper == PLAIN else 2.0 * squares / (1.0 + torch.sqrt(1.0 + squares / temper))
 
 
 def total(values: Tensor) -> Tensor:
@@ -206,74 +197,121 @@ class Standardise(nn.Module):
         return values * self.spread + self.centre
 
 
-class Views(nn.Module):
-    """What the score looks at: a network, and the averages of rows and residuals at every scale."""
+class Outlook(Protocol):
+    """A network that restores each row from earlier ones alone."""
 
-    def __init__(self, network: nn.Module, length: int) -> None:
+    def __call__(self, window: Tensor) -> tuple[Tensor, Tensor]: ...
+
+    def sources(self, length: int) -> Floats:
+        """1 in [row, earlier row] where a row of a window is restored from the earlier one."""
+        ...
+
+
+class Views(nn.Module):
+    """What the score looks at: what a network does not restore, what an outlook did not foretell, and the latent."""
+
+    def __init__(self, network: nn.Module, outlook: Outlook, length: int) -> None:
         super().__init__()
         self.network = network
+        self.outlook = outlook
         self.register_buffer("weights", torch.from_numpy(scale_weights(length)))
+        self.register_buffer("sources", torch.from_numpy(outlook.sources(length)))
 
     weights: Tensor
+    sources: Tensor
 
     def forward(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Averages [view, batch, channel], latent [batch, latent], restored window."""
+        """Residuals [2, batch, length, channel], latent [batch, latent], restored window [batch, length, channel]."""
         latent, restored = self.network(values)
-        rows = (self.weights @ values).transpose(0, 1)
-        residuals = (self.weights @ (values - restored)).transpose(0, 1)
-        return torch.cat([rows, residuals]), latent, restored
+        return torch.stack([values - restored, values - self.outlook(values)[1]]), latent, restored
+
+    def known(self, present: Tensor) -> Tensor:
+        """Which residuals [2, batch, length, channel] there are: what was foretold from a row that lacked a value is none."""
+        holes = 1.0 - present.amin(dim=2, keepdim=True)
+        foretold = (self.sources @ holes < 0.5).to(present.dtype)
+        return torch.stack([present, present * foretold])
+
+    def averages(self, residuals: Tensor) -> Tensor:
+        """[2 * scale, batch, channel]: of both residuals at every scale."""
+        return (self.weights @ residuals).transpose(1, 2).flatten(0, 1)
+
+
+class Measure(nn.Module):
+    """Squares of whitened views, by channel."""
+
+    def __init__(self, views: Views, channels: Whitening, latent: Whitening, temper: float) -> None:
+        """`channels` whitens the averages, scale by scale; the newest row's also whitens each row for the energies.
+        `temper`: PLAIN or TEMPERED."""
+        super().__init__()
+        self.temper = temper
+        self.views = views
+        scales = len(views.weights)
+        self._constant("mean", channels.mean)
+        self._constant("root", channels.root)
+        self._constant("row_mean", channels.mean[::scales, None])
+        self._constant("row_root", channels.root[::scales, None])
+        self._constant("latent_mean", latent.mean[0])
+        self._constant("latent_root", latent.root[0])
+
+    mean: Tensor
+    root: Tensor
+    row_mean: Tensor
+    row_root: Tensor
+    latent_mean: Tensor
+    latent_root: Tensor
+
+    def _constant(self, name: str, value: Floats) -> None:
+        self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(value, np.float32)))
+
+    def forward(self, values: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Distances [view + 1, batch], the latent's last: root mean squares, about 1 on normal data. Squares [view, batch,
+        channel], untempered, for the shares. Latent, restored window."""
+        residuals, latent, restored = self.views(values)
+        known = self.views.known(present)
+        seen = (self.views.averages(known) > MIN_COVER).to(values.dtype)
+        rows = fill((residuals - self.row_mean) * known, self.row_root, known)
+        averages = self.views.averages(rows + self.row_mean) - self.mean
+        shifts = (fill(averages * seen, self.root, seen) @ self.root) ** 2
+        powers = (rows @ self.row_root) ** 2
+        places = ((latent - self.latent_mean) @ self.latent_root) ** 2
+        temper = self.temper
+        energies = self._energies(tempered(powers, temper))
+        distances = [rms(tempered(shifts, temper)), rms(energies), rms(tempered(places, temper))[None]]
+        return torch.cat(distances), torch.cat([shifts, self._energies(powers)]), latent, restored
+
+    def _energies(self, powers: Tensor) -> Tensor:
+        return (self.views.weights[1:] @ powers).transpose(1, 2).flatten(0, 1)
 
 
 class ScoredNetwork(nn.Module):
     """The whole graph of a model file: physical window in, score and reasons out."""
 
-    def __init__(
-        self, scaler: Scaler, views: Views, channels: Whitening, latent: Whitening, limit: Floats, temper: float
-    ) -> None:
-        """`limit` [view]: the distances at which the ratio is 1; `temper`: PLAIN or TEMPERED."""
+    def __init__(self, scaler: Scaler, measure: Measure, limit: Floats) -> None:
+        """`limit` [view + 1]: the distances at which the ratio is 1, the latent's last."""
         super().__init__()
-        self.temper = temper
         self.standardise = Standardise(scaler)
-        self.views = views
-        self._constant("mean", channels.mean)
-        self._constant("root", channels.root)
-        self._constant("latent_mean", latent.mean[0])
-        self._constant("latent_root", latent.root[0])
-        self._constant("limit", limit[:-1, None])
-        self._constant("latent_limit", limit[-1])
+        self.measure = measure
+        self.register_buffer("limit", torch.from_numpy(np.ascontiguousarray(limit[:-1, None], np.float32)))
+        self.register_buffer("latent_limit", torch.tensor(float(limit[-1]), dtype=torch.float32))
 
-    mean: Tensor
-    root: Tensor
-    latent_mean: Tensor
-    latent_root: Tensor
     limit: Tensor
     latent_limit: Tensor
-
-    def _constant(self, name: str, value: Floats) -> None:
-        self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(value, np.float32)))
 
     def forward(self, window: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """score [b], channel_score [b, c], reconstruction [b, l, c], latent [b, k] of window [b, l, c]."""
         values, present = self.standardise(without_fragments(window))
         values = at_its_level(values, self.standardise.root, present)
-        averages, latent, restored = self.views(values)
-        cover = (self.views.weights @ present).transpose(0, 1)
-        here = torch.cat([cover, cover])  # [view, batch, channel]: rows, then residuals
-        seen = (here > MIN_COVER).to(values.dtype)
-        white = fill((averages - self.mean) * seen, self.root, seen) @ self.root
-        ratios, parts = self._channel_views(white)
-        latent_white = (latent - self.latent_mean) @ self.latent_root
-        latent_squares = tempered(latent_white**2, self.temper)
-        latent_ratio = torch.sqrt(total(latent_squares)[..., 0] / latent.shape[-1]) / self.latent_limit
+        distances, squares, latent, restored = self.measure(values, present)
+        ratios = distances[:-1] / self.limit
         strongest = ratios.amax(0)
-        score = torch.maximum(strongest, latent_ratio)
+        score = torch.maximum(strongest, distances[-1] / self.latent_limit)
         winner = (ratios >= strongest).to(values.dtype)[..., None]
-        return score, _shares(score, (winner * parts).sum(0)), self.standardise.restore(restored), latent
+        return score, _shares(score, (winner * squares).sum(0)), self.standardise.restore(restored), latent
 
-    def _channel_views(self, white: Tensor) -> tuple[Tensor, Tensor]:
-        """Ratios [view, batch], and the squares [view, batch, channel] that they are made of."""
-        squares = tempered(white**2, self.temper)
-        return torch.sqrt(total(squares)[..., 0] / squares.shape[-1]) / self.limit, squares
+
+def rms(squares: Tensor) -> Tensor:
+    """Root mean over the last axis."""
+    return torch.sqrt(total(squares)[..., 0] / squares.shape[-1])
 
 
 def _shares(score: Tensor, squares: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ def scaled(train: Rows, rows: Rows) -> Rows:
 
 
 def _components(train: Rows) -> tuple[Rows, Rows]:
-    values, vectors = np.linalg.eigh(np.cov(train.T))
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(train.T)))
     kept = int(np.searchsorted(np.cumsum(values[::-1]) / values.sum(), VARIANCE)) + 1
     return vectors[:, ::-1][:, :kept], np.maximum(values[::-1][:kept], 1e-9)
 

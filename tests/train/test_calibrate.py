@@ -4,23 +4,32 @@ import math
 
 import numpy as np
 import pytest
-from edge_ae_train.calibrate import HeldOut, calibrate, fit_tail, reach, view_distances
+from edge_ae_train.calibrate import HeldOut, calibrate, fit_tail, reach
+from edge_ae_train.score import LATENT_WEIGHT, Whitening
+from numpy.typing import NDArray
 
 from edge_ae.core.types import SECOND, Floats
 
 FLOOR = np.full(3, 0.01, np.float32)
 
 
-def block(windows: int, seed: int) -> HeldOut:
+def block(windows: int, seed: int, times: float = 1.0) -> HeldOut:
+    """Windows of two views, and of a latent that is noise of its own."""
     rng = np.random.default_rng(seed)
-    averages: Floats = rng.normal(size=(2, windows, 3)).astype(np.float32)
-    return HeldOut(averages, rng.normal(size=(windows, 1)).astype(np.float32))
+    averages: Floats = (times * rng.normal(size=(2, windows, 3))).astype(np.float32)
+    latent = np.abs(rng.normal(size=(1, windows)))
+
+    def distances(whitening: Whitening, _temper: float) -> NDArray[np.float64]:
+        white = (averages - whitening.mean) @ whitening.root
+        return np.concatenate([np.sqrt((white**2).mean(axis=2)), latent])
+
+    return HeldOut(averages, distances)
 
 
 def test_the_budget_holds_on_windows_not_seen() -> None:
     calibration = calibrate([block(2000, seed) for seed in range(4)], FLOOR, gap=0)
     fresh = block(100_000, 99)
-    scores = (view_distances(fresh, calibration.whitening) / calibration.limit[:, None]).max(axis=0)
+    scores = calibration.score(fresh.distances(calibration.whitening, calibration.temper))
     for per_window in (1e-2, 1e-3):
         realised = (scores > calibration.tail.boundary(per_window)).mean()
         assert 0.4 < realised / per_window < 2.5
@@ -30,9 +39,15 @@ def test_the_budget_holds_on_windows_not_seen() -> None:
 def test_a_block_is_measured_by_what_the_others_taught() -> None:
     blocks = [block(300, seed) for seed in range(3)]
     calibration = calibrate(blocks, FLOOR, gap=0)
-    changed = calibrate([HeldOut(blocks[0].averages * 9, blocks[0].latent), *blocks[1:]], FLOOR, gap=0)
+    changed = calibrate([block(300, 0, times=9.0), *blocks[1:]], FLOOR, gap=0)
     np.testing.assert_array_equal(calibration.crossed[0].root, changed.crossed[0].root)
     assert not np.array_equal(calibration.crossed[1].root, changed.crossed[1].root)
+
+
+def test_the_latent_alone_must_be_further_away_to_count() -> None:
+    calibration = calibrate([block(2000, seed) for seed in range(4)], FLOOR, gap=0)
+    far = np.quantile(np.abs(np.random.default_rng(5).normal(size=100_000)), 0.99)
+    assert math.isclose(calibration.limit[-1], far / LATENT_WEIGHT, rel_tol=0.05)
 
 
 def test_how_rare_an_alert_is_vouched_for_is_said_by_the_windows_held_out() -> None:

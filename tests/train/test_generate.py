@@ -57,7 +57,7 @@ def test_detector_trained_on_real_rows_takes_them_for_normal(twin: Twin, tmp_pat
     found = evaluate.judge(evaluate.score_series(synthetic, model, DAILY))
     budget = 4000 * 60 / 86_400  # alerts in as many rows
     assert found.alerts <= 2 * budget
-    assert found.alert_rows < 0.01 * found.rows
+    assert found.alert_rows < 0.05 * found.rows
 
 
 def test_levels_spread_and_correlations_are_those_of_real_rows(twin: Twin) -> None:

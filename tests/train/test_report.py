@@ -31,7 +31,7 @@ def test_report_of_a_recording_stands_alone_and_says_why(small: Small, tmp_path:
         assert words in text
     facts = json.loads((tmp_path / "report.json").read_text())
     (alert, *_) = facts["alerts"]["faulty"]
-    assert alert["top_channel"] == "flow"
+    assert alert["top_channel"] in ("flow", "speed")  # two that have parted: which of them went cannot be told
     assert alert["reason"] in text
     assert facts["evaluation"]["total"]["events_found"] == 1
 
