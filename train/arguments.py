@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edge_ae.arguments import Command, add_command, column_options, rules_options
 
-FAMILIES = ("pca", "cva", "cae", "ae", "dae", "vae")
+FAMILIES = ("cva", "pca", "cae", "ae", "dae", "vae")
 EXAMPLES = {
     "fit": "edge-ae-train fit --data normal.csv --out pump.onnx",
     "evaluate": "edge-ae-train evaluate --model pump.onnx --data week.csv --label anomaly",

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from edge_ae.core.types import Floats
 
-LINEAR = ("cva", "pca")
+LINEAR = ("cva", "pca")  # of equals, the first ships: on random plants cva ranks faults above what is normal more often
 NEURAL = ("cae", "ae", "dae", "vae")
 NAMES = (*LINEAR, *NEURAL)
 

@@ -16,9 +16,11 @@ Whitening is by the symmetric square root of the precision (ZCA: Kessy, Lewin, S
 coordinate stays with its channel and the squares, which add up to the distance, are the channels' shares. Where channels
 come and go, far squares are tempered: one that has gone for good must leave the others to be heard, and a few spikes in
 training must set no boundary that no fault reaches. Elsewhere that hides how bad a fault is; injected faults decide. The
-covariance is shrunk after Ledoit and Wolf (2004), and no direction counts as quieter than FLOOR. What a channel lacks is filled by its conditional mean given the others, found by conjugate
-gradients: exact after as many steps as channels lack; and lifted by what the channel, where the window does show it, differs
-from that mean: slow channels go their own way.
+covariance is shrunk after Ledoit and Wolf (2004), and no direction counts as quieter than FLOOR.
+
+What a channel lacks is filled by its conditional mean given the others, found by conjugate gradients: exact after as many
+steps as channels lack; and lifted by what the channel, where the window does show it, differs from that mean: slow channels
+go their own way. A residual that is missing is filled likewise, and from a row that lacks a value nothing is foretold.
 
 Views and weights were chosen on injected faults: random plants, the pump simulator, and normal recordings.
 """
