@@ -88,9 +88,10 @@ def _tidy(graph: onnx.GraphProto) -> None:
     for part in _graphs(graph):
         part.name = "graph"
         del part.value_info[:], part.metadata_props[:]
-        for value in (*part.initializer, *part.output):
+        initializers = [value for value in part.initializer if value.name in names]  # the others nothing reads
+        for value in (*initializers, *part.output):
             value.name = names[value.name]
-        initializers = sorted(part.initializer, key=lambda value: value.name)
+        initializers.sort(key=lambda value: value.name)
         del part.initializer[:]
         part.initializer.extend(initializers)
 

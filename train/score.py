@@ -20,7 +20,8 @@ covariance is shrunk after Ledoit and Wolf (2004), and no direction counts as qu
 
 What a channel lacks is filled by its conditional mean given the others, found by conjugate gradients: exact after as many
 steps as channels lack; and lifted by what the channel, where the window does show it, differs from that mean: slow channels
-go their own way. A residual that is missing is filled likewise, and from a row that lacks a value nothing is foretold.
+go their own way. A row of which nothing is known is as the one before it. A residual that is missing is filled likewise;
+from a row that lacks some channels nothing is foretold.
 
 Views and weights were chosen on injected faults: random plants, the pump simulator, and normal recordings.
 """
@@ -44,6 +45,7 @@ DRIFT_WEIGHT = 4.0  # chosen on held-out normal rows: fewer false alerts, and as
 PLAIN, TEMPERED = math.inf, 3.0  # a whitened square beyond this grows with its root; 3 was chosen on injected faults
 LATENT_WEIGHT = 0.5  # of the latent's ratio beside the others'
 FILL_STEPS = 3  # missing channels for which the fill is exact
+BRIDGE = 3  # rows in a row of which nothing is known that are taken to be as the one before them
 MIN_COVER = 0.5  # a channel that has less of a window's rows, or of a scale's weight, counts as missing there
 TINY = 1e-12  # a clamp, for the exporter's optimiser takes `+ 1e-12` for `+ 0` and drops it
 
@@ -163,7 +165,8 @@ def without_fragments(window: Tensor) -> Tensor:
 
 def at_its_level(values: Tensor, root: Tensor, present: Tensor) -> Tensor:
     """`values` [batch, row, channel] as `fill` has filled them, each channel's filled rows moved by the mean difference of its
-    present rows from their conditional mean: x - E[x | others] = (P x) / diag P, with P = root root."""
+    present rows from their conditional mean: x - E[x | others] = (P x) / diag P, with P = root root; and rows of which nothing
+    is known as those before them."""
     return where_missing(_moved, values, root, present)
 
 
@@ -172,7 +175,17 @@ def _moved(values: Tensor, root: Tensor, present: Tensor) -> Tensor:
     apart = (values @ precision) / precision.diagonal() * present
     rows = values.new_ones(1, values.shape[-2])  # products, as in `total`
     mean = (rows @ apart) / (rows @ present).clamp(min=1.0)
-    return values + mean * (1.0 - present)
+    return bridged(values + mean * (1.0 - present), present)
+
+
+def bridged(rows: Tensor, present: Tensor) -> Tensor:
+    """`rows` [batch, row, any]; one of which nothing is `present` [batch, row, channel] is as the row before it, up to BRIDGE
+    in a row."""
+    there = present.amax(dim=2, keepdim=True)
+    for _ in range(BRIDGE):
+        rows = torch.where(there > 0.0, rows, torch.cat([rows[:, :1], rows[:, :-1]], dim=1))
+        there = torch.maximum(there, torch.cat([there[:, :1], there[:, :-1]], dim=1))
+    return rows
 
 
 class Standardise(nn.Module):
@@ -229,7 +242,7 @@ class Views(nn.Module):
 
     def known(self, present: Tensor) -> Tensor:
         """Which residuals [2, batch, length, channel] there are: what was foretold from a row that lacked a value is none."""
-        holes = 1.0 - present.amin(dim=2, keepdim=True)
+        holes = 1.0 - bridged(present.amin(dim=2, keepdim=True), present)
         foretold = (self.sources @ holes < 0.5).to(present.dtype)
         return torch.stack([present, present * foretold])
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from edge_ae_train.score import Standardise
+from edge_ae_train.score import Standardise, at_its_level
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -25,6 +25,7 @@ class WindowSet:
         self.length = length
         self.ends = _ends(segments, length, hop)
         self.values, self.present = standardised(segments, standardise)
+        self.root = standardise.root
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -33,7 +34,8 @@ class WindowSet:
         """Standardised windows without holes, and their presence (1 or 0), float32 [n, length, channel]."""
         ends = torch.from_numpy(self.ends[indices])
         rows = ends[:, None] + torch.arange(1 - self.length, 1)
-        return self.values[rows], self.present[rows].to(torch.float32)
+        present = self.present[rows].to(torch.float32)
+        return at_its_level(self.values[rows], self.root, present), present
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
         for first in range(0, len(self), CHUNK):

@@ -44,11 +44,12 @@ def test_a_level_that_has_moved_stays_in_sight_of_the_outlook_longer_than_of_the
     assert left[1] > 3.0 * left[0]
 
 
-def test_nothing_is_foretold_from_a_row_that_lacks_a_value() -> None:
+def test_nothing_is_foretold_from_a_row_that_lacks_some_of_its_values() -> None:
     length = 16
     outlook = fit_outlook([rows(2000)], length)
     present = torch.ones(1, length, CHANNELS)
     present[0, 2, 1] = 0.0
+    present[0, 4] = 0.0
     near, far = Views(outlook, outlook, length).known(present)
     assert torch.equal(near, present)
     without = np.flatnonzero(outlook.sources(length)[:, 2])
