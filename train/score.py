@@ -183,9 +183,15 @@ def bridged(rows: Tensor, present: Tensor) -> Tensor:
     in a row."""
     there = present.amax(dim=2, keepdim=True)
     for _ in range(BRIDGE):
-        rows = torch.where(there > 0.0, rows, torch.cat([rows[:, :1], rows[:, :-1]], dim=1))
-        there = torch.maximum(there, torch.cat([there[:, :1], there[:, :-1]], dim=1))
+        next_to = (1.0 - there) * _before(there)
+        rows = torch.where(next_to > 0.0, _before(rows), rows)
+        there = there + next_to
     return rows
+
+
+def _before(rows: Tensor) -> Tensor:
+    """Each row's predecessor; the first row's is itself."""
+    return torch.cat([rows[:, :1], rows[:, :-1]], dim=1)
 
 
 class Standardise(nn.Module):

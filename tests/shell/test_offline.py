@@ -189,6 +189,15 @@ def test_missing_data_raises_no_alert(model: OnnxModel, seed: int) -> None:
     assert score(table, model).events == []
 
 
+@pytest.mark.parametrize("share", [0.05, 0.2])
+def test_rows_that_are_missing_whole_raise_no_alert(model: OnnxModel, share: float) -> None:
+    """As where a second is left out now and then."""
+    table = table_of()
+    values = pump().values[TRAIN_ROWS : TRAIN_ROWS + len(table)].copy()
+    values[np.random.default_rng(0).random(len(values)) < share] = math.nan
+    assert score(replace(table, values=values), model).events == []
+
+
 # -- files --------------------------------------------------------------------------------------------------
 
 

@@ -21,6 +21,7 @@ from edge_ae_train.fit import (
     some_windows,
 )
 from edge_ae_train.network import Recipe
+from edge_ae_train.windows import WindowSet
 
 from edge_ae.core.types import Floats
 from edge_ae.errors import BadData
@@ -103,6 +104,21 @@ def test_channel_scores_add_up_to_the_score_and_blame_the_channel(model: OnnxMod
     parts = model.run(windows)
     np.testing.assert_allclose(parts["channel_score"].sum(axis=1), parts["score"], rtol=1e-4)
     assert (parts["channel_score"].argmax(axis=1) == 2).mean() > 0.8
+
+
+def test_windows_with_holes_are_calibrated_as_the_model_file_scores_them() -> None:
+    rows = rows_of(0, 700)
+    rows[np.random.default_rng(0).random(len(rows)) < 0.1] = np.nan
+    rows[300:306, 4] = np.nan
+    fitted = fit([rows], Options(family="cva", length=TRAINED_LENGTH))
+    candidate, graph = fitted.candidate, fitted.graph
+    windows = WindowSet([rows], graph.standardise, TRAINED_LENGTH)
+    calibration = candidate.calibration
+    distances = candidate.trained.distances(windows.chunks(), calibration.whitening, calibration.temper)
+    physical = np.stack([rows[end - TRAINED_LENGTH + 1 : end + 1] for end in windows.ends])
+    with torch.no_grad():
+        scores = graph(torch.from_numpy(physical))[0].numpy()
+    np.testing.assert_allclose(calibration.score(distances), scores, rtol=1e-3)
 
 
 def test_too_few_rows_are_a_sentence() -> None:

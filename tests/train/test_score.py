@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from edge_ae_train.score import (
+    BRIDGE,
     DECAYS,
     FILL_STEPS,
     PLAIN,
@@ -12,6 +13,7 @@ from edge_ae_train.score import (
     Views,
     Whitening,
     at_its_level,
+    bridged,
     fill,
     fit_whitening,
     rms,
@@ -187,6 +189,17 @@ def test_a_hole_is_filled_at_the_level_that_the_channel_has_in_the_window() -> N
     assert float((filled[0, 4:9, 0] - window[4:9, 0]).mean()) < -1.5
     np.testing.assert_allclose(at_level[4:9, 0], window[4:9, 0], atol=0.4)
     assert torch.equal(at_level[present > 0], window[present > 0])
+
+
+@pytest.mark.parametrize("gap", [1, BRIDGE, BRIDGE + 1])
+def test_a_row_of_which_nothing_is_known_is_as_the_one_before_it(gap: int) -> None:
+    window = torch.arange(32.0).reshape(1, 16, 2)
+    present = torch.ones_like(window)
+    present[:, 5 : 5 + gap] = 0.0
+    present[:, 12, 0] = 0.0  # lacks one channel alone: left to the fill
+    expected = window.clone()
+    expected[:, 5 : 5 + min(gap, BRIDGE)] = window[:, 4:5]
+    assert torch.equal(bridged(window, present), expected)
 
 
 @pytest.mark.parametrize(("known", "stays"), [(0, False), (7, False), (8, True), (16, True)])
