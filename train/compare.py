@@ -20,9 +20,8 @@ from torch import Tensor
 
 from edge_ae.core.types import Floats
 
-Chunk = tuple[
-    Tensor, Tensor
-]  # standardised windows [window, length, channel] without holes, and where they were present
+Chunk = tuple[Tensor, Tensor]
+"""Standardised windows [window, length, channel] without holes, and where they were present."""
 
 TRIAL_RATE = 1e-3  # alerts a window at which candidates are compared
 REPEATS = 4  # of each kind and strength in each block
