@@ -42,7 +42,7 @@ from edge_ae.core.types import Floats
 DECAYS = (1.0, 0.3, 0.1, 0.03)  # weight of the newest row in each exponential average
 FLOOR = 0.05  # standard deviations: finer relations between channels than this are not trusted
 DRIFT_WEIGHT = 4.0  # chosen on held-out normal rows: fewer false alerts, and as many injected faults found
-PLAIN, TEMPERED = math.inf, 3.0  # a whitened square beyond this grows with its root; 3 was chosen on injected faults
+PLAIN, TEMPERED = math.inf, 3.0  # beyond this a whitened square grows with its root; 3 was chosen on injected faults
 LATENT_WEIGHT = 0.5  # of the latent's ratio beside the others'
 FILL_STEPS = 3  # missing channels for which the fill is exact
 BRIDGE = 3  # rows in a row of which nothing is known that are taken to be as the one before them
@@ -258,7 +258,7 @@ class Views(nn.Module):
 
 
 class Measure(nn.Module):
-    """Squares of whitened views, by channel."""
+    """Distances of whitened views, and by channel the squares that they are made of."""
 
     def __init__(self, views: Views, channels: Whitening, latent: Whitening, temper: float) -> None:
         """`channels` whitens the averages, scale by scale; the newest row's also whitens each row for the energies.
