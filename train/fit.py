@@ -196,7 +196,7 @@ def train_candidate(
             averages, error = trained.averages(islice(windows.chunks(), MOST_CHUNKS))
             held.append(HeldOut(averages, partial(_distances, trained, windows)))
             errors.append(error)
-            blocks.append(Block(standardised([max(held_out, key=len)], standardise)[0].numpy(), trained))
+            blocks.append(Block(standardised(max(held_out, key=len), standardise), trained))
     if len(blocks) < 2:
         raise BadData(
             f"no two stretches of {length} rows without a gap to calibrate on: record for longer, without gaps"
@@ -240,7 +240,7 @@ def train_on(
             f"no stretch of {length} rows has values in half of them: give a longer --period, or record without gaps"
         )
     network = train_network(family, segments, standardise, length, options, say)
-    outlook = families.fit_outlook([standardised([s], standardise)[0].numpy() for s in segments], length)
+    outlook = families.fit_outlook([standardised(segment, standardise) for segment in segments], length)
     values, _ = windows.take(spread_over(len(windows), LATENT_WINDOWS))
     with torch.no_grad():
         latents = [network(part)[0] for part in torch.split(values, CHUNK)]
@@ -255,7 +255,7 @@ def train_network(
     """Seeded anew each time, so that a family's network does not depend on which others were trained."""
     rows = sum(len(segment) for segment in segments)
     if family in families.LINEAR:
-        return families.fit_linear(family, [standardised([s], standardise)[0].numpy() for s in segments])
+        return families.fit_linear(family, [standardised(segment, standardise) for segment in segments])
     split = int(rows * (1.0 - CHECK))
     train_set = WindowSet(cut(segments, 0, split), standardise, length)
     check_set = WindowSet(cut(segments, split, rows), standardise, length)

@@ -219,7 +219,7 @@ def injections(train: Sequence[Segment], held_out: Sequence[Segment], length: in
 
 
 def _standard(segment: Segment, scaler: Scaler) -> Floats:
-    return standardised([segment.values], Standardise(scaler))[0].numpy()
+    return standardised(segment.values, Standardise(scaler))
 
 
 def _found_injected(model: OnnxModel, rules: AlertRules, trials: Sequence[Injection]) -> dict[str, float]:

@@ -64,7 +64,10 @@ def metadata(network: nn.Module, segments: Sequence[Floats], standardise: Standa
 def fit_sampler(
     network: VariationalAutoencoder, segments: Sequence[Floats], standardise: Standardise, length: int
 ) -> Sampler:
-    swept = [_sweep(network, standardised([segment[:SWEEP_ROWS]], standardise)[0], length) for segment in segments]
+    swept = [
+        _sweep(network, torch.from_numpy(standardised(segment[:SWEEP_ROWS], standardise)), length)
+        for segment in segments
+    ]
     latent, spread, residual, loudness = (list(parts) for parts in zip(*swept, strict=True))
     before, after = np.concatenate([z[:-1] for z in latent]), np.concatenate([z[1:] for z in latent])
     loud = np.concatenate([part[1:] for part in loudness])

@@ -49,6 +49,8 @@ BRIDGE = 3  # rows in a row of which nothing is known that are taken to be as th
 MIN_COVER = 0.5  # a channel that has less of a window's rows, or of a scale's weight, counts as missing there
 TINY = 1e-12  # a clamp, for the exporter's optimiser takes `+ 1e-12` for `+ 0` and drops it
 
+Parts = tuple[Tensor, Tensor]
+
 
 @dataclass(frozen=True, slots=True)
 class Scaler:
@@ -120,26 +122,42 @@ def total(values: Tensor) -> Tensor:
 
 
 def where_missing(
-    change: Callable[[Tensor, Tensor, Tensor], Tensor], values: Tensor, root: Tensor, present: Tensor
-) -> Tensor:
-    """`change(values, root, present)`, which leaves alone what is whole: then it is skipped, for it takes most of the time."""
+    present: Tensor, holes: Callable[..., Parts], whole: Callable[..., Parts], operands: tuple[Tensor, ...]
+) -> Parts:
+    """`holes(*operands)` if anything is not `present`, else `whole(*operands)`, which must be the same where nothing is
+    missing: filling takes most of the time, and a window's score must not depend on its company in a batch."""
     if torch.compiler.is_exporting():
-        changed: Tensor = torch.cond(torch.min(present) < 1.0, change, _unchanged, (values, root, present))
-        return changed
-    return change(values, root, present) if bool((present < 1.0).any()) else values
+        chosen: Parts = torch.cond(torch.min(present) < 1.0, holes, whole, operands)
+        return chosen
+    return holes(*operands) if bool((present < 1.0).any()) else whole(*operands)
 
 
-def _unchanged(values: Tensor, _root: Tensor, _present: Tensor) -> Tensor:
-    return values.clone()  # a branch may not return what it was given
+def mend(values: Tensor, root: Tensor, present: Tensor) -> Parts:
+    """Standardised windows [batch, row, channel], of any value where not `present` -> without holes, and where a value was
+    present in a channel that is."""
+    return where_missing(present, _mended, _unchanged, (values, root, present))
+
+
+def _mended(values: Tensor, root: Tensor, present: Tensor) -> Parts:
+    present = covered(present)
+    values = torch.where(present > 0.0, values, 0.0)
+    return at_its_level(fill(values, root, present), root, present), present
+
+
+def _unchanged(values: Tensor, _root: Tensor, present: Tensor) -> Parts:
+    return values.clone(), present.clone()  # a branch may not return what it was given
+
+
+def covered(present: Tensor) -> Tensor:
+    """[batch, row, channel]: a channel that lacks most of its rows is missing in all. A few true values among filled ones,
+    which follow the other channels, would look like a jump."""
+    share = present.new_ones(1, present.shape[-2]) @ present / present.shape[-2]
+    return present * (share >= MIN_COVER).to(present.dtype)
 
 
 def fill(values: Tensor, root: Tensor, present: Tensor) -> Tensor:
-    """`values` [..., row, channel], zero where not `present`, with their conditional means there."""
-    return where_missing(_filled, values, root, present)
-
-
-def _filled(values: Tensor, root: Tensor, present: Tensor) -> Tensor:
-    """Minimises v' P v, with P = root root, over the missing entries by conjugate gradients."""
+    """`values` [..., row, channel], zero where not `present`, with their conditional means there: minimises v' P v, with
+    P = root root, over the missing entries by conjugate gradients."""
     missing = 1.0 - present
     residual = -(values @ root @ root) * missing
     direction = residual
@@ -155,22 +173,10 @@ def _filled(values: Tensor, root: Tensor, present: Tensor) -> Tensor:
     return values
 
 
-def without_fragments(window: Tensor) -> Tensor:
-    """[batch, row, channel]: a channel that lacks most of its rows is missing in all. A few true values among filled ones,
-    which follow the other channels, would look like a jump."""
-    known = (~torch.isnan(window)).to(window.dtype)
-    share = window.new_ones(1, window.shape[-2]) @ known / window.shape[-2]
-    return torch.where(share >= MIN_COVER, window, torch.nan)
-
-
 def at_its_level(values: Tensor, root: Tensor, present: Tensor) -> Tensor:
     """`values` [batch, row, channel] as `fill` has filled them, each channel's filled rows moved by the mean difference of its
     present rows from their conditional mean: x - E[x | others] = (P x) / diag P, with P = root root; and rows of which nothing
     is known as those before them."""
-    return where_missing(_moved, values, root, present)
-
-
-def _moved(values: Tensor, root: Tensor, present: Tensor) -> Tensor:
     precision = root @ root
     apart = (values @ precision) / precision.diagonal() * present
     rows = values.new_ones(1, values.shape[-2])  # products, as in `total`
@@ -207,11 +213,14 @@ class Standardise(nn.Module):
     limit: Tensor
     root: Tensor
 
-    def forward(self, physical: Tensor) -> tuple[Tensor, Tensor]:
-        seen = ~torch.isnan(physical)
-        values = torch.where(seen, (physical - self.centre) / self.spread, 0.0).clamp(-self.limit, self.limit)
-        present = seen.to(values.dtype)
-        return fill(values, self.root, present), present
+    def forward(self, physical: Tensor) -> Parts:
+        """Windows [batch, row, channel] -> standardised, without holes; and where they were present."""
+        present = (~torch.isnan(physical)).to(physical.dtype)
+        return mend(self.scaled(physical), self.root, present)
+
+    def scaled(self, physical: Tensor) -> Tensor:
+        """Standardised values, NaN where they are missing."""
+        return ((physical - self.centre) / self.spread).clamp(-self.limit, self.limit)
 
     def restore(self, values: Tensor) -> Tensor:
         """Standardised values in physical units."""
@@ -267,16 +276,17 @@ class Measure(nn.Module):
         self.temper = temper
         self.views = views
         scales = len(views.weights)
-        self._constant("mean", channels.mean)
+        row_mean = channels.mean[::scales]
         self._constant("root", channels.root)
-        self._constant("row_mean", channels.mean[::scales, None])
+        self._constant("row_mean", row_mean[:, None])
+        self._constant("offset", np.repeat(row_mean, scales, axis=0) - channels.mean)
         self._constant("row_root", channels.root[::scales, None])
         self._constant("latent_mean", latent.mean[0])
         self._constant("latent_root", latent.root[0])
 
-    mean: Tensor
     root: Tensor
     row_mean: Tensor
+    offset: Tensor
     row_root: Tensor
     latent_mean: Tensor
     latent_root: Tensor
@@ -288,17 +298,25 @@ class Measure(nn.Module):
         """Distances [view + 1, batch], the latent's last: root mean squares, about 1 on normal data. Squares [view, batch,
         channel], untempered, for the shares. Latent, restored window."""
         residuals, latent, restored = self.views(values)
-        known = self.views.known(present)
-        seen = (self.views.averages(known) > MIN_COVER).to(values.dtype)
-        rows = fill((residuals - self.row_mean) * known, self.row_root, known)
-        averages = self.views.averages(rows + self.row_mean) - self.mean
-        shifts = (fill(averages * seen, self.root, seen) @ self.root) ** 2
-        powers = (rows @ self.row_root) ** 2
+        rows, averages = where_missing(present, self._with_holes, self._whole, (residuals, present))
+        shifts, powers = (averages @ self.root) ** 2, (rows @ self.row_root) ** 2
         places = ((latent - self.latent_mean) @ self.latent_root) ** 2
-        temper = self.temper
-        energies = self._energies(tempered(powers, temper))
-        distances = [rms(tempered(shifts, temper)), rms(energies), rms(tempered(places, temper))[None]]
-        return torch.cat(distances), torch.cat([shifts, self._energies(powers)]), latent, restored
+        squares = felt = torch.cat([shifts, self._energies(powers)])
+        if self.temper != PLAIN:
+            felt = torch.cat([tempered(shifts, self.temper), self._energies(tempered(powers, self.temper))])
+        distances = torch.cat([rms(felt), rms(tempered(places, self.temper))[None]])
+        return distances, squares, latent, restored
+
+    def _whole(self, residuals: Tensor, _present: Tensor) -> Parts:
+        """Centred residuals [2, batch, length, channel], and centred averages [2 * scale, batch, channel]."""
+        rows = residuals - self.row_mean
+        return rows, self.views.averages(rows) + self.offset
+
+    def _with_holes(self, residuals: Tensor, present: Tensor) -> Parts:
+        known = self.views.known(present)
+        seen = (self.views.averages(known) > MIN_COVER).to(present.dtype)
+        rows = fill((residuals - self.row_mean) * known, self.row_root, known)
+        return rows, fill((self.views.averages(rows) + self.offset) * seen, self.root, seen)
 
     def _energies(self, powers: Tensor) -> Tensor:
         return (self.views.weights[1:] @ powers).transpose(1, 2).flatten(0, 1)
@@ -320,8 +338,7 @@ class ScoredNetwork(nn.Module):
 
     def forward(self, window: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """score [b], channel_score [b, c], reconstruction [b, l, c], latent [b, k] of window [b, l, c]."""
-        values, present = self.standardise(without_fragments(window))
-        values = at_its_level(values, self.standardise.root, present)
+        values, present = self.standardise(window)
         distances, squares, latent, restored = self.measure(values, present)
         ratios = distances[:-1] / self.limit
         strongest = ratios.amax(0)
@@ -332,7 +349,7 @@ class ScoredNetwork(nn.Module):
 
 def rms(squares: Tensor) -> Tensor:
     """Root mean over the last axis."""
-    return torch.sqrt(total(squares)[..., 0] / squares.shape[-1])
+    return torch.sqrt(squares @ squares.new_full((squares.shape[-1],), 1.0 / squares.shape[-1]))
 
 
 def _shares(score: Tensor, squares: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from edge_ae_train.score import Standardise, at_its_level
+from edge_ae_train.score import Standardise, bridged, fill, mend
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -15,7 +15,6 @@ from edge_ae.core.types import Floats
 from edge_ae.core.window import MIN_COVERAGE
 
 CHUNK = 1024  # windows cut out at a time where all of them are walked through
-CHUNK_ROWS = 65536  # rows standardised at a time
 
 
 class WindowSet:
@@ -24,7 +23,7 @@ class WindowSet:
     def __init__(self, segments: Sequence[Floats], standardise: Standardise, length: int, hop: int = 1) -> None:
         self.length = length
         self.ends = _ends(segments, length, hop)
-        self.values, self.present = standardised(segments, standardise)
+        self.values = _scaled(segments, standardise)
         self.root = standardise.root
 
     def __len__(self) -> int:
@@ -34,26 +33,27 @@ class WindowSet:
         """Standardised windows without holes, and their presence (1 or 0), float32 [n, length, channel]."""
         ends = torch.from_numpy(self.ends[indices])
         rows = ends[:, None] + torch.arange(1 - self.length, 1)
-        present = self.present[rows].to(torch.float32)
-        return at_its_level(self.values[rows], self.root, present), present
+        values = self.values[rows]
+        return mend(values, self.root, (~torch.isnan(values)).to(values.dtype))
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
         for first in range(0, len(self), CHUNK):
             yield self.take(slice(first, first + CHUNK))
 
 
-def standardised(segments: Sequence[Floats], standardise: Standardise) -> tuple[Tensor, Tensor]:
-    """All rows [row, channel], one segment after the other, and where they were present (bool)."""
-    values, present = [], []
-    for segment in segments:
-        for first in range(0, len(segment), CHUNK_ROWS):
-            rows, seen = standardise(torch.from_numpy(segment[first : first + CHUNK_ROWS]))
-            values.append(rows)
-            present.append(seen > 0)
-    if not values:
-        empty = torch.empty(0, len(standardise.centre))
-        return empty, empty.to(torch.bool)
-    return torch.cat(values), torch.cat(present)
+def standardised(segment: Floats, standardise: Standardise) -> Floats:
+    """A segment's rows [row, channel] without holes, each filled by itself; for what is fitted to rows, not to windows."""
+    values = _scaled([segment], standardise)
+    present = (~torch.isnan(values)).to(values.dtype)
+    filled = fill(torch.nan_to_num(values), standardise.root, present)
+    whole: Floats = bridged(filled[None], present[None])[0].numpy()
+    return whole
+
+
+def _scaled(segments: Sequence[Floats], standardise: Standardise) -> Tensor:
+    """All rows [row, channel], one segment after the other, NaN where they are missing."""
+    parts = [standardise.scaled(torch.from_numpy(segment)) for segment in segments]
+    return torch.cat(parts) if parts else torch.empty(0, len(standardise.centre))
 
 
 def _ends(segments: Sequence[Floats], length: int, hop: int) -> NDArray[np.int64]:

@@ -14,13 +14,14 @@ from edge_ae_train.score import (
     Whitening,
     at_its_level,
     bridged,
+    covered,
     fill,
     fit_whitening,
+    mend,
     rms,
     scale_weights,
     tempered,
     whitening_root,
-    without_fragments,
 )
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -114,7 +115,7 @@ class Last(nn.Module):
         return every
 
 
-def plain_measure() -> Measure:
+def plain_measure(means: float = 0.0) -> Measure:
     """Rows as they are, for a network that restores nothing but the first row, and no correlation anywhere."""
     views, latent = (
         2 * SCALES,
@@ -122,7 +123,10 @@ def plain_measure() -> Measure:
     )
     unit = np.tile(np.eye(CHANNELS, dtype=np.float32), (views, 1, 1))
     return Measure(
-        Views(Last(), Last(), LENGTH), Whitening(np.zeros((views, 1, CHANNELS), np.float32), unit), latent, PLAIN
+        Views(Last(), Last(), LENGTH),
+        Whitening(means * np.arange(views, dtype=np.float32)[:, None, None].repeat(CHANNELS, 2), unit),
+        latent,
+        PLAIN,
     )
 
 
@@ -204,11 +208,11 @@ def test_a_row_of_which_nothing_is_known_is_as_the_one_before_it(gap: int) -> No
 
 @pytest.mark.parametrize(("known", "stays"), [(0, False), (7, False), (8, True), (16, True)])
 def test_a_channel_that_lacks_most_of_its_rows_is_missing_in_all(known: int, stays: bool) -> None:
-    window = torch.ones(1, 16, 2)
-    window[0, known:, 0] = torch.nan
-    whole = without_fragments(window)
-    assert torch.equal(whole[..., 1], window[..., 1])
-    assert int((~torch.isnan(whole[0, :, 0])).sum()) == (known if stays else 0)
+    present = torch.ones(1, 16, 2)
+    present[0, known:, 0] = 0.0
+    found = covered(present)
+    assert torch.equal(found[..., 1], present[..., 1])
+    assert int(found[..., 0].sum()) == (known if stays else 0)
 
 
 def test_what_is_whole_is_the_same_with_and_without_the_fill() -> None:
@@ -217,6 +221,9 @@ def test_what_is_whole_is_the_same_with_and_without_the_fill() -> None:
     rows = torch.from_numpy(correlated(16))[None].repeat(2, 1, 1)
     present = torch.ones_like(rows)
     present[1, 3, 2] = 0.0
-    for change in (fill, at_its_level):
-        assert torch.equal(change(rows * present, root, present)[0], rows[0])
-        assert torch.equal(change(rows[:1], root, present[:1]), rows[:1])
+    for values, there in ((rows, present), (rows[:1], present[:1])):
+        assert torch.equal(mend(values, root, there)[0][0], rows[0])
+    measure = plain_measure(means=0.1)
+    together, alone = measure(rows, present), measure(rows[:1], present[:1])
+    for one, other in zip(together[:2], alone[:2], strict=True):
+        assert torch.equal(one[:, :1], other)
