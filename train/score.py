@@ -331,20 +331,17 @@ class ScoredNetwork(nn.Module):
         super().__init__()
         self.standardise = Standardise(scaler)
         self.measure = measure
-        self.register_buffer("limit", torch.from_numpy(np.ascontiguousarray(limit[:-1, None], np.float32)))
-        self.register_buffer("latent_limit", torch.tensor(float(limit[-1]), dtype=torch.float32))
+        self.register_buffer("limit", torch.from_numpy(np.ascontiguousarray(limit[:, None], np.float32)))
 
     limit: Tensor
-    latent_limit: Tensor
 
     def forward(self, window: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """score [b], channel_score [b, c], reconstruction [b, l, c], latent [b, k] of window [b, l, c]."""
         values, present = self.standardise(window)
         distances, squares, latent, restored = self.measure(values, present)
-        ratios = distances[:-1] / self.limit
-        strongest = ratios.amax(0)
-        score = torch.maximum(strongest, distances[-1] / self.latent_limit)
-        winner = (ratios >= strongest).to(values.dtype)[..., None]
+        ratios = distances / self.limit
+        score, views = ratios.amax(0), ratios[:-1]
+        winner = (views >= views.amax(0)).to(values.dtype)[..., None]
         return score, _shares(score, (winner * squares).sum(0)), self.standardise.restore(restored), latent
 
 
