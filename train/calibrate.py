@@ -4,12 +4,11 @@ The held-out rows come as blocks in time. Whitening is fitted on all blocks but 
 that the distances which set the limits and the tail are those of data that neither network nor whitening has seen.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from edge_ae_train.score import LATENT_WEIGHT, Whitening, fit_whitening
+from edge_ae_train.score import LATENT_WEIGHT, PLAIN, Whitening, fit_whitening
 from numpy.typing import NDArray
 
 from edge_ae.core.types import SECOND, Floats, Tail
@@ -18,7 +17,6 @@ LIMIT_QUANTILE = 0.99  # of each view's distance on held-out windows: where its 
 LEAST_LIMIT = 0.1  # for a view in which nothing moves
 TAIL_QUANTILE = 0.9  # the tail begins here
 MIN_PEAKS = 5
-WINSOR = 2.0  # means: an excess beyond counts as that; chosen on random plants, most faults for as many false alerts
 PRIOR_SHAPE = 0.0  # the tail's shape before any peak is seen: exponential
 PRIOR_PEAKS = 30  # and how many peaks that prior is worth
 HOUR_NS = 3600 * SECOND
@@ -28,10 +26,10 @@ SHAPE_RANGE = (-0.15, 0.5)  # no tail is taken for lighter than that of Gaussian
 @dataclass(frozen=True, slots=True)
 class HeldOut:
     """A block's windows: averages [view, window, channel] of their residuals, and `distances` [view, window] in a
-    whitening."""
+    whitening and a tempering (see `tempered`)."""
 
     averages: Floats
-    distances: Callable[[Whitening], NDArray[np.float64]]
+    distances: Callable[[Whitening, float], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +42,7 @@ class Calibration:
     typical: float
     crossed: tuple[Whitening, ...]  # for each block: fitted on the other blocks
     windows: int  # held out, all blocks together
+    temper: float
 
     def score(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
         """Of windows [window], from their distances [view, window]."""
@@ -51,17 +50,17 @@ class Calibration:
         return highest
 
 
-def calibrate(blocks: Sequence[HeldOut], floor: Floats, gap: int) -> Calibration:
-    """`floor`: see Scaler; `gap`: windows that part two clusters."""
+def calibrate(blocks: Sequence[HeldOut], floor: Floats, gap: int, temper: float = PLAIN) -> Calibration:
+    """`floor`: see Scaler; `gap`: windows that part two clusters; `temper`: see `tempered`."""
     crossed = tuple(_whiten([b for j, b in enumerate(blocks) if j != i], floor) for i in range(len(blocks)))
-    held_out = [block.distances(whitening) for block, whitening in zip(blocks, crossed, strict=True)]
+    held_out = [block.distances(whitening, temper) for block, whitening in zip(blocks, crossed, strict=True)]
     limit = np.maximum(np.quantile(np.concatenate(held_out, axis=1), LIMIT_QUANTILE, axis=1), LEAST_LIMIT)
     limit[-1] /= LATENT_WEIGHT
     scores = [(block / limit[:, None]).max(axis=0) for block in held_out]
     typical = float(np.median(np.concatenate(scores)))
     windows = sum(len(block) for block in scores)
     tail = fit_tail(scores, gap)
-    return Calibration(_whiten(blocks, floor), limit.astype(np.float32), tail, typical, crossed, windows)
+    return Calibration(_whiten(blocks, floor), limit.astype(np.float32), tail, typical, crossed, windows, temper)
 
 
 def reach(windows: int, hop_ns: int) -> str:
@@ -82,8 +81,7 @@ def fit_tail(series: Sequence[NDArray[np.float64]], gap: int) -> Tail:
     """Peaks over threshold with declustering (Coles, 2001, chapter 5): each run of exceedances counts by its peak.
 
     Runs are parted by `gap` windows below the level. The shape is a probability-weighted-moments estimate (Hosking and
-    Wallis, 1987) drawn towards PRIOR_SHAPE, for few peaks say little about a tail; the mean excess is a winsorised one, for
-    among few peaks a single odd one would set a boundary that no fault reaches.
+    Wallis, 1987) drawn towards PRIOR_SHAPE, for few peaks say little about a tail.
     """
     pooled = np.concatenate(list(series))
     level = float(np.quantile(pooled, TAIL_QUANTILE))
@@ -95,15 +93,7 @@ def fit_tail(series: Sequence[NDArray[np.float64]], gap: int) -> Tail:
     weighted = float((excess * (1.0 - (np.arange(1, count + 1) - 0.35) / count)).mean())
     estimate = 2.0 - mean / max(mean - 2.0 * weighted, 1e-12)
     shape = (count * float(np.clip(estimate, *SHAPE_RANGE)) + PRIOR_PEAKS * PRIOR_SHAPE) / (count + PRIOR_PEAKS)
-    return Tail(level, winsorised_mean(excess, shape) * (1.0 - shape), shape, count / len(pooled))
-
-
-def winsorised_mean(excess: NDArray[np.float64], shape: float) -> float:
-    """Of a generalised Pareto distribution, from excesses none of which counts beyond WINSOR times what the median would be
-    the mean of, were they exponential; made good for the share of the mean that lies beyond."""
-    most = WINSOR / math.log(2.0)  # medians
-    kept = -math.expm1(-WINSOR) if abs(shape) < 1e-6 else 1.0 - (1.0 + most * (2.0**shape - 1.0)) ** (1.0 - 1.0 / shape)
-    return float(np.minimum(excess, most * np.median(excess)).mean()) / kept
+    return Tail(level, mean * (1.0 - shape), shape, count / len(pooled))
 
 
 def _peaks(series: NDArray[np.float64], level: float, gap: int) -> NDArray[np.float64]:

@@ -48,9 +48,9 @@ class Trained:
                 squares.append(float(((residuals[0] * present) ** 2).mean()))
         return np.concatenate(averages, axis=1), float(np.mean(squares))
 
-    def distances(self, chunks: Iterable[Chunk], whitening: Whitening) -> NDArray[np.float64]:
+    def distances(self, chunks: Iterable[Chunk], whitening: Whitening, temper: float) -> NDArray[np.float64]:
         """[view, window], the latent's last, as the model file would measure them."""
-        measure = Measure(self.views, whitening, self.latent).eval()
+        measure = Measure(self.views, whitening, self.latent, temper).eval()
         with torch.no_grad():
             parts = [measure(values, present)[0].numpy() for values, present in chunks]
         return np.concatenate(parts, axis=1).astype(np.float64)
@@ -91,7 +91,7 @@ def found(candidate: Candidate, trials: Sequence[Sequence[Injection]]) -> dict[s
         parts = [_windows(injection, candidate.length) for injection in injections]
         values = torch.from_numpy(np.concatenate(parts))
         chunks = [(part, torch.ones_like(part)) for part in torch.split(values, CHUNK)]
-        scores = calibration.score(block.trained.distances(chunks, whitening))
+        scores = calibration.score(block.trained.distances(chunks, whitening, calibration.temper))
         ends = np.cumsum([len(part) for part in parts])[:-1]
         for injection, part in zip(injections, np.split(scores, ends), strict=True):
             for key in ("all", injection.strength, injection.kind):

@@ -13,8 +13,9 @@ all that changes sign. Each view has its own limit, so that 1 means the same for
 places move with the seasons and relations do not.
 
 Whitening is by the symmetric square root of the precision (ZCA: Kessy, Lewin, Strimmer, 2018), so that each whitened
-coordinate stays with its channel, and the squares are the channels' shares. Their mean is tempered: one channel that has
-gone for good must leave the others to be heard, and a few spikes in training must set no boundary that no fault reaches. The
+coordinate stays with its channel and the squares, which add up to the distance, are the channels' shares. Where channels
+come and go, far squares are tempered: one that has gone for good must leave the others to be heard, and a few spikes in
+training must set no boundary that no fault reaches. Elsewhere that hides how bad a fault is; injected faults decide. The
 covariance is shrunk after Ledoit and Wolf (2004), and no direction counts as quieter than FLOOR.
 
 What a channel lacks is filled by its conditional mean given the others, found by conjugate gradients: exact after as many
@@ -41,7 +42,7 @@ from edge_ae.core.types import Floats
 DECAYS = (1.0, 0.3, 0.1, 0.03)  # weight of the newest row in each exponential average
 FLOOR = 0.05  # standard deviations: finer relations between channels than this are not trusted
 DRIFT_WEIGHT = 4.0  # chosen on held-out normal rows: fewer false alerts, and as many injected faults found
-TEMPER = 3.0  # far beyond this a whitened square counts by its root; chosen on injected faults
+PLAIN, TEMPERED = math.inf, 3.0  # beyond this a whitened square grows with its root; 3 was chosen on injected faults
 LATENT_WEIGHT = 0.5  # of the latent's ratio beside the others'
 FILL_STEPS = 3  # missing channels for which the fill is exact
 BRIDGE = 3  # rows in a row of which nothing is known that are taken to be as the one before them
@@ -107,16 +108,11 @@ def whitening_root(
     return root
 
 
-def tempered(squares: Tensor) -> Tensor:
-    """What is averaged in place of `squares`: sqrt(q + k) grows as q does below k and as its root beyond, as the pseudo-Huber
-    loss does (Charbonnier et al., 1997). Square roots are exact wherever a value lies in memory; a runtime's logarithm is not."""
-    return torch.sqrt(squares + TEMPER)
-
-
-def untempered(means: Tensor) -> Tensor:
-    """The square that a mean of tempered ones stands for: a quasi-arithmetic mean (Kolmogorov, 1930). What is twice as bad in
-    all its parts is twice as far, so a fault shows how bad it is."""
-    return (means * means - TEMPER).clamp(min=0.0)
+def tempered(squares: Tensor, temper: float) -> Tensor:
+    """Squares, those beyond `temper` drawn in to grow with their root (pseudo-Huber: Charbonnier et al., 1997):
+    2 k (sqrt(1 + q / k) - 1), written without the difference of near numbers. Square roots are exact wherever a value
+    lies in memory; a runtime's logarithm is not."""
+    return squares if temper == PLAIN else 2.0 * squares / (1.0 + torch.sqrt(1.0 + squares / temper))
 
 
 def total(values: Tensor) -> Tensor:
@@ -273,9 +269,11 @@ class Views(nn.Module):
 class Measure(nn.Module):
     """Distances of whitened views, and by channel the squares that they are made of."""
 
-    def __init__(self, views: Views, channels: Whitening, latent: Whitening) -> None:
-        """`channels` whitens the averages, scale by scale; the newest row's also whitens each row for the energies."""
+    def __init__(self, views: Views, channels: Whitening, latent: Whitening, temper: float) -> None:
+        """`channels` whitens the averages, scale by scale; the newest row's also whitens each row for the energies.
+        `temper`: PLAIN or TEMPERED."""
         super().__init__()
+        self.temper = temper
         self.views = views
         scales = len(views.weights)
         row_mean = channels.mean[::scales]
@@ -297,15 +295,17 @@ class Measure(nn.Module):
         self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(value, np.float32)))
 
     def forward(self, values: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Distances [view + 1, batch], the latent's last: tempered root mean squares, about 1 on normal data. Squares [view,
-        batch, channel], for the shares. Latent, restored window."""
+        """Distances [view + 1, batch], the latent's last: root mean squares, about 1 on normal data. Squares [view, batch,
+        channel], untempered, for the shares. Latent, restored window."""
         residuals, latent, restored = self.views(values)
         rows, averages = where_missing(present, self._with_holes, self._whole, (residuals, present))
         shifts, powers = (averages @ self.root) ** 2, (rows @ self.row_root) ** 2
         places = ((latent - self.latent_mean) @ self.latent_root) ** 2
-        felt = torch.cat([tempered(shifts), self._averaged(tempered(powers))])
-        distances = torch.cat([distance(felt), distance(tempered(places))[None]])
-        return distances, untempered(felt), latent, restored
+        squares = felt = torch.cat([shifts, self._energies(powers)])
+        if self.temper != PLAIN:
+            felt = torch.cat([tempered(shifts, self.temper), self._energies(tempered(powers, self.temper))])
+        distances = torch.cat([rms(felt), rms(tempered(places, self.temper))[None]])
+        return distances, squares, latent, restored
 
     def _whole(self, residuals: Tensor, _present: Tensor) -> Parts:
         """Centred residuals [2, batch, length, channel], and centred averages [2 * scale, batch, channel]."""
@@ -318,8 +318,7 @@ class Measure(nn.Module):
         rows = fill((residuals - self.row_mean) * known, self.row_root, known)
         return rows, fill((self.views.averages(rows) + self.offset) * seen, self.root, seen)
 
-    def _averaged(self, powers: Tensor) -> Tensor:
-        """[2 * (scale - 1), batch, channel]: energies."""
+    def _energies(self, powers: Tensor) -> Tensor:
         return (self.views.weights[1:] @ powers).transpose(1, 2).flatten(0, 1)
 
 
@@ -345,9 +344,9 @@ class ScoredNetwork(nn.Module):
         return score, _shares(score, (winner * squares).sum(0)), self.standardise.restore(restored), latent
 
 
-def distance(felt: Tensor) -> Tensor:
-    """Root mean square over the last axis, of tempered squares."""
-    return torch.sqrt(untempered(felt @ felt.new_full((felt.shape[-1],), 1.0 / felt.shape[-1])))
+def rms(squares: Tensor) -> Tensor:
+    """Root mean over the last axis."""
+    return torch.sqrt(squares @ squares.new_full((squares.shape[-1],), 1.0 / squares.shape[-1]))
 
 
 def _shares(score: Tensor, squares: Tensor) -> Tensor:
