@@ -2,7 +2,7 @@
 #   make demo [DATA=DIR]   a pump station with faults, watched from socket to alert
 #   make test              all that CI runs: lint, types, tests
 #   make bench             speed, latency, memory, side by side with a bare loop
-#   make bench-quality [DATA=DIR SEEDS=3]   detection beside the classics, the budget, sick sensors, reasons
+#   make bench-quality [DATA=DIR SEEDS=3]   detection beside the classics, the budget, sick sensors, reasons; hours
 #   make chaos [N=1000 SEED=1]   so many faults on real processes: alerts lost, doubled, stuck
 #   make soak [MINUTES=30]       2,000 messages a second, garbage among them: memory flat, nothing lost
 #   make fuzz [BYTES=10000000 FILES=10000 TRACES=100000]   hostile payloads, spoilt models, lives of alerts: each used or refused
@@ -50,7 +50,7 @@ bench: .venv/.dev
 	$(BIN)/python -m tests.bench.bench
 
 bench-quality: .venv/.dev
-	$(BIN)/python -m tests.bench.quality --seeds $(or $(SEEDS),1) $(if $(DATA),--data '$(DATA)') $(ARGS)
+	$(BIN)/python -m tests.bench.quality --seeds $(or $(SEEDS),3) $(if $(DATA),--data '$(DATA)') $(ARGS)
 
 chaos: .venv/.dev
 	$(BIN)/python -m tests.chaos.campaign --faults $(or $(N),1000) --seed $(or $(SEED),1) $(ARGS)
