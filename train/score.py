@@ -121,6 +121,12 @@ def total(values: Tensor) -> Tensor:
     return values @ values.new_ones(values.shape[-1], 1)
 
 
+def over_time(values: Tensor, weights: Tensor) -> Tensor:
+    """[2, batch, row, channel] averaged with each of the weights [scale, row]: [2 * scale, batch, channel]. Rows last: one
+    product for all windows, where a runtime makes one each of `weights @ values`."""
+    return (values.transpose(2, 3) @ weights.transpose(0, 1)).permute(0, 3, 1, 2).flatten(0, 1)
+
+
 def where_missing(
     present: Tensor, holes: Callable[..., Parts], whole: Callable[..., Parts], operands: tuple[Tensor, ...]
 ) -> Parts:
@@ -263,7 +269,7 @@ class Views(nn.Module):
 
     def averages(self, residuals: Tensor) -> Tensor:
         """[2 * scale, batch, channel]: of both residuals at every scale."""
-        return (self.weights @ residuals).transpose(1, 2).flatten(0, 1)
+        return over_time(residuals, self.weights)
 
 
 class Measure(nn.Module):
@@ -319,7 +325,7 @@ class Measure(nn.Module):
         return rows, fill((self.views.averages(rows) + self.offset) * seen, self.root, seen)
 
     def _energies(self, powers: Tensor) -> Tensor:
-        return (self.views.weights[1:] @ powers).transpose(1, 2).flatten(0, 1)
+        return over_time(powers, self.views.weights[1:])
 
 
 class ScoredNetwork(nn.Module):
