@@ -276,7 +276,9 @@ _progress = Progress()
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--data", type=Path, help=f"folder with skab/ and smd/ (default: {DATA}; where there is none, the simulator alone)"
+        "--data",
+        type=Path,
+        help=f"folder with skab/ and smd/ (default: {DATA}; where there is none, the simulator alone)",
     )
     parser.add_argument("--seeds", type=int, default=3, help="of each fit (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes at work (default: one a core)")
