@@ -42,7 +42,7 @@ def parse_time_ns(text: str) -> int:
     if stripped[4:5] == "-" and stripped[7:8] == "-":  # 2026-11-23...: no need to ask whether it is a number
         return _iso_ns(stripped)
     if _NUMBER.fullmatch(stripped):
-        return _decimal_ns(Decimal(stripped))
+        return _decimal_ns(stripped)
     return _iso_ns(stripped)
 
 
@@ -68,10 +68,14 @@ def _float_ns(value: float) -> int:
     return _checked(whole * unit_ns + fraction_us * 1000)
 
 
-def _decimal_ns(number: Decimal) -> int:
-    if number.adjusted() > 20:
-        raise ValueError("the time is outside 1678 to 2262")
-    return _checked(math.floor(number * _unit_ns(number)))
+def _decimal_ns(text: str) -> int:
+    try:
+        number = Decimal(text)
+        if number.adjusted() > 20:
+            raise ValueError("the time is outside 1678 to 2262")
+        return _checked(math.floor(number * _unit_ns(number)))
+    except ArithmeticError:  # an exponent beyond what a decimal holds
+        raise ValueError("no time has such an exponent") from None
 
 
 def _iso_ns(text: str) -> int:

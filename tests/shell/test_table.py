@@ -195,7 +195,21 @@ def test_time_is_read_to_the_nanosecond(value: str | int | float, t_ns: int | No
 
 @pytest.mark.parametrize(
     "value",
-    ["", "now", "NaT", "nan", "inf", "2020-13-01", "1_000", "12:00", "1e400", True, float("nan"), float("inf")],
+    [
+        "",
+        "now",
+        "NaT",
+        "nan",
+        "inf",
+        "2020-13-01",
+        "1_000",
+        "12:00",
+        "1e400",
+        "1e-99999999999999999999",
+        True,
+        float("nan"),
+        float("inf"),
+    ],
 )
 def test_what_is_no_time_is_a_value_error(value: str | float) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the reasons differ
