@@ -9,6 +9,7 @@ Without labels there is still something to say: how many alerts came, against ho
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import IO, Any
 
@@ -38,7 +39,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Series:
-    """One recording, judged: an entry for each row that has a score."""
+    """One recording, judged: an entry for each row from the first score on."""
 
     name: str
     period_ns: int
@@ -119,12 +120,13 @@ def evaluate(
     `say` hears of the progress, `note` of what is odd about the recordings.
     """
     model = OnnxModel.load(model_path)
-    series = []
+    results = []
     for one in recorded.read(paths, model.spec, ignore=ignore, label=label, asset_column=asset_column, note=note):
         say(f"scoring {one.asset}")
-        series.append(score_series(one.table, model, rules))
+        results.append((one.table, score_table(one.table, model, Watch(model, rules), asset=asset_name(one.table))))
     say("measuring")
-    return summary(model, rules, series)
+    judged = compress(results, have_scores(results, model.spec, note))
+    return summary(model, rules, [series_of(*pair, model.spec) for pair in judged])
 
 
 def summary(model: OnnxModel, rules: AlertRules, series: Sequence[Series]) -> Evaluation:
@@ -133,24 +135,32 @@ def summary(model: OnnxModel, rules: AlertRules, series: Sequence[Series]) -> Ev
     return Evaluation(spec.name, spec.family, spec.period_ns, budget, tuple(judge(one) for one in series))
 
 
-def score_series(table: Table, model: OnnxModel, rules: AlertRules) -> Series:
-    """A table through the daemon's pipeline."""
-    result = score_table(table, model, Watch(model, rules), asset=asset_name(table))
-    return series_of(table, result, model.spec)
+def have_scores(results: Sequence[tuple[Table, Result]], spec: ModelSpec, note: Say) -> list[bool]:
+    """Whether there is a score in each; `note` hears of those without. BadData where there is none in any."""
+    have = [bool(np.isfinite(result.score).any()) for _, result in results]
+    lacking = [
+        f"{table.path}: {len(table)} lines do not fill one window of {spec.length} rows "
+        f"of {spec.period_ns / SECOND:g} s; no score can be made"
+        for (table, _), there in zip(results, have, strict=True)
+        if not there
+    ]
+    if not any(have):
+        raise BadData(lacking[0])
+    for text in lacking:
+        note(text)
+    return have
 
 
 def series_of(table: Table, result: Result, spec: ModelSpec) -> Series:
-    """The rows that have a score. The last line of each slot speaks for its row."""
+    """The rows from the first score on, with the last score where there is none: between two hops, or in a hole.
+
+    The last line of each slot speaks for its row."""
     slot = (table.t_ns + spec.period_ns // 2) // spec.period_ns
-    last = np.append(slot[1:] != slot[:-1], True)
-    rows = np.flatnonzero(last & np.isfinite(result.score))
-    if len(rows) == 0:
-        raise BadData(
-            f"{table.path}: {len(table)} lines do not fill one window of {spec.length} rows "
-            f"of {spec.period_ns / SECOND:g} s; no score can be made"
-        )
-    arrays = (result.score[rows], result.threshold[rows], result.alert[rows])
+    scored = np.maximum.accumulate(np.where(np.isfinite(result.score), np.arange(len(table)), -1))
+    rows = np.flatnonzero(np.append(slot[1:] != slot[:-1], True) & (scored >= 0))
+    newest = scored[rows]
     label = None if table.labels is None else table.labels[rows]
+    arrays = (result.score[newest], result.threshold[newest], result.alert[rows])
     return Series(asset_name(table), spec.period_ns, *arrays, label)
 
 

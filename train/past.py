@@ -132,8 +132,9 @@ def extreme(result: Result, spec: ModelSpec, rules: AlertRules) -> Flags:
     if not scored.any():
         return scored
     score = result.score / result.threshold * spec.tail.boundary(spec.hop * spec.period_ns / rules.interval_ns)
-    windows = int(scored.sum()) / spec.hop
-    boundary = max(spec.tail.boundary(EXTREMES / windows), float(np.quantile(score[scored], 1.0 - MOST_EXTREME)))
+    boundary = max(
+        spec.tail.boundary(EXTREMES / int(scored.sum())), float(np.quantile(score[scored], 1.0 - MOST_EXTREME))
+    )
     return np.asarray(np.nan_to_num(score) > boundary)
 
 
@@ -218,8 +219,8 @@ def said(alerts: Iterable[Path], feedback: Iterable[Path], node: str) -> Said:
 
 
 def _word(body: Mapping[str, Any]) -> tuple[str, str]:
-    if body["label"] not in (FALSE_ALARM, TRUE_ALARM):
-        raise ValueError(body["label"])
+    if body["label"] not in (FALSE_ALARM, TRUE_ALARM) or not isinstance(body["id"], str):
+        raise ValueError(f"{body['label']!r} of {body['id']!r}")
     return body["id"], body["label"]
 
 

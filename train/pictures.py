@@ -122,7 +122,8 @@ def latent_picture(
 
 
 def _line(axes: mpl.axes.Axes, t_ns: NDArray[np.int64], values: Array, **how: Any) -> None:
-    when, curve = _thinned(t_ns, _with_gaps(t_ns, values))
+    there = np.isfinite(values)  # a model with a hop has nothing to show for the rows between
+    when, curve = _thinned(t_ns[there], _with_gaps(t_ns[there], values[there]))
     axes.plot(when, curve, **{"linewidth": 1.0} | how)
 
 
@@ -148,7 +149,7 @@ def _thinned(t_ns: NDArray[np.int64], values: Array) -> tuple[Array, Array]:
 
 def _binned(t_ns: NDArray[np.int64], part: Array) -> tuple[Array, float, float]:
     """[column, channel] on even steps of time, the largest of each step; NaN where nothing was."""
-    columns = min(600, len(t_ns))
+    columns = min(600, max(1, int(np.isfinite(part).any(axis=1).sum())))
     edges = np.linspace(t_ns[0], t_ns[-1] + 1, columns + 1)
     column = np.clip(np.searchsorted(edges, t_ns, side="right") - 1, 0, columns - 1)
     cells = np.full((columns, part.shape[1]), np.nan)

@@ -8,12 +8,13 @@ The HTML file carries its pictures in itself, so that it can be sent by mail.
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from edge_ae_train import data, evaluate, pictures, recorded
-from edge_ae_train.evaluate import Evaluation, series_of
+from edge_ae_train.evaluate import Evaluation, have_scores, series_of
 from edge_ae_train.metrics import episodes
 from edge_ae_train.modes import ModeMap, mode_map
 from edge_ae_train.page import Block, Grid, Picture, Section, write
@@ -82,6 +83,7 @@ def report(
         for one in recorded.read(paths, model.spec, ignore=ignore, label=label, asset_column=asset_column, note=note):
             say(f"scoring {one.asset}")
             shown.append(_show(one, model, rules))
+        shown = list(compress(shown, have_scores([(one.table, one.result) for one in shown], model.spec, note)))
     say("drawing")
     evaluation = _evaluate(model, rules, shown)
     sections = list(_sections(model, shown, evaluation))

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,8 @@ from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
 from edge_ae.errors import BadData
 from edge_ae.model import OnnxModel
-from edge_ae.offline import score_table
-from edge_ae.table import read_csv
+from edge_ae.offline import Result, score_table
+from edge_ae.table import Table, read_csv
 from tests.train.conftest import Small
 
 SECOND = 10**9
@@ -135,6 +136,32 @@ def test_machine_that_stands_still_or_a_dead_sensor_is_judged_too(small: Small, 
     (quality,) = evaluate.evaluate(small.model, [still], RULES).series
     assert quality.rows == 60 - 15
     assert "Recording still" in report(small.model, [still], tmp_path / "report", RULES).read_text()
+
+
+def test_recording_too_short_for_a_window_does_not_stop_the_others(small: Small, tmp_path: Path) -> None:
+    short = tmp_path / "short.csv"
+    short.write_text("t,flow,speed\n1,1,1\n")
+    heard: list[str] = []
+    found = evaluate.evaluate(small.model, [short, small.normal], RULES, note=heard.append)
+    assert [quality.name for quality in found.series] == ["normal"]
+    assert f"{short}: 1 lines do not fill one window of 16 rows of 1 s; no score can be made" in heard
+    page = report(small.model, [short, small.normal], tmp_path / "report", RULES).read_text()
+    assert "Recording normal" in page
+    assert "Recording short" not in page
+
+
+def test_row_without_a_score_of_its_own_counts_with_the_last_one(small: Small) -> None:
+    """Between two hops, and in a hole: a week is a week, and what is labelled there is to be found."""
+    spec = OnnxModel.load(small.model).spec
+    score = np.array([np.nan, np.nan, 1.0, np.nan, 3.0, np.nan, np.nan, 1.0])
+    table = Table(
+        Path("a.csv"), [""] * 8, np.arange(8) * SECOND, spec.names, np.zeros((8, 2)), labels=flags(".....#..")
+    )
+    result = Result(score, np.full(8, 2.0), flags("....###."), [], Counter())
+    found = evaluate.series_of(table, result, spec)
+    assert found.score.tolist() == [1.0, 1.0, 3.0, 3.0, 3.0, 1.0]
+    assert evaluate.judge(found).rows == 6
+    assert evaluate.judge(found).truth.events.found == 1  # type: ignore[union-attr]
 
 
 def test_rows_are_slots_and_not_lines(small: Small, tmp_path: Path) -> None:

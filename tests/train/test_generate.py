@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from scipy.signal import welch
 
 from edge_ae.core.alert import AlertRules
+from edge_ae.core.detector import Watch
 from edge_ae.core.types import SECOND
 from edge_ae.errors import BadModel
 from edge_ae.model import PREFIX, OnnxModel
+from edge_ae.offline import score_table
 from edge_ae.table import Table, read_csv
 from tests.train.conftest import Small
 
@@ -54,7 +56,8 @@ def test_detector_trained_on_real_rows_takes_them_for_normal(twin: Twin, tmp_pat
     arguments = ["fit", "--data", str(twin.real), "--out", str(detector), "--length", "32", "--family", "pca"]
     assert main(arguments) == 0
     model, (_, synthetic) = OnnxModel.load(detector), tables(twin)
-    found = evaluate.judge(evaluate.score_series(synthetic, model, DAILY))
+    result = score_table(synthetic, model, Watch(model, DAILY))
+    found = evaluate.judge(evaluate.series_of(synthetic, result, model.spec))
     budget = 4000 * 60 / 86_400  # alerts in as many rows
     assert found.alerts <= 2 * budget
     assert found.alert_rows < 0.05 * found.rows

@@ -10,6 +10,7 @@ from edge_ae_train import page, pictures
 from edge_ae_train.modes import find_modes, mode_map
 from edge_ae_train.page import Grid, Picture, Section
 from edge_ae_train.report import report
+from matplotlib.figure import Figure
 
 from edge_ae.core.alert import AlertRules
 from edge_ae.core.types import Similar
@@ -75,6 +76,14 @@ def test_long_series_is_drawn_as_if_every_point_were() -> None:
     when, curve = pictures._thinned(t_ns, values)
     assert len(when) == len(curve) <= pictures.MOST_POINTS + 2
     assert curve.max() == 7.0
+
+
+def test_scores_of_every_fourth_row_make_a_line() -> None:
+    axes = Figure().subplots()
+    score = np.full(40, np.nan)
+    score[::4] = np.arange(10)
+    pictures._line(axes, np.arange(40) * 10**9, score)
+    assert np.asarray(axes.lines[0].get_ydata()).tolist() == list(range(10))
 
 
 def test_no_line_is_drawn_across_a_gap() -> None:

@@ -1,6 +1,7 @@
 """Retraining: what of the past is normal, who wins, and that what nobody noticed makes nothing worse."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from edge_ae.core.detector import Watch
 from edge_ae.core.types import SECOND
 from edge_ae.errors import BadData
 from edge_ae.model import OnnxModel
-from edge_ae.offline import score_table
+from edge_ae.offline import Result, score_table
 from edge_ae.recorder import Recorder
 from edge_ae.table import read_csv
 from tests.train.conftest import FAULT, FAULT_END, ROWS, Small
@@ -105,7 +106,9 @@ def test_alerts_and_feedback_are_read_as_they_were_written(small: Small, tmp_pat
     assert span.end_ns - span.start_ns == body["duration_s"] * SECOND
 
 
-@pytest.mark.parametrize("line", ["{", "{}", "7", '{"id": "a", "label": "maybe"}'])
+@pytest.mark.parametrize(
+    "line", ["{", "{}", "7", '{"id": "a", "label": "maybe"}', '{"id": [1], "label": "false_alarm"}']
+)
 def test_broken_line_is_named(line: str, tmp_path: Path) -> None:
     file = tmp_path / "f.jsonl"
     file.write_text('{"id": "a", "label": "false_alarm"}\n' + line)
@@ -132,6 +135,17 @@ def test_fault_below_a_small_budgets_boundary_is_extreme_and_normal_rows_hardly_
     extreme[FAULT : FAULT_END + 20] = False
     assert extreme.sum() < 0.01 * ROWS
     assert not set(kept(recalled(small, label=None, rules=never))) & set(range(FAULT, FAULT_END))
+
+
+def test_what_is_extreme_is_told_by_the_number_of_scores_and_not_of_rows(small: Small) -> None:
+    spec, rules = replace(OnnxModel.load(small.model).spec, hop=4), AlertRules(interval_ns=3600 * SECOND)
+    score = np.full(1000, np.nan)
+    score[::4] = 0.1
+    boundary = spec.tail.boundary(past.EXTREMES / 250)
+    score[[400, 800]] = 0.99 * boundary, 1.01 * boundary
+    threshold = np.full(1000, spec.tail.boundary(4 * spec.period_ns / rules.interval_ns))
+    result = Result(score, threshold, np.zeros(1000, np.bool_), [], Counter())
+    assert np.flatnonzero(past.extreme(result, spec, rules)).tolist() == [800]
 
 
 # -- recordings ------------------------------------------------------------------------------------------------
