@@ -14,6 +14,7 @@ import re
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from operator import itemgetter
@@ -81,9 +82,21 @@ def read_csv(
     Raises BadData for anything that is not as the module's head says.
     """
     path = Path(path)
+    with _one_sentence(path), _open_text(path) as text:
+        return _read(path, text, ignore, label, asset)
+
+
+def csv_columns(path: Path) -> list[str]:
+    """The names in the first line, the time's among them; BadData where that cannot be read."""
+    with _one_sentence(path), _open_text(path) as text:
+        head = list(islice(text, 2))
+        return [name.strip() for name in next(csv.reader(head, delimiter=_delimiter(head)))] if head else []
+
+
+@contextmanager
+def _one_sentence(path: Path) -> Iterator[None]:
     try:
-        with _open_text(path) as text:
-            return _read(path, text, ignore, label, asset)
+        yield
     except UnicodeDecodeError as error:
         raise BadData(f"{path}: is not UTF-8 text (byte {error.start}); save it as CSV in UTF-8") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

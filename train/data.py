@@ -13,14 +13,16 @@ from itertools import groupby, pairwise
 from pathlib import Path
 
 import numpy as np
+from edge_ae_train.metrics import episodes
 from edge_ae_train.series import asset_name, joined
 from numpy.typing import NDArray
 
 from edge_ae.core.align import Aligner
+from edge_ae.core.health import LARGEST
 from edge_ae.core.times import rfc3339
 from edge_ae.core.types import SECOND, Floats, Readings, Row
 from edge_ae.errors import BadData
-from edge_ae.table import Table, read_csv, suspicious_labels
+from edge_ae.table import Table, csv_columns, read_csv, suspicious_labels
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 BLOCK_LINES = 8192  # lines held as Python objects at once, on the way through the aligner
@@ -38,6 +40,10 @@ PERIOD_BLOCKS = 10  # a recording is looked at in tenths to see whether its peri
 LINES_TO_TELL = 20  # fewer lines do not show a period
 PERIOD_CHANGE = 1.5
 EMPTY_SLOTS_WORTH_SAYING = 0.1
+MOST_GAPS = 5  # that have a sentence of their own
+GLITCH_SHARE = 0.005  # of a channel's values, at each end: more are what the sensor does
+GLITCH_SPANS = 10.0  # of the other values, that a glitch lies beyond them: as far as `health` lets no machine jump
+STEPS_TO_MOVE = 6.0  # of a float32, between the ends of a channel's range: less is taken for constant
 
 
 @dataclass(frozen=True)
@@ -81,16 +87,10 @@ def read(
     period = sample_period_ns(tables) if period_ns is None else period_ns
     segments = rows(tables, period, hold_rows=hold_rows)
     said = [*notes, *period_notes(tables, period), *gap_notes(segments, period)]
-    return Recording(tables[0].names, period, tuple(segments), tuple(said))
-
-
-def require_rows(recording: Recording, rows_needed: int) -> None:
-    """BadData when there is less than a model can be made from."""
-    if recording.row_count < rows_needed:
-        raise BadData(
-            f"the recording has {recording.row_count} rows of {duration(recording.period_ns)}; "
-            f"at least {rows_needed} are needed: record for longer"
-        )
+    normal = [part for segment in segments for part in unlabelled(segment)]
+    if left_out := sum(map(len, segments)) - sum(map(len, normal)):
+        said.append(f"{left_out} rows that {label!r} marks are left out: a model learns from normal ones alone")
+    return Recording(tables[0].names, period, tuple(normal), tuple(said))
 
 
 # -- files -> tables ---------------------------------------------------------------------------------------
@@ -104,7 +104,19 @@ def load(
     asset_column: str | None = None,
 ) -> list[Table]:
     """One table for each asset in a file; the files of a recorder's asset are one. All have the same channels."""
-    tables = [read_table(file, ignore=ignore, label=label, asset=asset_column) for file in files(paths)]
+    found = files(paths)
+    columns = {file: column_names(file) for file in found} if len(found) > 1 and ignore else {}
+    if unknown := [name for name in ignore if columns and not any(name in there for there in columns.values())]:
+        raise BadData(f"{found[0]} and {len(found) - 1} more: none has a column {', '.join(map(repr, unknown))}")
+    tables = [
+        read_table(
+            file,
+            ignore=[name for name in ignore if name in columns.get(file, ignore)],
+            label=label,
+            asset=asset_column,
+        )
+        for file in found
+    ]
     if asset_column is not None:
         tables = [part for table in tables for part in _split_assets(table)]
     return joined([_reorder(table, tables[0]) for table in tables])
@@ -117,6 +129,15 @@ def read_table(path: Path, *, ignore: Sequence[str] = (), label: str | None = No
     from edge_ae_train.parquet import read_parquet  # pyarrow takes half a second to import
 
     return read_parquet(path, ignore=ignore, label=label, asset=asset)
+
+
+def column_names(path: Path) -> Sequence[str]:
+    """The columns of a recording, the time's among them."""
+    if path.suffix != ".parquet":
+        return csv_columns(path)
+    from edge_ae_train.parquet import parquet_columns
+
+    return parquet_columns(path)
 
 
 def files(paths: Iterable[str | Path]) -> list[Path]:
@@ -180,7 +201,8 @@ def _reorder(table: Table, first: Table) -> Table:
 def clean(tables: Sequence[Table]) -> tuple[list[Table], list[str]]:
     """Lines in order of time, without channels that hold nothing; and a sentence for whatever was odd."""
     notes = [note for table in tables for note in (*time_notes(table), *_label_notes(table))]
-    in_time = [in_order(table) for table in tables]
+    in_time, freed = _without_glitches([in_order(table) for table in tables])
+    notes += freed
     low, high = _ranges(in_time)
     names = in_time[0].names
     if np.isnan(low).all():
@@ -190,6 +212,12 @@ def clean(tables: Sequence[Table]) -> tuple[list[Table], list[str]]:
     keep = np.flatnonzero(~np.isnan(low))
     notes += [f"channel {names[i]!r} holds no value and is left out" for i in np.flatnonzero(np.isnan(low))]
     notes += [f"channel {names[i]!r} never moves" for i in keep if low[i] == high[i]]
+    notes += [
+        f"channel {names[i]!r} moves by less than single precision shows at {high[i]:g}, and is taken for constant: "
+        "record it with an offset taken off"
+        for i in keep
+        if 0 < high[i] - low[i] <= STEPS_TO_MOVE * np.spacing(np.float32(max(abs(low[i]), abs(high[i]))))
+    ]
     if len(keep) == len(names):
         return in_time, notes
     return [_only(table, keep) for table in in_time], notes
@@ -210,6 +238,53 @@ def _label_notes(table: Table) -> Iterator[str]:
             f"{table.path}: {name!r} looks like a label, yet is taken for a channel; "
             f"use --label {name} or --ignore {name}"
         )
+
+
+def _without_glitches(tables: Sequence[Table]) -> tuple[list[Table], list[str]]:
+    """Impossible values as missing ones, and a sentence for each channel that had some."""
+    names, notes = tables[0].names, []
+    values = [table.values.copy() for table in tables]
+    for index, name in enumerate(names):
+        low, high = plausible(np.concatenate([part[:, index] for part in values]))
+        wrong = [(part[:, index] < low) | (part[:, index] > high) for part in values]
+        if count := sum(int(flags.sum()) for flags in wrong):
+            first = next(part[flags, index][0] for part, flags in zip(values, wrong, strict=True) if flags.any())
+            notes.append(
+                f"channel {name!r}: {count} value{'s' if count > 1 else ''} far beyond all others, such as {first:g}, "
+                f"{'are' if count > 1 else 'is'} taken for missing"
+            )
+        for part, flags in zip(values, wrong, strict=True):
+            part[flags, index] = np.nan
+    return [replace(table, values=part) for table, part in zip(tables, values, strict=True)], notes
+
+
+def plausible(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Lowest and highest value that a channel's sensor can have measured, NaN being none.
+
+    Beyond are what `health` takes for no number, and the few values that lie far from all others with nothing in between:
+    the -999 of a logger, a flipped bit. One such value would make every window that holds it the oddest of all, and the
+    boundary would lie beyond any fault. A machine's own rare bursts have others of all sizes beside them.
+    """
+    known = values[np.abs(values) < LARGEST]
+    if len(known) < 1.0 / GLITCH_SHARE:
+        return -LARGEST, LARGEST
+    low = float(np.quantile(known, GLITCH_SHARE, method="higher"))
+    high = float(np.quantile(known, 1.0 - GLITCH_SHARE, method="lower"))
+    apart = np.maximum(low - known, known - high)
+    reach = GLITCH_SPANS * (high - low)
+    if high == low or ((apart > high - low) & (apart <= reach)).any():
+        return -LARGEST, LARGEST
+    return low - reach, high + reach
+
+
+def unlabelled(segment: Segment) -> list[Segment]:
+    """The stretches of a segment that no label marks."""
+    if segment.labels is None:
+        return [segment]
+    return [
+        Segment(segment.asset, segment.start_slot + int(first), segment.values[first:end])
+        for first, end in episodes(~segment.labels)
+    ]
 
 
 def in_order(table: Table) -> Table:
@@ -297,6 +372,8 @@ def gap_notes(segments: Sequence[Segment], period_ns: int) -> list[str]:
         if before.asset == after.asset and after.start_slot > end:
             length = duration((after.start_slot - end) * period_ns)
             notes.append(f"{before.asset}: a gap of {length} at {rfc3339(end * period_ns)}")
+    if len(notes) > MOST_GAPS:
+        notes[MOST_GAPS:] = [f"and {len(notes) - MOST_GAPS} more gaps"]
     empty = sum(int(np.isnan(segment.values).all(axis=1).sum()) for segment in segments)
     total = sum(map(len, segments))
     if empty > EMPTY_SLOTS_WORTH_SAYING * total:

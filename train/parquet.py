@@ -1,6 +1,6 @@
 """Parquet files as Tables. The trainer alone reads them: pyarrow is far too heavy for a device."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ def read_parquet(
     path: Path, *, ignore: Sequence[str] = (), label: str | None = None, asset: str | None = None
 ) -> Table:
     """As `edge_ae.table.read_csv`; the times' text is made up, for a Parquet file has none."""
-    try:
-        columns = pq.ParquetFile(path).read()
-    except (pa.ArrowException, OSError) as error:
-        raise BadData(f"{path}: is no readable Parquet file ({str(error).splitlines()[0]})") from None
+    columns = _opened(path, lambda: pq.ParquetFile(path).read())
+    for name in columns.column_names:
+        if columns.column_names.count(name) > 1:
+            raise BadData(f"{path}: the column name {name!r} is there twice")
     time_name = _time_column(columns)
     named = [name for name in (*ignore, label, asset) if name is not None]
     others = [name for name in columns.column_names if name != time_name]
@@ -37,9 +37,22 @@ def read_parquet(
         t_ns=t_ns,
         names=names,
         values=np.column_stack([_numbers(path, name, columns.column(name)) for name in names]),
-        labels=None if label is None else _numbers(path, label, columns.column(label)) == 1.0,
+        labels=None if label is None else _labels(path, label, columns.column(label)),
         assets=None if asset is None else [str(name) for name in columns.column(asset).to_pylist()],
     )
+
+
+def parquet_columns(path: Path) -> list[str]:
+    """The names of the columns, the time's among them."""
+    names: list[str] = _opened(path, lambda: pq.read_schema(path).names)
+    return names
+
+
+def _opened(path: Path, read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except (pa.ArrowException, OSError) as error:
+        raise BadData(f"{path}: is no readable Parquet file ({str(error).splitlines()[0]})") from None
 
 
 def _time_column(columns: Any) -> str:
@@ -49,13 +62,21 @@ def _time_column(columns: Any) -> str:
 
 
 def _times_ns(path: Path, column: Any) -> NDArray[np.int64]:
-    if pa.types.is_timestamp(column.type) and column.null_count == 0:
-        fine: NDArray[np.int64] = column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64()).to_numpy()
-        return fine
     try:
+        if pa.types.is_timestamp(column.type) and column.null_count == 0:
+            fine: NDArray[np.int64] = column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64()).to_numpy()
+            return fine
         return np.array([time_ns(value) for value in column.to_pylist()], dtype=np.int64)
-    except ValueError as error:
+    except (ValueError, pa.ArrowException) as error:  # most of pyarrow's are ValueErrors, as one beyond 2262
         raise BadData(f"{path}: the time column holds what is no time: {error}") from None
+
+
+def _labels(path: Path, name: str, column: Any) -> NDArray[np.bool_]:
+    numbers = _numbers(path, name, column)
+    wrong = numbers[~np.isin(numbers, (0.0, 1.0))]
+    if len(wrong) > 0:
+        raise BadData(f"{path}: column {name!r} holds {wrong[0]:g}, which is no label; 0 or 1 is expected")
+    return np.asarray(numbers == 1.0)
 
 
 def _numbers(path: Path, name: str, column: Any) -> NDArray[np.float64]:

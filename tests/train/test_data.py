@@ -147,6 +147,16 @@ def test_parquet_that_cannot_be_read_is_refused_in_a_sentence(tmp_path: Path) ->
         data.load([tmp_path / "s.parquet"])
     with pytest.raises(BadData, match="has no column 'z'; it has a"):
         data.load([tmp_path / "s.parquet"], ignore=["z"])
+    parquet.write_table(pa.table([pa.array([1, 2])] * 3, names=["t", "a", "a"]), tmp_path / "d.parquet")
+    with pytest.raises(BadData, match="the column name 'a' is there twice"):
+        data.load([tmp_path / "d.parquet"])
+    parquet.write_table(pa.table({"t": [1, 2], "a": [1, 2], "l": [0, 2]}), tmp_path / "l.parquet")
+    with pytest.raises(BadData, match="column 'l' holds 2, which is no label"):
+        data.load([tmp_path / "l.parquet"], label="l")
+    far = pa.array([2**60, 2**60], pa.timestamp("us"))
+    parquet.write_table(pa.table({"t": far, "a": [1, 2]}), tmp_path / "f.parquet")
+    with pytest.raises(BadData, match="the time column holds what is no time"):
+        data.load([tmp_path / "f.parquet"])
 
 
 @pytest.mark.parametrize(
@@ -223,6 +233,9 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
         data.load([one, two])
     with pytest.raises(BadData, match=r"1\.csv: has b, which .*2\.csv lacks; leave out with --ignore"):
         data.load([two, one])
+    assert [table.names for table in data.load([two, one], ignore=["b"])] == [("a",), ("a",)]
+    with pytest.raises(BadData, match=r"2\.csv and 1 more: none has a column 'z'"):
+        data.load([two, one], ignore=["b", "z"])
 
 
 def test_nothing_to_read_is_refused(tmp_path: Path) -> None:
@@ -232,11 +245,45 @@ def test_nothing_to_read_is_refused(tmp_path: Path) -> None:
         data.load([tmp_path])
 
 
-def test_too_few_rows_are_refused_with_the_number_needed(tmp_path: Path) -> None:
-    recording = data.read([make(tmp_path, "t,a,b\n" + lines([1.0, 2.0]))])
-    data.require_rows(recording, 2)
-    with pytest.raises(BadData, match="has 2 rows of 1 s; at least 3 are needed"):
-        data.require_rows(recording, 3)
+def test_nothing_is_learned_from_rows_that_a_label_marks(tmp_path: Path) -> None:
+    text = "t,a,l\n" + "".join(f"{s},{s},{int(s in (103, 104))}\n" for s in range(100, 110))
+    recording = data.read([make(tmp_path, text)], label="l")
+    assert [(one.start_slot, len(one)) for one in recording.segments] == [(100, 3), (105, 5)]
+    assert "2 rows that 'l' marks are left out: a model learns from normal ones alone" in recording.notes
+    assert not any("gap" in note for note in recording.notes)
+
+
+@pytest.mark.parametrize("wrong", [-999.0, 1e6, 1e31, -3e38])
+def test_value_that_no_sensor_measured_is_missing_and_said(tmp_path: Path, wrong: float) -> None:
+    values = [round(5 + np.sin(s), 3) for s in range(400)]
+    values[7] = wrong
+    text = "t,a,b\n" + "".join(f"{s},{value},{s % 7}\n" for s, value in enumerate(values))
+    recording = data.read([make(tmp_path, text)])
+    assert np.argwhere(np.isnan(recording.segments[0].values)).tolist() == [[7, 0]]
+    assert f"channel 'a': 1 value far beyond all others, such as {wrong:g}, is taken for missing" in recording.notes
+
+
+@pytest.mark.parametrize(
+    "rare",
+    [[3.0, 9.0, 30.0], [1.0] * 3, [8.0]],
+    ids=["bursts of all sizes", "a switch that is seldom on", "a jump that a machine may make"],
+)
+def test_rare_value_that_a_machine_can_have_stays(rare: list[float]) -> None:
+    usual = np.zeros(1000) if rare[0] == 1.0 else np.linspace(0.0, 1.0, 1000)
+    low, high = data.plausible(np.concatenate([usual, rare]))
+    assert low < min(rare) <= max(rare) < high
+
+
+def test_channel_too_fine_for_single_precision_is_said(tmp_path: Path) -> None:
+    text = "t,a,b\n" + "".join(f"{s},{100_000_000 + s % 3},{s}\n" for s in range(50))
+    notes = data.read([make(tmp_path, text)]).notes
+    assert any("channel 'a' moves by less than single precision shows at 1e+08" in note for note in notes)
+
+
+def test_many_gaps_are_counted_and_not_all_told(tmp_path: Path) -> None:
+    notes = data.read([make(tmp_path, "t,a,b\n" + lines([1000.0 * n for n in range(20)]))], period_ns=SECOND).notes
+    assert sum("a gap of" in note for note in notes) == data.MOST_GAPS
+    assert "and 14 more gaps" in notes
 
 
 def test_200_channels_are_as_good_as_two(tmp_path: Path) -> None:
