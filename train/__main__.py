@@ -43,6 +43,7 @@ def _fit(options: Namespace) -> int:
     recording = data.read(options.data, **_columns(options), period_ns=period_ns)
     for text in recording.notes:
         _note(text)
+    units = _units(options.units, recording.names)
     segments = [segment.values for segment in recording.segments]
     with progress() as say:
         chosen = fit.Options(options.family, options.length, options.hop, options.seed)
@@ -55,12 +56,19 @@ def _fit(options: Namespace) -> int:
             recording.period_ns,
             options.out,
             name=options.name or options.out.stem,
-            units=dict(pair.split("=", 1) for pair in (options.units or "").split(",") if "=" in pair),
+            units=units,
             trained_at=_now(),
             data_sha256=_sha256(options.data),
             hop=options.hop,
         )
     print_comparison(fitted.report)
+    found = fitted.report["candidates"][model.spec.family]["found"]["large"]
+    name, part = fit.loudest(model, segments)
+    if found < fit.FEW_FOUND and part > 0.5:
+        print(
+            f"note: of the large faults only {found:.0%} are found, for {name} does now and then, in these recordings, what "
+            f"is as odd as a fault; if it says nothing of the machine's health, leave it out: --ignore {name}"
+        )
     print(reach(fitted.candidate.calibration.windows, options.hop * recording.period_ns))
     print(
         f"{options.out}: {model.spec.family}, {len(model.spec.channels)} channels, windows of {model.spec.length} rows, "
@@ -73,6 +81,7 @@ def _evaluate(options: Namespace) -> int:
     from edge_ae_train import evaluate
     from edge_ae_train.progress import progress
 
+    _writable_json(options.json)
     with progress() as say:
         found = evaluate.evaluate(
             options.model, options.data, alert_rules(options), **_columns(options), say=say, note=_note
@@ -101,6 +110,7 @@ def _retrain(options: Namespace) -> int:
     from edge_ae.model import OnnxModel
 
     _writable(options.out)
+    _writable_json(options.json)
     spec, rules = (current := OnnxModel.load(options.current)).spec, alert_rules(options)
     said = past.said(options.alerts, options.feedback, options.node)
     series = recorded.read(options.data, spec, **_columns(options), note=_note)
@@ -182,6 +192,24 @@ def _writable(path: Path) -> None:
     """Said before the work and not after it."""
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise BadData(f"{path}: cannot be written; name a file in a directory that exists and is yours")
+
+
+def _writable_json(path: Path | None) -> None:
+    if path is not None:
+        _writable(path)
+
+
+def _units(text: str | None, names: Sequence[str]) -> dict[str, str]:
+    """Of "pressure=bar,flow=m3/h"."""
+    units = {}
+    for pair in text.split(",") if text else ():
+        name, equals, unit = (part.strip() for part in pair.partition("="))
+        if not equals or name not in names:
+            raise BadData(
+                f"--units: {pair!r} should be one of the channels {', '.join(names)}, an equals sign, and its unit"
+            )
+        units[name] = unit
+    return units
 
 
 def _write_json(path: Path | None, facts: Mapping[str, Any]) -> None:

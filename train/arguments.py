@@ -34,9 +34,7 @@ def parser(commands: Mapping[str, Command]) -> Parser:
 
 def _fit_options(parser: Parser) -> None:
     _data_options(parser)
-    parser.add_argument(
-        "--period", type=_positive, metavar="S", help="seconds between rows (default: found in the data)"
-    )
+    parser.add_argument("--period", type=_period, metavar="S", help="seconds between rows (default: found in the data)")
     parser.add_argument("--out", type=Path, required=True, metavar="M.onnx", help="the model file to write")
     _training_options(parser)
     parser.add_argument("--units", metavar="A=U,...", help='the channels\' units, such as "pressure=bar,flow=m3/h"')
@@ -82,7 +80,7 @@ def _generate_options(parser: Parser) -> None:
     parser.add_argument("--model", type=Path, required=True, metavar="M.onnx", help="a model of the family vae")
     parser.add_argument("--rows", type=_count, required=True, metavar="N", help="how many rows")
     parser.add_argument("--out", type=Path, required=True, metavar="CSV", help="the recording to write")
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--seed", type=_seed, default=0, help="default: %(default)s")
 
 
 def _keygen_options(parser: Parser) -> None:
@@ -113,8 +111,8 @@ def _training_options(parser: Parser) -> None:
         "--family", default="auto", choices=["auto", *FAMILIES], help="default: the one that finds most"
     )
     parser.add_argument("--name", help="the model's name in alerts (default: the file's)")
-    parser.add_argument("--length", type=_count, help="rows of a window (default: from the data)")
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--length", type=_length, help="rows of a window, a multiple of 4 (default: from the data)")
+    parser.add_argument("--seed", type=_seed, default=0, help="default: %(default)s")
 
 
 def _count(text: str) -> int:
@@ -124,10 +122,26 @@ def _count(text: str) -> int:
     return value
 
 
-def _positive(text: str) -> float:
+def _length(text: str) -> int:
+    value = int(text)
+    if value < 8 or value % 4 > 0:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} should be a multiple of 4, and 8 at least: convolutions halve it twice"
+        )
+    return value
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} should be from 0 to {2**32 - 1}")
+    return value
+
+
+def _period(text: str) -> float:
     value = float(text)
-    if not 0 < value < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} should be more than zero")
+    if not 1e-9 <= value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} should be seconds, 1e-9 at least")
     return value
 
 

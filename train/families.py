@@ -27,6 +27,7 @@ MAX_LAGS = 6  # rows that a linear family looks back on
 ROWS_PER_WEIGHT = 6  # rows wanted for each entry of its lagged vector
 VARIANCE_KEPT = 0.9  # by the principal components of `pca`
 MAX_HORIZON = 16  # rows that an outlook looks ahead, and half a window at the most
+STILL = 1e-4  # variance below which a standardised direction stands still, as all do where a machine was off
 LEAST_CORRELATION = 0.3  # canonical correlations below this are noise to `cva`
 MAX_LATENT = 32
 
@@ -249,18 +250,23 @@ def lags_for(rows: int, channels: int) -> int:
 
 def fit_linear(family: str, rows: Sequence[Floats]) -> nn.Module:
     """`rows`: standardised segments without holes."""
-    lags = lags_for(sum(map(len, rows)), rows[0].shape[1])
+    lags = _lags(rows)
     return Pca(rows, lags).eval() if family == "pca" else Cva(rows, lags).eval()
 
 
 def fit_outlook(rows: Sequence[Floats], length: int) -> Cva:
     """What the states of `cva` foretell of a row, half a window of `length` before it comes."""
-    return Cva(rows, lags_for(sum(map(len, rows)), rows[0].shape[1]), min(length // 2, MAX_HORIZON))
+    return Cva(rows, _lags(rows), min(length // 2, MAX_HORIZON))
+
+
+def _lags(rows: Sequence[Floats]) -> int:
+    """No more than past and future of the longest segment hold."""
+    return min(lags_for(sum(map(len, rows)), rows[0].shape[1]), (max(map(len, rows)) - 1) // 2)
 
 
 def _inverse_root(centred: NDArray[np.float64]) -> NDArray[np.float64]:
     covariance, _ = ledoit_wolf(centred, assume_centered=True)
     values, vectors = np.linalg.eigh(covariance)
-    values = np.maximum(values, values.max() * 1e-3)
+    values = np.maximum(values, max(values.max() * 1e-3, STILL))
     root: NDArray[np.float64] = (vectors / np.sqrt(values)) @ vectors.T
     return root

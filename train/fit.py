@@ -52,10 +52,12 @@ HELD_OUT = 0.3  # of many rows, the last
 CHECK = 0.15  # of the rows to train on, the last: for stopping early
 OFF_DELAY_HOPS = 10  # as the daemon's default, so that a cluster of exceedances is one alert
 CLIP = 20.0  # standardised values beyond this are this: a channel that has gone must not drown what the others say
+RESOLUTION, STILL = 3.0, 1e-12  # steps of a float32, and units: a channel that moves by less is taken for constant
 CONSTANT_LIMIT = 3.0  # a channel that never moved in training and now moves speaks as loud as three deviations
 PROOF_WINDOWS = 256
 MODE_WINDOWS = 1000  # that the operating modes are found in
 MOST_CHUNKS = 16  # of a block's windows: more make its tail no better
+FEW_FOUND = 0.7  # of the large injected faults
 LATENT_FLOOR = 0.01  # of the latent's largest standard deviation: finer directions are not trusted
 LATENT_WINDOWS = 4096  # of those trained on, for the latent's whitening
 
@@ -85,6 +87,8 @@ def fit(segments: Sequence[Floats], options: Options, say: Say = lambda _text: N
     length = choose_length(segments) if options.length is None else options.length
     rows = sum(len(segment) for segment in segments)
     enough(rows, length)
+    if options.hop > length:
+        raise BadData(f"a hop of {options.hop} passes over rows: windows are {length} long")
     if not any(len(segment) >= length for segment in segments):
         raise BadData(f"no stretch of {length} rows without a gap: record without gaps, or give a longer --period")
     scaler = fit_scaler(segments)
@@ -163,7 +167,7 @@ def fit_scaler(segments: Sequence[Floats]) -> Scaler:
     count = np.maximum(np.isfinite(rows).sum(axis=0), 1)
     centre = np.nansum(rows, axis=0) / count
     spread = np.sqrt(np.nansum((rows - centre) ** 2, axis=0) / count)
-    constant = spread <= 1e-6 * np.maximum(np.abs(centre), 1e-6)
+    constant = spread <= np.maximum(RESOLUTION * np.spacing(np.abs(centre).astype(np.float32)), STILL)
     spread = np.where(constant, np.maximum(0.01 * np.abs(centre), 1e-3), spread)
     limit = np.where(constant, CONSTANT_LIMIT, CLIP)
     floor = np.where(constant, 1.0, FLOOR)
@@ -192,11 +196,12 @@ def train_candidate(
             trained = train_on(family, before + (after if few else []), standardise, length, options, say)
         held_out = cut(segments, max(first - length + 1, 0), last)
         windows = WindowSet(held_out, standardise, length, options.hop)
-        if len(windows) > 0:
+        longest = max(held_out, key=len, default=segments[0][:0])
+        if len(windows) > 0 and len(longest) > length:  # faults are injected after a window of normal rows
             averages, error = trained.averages(islice(windows.chunks(), MOST_CHUNKS))
             held.append(HeldOut(averages, partial(_distances, trained, windows)))
             errors.append(error)
-            blocks.append(Block(standardised(max(held_out, key=len), standardise), trained))
+            blocks.append(Block(standardised(longest, standardise), trained))
     if len(blocks) < 2:
         raise BadData(
             f"no two stretches of {length} rows without a gap to calibrate on: record for longer, without gaps"
@@ -323,6 +328,14 @@ def latents(graph: ScoredNetwork, windows: Floats) -> Floats:
         parts = [graph(part)[3] for part in torch.split(torch.from_numpy(windows), CHUNK)]
     found: Floats = torch.cat(parts).numpy()
     return found
+
+
+def loudest(model: OnnxModel, segments: Sequence[Floats]) -> tuple[str, float]:
+    """The channel that makes most of the highest hundredth of the scores of what was trained on, and its part in them."""
+    outputs = model.run(some_windows(segments, model.spec.length, MODE_WINDOWS))
+    highest = np.argsort(outputs["score"])[-max(1, len(outputs["score"]) // 100) :]
+    part = outputs["channel_score"][highest].sum(axis=0) / outputs["score"][highest].sum()
+    return model.spec.names[int(part.argmax())], float(part.max())
 
 
 def channel(name: str, unit: str, segments: Sequence[Floats], index: int) -> Channel:

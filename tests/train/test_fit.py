@@ -142,6 +142,35 @@ def test_rows_without_any_stretch_are_a_sentence() -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_machine_that_was_off_in_a_whole_part_can_be_learned() -> None:
+    rows = rows_of(0, 1200)
+    rows[:400] = 0.0
+    fitted = fit([rows], Options(family="cva", length=16))
+    fault = rows[600:616].copy()
+    fault[:, 0] += 8 * rows[:, 0].std()
+    with torch.no_grad():
+        off, odd = (fitted.graph(torch.from_numpy(window[None]))[0] for window in (rows[:16], fault))
+    assert off < 1.0 < odd
+
+
+def test_recordings_of_one_window_each_are_a_sentence_and_of_a_few_rows_more_are_enough() -> None:
+    pieces = [rows_of(a, a + 16) for a in range(0, 640, 32)]
+    with pytest.raises(BadData, match="no two stretches of 16 rows without a gap to calibrate on"):
+        fit(pieces, Options(family="pca", length=16))
+    fit([rows_of(a, a + 20) for a in range(0, 1000, 20)], Options(family="cva", length=8))
+
+
+def test_channel_far_from_zero_is_heard() -> None:
+    """A million, give or take one: sixteen steps of single precision."""
+    rows = np.random.default_rng(0).normal(size=(1000, 2)).astype(np.float32)
+    rows[:, 0] += 1e6
+    fitted = fit([rows], Options(family="cva", length=16))
+    window = rows[:16].copy()
+    window[:, 0] += 30
+    with torch.no_grad():
+        assert fitted.graph(torch.from_numpy(window[None]))[0] > 2.0
+
+
 def test_a_faster_signal_has_a_shorter_window() -> None:
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(4000, 2)).astype(np.float32)

@@ -84,14 +84,19 @@ def test_fault_of_the_world_is_one_line_on_stderr_and_status_1(
         ("evaluate", "--model", small.normal, "--data", small.normal): "copy the original again",
         ("evaluate", "--model", small.model, "--data", nowhere): "nowhere: cannot be read",
         ("fit", "--data", small.normal, "--out", nowhere / "m.onnx"): "m.onnx: cannot be written",
-        ("evaluate", "--model", small.model, "--data", small.normal, "--json", nowhere / "f"): "No such file",
+        ("evaluate", "--model", small.model, "--data", small.normal, "--json", nowhere / "f"): "f: cannot be written",
+        ("fit", "--data", small.normal, "--out", tmp_path / "m.onnx", "--units", "flow=m3/h,sped=m/s"): (
+            "--units: 'sped=m/s' should be one of the channels flow, speed, an equals sign, and its unit"
+        ),
+        ("fit", "--data", small.normal, "--out", tmp_path / "m.onnx", "--hop", "100"): "a hop of 100 passes over rows",
     }
     for arguments, sentence in faults.items():
         code, _, complaint = said_by(capsys, *arguments)
         assert code == 1
-        assert complaint.startswith("edge-ae-train: ")
-        assert sentence in complaint
-        assert complaint.count("\n") == 1
+        *notes, said = complaint.splitlines()
+        assert notes in ([], ["the sample period is 1 s"])
+        assert said.startswith("edge-ae-train: ")
+        assert sentence in said
 
 
 @pytest.mark.parametrize(
@@ -101,6 +106,10 @@ def test_fault_of_the_world_is_one_line_on_stderr_and_status_1(
         ["evaluate"],
         ["fit", "--data", "a.csv", "--out", "m", "--family", "best"],
         ["fit", "--data", "a.csv", "--out", "m", "--length", "0"],
+        ["fit", "--data", "a.csv", "--out", "m", "--length", "18"],
+        ["fit", "--data", "a.csv", "--out", "m", "--length", "4"],
+        ["fit", "--data", "a.csv", "--out", "m", "--seed", "-1"],
+        ["fit", "--data", "a.csv", "--out", "m", "--period", "1e-10"],
         ["evaluate", "--model", "m", "--data", "a.csv", "--budget", "seldom"],
         ["evaluate", "--model", "m", "--data", "a.csv", "--deadband", "1"],
         ["generate", "--model", "m", "--rows", "-1", "--out", "a.csv"],
