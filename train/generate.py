@@ -84,7 +84,7 @@ def _as_sensor(values: NDArray[np.float64], channel: Channel) -> NDArray[np.floa
         return np.full_like(values, channel.low)  # it never moved
     step = float(f"{coarse:.2g}")  # a difference of two float32 has no more digits
     decimals = max(0, 1 - math.floor(math.log10(step)))
-    return np.round(np.round(np.clip(values, channel.low, channel.high) / step) * step, decimals)
+    return np.round(np.round(np.clip(values, channel.low, channel.high) / step) * step, decimals) + 0.0  # no -0.0
 
 
 def _times(spec: ModelSpec, rows: int) -> list[str]:

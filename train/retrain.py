@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
-from edge_ae.core.types import Floats
+from edge_ae.core.types import Floats, ModelSpec
 from edge_ae.errors import BadData
 from edge_ae.model import OnnxModel
 from edge_ae.offline import score_table
@@ -101,6 +101,7 @@ def retrain(
 ) -> Outcome:
     """Writes the candidate to `out`, which may be the current model's file, where it is no worse."""
     train, held_out = split(past.normal, current.spec.length)
+    require_channels(train, current.spec)
     segments = [segment.values for segment in train]
     temporary = out.with_name(f".{out.name}.candidate")
     try:
@@ -125,6 +126,18 @@ def retrain(
     finally:
         temporary.unlink(missing_ok=True)
     return outcome
+
+
+def require_channels(train: Sequence[Segment], spec: ModelSpec) -> None:
+    """A candidate that never saw a channel does not take the place of a model that knows it."""
+    seen = np.any([np.isfinite(segment.values).any(axis=0) for segment in train], axis=0)
+    known = [channel.low > -np.inf for channel in spec.channels]
+    lost = [name for name, there, before in zip(spec.names, seen, known, strict=True) if before and not there]
+    if lost:
+        raise BadData(
+            f"of {', '.join(lost)} no value is left in the normal rows: the sensor is silent there, or sick; "
+            "mend it and record anew, or train a new model without it: fit --ignore"
+        )
 
 
 def split(normal: Sequence[Segment], length: int) -> tuple[list[Segment], list[Segment]]:

@@ -251,6 +251,19 @@ def retrained(station: Station, out: Path, *more: str) -> int:
     )
 
 
+def test_candidate_that_never_saw_a_channel_does_not_replace_one_that_knows_it(
+    small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sick = tmp_path / "sick.csv"
+    header, *lines = small.normal.read_text().splitlines()
+    cells = [line.split(",") for line in lines]
+    sick.write_text("\n".join([header, *(f"{t},{float(flow) + 1000},{speed}" for t, flow, speed in cells)]) + "\n")
+    out = tmp_path / "next.onnx"
+    assert main(["retrain", "--current", str(small.model), "--data", str(sick), "--out", str(out)]) == 1
+    assert "of flow no value is left in the normal rows: the sensor is silent there, or sick" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_hidden_faults_make_nothing_worse(station: Station, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The model that was retrained on them finds, in rows that nobody has seen, what the one before found."""
     out, facts = tmp_path / "next.onnx", tmp_path / "facts.json"
