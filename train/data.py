@@ -104,22 +104,28 @@ def load(
     asset_column: str | None = None,
 ) -> list[Table]:
     """One table for each asset in a file; the files of a recorder's asset are one. All have the same channels."""
+    tables = read_tables(paths, ignore=ignore, label=label, asset_column=asset_column)
+    return joined([_reorder(table, tables[0]) for table in tables])
+
+
+def read_tables(
+    paths: Iterable[str | Path],
+    *,
+    ignore: Sequence[str] = (),
+    label: str | None = None,
+    asset_column: str | None = None,
+) -> list[Table]:
+    """One table for each asset in a file, as they are. `ignore`: columns of which each is in some of the files."""
     found = files(paths)
     columns = {file: column_names(file) for file in found} if len(found) > 1 and ignore else {}
     if unknown := [name for name in ignore if columns and not any(name in there for there in columns.values())]:
         raise BadData(f"{found[0]} and {len(found) - 1} more: none has a column {', '.join(map(repr, unknown))}")
-    tables = [
-        read_table(
-            file,
-            ignore=[name for name in ignore if name in columns.get(file, ignore)],
-            label=label,
-            asset=asset_column,
-        )
-        for file in found
-    ]
-    if asset_column is not None:
-        tables = [part for table in tables for part in _split_assets(table)]
-    return joined([_reorder(table, tables[0]) for table in tables])
+    tables: list[Table] = []
+    for file in found:
+        here = [name for name in ignore if name in columns.get(file, ignore)]
+        table = read_table(file, ignore=here, label=label, asset=asset_column)
+        tables += [table] if asset_column is None else _split_assets(table)
+    return tables
 
 
 def read_table(path: Path, *, ignore: Sequence[str] = (), label: str | None = None, asset: str | None = None) -> Table:

@@ -35,11 +35,7 @@ def read(
     note: Callable[[str], None] = lambda _text: None,
 ) -> list[Series]:
     """BadData in one sentence where a channel of the model is in none of them. `note` hears what is odd about them."""
-    tables = [
-        table
-        for path in data.files(paths)
-        for table in data.load([path], ignore=ignore, label=label, asset_column=asset_column)
-    ]
+    tables = data.read_tables(paths, ignore=ignore, label=label, asset_column=asset_column)
     _check_channels(tables, spec)
     for table in tables:
         for text in (*data.time_notes(table), *_label_notes(table, spec)):

@@ -150,6 +150,11 @@ def test_recording_too_short_for_a_window_does_not_stop_the_others(small: Small,
     assert "Recording short" not in page
 
 
+def test_column_to_leave_out_need_not_be_in_every_file(small: Small) -> None:
+    found = evaluate.evaluate(small.model, [small.normal, small.faulty], RULES, ignore=["anomaly"])
+    assert [quality.name for quality in found.series] == ["normal", "faulty"]
+
+
 def test_row_without_a_score_of_its_own_counts_with_the_last_one(small: Small) -> None:
     """Between two hops, and in a hole: a week is a week, and what is labelled there is to be found."""
     spec = OnnxModel.load(small.model).spec
