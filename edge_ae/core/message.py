@@ -14,6 +14,7 @@ SCHEMA = 1
 SEVERITY = ((4.0, "high"), (2.0, "medium"), (0.0, "low"))  # peak ratio from here on
 CHANNELS_LISTED = 16  # a reader needs the first few; the body stays below a few kB
 CHANNELS_IN_REASON = 3
+DIGITS, MOST_DIGITS = 4, 8  # of a value in the reason; a float32 has no more
 WORTH_NAMING = 0.1  # a share below this is not part of the reason
 
 
@@ -39,7 +40,16 @@ def _clause(share: Share) -> str:
     unit = f" {share.unit}" if share.unit else ""
     side = {"high": "high", "low": "low", "none": "changed pattern"}[share.direction]
     percent = round(100 * share.share)
-    return f"{share.name} {share.observed:.4g}{unit}, expected {share.expected:.4g} ({side}, {percent} %)"
+    digits = _digits(share.observed, share.expected)
+    return f"{share.name} {share.observed:.{digits}g}{unit}, expected {share.expected:.{digits}g} ({side}, {percent} %)"
+
+
+def _digits(observed: float, expected: float) -> int:
+    """Four, and as many more as tell the two apart: 1000030 is not the 1e+06 that was expected."""
+    apart, largest = abs(observed - expected), max(abs(observed), abs(expected))
+    if not 0.0 < apart <= largest < math.inf:
+        return DIGITS
+    return min(max(DIGITS, 3 + math.floor(math.log10(largest / apart))), MOST_DIGITS)
 
 
 def alert_body(node: str, asset: str, spec: ModelSpec, state: AlertState, told: Told | None) -> dict[str, Any]:

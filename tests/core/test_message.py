@@ -112,6 +112,21 @@ def test_the_reason_is_a_sentence_of_the_channels_that_matter() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("observed", "expected", "said"),
+    [
+        (1_000_030.0, 1_000_000.0, "1000030, expected 1000000"),
+        (50.011, 50.012, "50.011, expected 50.012"),
+        (3.0, -3.0, "3, expected -3"),
+        (2.0, 2.0, "2, expected 2"),
+        (math.nan, 2.0, "nan, expected 2"),
+        (math.inf, 2.0, "inf, expected 2"),
+    ],
+)
+def test_a_reason_tells_observed_and_expected_apart(observed: float, expected: float, said: str) -> None:
+    assert reason((Share("a", "", 1.0, observed, expected),)).startswith(f"a {said} (")
+
+
 def test_a_reason_without_a_leading_channel_names_the_first() -> None:
     assert reason(tuple(Share(f"c{n}", "", 0.05, 1.0, 1.0) for n in range(20))) == (
         "c0 1, expected 1 (changed pattern, 5 % of the deviation)"
