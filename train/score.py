@@ -284,7 +284,10 @@ class Measure(nn.Module):
         scales = len(views.weights)
         row_mean = channels.mean[::scales]
         self._constant("root", channels.root)
-        self._constant("row_mean", row_mean[:, None])
+        length = views.weights.shape[1]
+        self._constant(
+            "row_mean", np.repeat(row_mean[:, None], length, axis=2)
+        )  # a runtime is slow to repeat rows itself
         self._constant("offset", np.repeat(row_mean, scales, axis=0) - channels.mean)
         self._constant("row_root", channels.root[::scales, None])
         self._constant("latent_mean", latent.mean[0])
