@@ -99,6 +99,20 @@ def test_fault_of_the_world_is_one_line_on_stderr_and_status_1(
         assert sentence in said
 
 
+def test_channel_that_hides_the_faults_of_the_others_is_named(
+    small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header, *lines = small.normal.read_text().splitlines()
+    text = [f"{header},switch", *(f"{line},{int(n % 150 == 7)}" for n, line in enumerate(lines))]
+    data = tmp_path / "switch.csv"
+    data.write_text("\n".join(text) + "\n")
+    arguments = ("fit", "--family", "cva", "--length", "16", "--out", tmp_path / "m.onnx", "--data", data)
+    code, shown, _ = said_by(capsys, *arguments)
+    assert code == 0
+    assert "are found, for switch does now and then, in these recordings, what is as odd as a fault" in shown
+    assert "note: of the large faults" not in said_by(capsys, *arguments, "--ignore", "switch")[1]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
