@@ -35,7 +35,7 @@ from edge_ae.table import read_csv
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script beside its parts, not an installed package
 from deploy.demo_stage import DemoError, Plant, broker, process, program, wait_until, write_settings
-from deploy.demo_verdict import Asset, Heard, Span, judge, picture, rates, table
+from deploy.demo_verdict import Asset, Heard, Sick, Span, judge, picture, rates, table
 
 PERIOD_S = 20.0
 DAY_ROWS = round(86400 / PERIOD_S)
@@ -200,11 +200,23 @@ class ControlRoom:
         while not plant.heard.empty():
             topic, payload = plant.heard.get()
             _, _, *rest = topic.split("/")
-            if len(rest) == 2 and rest[0] in self.heard and rest[1] in ("event", "score"):
+            if len(rest) == 2 and rest[0] in self.heard and rest[1] in ("event", "score", "health"):
                 getattr(self, f"_{rest[1]}")(self.heard[rest[0]], json.loads(payload))
 
     def _score(self, heard: Heard, body: dict[str, Any]) -> None:
         heard.scores.append((parse_time_ns(body["ts"]), body["score"], body["threshold"]))
+
+    def _health(self, heard: Heard, body: dict[str, Any]) -> None:
+        """Retained, so told anew with every change: a fault is known by its beginning."""
+        known = {(one.channel, one.since) for one in heard.sick}
+        for one in body["channels"]:
+            if (one["name"], one["since"]) not in known:
+                told_ns = heard.scores[-1][0] if heard.scores else parse_time_ns(one["since"])
+                heard.sick.append(Sick(one["name"], one["fault"], one["since"], told_ns))
+                say.print(
+                    f"[bold yellow]SENSOR[/] {one['since'][:19]} [bold]{body['asset']}[/]: {one['name']} is {one['fault']}",
+                    soft_wrap=True,
+                )
 
     def _event(self, heard: Heard, body: dict[str, Any]) -> None:
         if body["type"] == "new":
@@ -275,7 +287,7 @@ def demo(data: Path | None, out: Path, family: str | None, budget: str | None) -
     say.print(rates(assets, heard))
     picture(assets, heard, out / "demo.png")
     say.print(f"picture: {out / 'demo.png'}   logs and files: {out}   {time.monotonic() - began:.0f} s in all")
-    found = sum(finding.alert is not None for finding in findings)
+    found = sum(finding.found for finding in findings)
     say.print(f"{found} of {len(findings)} faults found")
     return 0 if 2 * found > len(findings) else 1
 

@@ -39,12 +39,23 @@ class Asset:
     aftermath_ns: int = AFTERMATH_NS
 
 
+@dataclass(frozen=True)
+class Sick:
+    """A sensor that the health topic called sick, and the event time at which it did."""
+
+    channel: str
+    fault: str
+    since: str
+    told_ns: int
+
+
 @dataclass
 class Heard:
-    """What the daemon told of one asset: the newest body of each alert, and its scores."""
+    """What the daemon told of one asset: the newest body of each alert, its scores, and its sick sensors."""
 
     alerts: dict[str, dict[str, Any]] = field(default_factory=dict)
     scores: list[tuple[int, float, float]] = field(default_factory=list)
+    sick: list[Sick] = field(default_factory=list)
 
     def intervals(self) -> list[tuple[int, int]]:
         """Event times [raised, cleared) of all alerts; one still active has no end."""
@@ -56,20 +67,29 @@ class Heard:
 
 @dataclass(frozen=True)
 class Finding:
-    """One fault: the alert that found it, if any, and whether its first channel is one where the fault shows."""
+    """One fault: the alert that found it, if any, and whether its first channel is one where the fault shows; else what
+    the health topic said of such a channel, for a sensor at fault is not the machine's."""
 
     asset: str
     span: Span
     alert: dict[str, Any] | None
+    sick: Sick | None = None
+
+    @property
+    def found(self) -> bool:
+        return self.alert is not None or self.sick is not None
 
     @property
     def row(self) -> tuple[str, ...]:
-        if self.alert is None:
+        if self.alert is not None:
+            how, told_ns, top = "found", parse_time_ns(self.alert["ts_raised"]), self.alert["top_channel"] or ""
+        elif self.sick is not None:
+            how, told_ns, top = f"sensor {self.sick.fault}", self.sick.told_ns, self.sick.channel
+        else:
             return (self.asset, self.span.what, "[red]missed[/]", "", "", "")
-        delay_s = max(parse_time_ns(self.alert["ts_raised"]) - self.span.start_ns, 0) / SECOND
-        top = self.alert["top_channel"] or ""
+        delay_s = max(told_ns - self.span.start_ns, 0) / SECOND
         right = "" if len(self.span.shows) == 0 else "right" if top in self.span.shows else "[yellow]wrong[/]"
-        return (self.asset, self.span.what, "[green]found[/]", f"{delay_s:.0f} s", top, right)
+        return (self.asset, self.span.what, f"[green]{how}[/]", f"{delay_s:.0f} s", top, right)
 
 
 def judge(asset: Asset, heard: Heard) -> tuple[list[Finding], int]:
@@ -85,9 +105,15 @@ def judge(asset: Asset, heard: Heard) -> tuple[list[Finding], int]:
     ]
     explained = {body["id"] for near in within for body in near}
     findings = [
-        Finding(asset.name, s, found[0] if found else None) for s, found in zip(asset.spans, during, strict=True)
+        Finding(asset.name, s, found[0] if found else None, _sick_in(s, heard.sick))
+        for s, found in zip(asset.spans, during, strict=True)
     ]
     return findings, len(bodies) - len(explained)
+
+
+def _sick_in(span: Span, sick: Sequence[Sick]) -> Sick | None:
+    inside = (one for one in sick if one.channel in span.shows and span.start_ns <= one.told_ns < span.end_ns)
+    return next(inside, None)
 
 
 def rates(assets: Sequence[Asset], heard: dict[str, Heard]) -> str:

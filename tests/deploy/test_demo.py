@@ -14,7 +14,7 @@ import pytest
 CHECKOUT = Path(__file__).parents[2]
 sys.path.insert(0, str(CHECKOUT))
 from deploy import demo, demo_stage  # noqa: E402
-from deploy.demo_verdict import Asset, Heard, Span, judge, rates, table  # noqa: E402
+from deploy.demo_verdict import Asset, Heard, Sick, Span, judge, rates, table  # noqa: E402
 from edge_ae.core.times import rfc3339  # noqa: E402
 from edge_ae.core.types import SECOND  # noqa: E402
 
@@ -64,6 +64,16 @@ def test_channel_that_the_fault_does_not_touch_is_called_wrong() -> None:
 def test_time_of_the_alert_decides_what_it_is(raised_s: int, found: bool, false: int) -> None:
     (finding,), count = judge(asset(LEAK), heard(alert("a", raised_s, None)))
     assert (finding.alert is not None, count) == (found, false)
+
+
+def test_sensor_that_health_called_sick_in_its_fault_is_found_without_an_alert() -> None:
+    sick = Sick("flow", "flat", "", 2 * HOUR * SECOND + 60 * SECOND)
+    (finding,), false = judge(asset(LEAK), Heard(sick=[replace(sick, channel="speed"), sick]))
+    assert finding.row == ("north", "leak", "[green]sensor flat[/]", "60 s", "flow", "right")
+    assert finding.found
+    assert false == 0
+    (late,), _ = judge(asset(LEAK), Heard(sick=[replace(sick, told_ns=LEAK.end_ns)]))
+    assert not late.found
 
 
 def test_second_alert_in_a_fault_is_not_a_second_find_nor_false() -> None:
