@@ -62,13 +62,8 @@ def _fit(options: Namespace) -> int:
             hop=options.hop,
         )
     print_comparison(fitted.report)
-    found = fitted.report["candidates"][model.spec.family]["found"]["large"]
-    name, part = fit.loudest(model, segments)
-    if found < fit.FEW_FOUND and part > 0.5:
-        print(
-            f"note: of the large faults only {found:.0%} are found, for {name} does now and then, in these recordings, what "
-            f"is as odd as a fault; if it says nothing of the machine's health, leave it out: --ignore {name}"
-        )
+    if sentence := fit.what_hides_faults(fitted, model, segments):
+        print(sentence)
     print(reach(fitted.candidate.calibration.windows, options.hop * recording.period_ns))
     print(
         f"{options.out}: {model.spec.family}, {len(model.spec.channels)} channels, windows of {model.spec.length} rows, "
@@ -81,7 +76,7 @@ def _evaluate(options: Namespace) -> int:
     from edge_ae_train import evaluate
     from edge_ae_train.progress import progress
 
-    _writable_json(options.json)
+    _writable(options.json)
     with progress() as say:
         found = evaluate.evaluate(
             options.model, options.data, alert_rules(options), **_columns(options), say=say, note=_note
@@ -110,7 +105,7 @@ def _retrain(options: Namespace) -> int:
     from edge_ae.model import OnnxModel
 
     _writable(options.out)
-    _writable_json(options.json)
+    _writable(options.json)
     spec, rules = (current := OnnxModel.load(options.current)).spec, alert_rules(options)
     said = past.said(options.alerts, options.feedback, options.node)
     series = recorded.read(options.data, spec, **_columns(options), note=_note)
@@ -188,15 +183,10 @@ def _note(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def _writable(path: Path) -> None:
-    """Said before the work and not after it."""
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
+def _writable(path: Path | None) -> None:
+    """Said before the work and not after it. None: nothing is wanted."""
+    if path is not None and (path.is_dir() or not os.access(path.parent, os.W_OK)):
         raise BadData(f"{path}: cannot be written; name a file in a directory that exists and is yours")
-
-
-def _writable_json(path: Path | None) -> None:
-    if path is not None:
-        _writable(path)
 
 
 def _units(text: str | None, names: Sequence[str]) -> dict[str, str]:
@@ -218,10 +208,10 @@ def _write_json(path: Path | None, facts: Mapping[str, Any]) -> None:
 
 
 def _sha256(paths: Sequence[Path]) -> str:
-    from edge_ae_train.data import files
+    from edge_ae_train.files import recordings
 
     total = hashlib.sha256()
-    for path in files(paths):
+    for path in recordings(paths):
         total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
 

@@ -27,7 +27,7 @@ MAX_LAGS = 6  # rows that a linear family looks back on
 ROWS_PER_WEIGHT = 6  # rows wanted for each entry of its lagged vector
 VARIANCE_KEPT = 0.9  # by the principal components of `pca`
 MAX_HORIZON = 16  # rows that an outlook looks ahead, and half a window at the most
-STILL = 1e-4  # variance below which a standardised direction stands still, as all do where a machine was off
+STANDS_STILL = 1e-4  # variance below which a standardised direction stands still, as all do where a machine was off
 LEAST_CORRELATION = 0.3  # canonical correlations below this are noise to `cva`
 MAX_LATENT = 32
 
@@ -267,6 +267,6 @@ def _lags(rows: Sequence[Floats]) -> int:
 def _inverse_root(centred: NDArray[np.float64]) -> NDArray[np.float64]:
     covariance, _ = ledoit_wolf(centred, assume_centered=True)
     values, vectors = np.linalg.eigh(covariance)
-    values = np.maximum(values, max(values.max() * 1e-3, STILL))
+    values = np.maximum(values, max(values.max() * 1e-3, STANDS_STILL))
     root: NDArray[np.float64] = (vectors / np.sqrt(values)) @ vectors.T
     return root

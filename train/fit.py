@@ -52,7 +52,8 @@ HELD_OUT = 0.3  # of many rows, the last
 CHECK = 0.15  # of the rows to train on, the last: for stopping early
 OFF_DELAY_HOPS = 10  # as the daemon's default, so that a cluster of exceedances is one alert
 CLIP = 20.0  # standardised values beyond this are this: a channel that has gone must not drown what the others say
-RESOLUTION, STILL = 3.0, 1e-12  # steps of a float32, and units: a channel that moves by less is taken for constant
+RESOLUTION = 3.0  # steps of a float32: a channel that moves by less, or by less than STILL, is taken for constant
+STILL = 1e-12  # units of the channel
 CONSTANT_LIMIT = 3.0  # a channel that never moved in training and now moves speaks as loud as three deviations
 PROOF_WINDOWS = 256
 MODE_WINDOWS = 1000  # that the operating modes are found in
@@ -330,12 +331,21 @@ def latents(graph: ScoredNetwork, windows: Floats) -> Floats:
     return found
 
 
-def loudest(model: OnnxModel, segments: Sequence[Floats]) -> tuple[str, float]:
-    """The channel that makes most of the highest hundredth of the scores of what was trained on, and its part in them."""
+def what_hides_faults(fitted: Fitted, model: OnnxModel, segments: Sequence[Floats]) -> str | None:
+    """A sentence, where few large faults are found and one channel makes most of the highest scores of the training rows."""
+    found = fitted.report["candidates"][model.spec.family]["found"]["large"]
+    if found >= FEW_FOUND:
+        return None
     outputs = model.run(some_windows(segments, model.spec.length, MODE_WINDOWS))
     highest = np.argsort(outputs["score"])[-max(1, len(outputs["score"]) // 100) :]
     part = outputs["channel_score"][highest].sum(axis=0) / outputs["score"][highest].sum()
-    return model.spec.names[int(part.argmax())], float(part.max())
+    if part.max() <= 0.5:
+        return None
+    name = model.spec.names[int(part.argmax())]
+    return (
+        f"note: of the large faults only {found:.0%} are found, for {name} does now and then, in these recordings, what "
+        f"is as odd as a fault; if it says nothing of the machine's health, leave it out: --ignore {name}"
+    )
 
 
 def channel(name: str, unit: str, segments: Sequence[Floats], index: int) -> Channel:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from edge_ae_train import data, series
 from edge_ae_train.data import PERIOD_CHANGE, duration
+from edge_ae_train.files import read_tables
 
 from edge_ae.core.types import ModelSpec
 from edge_ae.errors import BadData
@@ -35,7 +36,7 @@ def read(
     note: Callable[[str], None] = lambda _text: None,
 ) -> list[Series]:
     """BadData in one sentence where a channel of the model is in none of them. `note` hears what is odd about them."""
-    tables = data.read_tables(paths, ignore=ignore, label=label, asset_column=asset_column)
+    tables = read_tables(paths, ignore=ignore, label=label, asset_column=asset_column)
     _check_channels(tables, spec)
     for table in tables:
         for text in (*data.time_notes(table), *_label_notes(table, spec)):

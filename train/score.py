@@ -285,9 +285,8 @@ class Measure(nn.Module):
         row_mean = channels.mean[::scales]
         self._constant("root", channels.root)
         length = views.weights.shape[1]
-        self._constant(
-            "row_mean", np.repeat(row_mean[:, None], length, axis=2)
-        )  # a runtime is slow to repeat rows itself
+        repeated = np.repeat(row_mean[:, None], length, axis=2)  # by us: a runtime is slow at it
+        self._constant("row_mean", repeated)
         self._constant("offset", np.repeat(row_mean, scales, axis=0) - channels.mean)
         self._constant("row_root", channels.root[::scales, None])
         self._constant("latent_mean", latent.mean[0])

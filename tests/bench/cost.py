@@ -4,6 +4,7 @@ The plain one is the same network with its scaling and the mean square error ove
 compared takes turns, and medians are shown.
 """
 
+import logging
 import tempfile
 import time
 import warnings
@@ -74,6 +75,7 @@ def cost() -> list[dict[str, Any]]:
 
 def plain(rows: Floats) -> Score:
     example = torch.from_numpy(np.stack([rows[:LENGTH], rows[LENGTH : 2 * LENGTH]]))
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         shapes = {"window": {0: torch.export.Dim("batch")}}
