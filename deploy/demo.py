@@ -27,6 +27,7 @@ import numpy as np
 from edge_ae_train.simulator import Fault, simulate, write_csv
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 
 from edge_ae.core.times import parse_time_ns
 from edge_ae.core.types import SECOND
@@ -214,18 +215,19 @@ class ControlRoom:
                 told_ns = heard.scores[-1][0] if heard.scores else parse_time_ns(one["since"])
                 heard.sick.append(Sick(one["name"], one["fault"], one["since"], told_ns))
                 say.print(
-                    f"[bold yellow]SENSOR[/] {one['since'][:19]} [bold]{body['asset']}[/]: {one['name']} is {one['fault']}",
+                    f"[bold yellow]SENSOR[/] {one['since'][:19]} [bold]{escape(body['asset'])}[/]: {escape(one['name'])} is {one['fault']}",
                     soft_wrap=True,
                 )
 
     def _event(self, heard: Heard, body: dict[str, Any]) -> None:
         if body["type"] == "new":
             say.print(
-                f"[bold red]ALERT[/] {body['ts_raised'][:19]} [bold]{body['asset']}[/]: {body['reason']}",
+                f"[bold red]ALERT[/] {body['ts_raised'][:19]} [bold]{escape(body['asset'])}[/]: {escape(body['reason'])}",
                 soft_wrap=True,
             )
         if body["type"] == "end":
-            say.print(f"[green]ended[/] {body['ts_cleared'][:19]} {body['asset']}, after {body['duration_s']:.0f} s")
+            after = f"after {body['duration_s']:.0f} s"
+            say.print(f"[green]ended[/] {body['ts_cleared'][:19]} {escape(body['asset'])}, {after}")
         heard.alerts[body["id"]] = body
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.markup import escape
 from rich.table import Table
 
 from edge_ae.core.times import parse_time_ns
@@ -86,10 +87,11 @@ class Finding:
         elif self.sick is not None:
             how, told_ns, top = f"sensor {self.sick.fault}", self.sick.told_ns, self.sick.channel
         else:
-            return (self.asset, self.span.what, "[red]missed[/]", "", "", "")
+            return (escape(self.asset), escape(self.span.what), "[red]missed[/]", "", "", "")
         delay_s = max(told_ns - self.span.start_ns, 0) / SECOND
         right = "" if len(self.span.shows) == 0 else "right" if top in self.span.shows else "[yellow]wrong[/]"
-        return (self.asset, self.span.what, f"[green]{how}[/]", f"{delay_s:.0f} s", top, right)
+        named = escape(self.asset), escape(self.span.what)
+        return (*named, f"[green]{how}[/]", f"{delay_s:.0f} s", escape(top), right)
 
 
 def judge(asset: Asset, heard: Heard) -> tuple[list[Finding], int]:
@@ -138,7 +140,8 @@ def table(findings: Sequence[Finding], false: dict[str, int]) -> Table:
     for finding in findings:
         shown.add_row(*finding.row)
     counts = ", ".join(f"{name} {count}" for name, count in false.items() if count > 0)
-    shown.caption = f"the delay is the machine's own time, standing included; false alerts: {counts or 'none'}"
+    counts = escape(counts) or "none"
+    shown.caption = f"the delay is the machine's own time, standing included; false alerts: {counts}"
     return shown
 
 
@@ -147,6 +150,7 @@ def picture(assets: Sequence[Asset], heard: dict[str, Heard], path: Path) -> Non
     import matplotlib
 
     matplotlib.use("Agg")
+    matplotlib.rcParams["text.parse_math"] = False  # a channel's name is no formula
     from matplotlib import pyplot
 
     shown = assets[:2]

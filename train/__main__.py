@@ -39,8 +39,10 @@ def _fit(options: Namespace) -> int:
     from edge_ae_train.progress import progress
 
     _writable(options.out)
+    if options.hold is not None and options.period is None:
+        raise BadData("--hold needs --period: channels that report on change show none")
     period_ns = None if options.period is None else ns(options.period)
-    recording = data.read(options.data, **_columns(options), period_ns=period_ns)
+    recording = data.read(options.data, **_columns(options), period_ns=period_ns, hold_ns=ns(options.hold or 0.0))
     for text in recording.notes:
         _note(text)
     units = _units(options.units, recording.names)
@@ -59,7 +61,7 @@ def _fit(options: Namespace) -> int:
             units=units,
             trained_at=_now(),
             data_sha256=_sha256(options.data),
-            hop=options.hop,
+            hold_rows=recording.hold_rows,
         )
     print_comparison(fitted.report)
     if sentence := fit.what_hides_faults(fitted, model, segments):

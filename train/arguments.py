@@ -35,8 +35,11 @@ def parser(commands: Mapping[str, Command]) -> Parser:
 def _fit_options(parser: Parser) -> None:
     _data_options(parser)
     parser.add_argument("--period", type=_period, metavar="S", help="seconds between rows (default: found in the data)")
+    parser.add_argument(
+        "--hold", type=_period, metavar="S", help="seconds for which a value stands, where channels report on change"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="M.onnx", help="the model file to write")
-    _training_options(parser)
+    _training_options(parser, "the file's")
     parser.add_argument("--units", metavar="A=U,...", help='the channels\' units, such as "pressure=bar,flow=m3/h"')
     parser.add_argument(
         "--hop", type=_count, default=1, help="a window is scored every HOP rows (default: %(default)s)"
@@ -61,7 +64,7 @@ def _retrain_options(parser: Parser) -> None:
     parser.add_argument("--current", type=Path, required=True, metavar="M.onnx", help="the model in use")
     _data_options(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="M2.onnx", help="written if it is no worse")
-    _training_options(parser)
+    _training_options(parser, "the current model's")
     rules_options(parser)
     parser.add_argument(
         "--alerts", type=Path, nargs="+", default=[], metavar="JSONL", help="alerts that were raised, one event a line"
@@ -106,11 +109,11 @@ def _data_options(parser: Parser, *, required: bool = True) -> None:
     parser.add_argument("--asset-column", metavar="NAME", help="the column that names the asset of a line")
 
 
-def _training_options(parser: Parser) -> None:
+def _training_options(parser: Parser, named_after: str) -> None:
     parser.add_argument(
         "--family", default="auto", choices=["auto", *FAMILIES], help="default: the one that finds most"
     )
-    parser.add_argument("--name", help="the model's name in alerts (default: the file's)")
+    parser.add_argument("--name", help=f"the model's name in alerts (default: {named_after})")
     parser.add_argument("--length", type=_length, help="rows of a window, a multiple of 4 (default: from the data)")
     parser.add_argument("--seed", type=_seed, default=0, help="default: %(default)s")
 

@@ -1,7 +1,8 @@
 """Held-out windows -> whitening, limits and tail. What trained a network never calibrates it.
 
 The held-out rows come as blocks in time. Whitening is fitted on all blocks but one and tried on that one, in turn, so
-that the distances which set the limits and the tail are those of data that neither network nor whitening has seen.
+that the distances which set the limits and the tail are those of data that neither network nor whitening has seen (but
+for the rows of one window, which two neighbouring blocks share).
 """
 
 from collections.abc import Callable, Sequence

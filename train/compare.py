@@ -45,7 +45,7 @@ class Trained:
             for values, present in chunks:
                 residuals, _, _ = self.views(values)
                 averages.append(self.views.averages(residuals).numpy())
-                squares.append(float(((residuals[0] * present) ** 2).mean()))
+                squares.append(float(((residuals[0] * present) ** 2).sum() / present.sum()))
         return np.concatenate(averages, axis=1), float(np.mean(squares))
 
     def distances(self, chunks: Iterable[Chunk], whitening: Whitening, temper: float) -> NDArray[np.float64]:
@@ -76,10 +76,13 @@ class Candidate:
     error: float  # mean square of the held-out residual, standardised
 
 
-def plan(candidate: Candidate, seed: int) -> list[list[Injection]]:
-    """The faults for each block: the same for every candidate."""
+def plan(candidate: Candidate, limit: Floats, seed: int) -> list[list[Injection]]:
+    """The faults for each block: the same for every candidate, and cut at `limit` [channel] as the graph cuts values."""
     rng = np.random.default_rng(seed)
-    return [faults.inject(block.rows, candidate.length, REPEATS, rng) for block in candidate.blocks]
+    return [
+        [one.clipped(limit) for one in faults.inject(block.rows, candidate.length, REPEATS, rng)]
+        for block in candidate.blocks
+    ]
 
 
 def found(candidate: Candidate, trials: Sequence[Sequence[Injection]]) -> dict[str, float]:
@@ -88,7 +91,7 @@ def found(candidate: Candidate, trials: Sequence[Sequence[Injection]]) -> dict[s
     calibration = candidate.calibration
     boundary = calibration.tail.boundary(TRIAL_RATE)
     for block, whitening, injections in zip(candidate.blocks, calibration.crossed, trials, strict=True):
-        parts = [_windows(injection, candidate.length) for injection in injections]
+        parts = [injection.windows(candidate.length) for injection in injections]
         values = torch.from_numpy(np.concatenate(parts))
         chunks = [(part, torch.ones_like(part)) for part in torch.split(values, CHUNK)]
         scores = calibration.score(block.trained.distances(chunks, whitening, calibration.temper))
@@ -97,14 +100,6 @@ def found(candidate: Candidate, trials: Sequence[Sequence[Injection]]) -> dict[s
             for key in ("all", injection.strength, injection.kind):
                 outcome.setdefault(key, []).append(bool(part.max() > boundary))
     return {key: float(np.mean(hits)) for key, hits in outcome.items()}
-
-
-def _windows(injection: Injection, length: int) -> Floats:
-    view = np.lib.stride_tricks.sliding_window_view(injection.rows, length, axis=0)
-    return np.ascontiguousarray(view[injection.start - length + 1 :: STRIDE].transpose(0, 2, 1))
-
-
-STRIDE = 4  # every fourth window of a span is looked at: enough to find what can be found
 
 
 def best(shares: Mapping[str, Mapping[str, float]]) -> str:

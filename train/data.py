@@ -66,10 +66,7 @@ class Recording:
     period_ns: int
     segments: tuple[Segment, ...]
     notes: tuple[str, ...]
-
-    @property
-    def row_count(self) -> int:
-        return sum(map(len, self.segments))
+    hold_rows: int = 0
 
 
 def read(
@@ -79,17 +76,21 @@ def read(
     label: str | None = None,
     asset_column: str | None = None,
     period_ns: int | None = None,
-    hold_rows: int = 0,
+    hold_ns: int = 0,
 ) -> Recording:
-    """The whole way from files to segments, with every default."""
+    """The whole way from files to segments. `period_ns` None: as the lines come. `hold_ns`: how long a value stands where
+    channels report on change."""
     tables, notes = clean(load(paths, ignore=ignore, label=label, asset_column=asset_column))
     period = sample_period_ns(tables) if period_ns is None else period_ns
+    hold_rows = -(-hold_ns // period)
     segments = rows(tables, period, hold_rows=hold_rows)
     said = [*notes, *period_notes(tables, period), *gap_notes(segments, period)]
     normal = [part for segment in segments for part in unlabelled(segment)]
+    if not normal:
+        raise BadData(f"{_where(tables)}: {label!r} marks every row; a model learns from normal ones, 0 in that column")
     if left_out := sum(map(len, segments)) - sum(map(len, normal)):
         said.append(f"{left_out} rows that {label!r} marks are left out: a model learns from normal ones alone")
-    return Recording(tables[0].names, period, tuple(normal), tuple(said))
+    return Recording(tables[0].names, period, tuple(normal), tuple(said), hold_rows)
 
 
 # -- tables in time ----------------------------------------------------------------------------------------
@@ -178,9 +179,14 @@ def unlabelled(segment: Segment) -> list[Segment]:
     """The stretches of a segment that no label marks."""
     if segment.labels is None:
         return [segment]
+    return kept(segment, ~segment.labels)
+
+
+def kept(segment: Segment, keep: NDArray[np.bool_]) -> list[Segment]:
+    """The stretches of the rows to keep."""
     return [
         Segment(segment.asset, segment.start_slot + int(first), segment.values[first:end])
-        for first, end in episodes(~segment.labels)
+        for first, end in episodes(keep)
     ]
 
 
@@ -289,15 +295,13 @@ def duration(t_ns: float) -> str:
 # -- rows --------------------------------------------------------------------------------------------------
 
 
-def rows(
-    tables: Sequence[Table], period_ns: int, *, hold_rows: int = 0, max_gap_rows: int = MAX_GAP_ROWS
-) -> list[Segment]:
-    """The rows that the daemon would make of the tables, cut where the slots jump."""
-    return [seg for table in tables for seg in _segments(table, period_ns, hold_rows, max_gap_rows)]
+def rows(tables: Sequence[Table], period_ns: int, *, hold_rows: int = 0) -> list[Segment]:
+    """The rows that the daemon would make of the tables, cut where more than MAX_GAP_ROWS are missing."""
+    return [seg for table in tables for seg in _segments(table, period_ns, hold_rows)]
 
 
-def _segments(table: Table, period_ns: int, hold_rows: int, max_gap_rows: int) -> list[Segment]:
-    aligner = Aligner(table.names, period_ns, max_gap_rows=max_gap_rows, hold_rows=hold_rows)
+def _segments(table: Table, period_ns: int, hold_rows: int) -> list[Segment]:
+    aligner = Aligner(table.names, period_ns, max_gap_rows=MAX_GAP_ROWS, hold_rows=hold_rows)
     runs: list[tuple[int, list[Floats]]] = []  # the first slot of a run of rows, and its rows in blocks
     next_slot = None
     for block in _blocks_of_rows(aligner, table):

@@ -20,6 +20,7 @@ from edge_ae_train.metrics import Affiliation, Counts, Events
 from edge_ae_train.series import asset_name
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as Grid
 
 from edge_ae.core.alert import AlertRules
@@ -296,11 +297,11 @@ def show(evaluation: Evaluation, file: IO[str] | None = None) -> None:
     if not console.is_terminal:
         console = Console(file=file, width=PIPE_WIDTH)
     header, rows = table_rows(evaluation)
-    grid = Grid(title=f"{evaluation.model} ({evaluation.family})", title_justify="left")
+    grid = Grid(title=escape(f"{evaluation.model} ({evaluation.family})"), title_justify="left")
     for index, title in enumerate(header):
         grid.add_column(title, justify="left" if index == 0 else "right")
     for row in rows:
-        grid.add_row(*row, style="bold" if row[0] == TOTAL else None)
+        grid.add_row(escape(row[0]), *row[1:], style="bold" if row[0] == TOTAL else None)
     console.print(grid)
     console.print(conclusion(evaluation), highlight=False, soft_wrap=True)
 

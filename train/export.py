@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import torch
 from edge_ae_train.score import ScoredNetwork
+from edge_ae_train.windows import spread_over
 
 from edge_ae.core.types import Floats, ModelSpec
 from edge_ae.model import NO_DIGEST, OUTPUTS, PREFIX, SCHEMA_VERSION, OnnxModel, digest
@@ -35,13 +36,14 @@ def export(
 ) -> OnnxModel:
     """Write the model file whole, load it as a device would, and compare it with torch on `windows` (physical).
 
-    `extra`: metadata that a device does not need, by its key without the prefix.
+    `extra`: metadata beside what the spec holds, by its key without the prefix.
     """
     graph = graph.eval()
     with torch.no_grad():
         expected = graph(torch.from_numpy(windows))[0].numpy()
     proto = _to_onnx(graph, spec)
-    _add_metadata(proto, spec, report, data_sha256, windows[:GOLDEN_WINDOWS], expected[:GOLDEN_WINDOWS], extra)
+    golden = spread_over(len(windows), GOLDEN_WINDOWS)
+    _add_metadata(proto, spec, report, data_sha256, windows[golden], expected[golden], extra)
     temporary = out.with_name(out.name + ".part")
     try:
         _write_whole(proto.SerializeToString(), temporary)

@@ -8,7 +8,6 @@ classics, written as the same two maps: they need no gradient, and fit the same 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -30,14 +29,6 @@ MAX_HORIZON = 16  # rows that an outlook looks ahead, and half a window at the m
 STANDS_STILL = 1e-4  # variance below which a standardised direction stands still, as all do where a machine was off
 LEAST_CORRELATION = 0.3  # canonical correlations below this are noise to `cva`
 MAX_LATENT = 32
-
-
-class Family(Protocol):
-    """What the score asks of a network."""
-
-    def __call__(self, window: Tensor) -> tuple[Tensor, Tensor]:
-        """Latent [batch, latent] and restored window [batch, length, channel]."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
-"""A library of faults, put into held-out normal rows, and how many of them a candidate finds: a choice without labels.
+"""A library of faults, put into held-out normal rows: who finds most of them is chosen, without labels.
 
 Each fault changes standardised rows [row, channel] of its span, by a strength in standard deviations of the channel.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from edge_ae.core.types import Floats
 Rng = np.random.Generator
 Change = Callable[[Floats, float, Rng], Floats]
 
+STRIDE = 4  # every fourth window of a fault is looked at: enough to find what can be found
 STRENGTHS = {"small": 1.0, "medium": 3.0, "large": 8.0}
 
 
@@ -113,6 +114,15 @@ class Injection:
     strength: str
     rows: Floats
     start: int
+
+    def clipped(self, limit: Floats) -> "Injection":
+        """`limit` [channel]: no value is further from 0."""
+        return replace(self, rows=np.clip(self.rows, -limit, limit))
+
+    def windows(self, length: int) -> Floats:
+        """[window, length, channel]: every fourth of those that hold a row of the fault."""
+        view = np.lib.stride_tricks.sliding_window_view(self.rows, length, axis=0)[self.start - length + 1 :: STRIDE]
+        return np.ascontiguousarray(view.transpose(0, 2, 1), np.float32)
 
 
 def inject(rows: Floats, length: int, repeats: int, rng: Rng) -> list[Injection]:

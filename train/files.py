@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from edge_ae_train.series import joined
+from edge_ae_train.series import columns, joined
 from numpy.typing import NDArray
 
 from edge_ae.errors import BadData
@@ -22,9 +22,12 @@ def load(
     label: str | None = None,
     asset_column: str | None = None,
 ) -> list[Table]:
-    """One table for each asset in a file; the files of a recorder's asset are one. All have the same channels."""
-    tables = read_tables(paths, ignore=ignore, label=label, asset_column=asset_column)
-    return joined([_reorder(table, tables[0]) for table in tables])
+    """One table for each asset in a file; the files of a recorder's asset are one, with the channels of all of them.
+
+    All tables have the same channels.
+    """
+    tables = joined(read_tables(paths, ignore=ignore, label=label, asset_column=asset_column))
+    return [_reorder(table, tables[0]) for table in tables]
 
 
 def read_tables(
@@ -36,12 +39,12 @@ def read_tables(
 ) -> list[Table]:
     """One table for each asset in a file, as they are. `ignore`: columns of which each is in some of the files."""
     found = recordings(paths)
-    columns = {file: _column_names(file) for file in found} if len(found) > 1 and ignore else {}
-    if unknown := [name for name in ignore if columns and not any(name in there for there in columns.values())]:
+    there = {file: _column_names(file) for file in found} if len(found) > 1 and ignore else {}
+    if unknown := [name for name in ignore if there and not any(name in names for names in there.values())]:
         raise BadData(f"{found[0]} and {len(found) - 1} more: none has a column {', '.join(map(repr, unknown))}")
     tables: list[Table] = []
     for file in found:
-        here = [name for name in ignore if name in columns.get(file, ignore)]
+        here = [name for name in ignore if name in there.get(file, ignore)]
         table = read_table(file, ignore=here, label=label, asset=asset_column)
         tables += [table] if asset_column is None else _split_assets(table)
     return tables
@@ -116,5 +119,4 @@ def _reorder(table: Table, first: Table) -> Table:
         raise BadData(f"{table.path}: lacks {', '.join(lacking)}, which {first.path} has")
     if extra:
         raise BadData(f"{table.path}: has {', '.join(extra)}, which {first.path} lacks; leave out with --ignore")
-    order = [table.names.index(name) for name in first.names]
-    return replace(table, names=first.names, values=table.values[:, order])
+    return replace(table, names=first.names, values=columns(table, first.names))

@@ -1,7 +1,7 @@
 """Rows -> a model: choose the window, split in time, train, calibrate on held-out rows, compare, put the graph together.
 
-    rows ─┬─ fold 1: train ▓▓▓▓▓▓▓▓░░held out░░▓▓▓▓▓▓ ─► views of rows that the network has not seen ─┐
-          ├─ fold 2 ...      a guard gap of one window parts the two                                  ├─► calibrate
+    rows ─┬─ fold 1: train ▓▓▓▓▓▓▓▓░░held out░░▓▓▓▓▓▓ ─► views of windows, of which the network has   ─┐
+          ├─ fold 2 ...                                    seen no row                                ├─► calibrate
           └─ all rows ─► the network that ships                                                       ┘
 
 With few rows every block is held out in turn; with many, the last part alone, and the network that saw the rest ships.
@@ -10,7 +10,7 @@ With few rows every block is held out in turn; with many, the last part alone, a
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from edge_ae_train import compare, families, modes, sampler
 from edge_ae_train.calibrate import HeldOut, calibrate
 from edge_ae_train.compare import Block, Candidate, Trained
 from edge_ae_train.export import export
-from edge_ae_train.network import Recipe, spread_over, train
+from edge_ae_train.network import Recipe, train
 from edge_ae_train.score import (
     FLOOR,
     PLAIN,
@@ -34,10 +34,11 @@ from edge_ae_train.score import (
     fit_whitening,
     whitening_root,
 )
-from edge_ae_train.windows import CHUNK, WindowSet, standardised
+from edge_ae_train.windows import CHUNK, WindowSet, spread_over, standardised
 from numpy.typing import NDArray
 from torch import nn
 
+from edge_ae.core.detector import OFF_DELAY_HOPS
 from edge_ae.core.habits import with_habits
 from edge_ae.core.types import Channel, Floats, ModelSpec
 from edge_ae.errors import BadData
@@ -50,14 +51,14 @@ FOLDS = 4
 BATCH_OF_FEW = 64
 HELD_OUT = 0.3  # of many rows, the last
 CHECK = 0.15  # of the rows to train on, the last: for stopping early
-OFF_DELAY_HOPS = 10  # as the daemon's default, so that a cluster of exceedances is one alert
 CLIP = 20.0  # standardised values beyond this are this: a channel that has gone must not drown what the others say
 RESOLUTION = 3.0  # steps of a float32: a channel that moves by less, or by less than STILL, is taken for constant
-STILL = 1e-12  # units of the channel
+STILL = 1e-30  # units of the channel: what single precision can still divide by
 CONSTANT_LIMIT = 3.0  # a channel that never moved in training and now moves speaks as loud as three deviations
 PROOF_WINDOWS = 256
 MODE_WINDOWS = 1000  # that the operating modes are found in
-MOST_CHUNKS = 16  # of a block's windows: more make its tail no better
+LEAST_WINDOWS, LEAST_WINDOWS_OF_NETWORKS = 6, 12  # side by side; a network keeps some for stopping early
+MOST_CHUNKS = 16  # of a block's windows, spread over it: more make its tail no better
 FEW_FOUND = 0.7  # of the large injected faults
 LATENT_FLOOR = 0.01  # of the latent's largest standard deviation: finer directions are not trusted
 LATENT_WINDOWS = 4096  # of those trained on, for the latent's whitening
@@ -79,6 +80,7 @@ class Options:
 class Fitted:
     graph: ScoredNetwork
     candidate: Candidate
+    hop: int
     report: dict[str, Any]
 
 
@@ -87,7 +89,7 @@ def fit(segments: Sequence[Floats], options: Options, say: Say = lambda _text: N
     torch.set_num_threads(1)  # the networks are too small for two, and on a busy core OpenMP's barriers cost 40 times
     length = choose_length(segments) if options.length is None else options.length
     rows = sum(len(segment) for segment in segments)
-    enough(rows, length)
+    enough(rows, length, options.family)
     if options.hop > length:
         raise BadData(f"a hop of {options.hop} passes over rows: windows are {length} long")
     if not any(len(segment) >= length for segment in segments):
@@ -99,7 +101,7 @@ def fit(segments: Sequence[Floats], options: Options, say: Say = lambda _text: N
     trials = None
     for family in wanted:
         plain, tempered = train_candidate(family, segments, standardise, scaler, length, options, say)
-        trials = compare.plan(plain, options.seed) if trials is None else trials
+        trials = compare.plan(plain, scaler.limit, options.seed) if trials is None else trials
         say(f"{family}: looking for injected faults")
         by_plain, by_tempered = (compare.found(candidate, trials) for candidate in (plain, tempered))
         better = by_tempered["all"] - by_plain["all"] > compare.TIE  # a tempered score hides how bad a fault is
@@ -122,7 +124,7 @@ def fit(segments: Sequence[Floats], options: Options, say: Say = lambda _text: N
             for family in wanted
         },
     }
-    return Fitted(assemble(chosen, scaler), chosen, report)
+    return Fitted(assemble(chosen, scaler), chosen, options.hop, report)
 
 
 def assemble(candidate: Candidate, scaler: Scaler) -> ScoredNetwork:
@@ -132,34 +134,42 @@ def assemble(candidate: Candidate, scaler: Scaler) -> ScoredNetwork:
     return ScoredNetwork(scaler, measure, calibration.limit).eval()
 
 
-def enough(rows: int, length: int) -> None:
-    needed = 6 * length
+def enough(rows: int, length: int, family: str) -> None:
+    linear = family in families.LINEAR
+    needed = (LEAST_WINDOWS if linear else LEAST_WINDOWS_OF_NETWORKS) * length
     if rows < needed:
+        fewer = "" if linear else f", or {LEAST_WINDOWS * length} with --family cva"
         raise BadData(
-            f"{rows} rows are too few for windows of {length}: record at least {needed} rows of normal operation"
+            f"{rows} rows are too few for windows of {length}: record at least {needed} rows of normal operation{fewer}"
         )
 
 
 def choose_length(segments: Sequence[Floats]) -> int:
-    """Four correlation times of the median channel, as far as the rows give at least a dozen windows side by side."""
+    """Four correlation times of the median channel, as far as there are a dozen windows side by side, in whole stretches."""
     rows = sum(len(segment) for segment in segments)
-    longest = max(segments, key=len)[:20000]
-    wanted = 4.0 * float(np.median([correlation_time(longest[:, c]) for c in range(longest.shape[1])]))
-    affordable = [length for length in LENGTHS if rows >= 12 * length] or [LENGTHS[0]]
+    longest = max(segments, key=len)
+    signals = longest[:20000].T
+    wanted = 4.0 * float(np.median([correlation_time(signal) for signal in signals]))
+    affordable = [length for length in LENGTHS if rows >= 12 * length and len(longest) > length] or [LENGTHS[0]]
     return next((length for length in affordable if length >= wanted), affordable[-1])
 
 
 def correlation_time(signal: Floats) -> float:
     """Rows until the autocorrelation falls below 1/e; 1 for a constant."""
     known = signal[np.isfinite(signal)].astype(np.float64)
-    known = known - known.mean() if len(known) > 0 else known
-    power = float((known**2).mean()) if len(known) > 0 else 0.0
-    if power < 1e-12:
+    if len(known) == 0 or is_constant(known.mean(), known.std()):
         return 1.0
+    known -= known.mean()
+    power = float((known**2).mean())
     for lag in range(1, min(len(known) - 1, LENGTHS[-1])):
         if float((known[lag:] * known[:-lag]).mean()) < power / np.e:
             return float(lag)
     return float(LENGTHS[-1])
+
+
+def is_constant(centre: NDArray[np.float64], spread: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether channels of such means and standard deviations move by no more than single precision shows."""
+    return spread <= np.maximum(RESOLUTION * np.spacing(np.abs(centre).astype(np.float32)), STILL)
 
 
 def fit_scaler(segments: Sequence[Floats]) -> Scaler:
@@ -168,7 +178,7 @@ def fit_scaler(segments: Sequence[Floats]) -> Scaler:
     count = np.maximum(np.isfinite(rows).sum(axis=0), 1)
     centre = np.nansum(rows, axis=0) / count
     spread = np.sqrt(np.nansum((rows - centre) ** 2, axis=0) / count)
-    constant = spread <= np.maximum(RESOLUTION * np.spacing(np.abs(centre).astype(np.float32)), STILL)
+    constant = is_constant(centre, spread)
     spread = np.where(constant, np.maximum(0.01 * np.abs(centre), 1e-3), spread)
     limit = np.where(constant, CONSTANT_LIMIT, CLIP)
     floor = np.where(constant, 1.0, FLOOR)
@@ -199,7 +209,7 @@ def train_candidate(
         windows = WindowSet(held_out, standardise, length, options.hop)
         longest = max(held_out, key=len, default=segments[0][:0])
         if len(windows) > 0 and len(longest) > length:  # faults are injected after a window of normal rows
-            averages, error = trained.averages(islice(windows.chunks(), MOST_CHUNKS))
+            averages, error = trained.averages(windows.chunks(MOST_CHUNKS))
             held.append(HeldOut(averages, partial(_distances, trained, windows)))
             errors.append(error)
             blocks.append(Block(standardised(longest, standardise), trained))
@@ -216,7 +226,7 @@ def train_candidate(
 
 
 def _distances(trained: Trained, windows: WindowSet, whitening: Whitening, temper: float) -> NDArray[np.float64]:
-    return trained.distances(islice(windows.chunks(), MOST_CHUNKS), whitening, temper)
+    return trained.distances(windows.chunks(MOST_CHUNKS), whitening, temper)
 
 
 def held_out_blocks(rows: int) -> list[tuple[int, int]]:
@@ -298,10 +308,9 @@ def save(
     units: Mapping[str, str],
     trained_at: str,
     data_sha256: str,
-    hop: int = 1,
     hold_rows: int = 0,
 ) -> OnnxModel:
-    """Export and prove. The proof and the golden vectors use windows from all over the rows."""
+    """Export and prove, on windows from all over the rows."""
     channels = with_habits([channel(n, units.get(n, ""), segments, i) for i, n in enumerate(names)], segments)
     calibration = fitted.candidate.calibration
     spec = ModelSpec(
@@ -311,7 +320,7 @@ def save(
         channels=channels,
         period_ns=period_ns,
         length=fitted.candidate.length,
-        hop=hop,
+        hop=fitted.hop,
         tail=calibration.tail,
         typical=calibration.typical,
         trained_at=trained_at,

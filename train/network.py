@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from edge_ae_train.families import Autoencoder, VariationalAutoencoder, corrupt
-from edge_ae_train.windows import WindowSet
-from numpy.typing import NDArray
+from edge_ae_train.windows import WindowSet, spread_over
 from torch import Tensor
 
 DIVERGENCE_WEIGHT = 1e-3  # of the variational family's prior, against a mean square error per value
@@ -89,8 +88,3 @@ def _error(restored: Tensor, values: Tensor, present: Tensor) -> Tensor:
     """Mean square over the values that are there."""
     squares: Tensor = (restored - values) ** 2 * present
     return squares.sum() / present.sum().clamp(min=1.0)
-
-
-def spread_over(count: int, most: int) -> NDArray[np.intp]:
-    """At most `most` indices below `count`, evenly spread."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.intp))

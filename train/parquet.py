@@ -63,7 +63,9 @@ def _time_column(columns: Any) -> str:
 
 def _times_ns(path: Path, column: Any) -> NDArray[np.int64]:
     try:
-        if pa.types.is_timestamp(column.type) and column.null_count == 0:
+        if column.null_count > 0:
+            raise ValueError(f"{column.null_count} of {len(column)} rows have none")
+        if pa.types.is_timestamp(column.type):
             fine: NDArray[np.int64] = column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64()).to_numpy()
             return fine
         return np.array([time_ns(value) for value in column.to_pylist()], dtype=np.int64)

@@ -121,7 +121,7 @@ def _asset(
     normal, counts = [], dict.fromkeys(reasons, 0)
     for segment in segments:
         masks = {why: _inside(segment, spans, spec) for why, spans in reasons.items()}
-        normal += _kept(segment, ~np.any(list(masks.values()), axis=0))
+        normal += data.kept(segment, ~np.any(list(masks.values()), axis=0))
         counts = {why: counts[why] + int(mask.sum()) for why, mask in masks.items()}
     return Asset(series.asset, table, result.alert, tuple(normal), tuple(faults), sum(map(len, segments)), counts)
 
@@ -164,10 +164,12 @@ def _masked(segment: Segment, spec: ModelSpec) -> Segment:
     """Without what sick sensors say; a device masks them once they are found out, here it is from their fault's start."""
     health = Health(spec.channels)
     seen = np.empty_like(segment.values)
+    known = health.sick
     for index, values in enumerate(segment.values.tolist()):
         seen[index] = health.push(Row(segment.start_slot + index, tuple(values))).values
-        for sick in health.sick:
+        for sick in health.sick if health.sick is not known else ():
             seen[max(sick.since_slot - segment.start_slot, 0) : index + 1, spec.names.index(sick.channel)] = np.nan
+        known = health.sick
     return replace(segment, values=seen)
 
 
@@ -178,13 +180,6 @@ def _inside(segment: Segment, spans: Sequence[Span], spec: ModelSpec) -> Flags:
         first, last = ((t + spec.period_ns // 2) // spec.period_ns for t in (span.start_ns, span.end_ns))
         inside[max(first - spec.length - segment.start_slot, 0) : max(last + 1 - segment.start_slot, 0)] = True
     return inside
-
-
-def _kept(segment: Segment, keep: Flags) -> list[Segment]:
-    return [
-        Segment(segment.asset, segment.start_slot + int(first), segment.values[first:end])
-        for first, end in episodes(keep)
-    ]
 
 
 def _summary(assets: Sequence[Asset]) -> str:
@@ -226,7 +221,7 @@ def _word(body: Mapping[str, Any]) -> tuple[str, str]:
 
 def _lines(path: Path, parse: Callable[[Mapping[str, Any]], Found]) -> list[Found]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # a note within may hold what else parts lines
     except (OSError, UnicodeDecodeError) as error:
         raise BadData(f"{path}: cannot be read as text, one JSON object a line ({error})") from None
     return [_parsed(path, number, line, parse) for number, line in enumerate(lines, start=1) if line.strip()]

@@ -30,6 +30,7 @@ STYLE: Any = {
     "grid.color": "#e6e8eb",
     "axes.axisbelow": True,
     "legend.frameon": False,
+    "text.parse_math": False,  # a channel's name is no formula, whatever signs are in it
 }
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 from edge_ae_train import data, series
 from edge_ae_train.data import PERIOD_CHANGE, duration
 from edge_ae_train.files import read_tables
@@ -75,6 +74,4 @@ def _check_channels(tables: Sequence[Table], spec: ModelSpec) -> None:
 
 def _with_channels(table: Table, spec: ModelSpec) -> Table:
     """A channel that this file lacks is missing in all its lines; one that the model does not know is left out."""
-    nothing = np.full(len(table), np.nan)
-    columns = [table.values[:, table.names.index(n)] if n in table.names else nothing for n in spec.names]
-    return replace(table, names=spec.names, values=np.column_stack(columns))
+    return replace(table, names=spec.names, values=series.columns(table, spec.names))

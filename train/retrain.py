@@ -117,7 +117,6 @@ def retrain(
             units={channel.name: channel.unit for channel in current.spec.channels},
             trained_at=trained_at,
             data_sha256=data_sha256,
-            hop=current.spec.hop,
             hold_rows=current.spec.hold_rows,
         )
         outcome = compare(current, candidate, past, train, held_out, rules, options.seed, say)
@@ -241,17 +240,10 @@ def _found_injected(model: OnnxModel, rules: AlertRules, trials: Sequence[Inject
     boundary = spec.tail.boundary(spec.hop * spec.period_ns / rules.interval_ns)
     outcomes: dict[str, list[bool]] = {}
     for trial in trials:
-        hit = _highest(model, trial) > boundary
+        hit = bool(model.score(trial.windows(spec.length)).max() > boundary)
         for key in ("all", trial.strength, trial.kind):
             outcomes.setdefault(key, []).append(hit)
     return {key: float(np.mean(hits)) for key, hits in outcomes.items()}
-
-
-def _highest(model: OnnxModel, trial: Injection) -> float:
-    length = model.spec.length
-    view = np.lib.stride_tricks.sliding_window_view(trial.rows, length, axis=0)[trial.start - length + 1 :: STRIDE]
-    windows = np.ascontiguousarray(view.transpose(0, 2, 1), np.float32)
-    return float(model.score(windows).max())
 
 
 # -- for people ------------------------------------------------------------------------------------------------

@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 from edge_ae_train.families import VariationalAutoencoder
-from edge_ae_train.network import spread_over
 from edge_ae_train.score import Standardise
-from edge_ae_train.windows import CHUNK, standardised
+from edge_ae_train.windows import CHUNK, spread_over, standardised
 from numpy.typing import NDArray
 from torch import nn
 
@@ -30,6 +29,7 @@ KEY = "generator"  # of the metadata
 OVERLAP = 4  # windows that each row is made of
 SPREAD = 0.5  # of the posterior's deviation is drawn at a step: all of it, and slow channels forget where they were
 BYTES = 90_000  # of the pairs in the file
+HALF, SINGLE = 2, 4  # bytes of a float
 RUN = 32  # pairs that are kept, where not all can be, in runs of so many: a walk along one is as smooth as training
 SWEEP_ROWS = 100_000  # of each segment, at most, that are looked at
 RIDGE = 1e-3
@@ -71,7 +71,7 @@ def fit_sampler(
     latent, spread, residual, loudness = (list(parts) for parts in zip(*swept, strict=True))
     before, after = np.concatenate([z[:-1] for z in latent]), np.concatenate([z[1:] for z in latent])
     loud = np.concatenate([part[1:] for part in loudness])
-    chosen = _runs(len(before), BYTES // (2 * (2 * before.shape[1] + loud.shape[1])))
+    chosen = _runs(len(before), BYTES // (HALF * 2 * before.shape[1] + SINGLE * loud.shape[1]))
     carry, root = _autoregression(residual)
     physical = (loud * standardise.spread.numpy())[chosen]
     return Sampler(before[chosen], after[chosen], np.concatenate(spread).mean(axis=0), physical, carry, root)
@@ -161,20 +161,27 @@ def noise(sampler: Sampler, rows: int, rng: Rng) -> Floats:
 
 
 def to_text(sampler: Sampler) -> str:
-    """JSON; arrays as base64 of half floats, which are fine enough and keep the file small."""
-    return json.dumps({field.name: _packed(getattr(sampler, field.name)) for field in fields(Sampler)})
+    """JSON, with arrays as base64. Half floats keep the file small, and are fine enough for all that is standardised."""
+    return json.dumps(
+        {field.name: _packed(getattr(sampler, field.name), _type(field.name)) for field in fields(Sampler)}
+    )
 
 
 def from_text(text: str) -> Sampler:
     """Raises ValueError, KeyError or TypeError where it is no such text."""
     packed = json.loads(text)
-    return Sampler(**{field.name: _array(packed[field.name]) for field in fields(Sampler)})
+    return Sampler(**{field.name: _array(packed[field.name], _type(field.name)) for field in fields(Sampler)})
 
 
-def _packed(array: Floats) -> dict[str, Any]:
-    return {"shape": array.shape, "data": b64encode(array.astype("<f2").tobytes()).decode()}
+def _type(name: str) -> str:
+    """Physical units may be pascals or farads: half floats end at 65,504, and at 6e-8."""
+    return "<f4" if name == "loudness" else "<f2"
 
 
-def _array(packed: Mapping[str, Any]) -> Floats:
-    values: Floats = np.frombuffer(b64decode(packed["data"]), "<f2").reshape(packed["shape"]).astype(np.float32)
+def _packed(array: Floats, kind: str) -> dict[str, Any]:
+    return {"shape": array.shape, "data": b64encode(array.astype(kind).tobytes()).decode()}
+
+
+def _array(packed: Mapping[str, Any], kind: str) -> Floats:
+    values: Floats = np.frombuffer(b64decode(packed["data"]), kind).reshape(packed["shape"]).astype(np.float32)
     return values

@@ -25,6 +25,10 @@ from edge_ae.signature import signature_path
 def keygen(out: Path) -> Path:
     """Writes a private key to `out` and its public half beside it, whose path is returned. Never over a file that is there."""
     public = out.with_suffix(".pub")
+    if public == out:
+        raise BadConfig(
+            f"{out}: is what the public key will be called; name the private one otherwise, such as model.key"
+        )
     for path in (out, public):
         if path.exists():
             raise BadConfig(f"{path}: is there already, and a key that is lost is lost for good; name another file")

@@ -36,9 +36,10 @@ class WindowSet:
         values = self.values[rows]
         return mend(values, self.root, (~torch.isnan(values)).to(values.dtype))
 
-    def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for first in range(0, len(self), CHUNK):
-            yield self.take(slice(first, first + CHUNK))
+    def chunks(self, most: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """CHUNK windows at a time, as `take` gives them: all, or `most` chunks that are spread over them."""
+        for number in spread_over(-(-len(self) // CHUNK), most):
+            yield self.take(slice(number * CHUNK, (number + 1) * CHUNK))
 
 
 def standardised(segment: Floats, standardise: Standardise) -> Floats:
@@ -67,3 +68,8 @@ def _ends(segments: Sequence[Floats], length: int, hop: int) -> NDArray[np.int64
             ends.append(fine[fine % hop == 0] + offset + length - 1)
         offset += len(segment)
     return np.concatenate(ends) if ends else np.empty(0, np.int64)
+
+
+def spread_over(count: int, most: int) -> NDArray[np.intp]:
+    """At most `most` indices below `count`, evenly spread."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.intp))

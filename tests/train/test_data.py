@@ -29,7 +29,7 @@ def test_whole_recording_becomes_one_segment_of_all_its_rows(tmp_path: Path) -> 
     assert (segment.asset, segment.start_slot, segment.labels) == ("r", 100, None)
     assert segment.values.dtype == np.float32
     assert segment.values.tolist() == [[0, 0], [1, -1], [2, -2]]
-    assert (recording.names, recording.period_ns, recording.row_count) == (("a", "b"), SECOND, 3)
+    assert (recording.names, recording.period_ns) == (("a", "b"), SECOND)
     assert recording.notes == ("the sample period is 1 s",)
 
 
@@ -82,6 +82,13 @@ def test_files_of_the_recorder_are_one_asset_and_one_segment_where_they_follow_o
         "fan: a gap of 6.667 min",
         "pump: a gap of 6.667 min",
     ]
+
+
+def test_channel_that_the_recorder_saw_later_is_missing_before(tmp_path: Path) -> None:
+    recorder_file(tmp_path / "pump", "20260101T000000.csv.gz", 1_000_000, 2)
+    (tmp_path / "pump" / "20260101T000002.csv.gz").write_bytes(gzip.compress(b"timestamp,b,a\n1000002,5,1\n"))
+    (segment,) = data.read([tmp_path]).segments
+    np.testing.assert_array_equal(segment.values, [[0, np.nan], [1, np.nan], [1, 5]])
 
 
 def test_files_of_other_names_stay_alone(tmp_path: Path) -> None:
@@ -174,6 +181,9 @@ def test_nothing_is_learned_from_rows_that_a_label_marks(tmp_path: Path) -> None
     assert [(one.start_slot, len(one)) for one in recording.segments] == [(100, 3), (105, 5)]
     assert "2 rows that 'l' marks are left out: a model learns from normal ones alone" in recording.notes
     assert not any("gap" in note for note in recording.notes)
+    path = make(tmp_path, "t,a,l\n1,1,1\n2,2,1\n")
+    with pytest.raises(BadData, match=r"r\.csv: 'l' marks every row"):
+        data.read([path], label="l")
 
 
 @pytest.mark.parametrize("wrong", [-999.0, 1e6, 1e31, -3e38])

@@ -69,6 +69,9 @@ def test_parquet_that_cannot_be_read_is_refused_in_a_sentence(tmp_path: Path) ->
     parquet.write_table(pa.table({"t": [1, 2], "a": [1, 2], "l": [0, 2]}), tmp_path / "l.parquet")
     with pytest.raises(BadData, match="column 'l' holds 2, which is no label"):
         files.load([tmp_path / "l.parquet"], label="l")
+    parquet.write_table(pa.table({"t": pa.array([1, None], pa.timestamp("us")), "a": [1, 2]}), tmp_path / "n.parquet")
+    with pytest.raises(BadData, match="the time column holds what is no time: 1 of 2 rows have none"):
+        files.load([tmp_path / "n.parquet"])
     far = pa.array([2**60, 2**60], pa.timestamp("us"))
     parquet.write_table(pa.table({"t": far, "a": [1, 2]}), tmp_path / "f.parquet")
     with pytest.raises(BadData, match="the time column holds what is no time"):

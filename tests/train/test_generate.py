@@ -137,6 +137,7 @@ def test_model_of_another_family_cannot_and_says_so(
 def test_generator_survives_its_text() -> None:
     rng = np.random.default_rng(0)
     before, after, loudness = (rng.normal(size=(7, 3)).astype(np.float32) for _ in range(3))
+    loudness *= np.array([1e6, 1.0, 1e-9], np.float32)  # pascals, bars, farads
     law = sampler.Sampler(before, after, before[0], loudness, np.eye(3, dtype=np.float32), np.eye(3, dtype=np.float32))
     again = sampler.from_text(sampler.to_text(law))
     np.testing.assert_allclose(again.before, before, rtol=1e-3)

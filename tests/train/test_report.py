@@ -101,6 +101,13 @@ def test_every_picture_can_be_drawn_of_little_and_of_nothing(rows: int) -> None:
     assert pictures.contribution_picture(t_ns, ["a"], nothing, marks).startswith(PNG)
 
 
+@pytest.mark.parametrize("name", ["DB1$_$x", "a$b\\foo$", "100 % {x}", "_x"])
+def test_name_of_a_channel_is_no_formula(name: str) -> None:
+    t_ns, values = np.arange(9, dtype=np.int64) * 10**9, np.ones((9, 1))
+    assert pictures.signals_picture(t_ns, [name], values, values, pictures.Marks()).startswith(PNG)
+    assert pictures.contribution_picture(t_ns, [name], values, pictures.Marks()).startswith(PNG)
+
+
 def test_modes_are_the_clouds_of_normal_windows_and_alerts_draw_none() -> None:
     rng = np.random.default_rng(0)
     clouds = [rng.normal(place, 0.1, size=(count, 3)) for place, count in ((0, 60), (5, 40), (50, 30))]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from edge_ae_train import past, recorded, retrain
 from edge_ae_train.__main__ import main
@@ -96,8 +97,10 @@ def test_alerts_and_feedback_are_read_as_they_were_written(small: Small, tmp_pat
     body = own_alert(small)
     alerts, state = tmp_path / "alerts.jsonl", tmp_path / "state"
     state.mkdir()
-    words = [{"id": body["id"], "label": label} for label in (past.FALSE_ALARM, past.TRUE_ALARM)]
-    (state / past.FEEDBACK).write_text("".join(json.dumps(word) + "\n" for word in words))
+    words = [
+        {"id": body["id"], "label": label, "note": "two\u2028lines"} for label in (past.FALSE_ALARM, past.TRUE_ALARM)
+    ]
+    (state / past.FEEDBACK).write_bytes(b"".join(orjson.dumps(word) + b"\n" for word in words))
     alerts.write_text("".join(json.dumps(body | {"ts_cleared": c}) + "\n\n" for c in (None, body["ts_cleared"])))
     found = past.said([alerts], [state], "n")
     assert found.labels == {body["id"]: past.TRUE_ALARM}

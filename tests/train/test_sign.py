@@ -81,3 +81,9 @@ def test_commands_make_a_key_and_a_signature(tmp_path: Path, model: Path, capsys
     assert str(tmp_path / "pump.onnx.sig") in capsys.readouterr().out
     assert main(["keygen", "--out", str(key)]) == 1
     assert "is there already" in capsys.readouterr().err
+
+
+def test_public_key_never_takes_the_private_ones_place(tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match="is what the public key will be called"):
+        keygen(tmp_path / "model.pub")
+    assert not list(tmp_path.iterdir())

@@ -6,12 +6,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from edge_ae_train import families
 from edge_ae_train.__main__ import main
 from edge_ae_train.arguments import EXAMPLES, FAMILIES
 
+from edge_ae.core.alert import AlertRules
+from edge_ae.core.detector import Watch
+from edge_ae.model import OnnxModel
+from edge_ae.offline import score_table
+from edge_ae.table import read_csv
 from tests.train.conftest import Small
+
+WEEKLY = AlertRules(interval_ns=7 * 86_400 * 10**9)
 
 
 def said_by(capsys: pytest.CaptureFixture[str], *arguments: Any) -> tuple[int, str, str]:
@@ -62,6 +70,34 @@ def test_evaluation_is_shown_and_written_as_json(
     facts = json.loads(out.read_text())
     assert facts["alerts_per_week"]["budget"] == 168.0
     assert facts["total"]["events_found"] == 1
+
+
+def test_brackets_in_a_name_are_shown_as_they_are(
+    small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "hall [red] pump[bar].csv"
+    data.write_bytes(small.normal.read_bytes())
+    assert "hall [red] pump[bar]" in said_by(capsys, "evaluate", "--model", small.model, "--data", data)[1]
+
+
+def test_channels_that_report_on_change_hold_their_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A flow each second; a valve that speaks where it moves, each minute or so."""
+    rng = np.random.default_rng(0)
+    valve, data, model = 0.0, tmp_path / "on-change.csv", tmp_path / "m.onnx"
+    lines = ["t,flow,valve"]
+    for second in range(1200):
+        moves = second % 50 == 0
+        valve = round(rng.normal(), 2) if moves else valve
+        lines.append(f"{1_700_000_000 + second},{valve + 0.1 * rng.normal():.3f},{valve if moves else ''}")
+    data.write_text("\n".join(lines) + "\n")
+    fit = ("fit", "--family", "pca", "--length", "16", "--data", data, "--out", model, "--hold", "60")
+    assert "--hold needs --period" in said_by(capsys, *fit)[2]
+    assert said_by(capsys, *fit, "--period", "1")[0] == 0
+    spec = OnnxModel.load(model).spec
+    assert spec.hold_rows == 60
+    assert spec.channels[1].missing_rows == 0
+    result = score_table(read_csv(data), OnnxModel.load(model), Watch(OnnxModel.load(model), WEEKLY))
+    assert np.isfinite(result.score[16:]).all()
 
 
 def test_label_left_in_is_noted_on_stderr(small: Small, capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,9 +39,12 @@ def windows_standardised(values: Floats) -> torch.Tensor:
     return standard
 
 
-def test_chunks_are_all_windows_in_order() -> None:
+def test_chunks_are_all_windows_in_order_or_some_from_all_over() -> None:
     windows = window_set(segments(CHUNK * 2 + LENGTH + 7))
-    parts = [values for values, _ in windows.chunks()]
+    first, last = (values for values, _ in windows.chunks(2))
+    torch.testing.assert_close(first, windows.take(slice(CHUNK))[0])
+    torch.testing.assert_close(last, windows.take(slice(2 * CHUNK, None))[0])
+    parts = [values for values, _ in windows.chunks(100)]
     assert [len(part) for part in parts] == [CHUNK, CHUNK, 8]
     torch.testing.assert_close(torch.cat(parts), windows.take(slice(None))[0])
 
