@@ -59,7 +59,7 @@ def _parser() -> Parser:
     _config(record, required=True)
     record.add_argument("--out", type=Path, required=True, metavar="DIR", help="for DIR/<asset>/<time>.csv.gz")
     record.add_argument(
-        "--max-mb", type=int, default=1_000, help="the oldest files go beyond this (default: %(default)s)"
+        "--max-mb", type=arguments.count, default=1_000, help="the oldest files go beyond this (default: %(default)s)"
     )
     _config(
         add("check", _check, "check settings, model, machine and broker; every problem at once, each with its fix"),
@@ -78,7 +78,7 @@ def _config(parser: Parser, *, required: bool) -> None:
 def _broker_options(parser: Parser) -> None:
     _config(parser, required=False)
     parser.add_argument("--host", help="the broker (default: the settings', else localhost)")
-    parser.add_argument("--port", type=int, help="its port (default: the settings', else 1883)")
+    parser.add_argument("--port", type=arguments.port, help="its port (default: the settings', else 1883)")
 
 
 def _data_options(parser: Parser) -> None:
@@ -138,8 +138,9 @@ def _score(options: argparse.Namespace) -> int:
     from edge_ae.offline import score_file
 
     rules = arguments.alert_rules(options)
+    arguments.spare((options.model, options.data), (options.out, options.events, options.reconstruction))
     with progress("lines") as say:
-        score_file(
+        result = score_file(
             options.model,
             options.data,
             options.out,
@@ -153,6 +154,8 @@ def _score(options: argparse.Namespace) -> int:
             reconstruction_path=options.reconstruction,
             progress=say,
         )
+    if text := result.gaps(options.data):
+        print(text, file=sys.stderr)
     return 0
 
 

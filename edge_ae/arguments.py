@@ -6,10 +6,11 @@ Imports nothing heavy.
 import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_ae.errors import EdgeError
+from edge_ae.errors import BadConfig, EdgeError
 
 if TYPE_CHECKING:
     from edge_ae.core.alert import AlertRules
@@ -70,6 +71,17 @@ def alert_rules(options: Namespace) -> "AlertRules":
     return AlertRules(options.budget, ns(options.on_delay), off_delay_ns, options.deadband)
 
 
+def spare(inputs: Iterable[Path], outputs: Iterable[Path | None]) -> None:
+    """BadConfig where an output would take the place of an input, or of another output. Pipes and devices may come twice."""
+    taken = {path.resolve(): "is read from" for path in inputs}
+    for path in outputs:
+        if path is None or (path.exists() and not path.is_file()):
+            continue
+        if path.resolve() in taken:
+            raise BadConfig(f"{path}: {taken[path.resolve()]}, and would be written over; name another file")
+        taken[path.resolve()] = "is written to already"
+
+
 def ns(seconds: float) -> int:
     return round(seconds * 1_000_000_000)
 
@@ -95,6 +107,18 @@ def seconds(text: str) -> float:
     if not 0 <= value < 1e9:
         raise ArgumentTypeError(f"{text!r} should be zero or more")
     return value
+
+
+def port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise ArgumentTypeError(f"{text!r} should be from 1 to 65535")
+    return int(text)
+
+
+def count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} should be a whole number, 1 or more")
+    return int(text)
 
 
 def fraction(text: str) -> float:

@@ -4,13 +4,10 @@ A line's score is that of the window which ends with the line's slot, made of th
 several lines share a slot, each is answered from what the slot holds so far; the row itself closes with the last of them.
 """
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import orjson
@@ -21,7 +18,7 @@ from edge_ae.core.fleet import MAX_BATCH, Fleet, scored
 from edge_ae.core.types import AlertEvent, Explanation, Floats, ModelSpec, Readings, Scored
 from edge_ae.errors import BadData
 from edge_ae.model import OnnxModel
-from edge_ae.table import Table, read_csv
+from edge_ae.table import Table, read_csv, whole_text
 
 Progress = Callable[[int, int], None]
 PROGRESS_LINES = 4096
@@ -38,6 +35,14 @@ class Result:
     counts: Counter[str]
     channel_score: Floats | None = None  # [line, channel], where asked for
     reconstruction: Floats | None = None  # [line, channel], the newest row of each window's
+
+    def gaps(self, path: Path) -> str:
+        """A sentence on lines that were not used, or where none has a score; empty where there is nothing to say."""
+        scored = int(np.isfinite(self.score).sum())
+        unused = ", ".join(f"{what} {number}" for what, number in sorted(self.counts.items()) if number > 0)
+        if scored > 0 and not unused:
+            return ""
+        return f"{path}: {scored} of {len(self.score)} lines have a score" + (f"; {unused}" if unused else "")
 
 
 class _Listener:
@@ -195,11 +200,11 @@ def score_file(
     result = score_table(table, model, watch, node=node, asset=asset, explained=explained, progress=progress)
     _write_scores(out_path, table, result, model.spec if explain else None)
     if events_path is not None:
-        with _whole(events_path) as file:
+        with whole_text(events_path) as file:
             file.writelines(orjson.dumps(dict(event.body)).decode() + "\n" for event in result.events)
     if reconstruction_path is not None:
         assert result.reconstruction is not None
-        with _whole(reconstruction_path) as file:
+        with whole_text(reconstruction_path) as file:
             file.write(",".join(["timestamp", *model.spec.names]) + "\n")
             rows = zip(table.times, result.reconstruction.tolist(), strict=True)
             file.writelines(",".join([time, *map(_cell, row)]) + "\n" for time, row in rows)
@@ -213,7 +218,7 @@ def _write_scores(path: Path, table: Table, result: Result, explained: ModelSpec
         header += [f"score_{name}" for name in explained.names]
         parts = result.channel_score.tolist()
     rows = zip(table.times, result.score.tolist(), result.threshold.tolist(), result.alert.tolist(), parts, strict=True)
-    with _whole(path) as file:
+    with whole_text(path) as file:
         file.write(",".join(header) + "\n")
         file.writelines(
             ",".join([time, _cell(score), _cell(threshold), "1" if alert else "0", *map(_cell, more)]) + "\n"
@@ -223,19 +228,3 @@ def _write_scores(path: Path, table: Table, result: Result, explained: ModelSpec
 
 def _cell(value: float) -> str:
     return f"{value:.7g}" if value == value else ""
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[IO[str]]:
-    """A text file that appears under its name once it is complete."""
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise BadData(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -109,18 +109,35 @@ def _one_sentence(path: Path) -> Iterator[None]:
 
 def write_csv(path: str | Path, times: Iterable[str], names: Sequence[str], values: NDArray[np.float64]) -> None:
     """Writes what `read_csv` reads, whole or not at all; a missing value is an empty cell."""
-    path = Path(path)
-    scratch = path.with_name(f".{path.name}.tmp{os.getpid()}{''.join(path.suffixes)}")
+    with whole_text(Path(path)) as text:
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["timestamp", *names])
+        writer.writerows([time, *map(_cell, row.tolist())] for time, row in zip(times, values, strict=True))
+
+
+@contextmanager
+def whole_text(path: Path) -> Iterator[IO[str]]:
+    """A text file, gzipped where its name says so, that is there once it is complete; BadData where it cannot be written.
+
+    A pipe or a device, such as /dev/stdout, is written to and not replaced.
+    """
     try:
-        with _create_text(scratch) as text:
-            writer = csv.writer(text, lineterminator="\n")
-            writer.writerow(["timestamp", *names])
-            writer.writerows([time, *map(_cell, row.tolist())] for time, row in zip(times, values, strict=True))
-        scratch.replace(path)
+        if path.exists() and not path.is_file():
+            with path.open("w", encoding="utf-8", newline="") as text:
+                yield text
+            return
+        target = path.resolve()  # behind a link
+        scratch = target.with_name(f".{target.name}.tmp{os.getpid()}{''.join(target.suffixes)}")
+        try:
+            with _create_text(scratch) as text:
+                yield text
+            scratch.replace(target)
+        finally:
+            scratch.unlink(missing_ok=True)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise BadData(f"{path}: cannot be written ({error.strerror or error})") from None
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def suspicious_labels(table: Table) -> list[str]:
@@ -276,6 +293,12 @@ def _fault(layout: _Layout, rows: list[list[str]], first_line: int) -> BadData:
     raise AssertionError("a block was refused and no fault found in it")
 
 
+def _hint(name: str, cell: str) -> str:
+    if re.fullmatch(r"\s*[+-]?\d+,\d+\s*", cell):
+        return "; decimals have a point"
+    return f"; --ignore {name} leaves the column out" if cell[:1].isalpha() else ""
+
+
 def _line_fault(layout: _Layout, row: list[str]) -> str | None:
     try:
         parse_time_ns(row[0])
@@ -286,7 +309,7 @@ def _line_fault(layout: _Layout, row: list[str]) -> str | None:
         try:
             number = _number(row[column])
         except ValueError:
-            return f"{place} is no number"
+            return f"{place} is no number{_hint(layout.header[column], row[column])}"
         if column == layout.label and number not in (0.0, 1.0):
             return f"{place} is no label; 0 or 1 is expected"
     return None

@@ -15,7 +15,7 @@ from typing import Any
 
 from edge_ae_train.arguments import KEPT, parser
 
-from edge_ae.arguments import Command, alert_rules, ns, run
+from edge_ae.arguments import Command, alert_rules, ns, run, spare
 from edge_ae.errors import BadData
 
 
@@ -36,9 +36,10 @@ def _fit(options: Namespace) -> int:
     from edge_ae_train import data, fit
     from edge_ae_train.calibrate import reach
     from edge_ae_train.compare import print_comparison
+    from edge_ae_train.files import recordings
     from edge_ae_train.progress import progress
 
-    _writable(options.out)
+    _replaceable(options.out, reads=recordings(options.data))
     if options.hold is not None and options.period is None:
         raise BadData("--hold needs --period: channels that report on change show none")
     period_ns = None if options.period is None else ns(options.period)
@@ -76,9 +77,10 @@ def _fit(options: Namespace) -> int:
 
 def _evaluate(options: Namespace) -> int:
     from edge_ae_train import evaluate
+    from edge_ae_train.files import recordings
     from edge_ae_train.progress import progress
 
-    _writable(options.json)
+    _writable(options.json, reads=(options.model, *recordings(options.data)))
     with progress() as say:
         found = evaluate.evaluate(
             options.model, options.data, alert_rules(options), **_columns(options), say=say, note=_note
@@ -102,12 +104,14 @@ def _report(options: Namespace) -> int:
 
 def _retrain(options: Namespace) -> int:
     from edge_ae_train import fit, past, recorded, retrain
+    from edge_ae_train.files import recordings
     from edge_ae_train.progress import progress
 
     from edge_ae.model import OnnxModel
 
-    _writable(options.out)
-    _writable(options.json)
+    inputs = recordings(options.data)
+    _replaceable(options.out, reads=inputs)
+    _writable(options.json, reads=(options.current, options.out, *inputs))
     spec, rules = (current := OnnxModel.load(options.current)).spec, alert_rules(options)
     said = past.said(options.alerts, options.feedback, options.node)
     series = recorded.read(options.data, spec, **_columns(options), note=_note)
@@ -138,7 +142,7 @@ def _generate(options: Namespace) -> int:
 
     from edge_ae.table import write_csv
 
-    _writable(options.out)
+    _writable(options.out, reads=[options.model])
     series = generate(options.model, options.rows, options.seed)
     write_csv(options.out, series.times, series.names, series.values)
     return 0
@@ -185,10 +189,18 @@ def _note(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def _writable(path: Path | None) -> None:
-    """Said before the work and not after it. None: nothing is wanted."""
+def _writable(path: Path | None, reads: Sequence[Path] = ()) -> None:
+    """Said before the work and not after it. None: nothing is wanted. `reads`: files that it must not take the place of."""
     if path is not None and (path.is_dir() or not os.access(path.parent, os.W_OK)):
         raise BadData(f"{path}: cannot be written; name a file in a directory that exists and is yours")
+    spare(reads, [path])
+
+
+def _replaceable(path: Path, reads: Sequence[Path]) -> None:
+    """For a model, which takes its file's place in one move: a pipe or a device would be gone."""
+    _writable(path, reads)
+    if path.exists() and not path.is_file():
+        raise BadData(f"{path}: is no file, and a model is written as one")
 
 
 def _units(text: str | None, names: Sequence[str]) -> dict[str, str]:

@@ -3,9 +3,10 @@
 import argparse
 import platform
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 
-from edge_ae.arguments import Command, add_command, column_options, rules_options
+from edge_ae.arguments import Command, add_command, column_options, count, rules_options
 
 FAMILIES = ("cva", "pca", "cae", "ae", "dae", "vae")
 EXAMPLES = {
@@ -13,7 +14,7 @@ EXAMPLES = {
     "evaluate": "edge-ae-train evaluate --model pump.onnx --data week.csv --label anomaly",
     "report": "edge-ae-train report --model pump.onnx --data week.csv --out report",
     "retrain": "edge-ae-train retrain --current pump.onnx --data recordings --out pump-2.onnx",
-    "generate": "edge-ae-train generate --model pump.onnx --rows 10000 --out synthetic.csv",
+    "generate": "edge-ae-train generate --model vae.onnx --rows 10000 --out synthetic.csv",
     "keygen": "edge-ae-train keygen --out model.key",
     "sign": "edge-ae-train sign --model pump.onnx --key model.key",
 }
@@ -25,6 +26,7 @@ Parser = argparse.ArgumentParser
 def parser(commands: Mapping[str, Command]) -> Parser:
     """`commands`: what each name of EXAMPLES runs."""
     whole = Parser(prog="edge-ae-train", description="Train, judge and show models of normal operation.")
+    whole.add_argument("--version", action="version", version=f"edge-ae-train {version('edge-ae')}")
     subparsers = whole.add_subparsers(required=True, metavar="COMMAND")
     for name, (what, add_options) in COMMANDS.items():
         sub = add_command(subparsers, name, what, EXAMPLES[name], commands[name])
@@ -41,9 +43,7 @@ def _fit_options(parser: Parser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="M.onnx", help="the model file to write")
     _training_options(parser, "the file's")
     parser.add_argument("--units", metavar="A=U,...", help='the channels\' units, such as "pressure=bar,flow=m3/h"')
-    parser.add_argument(
-        "--hop", type=_count, default=1, help="a window is scored every HOP rows (default: %(default)s)"
-    )
+    parser.add_argument("--hop", type=count, default=1, help="a window is scored every HOP rows (default: %(default)s)")
 
 
 def _evaluate_options(parser: Parser) -> None:
@@ -57,7 +57,9 @@ def _report_options(parser: Parser) -> None:
     parser.add_argument("--model", type=Path, required=True, metavar="M.onnx", help="the model file")
     _data_options(parser, required=False)
     rules_options(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for report.html, .md and .json")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="for report.html, .md, .json and pictures"
+    )
 
 
 def _retrain_options(parser: Parser) -> None:
@@ -81,7 +83,7 @@ def _retrain_options(parser: Parser) -> None:
 
 def _generate_options(parser: Parser) -> None:
     parser.add_argument("--model", type=Path, required=True, metavar="M.onnx", help="a model of the family vae")
-    parser.add_argument("--rows", type=_count, required=True, metavar="N", help="how many rows")
+    parser.add_argument("--rows", type=count, required=True, metavar="N", help="how many rows")
     parser.add_argument("--out", type=Path, required=True, metavar="CSV", help="the recording to write")
     parser.add_argument("--seed", type=_seed, default=0, help="default: %(default)s")
 
@@ -118,13 +120,6 @@ def _training_options(parser: Parser, named_after: str) -> None:
     parser.add_argument("--seed", type=_seed, default=0, help="default: %(default)s")
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} should be 1 or more")
-    return value
-
-
 def _length(text: str) -> int:
     value = int(text)
     if value < 8 or value % 4 > 0:
@@ -144,7 +139,7 @@ def _seed(text: str) -> int:
 def _period(text: str) -> float:
     value = float(text)
     if not 1e-9 <= value < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} should be seconds, 1e-9 at least")
+        raise argparse.ArgumentTypeError(f"{text!r} should be seconds, from 1e-9 to 1e9")
     return value
 
 

@@ -39,6 +39,7 @@ PERIOD_BLOCKS = 10  # a recording is looked at in tenths to see whether its peri
 LINES_TO_TELL = 20  # fewer lines do not show a period
 PERIOD_CHANGE = 1.5
 EMPTY_SLOTS_WORTH_SAYING = 0.1
+NOTHING = "every channel is empty; nothing can be learned from it"
 MOST_GAPS = 5  # that have a sentence of their own
 GLITCH_SHARE = 0.005  # of a channel's values, at each end: more are what the sensor does
 GLITCH_SPANS = 10.0  # of the other values, that a glitch lies beyond them: as far as `health` lets no machine jump
@@ -104,7 +105,7 @@ def clean(tables: Sequence[Table]) -> tuple[list[Table], list[str]]:
     low, high = _ranges(in_time)
     names = in_time[0].names
     if np.isnan(low).all():
-        raise BadData(f"{_where(tables)}: every channel is empty; nothing can be learned from it")
+        raise BadData(f"{_where(tables)}: {NOTHING}")
     if not (high > low).any():
         raise BadData(f"{_where(tables)}: no channel ever moves; record while the machine is at work")
     keep = np.flatnonzero(~np.isnan(low))
@@ -223,6 +224,8 @@ def sample_period_ns(tables: Sequence[Table]) -> int:
     By channel and not by line: a recording of one topic per channel has a line for each channel's value.
     """
     medians = [m for table in tables for m in _channel_steps(table)]
+    if not medians and all(np.isnan(table.values).all() for table in tables):
+        raise BadData(f"{_where(tables)}: {NOTHING}")
     if not medians:
         raise BadData(f"{_where(tables)}: fewer than two different times; no sample period can be found")
     measured = float(np.median(medians))

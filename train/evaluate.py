@@ -147,7 +147,7 @@ def have_scores(results: Sequence[tuple[Table, Result]], spec: ModelSpec, note: 
     ]
     if not any(have):
         raise BadData(lacking[0])
-    for text in lacking:
+    for text in (*lacking, *(text for (table, result) in compress(results, have) if (text := result.gaps(table.path)))):
         note(text)
     return have
 

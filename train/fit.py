@@ -253,7 +253,8 @@ def train_on(
     windows = WindowSet(segments, standardise, length)
     if len(windows) == 0:
         raise BadData(
-            f"no stretch of {length} rows has values in half of them: give a longer --period, or record without gaps"
+            f"in a part of the recordings, no stretch of {length} rows has values in half of them: "
+            "give a longer --period, or record without gaps"
         )
     network = train_network(family, segments, standardise, length, options, say)
     outlook = families.fit_outlook([standardised(segment, standardise) for segment in segments], length)

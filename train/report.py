@@ -38,7 +38,12 @@ CLOSE_CHANNELS = 3
 LATENT_WINDOWS = 3000
 BATCH = 256
 STRENGTHS = ("all", "small", "medium", "large")  # these lines of the comparison first, then the kinds of fault
-BUDGETS = (("day", 24), ("week", 168), ("month", 730), ("year", 8766))  # hours in each
+FACTS = {
+    "trial_rate": "false alerts a window, in the comparison",
+    "asked": "family asked for",
+    "chosen": "family chosen",
+}
+BUDGETS = (("hour", 1), ("day", 24), ("week", 168), ("month", 730))  # hours in each
 Say = Callable[[str], None]
 
 
@@ -340,7 +345,11 @@ def _model_section(model: OnnxModel) -> Section:
 
 def _training_section(model: OnnxModel) -> Iterable[Section]:
     """The comparison that chose the model, as the trainer wrote it into the file."""
-    facts = [(key, _plain(value)) for key, value in model.report.items() if isinstance(value, str | int | float)]
+    facts = [
+        (FACTS.get(key, key), _plain(value))
+        for key, value in model.report.items()
+        if isinstance(value, str | int | float)
+    ]
     found = _found(model.report.get("candidates"))
     blocks: list[Block] = []
     if found:

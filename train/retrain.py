@@ -268,11 +268,17 @@ def show(outcome: Outcome) -> None:
             f"{new.false_alerts}",
             f"<= {outcome.most_alerts:.3g}",
         ),
-        (
-            f"known faults found, of {outcome.known}",
-            f"{old.known_found}",
-            f"{new.known_found}",
-            f">= {old.known_found}",
+        *(
+            [
+                (
+                    f"known faults found, of {outcome.known}",
+                    f"{old.known_found}",
+                    f"{new.known_found}",
+                    f">= {old.known_found}",
+                )
+            ]
+            if outcome.known > 0
+            else []
         ),
         ("injected faults found", *_percent("all", old, new), f">= {outcome.least:.0%}"),
         *((f"  {strength}", *_percent(strength, old, new), "") for strength in faults.STRENGTHS),

@@ -152,6 +152,35 @@ def test_score_writes_a_line_for_each_line_and_its_alerts(tmp_path: Path) -> Non
     assert [json.loads(line)["type"] for line in events.read_text().splitlines()][:1] == ["new"]
 
 
+def test_score_takes_the_place_of_nothing_that_it_reads_or_has_written(tmp_path: Path) -> None:
+    data, model = recording(tmp_path / "d.csv"), tmp_path / "pump.onnx"
+    before = data.read_bytes(), model.read_bytes()
+    for wrong in (["--out", data], ["--out", model], ["--out", tmp_path / "s", "--events", tmp_path / "s"]):
+        done = edge_ae("score", "--model", model, "--data", data, *wrong)
+        assert done.returncode == 1
+        assert "would be written over; name another file" in done.stderr
+    assert (data.read_bytes(), model.read_bytes()) == before
+
+
+def test_score_writes_into_a_pipe_and_a_link_and_packs_where_the_name_says_so(tmp_path: Path) -> None:
+    data, model = recording(tmp_path / "d.csv"), tmp_path / "pump.onnx"
+    link, packed = tmp_path / "link.csv", tmp_path / "s.csv.gz"
+    link.symlink_to(tmp_path / "behind.csv")
+    piped, *_ = [edge_ae("score", "--model", model, "--data", data, "--out", o) for o in ("/dev/stdout", link, packed)]
+    assert piped.stdout.startswith("timestamp,score")
+    assert link.is_symlink()
+    assert (tmp_path / "behind.csv").read_text() == gzip.decompress(packed.read_bytes()).decode() == piped.stdout
+
+
+def test_score_says_what_it_could_not_use(tmp_path: Path) -> None:
+    data = recording(tmp_path / "d.csv")
+    header, *lines = data.read_text().splitlines()
+    data.write_text("\n".join([header, *lines[::-1]]) + "\n")
+    done = edge_ae("score", "--model", tmp_path / "pump.onnx", "--data", data, "--out", tmp_path / "o.csv")
+    assert done.returncode == 0
+    assert f"{data}: 0 of 40 lines have a score; late " in done.stderr
+
+
 def test_run_tells_live_what_score_tells_offline(tmp_path: Path, broker: Broker, listener: Subscriber) -> None:
     data, config, log = recording(tmp_path / "p1.csv"), settings(tmp_path, broker.port), tmp_path / "run.log"
     offline = tmp_path / "events.jsonl"

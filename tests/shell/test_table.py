@@ -101,7 +101,8 @@ def test_blocks_join_seamlessly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ("t,a,a\n1,2,3\n", ", line 1, column 3: the name 'a' is there twice"),
         ("t,a,\n1,2,3\n", ", line 1, column 3: has no name"),
         ("t,a,b\n1,2,3\n1,2\n", ", line 3: has 2 fields where the header has 3"),
-        ("t,a,b\n1,2,3\n\n1,2,x\n", ", line 4, column 3 ('b'): 'x' is no number"),
+        ("t,a,b\n1,2,3\n\n1,2,x\n", ", line 4, column 3 ('b'): 'x' is no number; --ignore b leaves the column out"),
+        ('t,a,b\n1,2,3\n1,2,"4,5"\n', ", line 3, column 3 ('b'): '4,5' is no number; decimals have a point"),
         ("t,a,b\n1,2,1_0\n", ", line 2, column 3 ('b'): '1_0' is no number"),
         (
             "t,a\n1,2\nyesterday,2\n",
@@ -116,7 +117,7 @@ def test_broken_file_is_refused_with_line_and_column(tmp_path: Path, text: str, 
 def test_fault_is_found_in_a_later_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge_ae.table.BLOCK_LINES", 2)
     path = make(tmp_path, "t,a\n1,1\n2,2\n3,3\n4,four\n")
-    assert refusal(path) == ", line 5, column 2 ('a'): 'four' is no number"
+    assert refusal(path) == ", line 5, column 2 ('a'): 'four' is no number; --ignore a leaves the column out"
 
 
 def test_unknown_column_is_answered_with_those_there_are(tmp_path: Path) -> None:

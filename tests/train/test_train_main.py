@@ -1,6 +1,7 @@
 """The trainer's command line as a person meets it: exit statuses, one sentence where something is wrong, quiet in a pipe."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -133,6 +134,25 @@ def test_fault_of_the_world_is_one_line_on_stderr_and_status_1(
         assert notes in ([], ["the sample period is 1 s"])
         assert said.startswith("edge-ae-train: ")
         assert sentence in said
+
+
+def test_nothing_that_is_read_is_written_over(small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = small.model.read_bytes(), small.normal.read_bytes()
+    asked = [
+        ("fit", "--data", small.normal, "--out", small.normal),
+        ("evaluate", "--model", small.model, "--data", small.normal, "--json", small.model),
+        ("generate", "--model", small.model, "--rows", "9", "--out", small.model),
+        ("retrain", "--current", small.model, "--data", small.normal, "--out", small.normal),
+        ("retrain", "--current", small.model, "--data", small.normal, "--out", small.model, "--json", small.model),
+    ]
+    for arguments in asked:
+        assert "is read from, and would be written over" in said_by(capsys, *arguments)[2]
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert (
+        "is no file, and a model is written as one" in said_by(capsys, "fit", "--data", small.normal, "--out", pipe)[2]
+    )
+    assert (small.model.read_bytes(), small.normal.read_bytes()) == before
 
 
 def test_channel_that_hides_the_faults_of_the_others_is_named(
