@@ -27,7 +27,6 @@ from edge_ae.core.health import Health
 from edge_ae.core.times import parse_time_ns
 from edge_ae.core.types import SECOND, ModelSpec, Row
 from edge_ae.errors import BadData
-from edge_ae.files import reason_of
 from edge_ae.model import OnnxModel
 from edge_ae.offline import Result, score_table
 from edge_ae.table import Table
@@ -224,7 +223,7 @@ def _lines(path: Path, parse: Callable[[Mapping[str, Any]], Found]) -> list[Foun
     try:
         lines = path.read_text(encoding="utf-8").split("\n")  # a note within may hold what else parts lines
     except (OSError, UnicodeDecodeError) as error:
-        why = reason_of(error) if isinstance(error, OSError) else f"byte {error.start} is no UTF-8"
+        why = error.strerror if isinstance(error, OSError) else f"byte {error.start} is no UTF-8"
         raise BadData(f"{path}: cannot be read as text, one JSON object a line: {why}") from None
     return [_parsed(path, number, line, parse) for number, line in enumerate(lines, start=1) if line.strip()]
 
@@ -233,6 +232,6 @@ def _parsed(path: Path, number: int, line: str, parse: Callable[[Mapping[str, An
     try:
         return parse(json.loads(line))
     except json.JSONDecodeError:
-        raise BadData(f"{path}, line {number}: is no JSON object, which edge-ae writes there") from None
+        raise BadData(f"{path}, line {number}: is not what edge-ae writes there: no JSON object") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadData(f"{path}, line {number}: is not what edge-ae writes there ({error!r})") from None
