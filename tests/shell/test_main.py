@@ -162,11 +162,14 @@ def test_score_takes_the_place_of_nothing_that_it_reads_or_has_written(tmp_path:
     assert (data.read_bytes(), model.read_bytes()) == before
 
 
+STDOUT = "/proc/self/fd/1"  # and not /dev/stdout, which root could lose if this did not hold
+
+
 def test_score_writes_into_a_pipe_and_a_link_and_packs_where_the_name_says_so(tmp_path: Path) -> None:
     data, model = recording(tmp_path / "d.csv"), tmp_path / "pump.onnx"
     link, packed = tmp_path / "link.csv", tmp_path / "s.csv.gz"
     link.symlink_to(tmp_path / "behind.csv")
-    piped, *_ = [edge_ae("score", "--model", model, "--data", data, "--out", o) for o in ("/dev/stdout", link, packed)]
+    piped, *_ = [edge_ae("score", "--model", model, "--data", data, "--out", o) for o in (STDOUT, link, packed)]
     assert piped.stdout.startswith("timestamp,score")
     assert link.is_symlink()
     assert (tmp_path / "behind.csv").read_text() == gzip.decompress(packed.read_bytes()).decode() == piped.stdout
