@@ -6,7 +6,8 @@ Knows nothing of models or recordings. Every text is escaped: names come from fi
 import html
 import re
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,20 +48,31 @@ class Section:
     blocks: tuple[Block, ...]
 
 
+@contextmanager
+def _into(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BadData(f"{out}: the report cannot be written ({error.strerror or error})") from None
+
+
+def prepare(out: Path) -> None:
+    """The folder of a report, made before the work and not after it. BadData where that cannot be."""
+    with _into(out):
+        (out / "pictures").mkdir(parents=True, exist_ok=True)
+
+
 def write(out: Path, title: str, sections: Sequence[Section], facts: bytes) -> Path:
-    """report.html, report.md, report.json and pictures/ in `out`, which is made if need be."""
+    """report.html, report.md, report.json and pictures/ in a folder that is prepared."""
     texts = {
         "report.html": as_html(title, sections).encode(),
         "report.md": as_markdown(title, sections).encode(),
         "report.json": facts,
     }
     drawn = {f"pictures/{block.file}": block.png for s in sections for block in s.blocks if isinstance(block, Picture)}
-    try:
-        (out / "pictures").mkdir(parents=True, exist_ok=True)
+    with _into(out):
         for name, content in (drawn | texts).items():
             (out / name).write_bytes(content)
-    except OSError as error:
-        raise BadData(f"{out}: the report cannot be written ({error.strerror or error})") from None
     return out / "report.html"
 
 

@@ -17,7 +17,7 @@ from edge_ae_train import data, evaluate, pictures, recorded
 from edge_ae_train.evaluate import Evaluation, have_scores, series_of
 from edge_ae_train.metrics import episodes
 from edge_ae_train.modes import ModeMap, mode_map
-from edge_ae_train.page import Block, Grid, Picture, Section, write
+from edge_ae_train.page import Block, Grid, Picture, Section, prepare, write
 from edge_ae_train.pictures import Marks
 from edge_ae_train.recorded import Series
 from numpy.typing import NDArray
@@ -83,6 +83,7 @@ def report(
 ) -> Path:
     """Writes report.html, report.md with its pictures, and report.json into `out`; returns the HTML file's path."""
     model = OnnxModel.load(model_path)
+    prepare(out)
     shown: list[Shown] = []
     if paths:
         for one in recorded.read(paths, model.spec, ignore=ignore, label=label, asset_column=asset_column, note=note):

@@ -54,9 +54,12 @@ def test_report_without_data_is_of_the_model(small: Small, tmp_path: Path) -> No
 
 
 def test_place_that_cannot_be_written_is_said_in_a_sentence(small: Small, tmp_path: Path) -> None:
+    """And before the work: nothing is said of progress."""
     (tmp_path / "file").touch()
+    said: list[str] = []
     with pytest.raises(BadData, match="the report cannot be written"):
-        report(small.model, [], tmp_path / "file", RULES)
+        report(small.model, [small.normal], tmp_path / "file", RULES, say=said.append)
+    assert said == []
 
 
 def test_names_cannot_break_out_of_the_page() -> None:
