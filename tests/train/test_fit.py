@@ -136,7 +136,10 @@ def test_rows_that_mostly_hold_no_value_in_one_part_are_a_sentence() -> None:
     """As where lines come ten times less often from the middle on."""
     rows = rows_of(0, 1500)
     rows[300:][np.arange(1200) % 10 > 0] = np.nan
-    with pytest.raises(BadData, match=r"^no stretch of 16 rows has values in half of them: give a longer --period"):
+    with pytest.raises(
+        BadData,
+        match=r"^in a part of the recordings, no stretch of 16 rows has values in half of them: give a longer --period",
+    ):
         fit([rows], Options(family="pca", length=16))
 
 
