@@ -22,6 +22,9 @@ from edge_ae.table import Table, read_csv, whole_text
 
 Progress = Callable[[int, int], None]
 PROGRESS_LINES = 4096
+INCOMPLETE_WORTH_SAYING = (
+    0.1  # windows of which more than half is missing, of all lines: some are in any recording with gaps
+)
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,15 @@ class Result:
 
     def gaps(self, path: Path) -> str:
         """A sentence on lines that were not used, or where none has a score; empty where there is nothing to say."""
-        scored = int(np.isfinite(self.score).sum())
-        unused = ", ".join(f"{what} {number}" for what, number in sorted(self.counts.items()) if number > 0)
+        scored, lines = int(np.isfinite(self.score).sum()), len(self.score)
+        unused = Counter({what: number for what, number in self.counts.items() if number > 0})
+        if unused["window_incomplete"] < INCOMPLETE_WORTH_SAYING * lines:
+            del unused["window_incomplete"]
         if scored > 0 and not unused:
             return ""
-        return f"{path}: {scored} of {len(self.score)} lines have a score" + (f"; {unused}" if unused else "")
+        return "; ".join(
+            [f"{path}: {scored} of {lines} lines have a score", *(f"{w} {n}" for w, n in sorted(unused.items()))]
+        )
 
 
 class _Listener:
