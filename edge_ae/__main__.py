@@ -154,7 +154,7 @@ def _score(options: argparse.Namespace) -> int:
             reconstruction_path=options.reconstruction,
             progress=say,
         )
-    if text := result.gaps(options.data):
+    if text := result.unused(options.data):
         print(text, file=sys.stderr)
     return 0
 

@@ -22,9 +22,7 @@ from edge_ae.table import Table, read_csv, whole_text
 
 Progress = Callable[[int, int], None]
 PROGRESS_LINES = 4096
-INCOMPLETE_WORTH_SAYING = (
-    0.1  # windows of which more than half is missing, of all lines: some are in any recording with gaps
-)
+FEW_INCOMPLETE = 0.1  # windows that are mostly missing, of all lines: any recording with gaps has some
 
 
 @dataclass(frozen=True)
@@ -39,17 +37,14 @@ class Result:
     channel_score: Floats | None = None  # [line, channel], where asked for
     reconstruction: Floats | None = None  # [line, channel], the newest row of each window's
 
-    def gaps(self, path: Path) -> str:
+    def unused(self, path: Path) -> str:
         """A sentence on lines that were not used, or where none has a score; empty where there is nothing to say."""
         scored, lines = int(np.isfinite(self.score).sum()), len(self.score)
-        unused = Counter({what: number for what, number in self.counts.items() if number > 0})
-        if unused["window_incomplete"] < INCOMPLETE_WORTH_SAYING * lines:
-            del unused["window_incomplete"]
-        if scored > 0 and not unused:
+        few = {"window_incomplete": FEW_INCOMPLETE * lines}
+        why = [f"{name} {number}" for name, number in sorted(self.counts.items()) if number > few.get(name, 0)]
+        if scored > 0 and not why:
             return ""
-        return "; ".join(
-            [f"{path}: {scored} of {lines} lines have a score", *(f"{w} {n}" for w, n in sorted(unused.items()))]
-        )
+        return "; ".join([f"{path}: {scored} of {lines} lines have a score", *why])
 
 
 class _Listener:

@@ -109,7 +109,7 @@ def _retrain(options: Namespace) -> int:
 
     from edge_ae.model import OnnxModel
 
-    inputs = recordings(options.data)
+    inputs = [*recordings(options.data), *options.alerts, *options.feedback]
     _replaceable(options.out, reads=inputs)
     _writable(options.json, reads=(options.current, options.out, *inputs))
     spec, rules = (current := OnnxModel.load(options.current)).spec, alert_rules(options)
@@ -191,7 +191,10 @@ def _note(text: str) -> None:
 
 def _writable(path: Path | None, reads: Sequence[Path] = ()) -> None:
     """Said before the work and not after it. None: nothing is wanted. `reads`: files that it must not take the place of."""
-    if path is not None and (path.is_dir() or not os.access(path.parent, os.W_OK)):
+    if path is None:
+        return
+    place = path if path.exists() and not path.is_file() else path.parent  # a pipe or a device stays
+    if path.is_dir() or not os.access(place, os.W_OK):
         raise BadData(f"{path}: cannot be written; name a file in a directory that exists and is yours")
     spare(reads, [path])
 

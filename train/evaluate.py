@@ -137,7 +137,8 @@ def summary(model: OnnxModel, rules: AlertRules, series: Sequence[Series]) -> Ev
 
 
 def have_scores(results: Sequence[tuple[Table, Result]], spec: ModelSpec, note: Say) -> list[bool]:
-    """Whether there is a score in each; `note` hears of those without. BadData where there is none in any."""
+    """Whether there is a score in each; `note` hears of those without, and of lines that were not used. BadData where there
+    is none in any."""
     have = [bool(np.isfinite(result.score).any()) for _, result in results]
     lacking = [
         f"{table.path}: {len(table)} lines do not fill one window of {spec.length} rows "
@@ -147,7 +148,8 @@ def have_scores(results: Sequence[tuple[Table, Result]], spec: ModelSpec, note: 
     ]
     if not any(have):
         raise BadData(lacking[0])
-    for text in (*lacking, *(text for (table, result) in compress(results, have) if (text := result.gaps(table.path)))):
+    unused = [result.unused(table.path) for table, result in compress(results, have)]
+    for text in filter(None, [*lacking, *unused]):
         note(text)
     return have
 

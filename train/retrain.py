@@ -260,6 +260,12 @@ def as_dict(outcome: Outcome) -> dict[str, Any]:
 
 def show(outcome: Outcome) -> None:
     old, new = outcome.current, outcome.candidate
+    known = (
+        f"known faults found, of {outcome.known}",
+        f"{old.known_found}",
+        f"{new.known_found}",
+        f">= {old.known_found}",
+    )
     lines = [
         ("", f"current ({old.family})", f"candidate ({new.family})", "needed"),
         (
@@ -268,18 +274,7 @@ def show(outcome: Outcome) -> None:
             f"{new.false_alerts}",
             f"<= {outcome.most_alerts:.3g}",
         ),
-        *(
-            [
-                (
-                    f"known faults found, of {outcome.known}",
-                    f"{old.known_found}",
-                    f"{new.known_found}",
-                    f">= {old.known_found}",
-                )
-            ]
-            if outcome.known > 0
-            else []
-        ),
+        *([known] if outcome.known > 0 else []),
         ("injected faults found", *_percent("all", old, new), f">= {outcome.least:.0%}"),
         *((f"  {strength}", *_percent(strength, old, new), "") for strength in faults.STRENGTHS),
     ]

@@ -3,6 +3,7 @@
 import csv
 import math
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -248,3 +249,17 @@ def test_a_place_that_cannot_be_written_is_a_sentence_and_leaves_nothing(model_p
     with pytest.raises(BadData, match="cannot be written"):
         score_file(model_path, data, tmp_path / "no" / "out.csv", lambda m: Watch(m, RULES))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "scored", "said"),
+    [
+        ({"window_incomplete": 9}, 80, ""),
+        ({"window_incomplete": 30}, 80, "w.csv: 80 of 100 lines have a score; window_incomplete 30"),
+        ({"late": 1, "duplicate": 0}, 80, "w.csv: 80 of 100 lines have a score; late 1"),
+        ({}, 0, "w.csv: 0 of 100 lines have a score"),
+    ],
+)
+def test_what_was_not_used_is_said_but_for_a_few_windows(counts: dict[str, int], scored: int, said: str) -> None:
+    score = np.where(np.arange(100) < scored, 1.0, np.nan)
+    assert Result(score, score, score > 0, [], Counter(counts)).unused(Path("w.csv")) == said

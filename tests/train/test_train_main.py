@@ -138,12 +138,15 @@ def test_fault_of_the_world_is_one_line_on_stderr_and_status_1(
 
 def test_nothing_that_is_read_is_written_over(small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = small.model.read_bytes(), small.normal.read_bytes()
+    words = tmp_path / "feedback.jsonl"
+    words.touch()
     asked = [
         ("fit", "--data", small.normal, "--out", small.normal),
         ("evaluate", "--model", small.model, "--data", small.normal, "--json", small.model),
         ("generate", "--model", small.model, "--rows", "9", "--out", small.model),
         ("retrain", "--current", small.model, "--data", small.normal, "--out", small.normal),
         ("retrain", "--current", small.model, "--data", small.normal, "--out", small.model, "--json", small.model),
+        ("retrain", "--current", small.model, "--data", small.normal, "--out", words, "--feedback", words),
     ]
     for arguments in asked:
         assert "is read from, and would be written over" in said_by(capsys, *arguments)[2]
