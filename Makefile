@@ -23,12 +23,11 @@ help:
 
 .venv/.demo: .venv/bin/python pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[demo]' --editable ./train
 	touch $@
 
 .venv/.dev: .venv/.demo
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	mkdir -p .venv/typing && ln -sfn ../../train .venv/typing/edge_ae_train
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' --editable ./train
 	touch $@
 
 demo: .venv/.demo
@@ -41,7 +40,7 @@ lint: .venv/.dev
 	$(BIN)/ruff format --check .
 
 types: .venv/.dev
-	MYPYPATH=.venv/typing $(BIN)/mypy
+	$(BIN)/mypy
 
 tests: .venv/.dev
 	$(BIN)/python -m pytest -n 2 $(ARGS)

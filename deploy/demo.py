@@ -24,15 +24,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edge_ae_train.simulator import Fault, simulate, write_csv
+from edge_ae_train.synthetic.simulator import Fault, simulate, write_csv
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
 
-from edge_ae.core.times import parse_time_ns
-from edge_ae.core.types import SECOND
+from edge_ae.core.timestamps import SECOND, parse_time_ns
 from edge_ae.errors import EdgeError
-from edge_ae.table import read_csv
+from edge_ae.store.recording_csv import read_csv
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script beside its parts, not an installed package
 from deploy.demo_stage import DemoError, Plant, broker, process, program, wait_until, write_settings

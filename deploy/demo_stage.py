@@ -18,7 +18,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from deploy.demo_verdict import Asset
-from edge_ae.core.times import rfc3339
+from edge_ae.core.timestamps import rfc3339
 from edge_ae.errors import EdgeError
 
 NODE = "demo"

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from rich.markup import escape
 from rich.table import Table
 
-from edge_ae.core.times import parse_time_ns
-from edge_ae.core.types import SECOND
+from edge_ae.core.timestamps import SECOND, parse_time_ns
 
 FOREVER = "2262-01-01T00:00:00Z"  # nearly the last time that fits into 64 bits of nanoseconds
 AFTERMATH_NS = 1800 * SECOND  # an alert this soon after a fault belongs to it: tank and heat need time to come back

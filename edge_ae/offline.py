@@ -14,11 +14,12 @@ import orjson
 from numpy.typing import NDArray
 
 from edge_ae.core.detector import Detector, Watch
+from edge_ae.core.events import AlertEvent, Readings, Scored
 from edge_ae.core.fleet import MAX_BATCH, Fleet, scored
-from edge_ae.core.types import AlertEvent, Explanation, Floats, ModelSpec, Readings, Scored
+from edge_ae.core.model_spec import Explanation, Floats, ModelSpec
 from edge_ae.errors import BadData
-from edge_ae.model import OnnxModel
-from edge_ae.table import Table, read_csv, whole_text
+from edge_ae.model.onnx_model import OnnxModel
+from edge_ae.store.recording_csv import Table, read_csv, whole_text
 
 Progress = Callable[[int, int], None]
 PROGRESS_LINES = 4096

@@ -20,7 +20,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-NODE_PROCESS = Path(__file__).parent / "shell" / "node_process.py"
+NODE_PROCESS = Path(__file__).parent / "daemon" / "node_process.py"
 PATIENCE_S = 30.0
 
 hypothesis.settings.register_profile("patient", deadline=None)  # how fast a test machine is proves nothing

@@ -11,11 +11,12 @@ import pytest
 import torch
 from edge_ae_train.export import export
 from edge_ae_train.fit import Options, fit, save
-from edge_ae_train.simulator import Fault, Simulation, simulate
+from edge_ae_train.synthetic.simulator import Fault, Simulation, simulate
 from torch import Tensor, nn
 
-from edge_ae.core.types import SECOND, Channel, Explanation, Floats, ModelSpec, Tail
-from edge_ae.model import OnnxModel
+from edge_ae.core.model_spec import Channel, Explanation, Floats, ModelSpec, Tail
+from edge_ae.core.timestamps import SECOND
+from edge_ae.model.onnx_model import OnnxModel
 
 CHANNELS = (Channel("flow", "m3/h", 0.0, 10.0, 0.1), Channel("pressure", "bar", 0.0, 5.0, 0.01))
 LENGTH = 4

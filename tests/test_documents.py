@@ -14,19 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edge_ae_train.__main__ import COMMANDS
-from edge_ae_train.arguments import parser as _train_parser
+from edge_ae_train.cli import COMMANDS
+from edge_ae_train.options import parser as _train_parser
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from edge_ae.__main__ import _parser as device_parser
+from edge_ae.cli.main import parser as device_parser
+from edge_ae.config.settings import PREFIX, Settings
 from edge_ae.core.alert import AlertState, Episode, Told
 from edge_ae.core.commands import PARSERS, parse
-from edge_ae.core.message import alert_body, reason, severity
-from edge_ae.core.paths import FAULTS
-from edge_ae.core.times import parse_time_ns
-from edge_ae.core.types import SECOND, Channel, EventType, ModelSpec, Share, Similar, Tail, Verdict
-from edge_ae.settings import PREFIX, Settings
+from edge_ae.core.events import EventType, Share, Verdict
+from edge_ae.core.field_paths import FAULTS
+from edge_ae.core.model_spec import Channel, ModelSpec, Similar, Tail
+from edge_ae.core.payloads import alert_body, reason, severity
+from edge_ae.core.timestamps import SECOND, parse_time_ns
 from tests.conftest import Node, Subscriber, wait_for
 from tests.deploy.test_sample_settings import fields
 
@@ -255,7 +256,7 @@ def test_alert_example_gives_its_own_reason_and_severity() -> None:
 def counters() -> Iterator[str]:
     """Names under which the core counts what it does not use."""
     yield from FAULTS.values()
-    for path in (ROOT / "edge_ae" / "core").glob("*.py"):
+    for path in (ROOT / "edge_ae" / "core").rglob("*.py"):
         for part in ast.walk(ast.parse(path.read_text())):
             match part:
                 case ast.Call(func=ast.Name(id="BadPayload"), args=[ast.Constant(value=str(name)), *_]):
@@ -268,7 +269,7 @@ def counters() -> Iterator[str]:
 
 def test_counters_table_has_every_counter_and_each_is_counted() -> None:
     shown = [name for row in table("counter") for name in code(row[0])]
-    core = "".join(path.read_text() for path in (ROOT / "edge_ae" / "core").glob("*.py"))
+    core = "".join(path.read_text() for path in (ROOT / "edge_ae" / "core").rglob("*.py"))
     assert sorted(set(counters()) - set(shown)) == []
     assert [name for name in shown if f'"{name}"' not in core] == []
 

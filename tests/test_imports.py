@@ -1,77 +1,57 @@
-"""Imports run one way: the table of the design, read from the sources; and what a device never loads."""
+"""Imports run one way: the table of the architecture, read from the sources; and what a device never loads.
+
+Rooms are the packages of edge_ae; `ROOMS` says which rooms each may use, and no two use each other.
+"""
 
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-DEVICE = ROOT / "edge_ae"
+DEVICE, TRAINER = ROOT / "edge_ae", ROOT / "train" / "edge_ae_train"
 HEAVY = ("torch", "scipy", "sklearn", "matplotlib", "rich", "pandas", "pyarrow", "river", "onnx", "edge_ae_train")
-IF_WANTED = {"cryptography"}  # and what it may, as an extra
+IF_WANTED = {"cryptography"}  # and what a device may install, as an extra
 CARRIED = {"numpy", "onnxruntime", "orjson", "paho", "pydantic", "pydantic_settings"}  # what a device installs
 ONLY_IN = {
-    "onnxruntime": {"model"},
-    "paho": {"mqtt", "connection", "client", "check", "replay", "tls"},
-    "pydantic": {"settings", "problems"},
-    "pydantic_settings": {"settings"},
-    "cryptography": {"signature"},
+    "onnxruntime": {"edge_ae.model.onnx_model"},
+    "paho": {"edge_ae.mqtt"},
+    "pydantic": {"edge_ae.config"},
+    "pydantic_settings": {"edge_ae.config"},
+    "cryptography": {"edge_ae.model.signature"},
 }
 
-NOTATIONS = {"types", "times", "paths", "topics"}  # what every stage of the core may use
+ROOMS: dict[str, set[str]] = {
+    "errors": set(),
+    "core": {"errors"},
+    "store": {"core", "errors"},
+    "model": {"core", "errors", "store"},
+    "mqtt": {"core", "errors"},
+    "config": {"core", "errors"},
+    "offline": {"core", "errors", "model", "store"},
+    "daemon": {"core", "errors", "mqtt", "store"},
+    "wiring": {"core", "config", "daemon", "errors", "model", "mqtt", "store"},
+    "cli": {"core", "config", "daemon", "errors", "model", "mqtt", "offline", "store", "wiring"},
+    "__main__": {"cli"},
+}
+TRAINER_MAY = {"core", "errors", "model", "offline", "store", "cli"}
+
+# Inside the core: what every stage may use, and what is above another stage.
+NOTATIONS = {"events", "model_spec", "timestamps", "field_paths", "topics"}
 CORE_MAY = {
-    "types": set[str](),
-    "times": set[str](),
-    "paths": set[str](),
+    "events": {"model_spec"},
+    "model_spec": set[str](),
+    "timestamps": set[str](),
+    "field_paths": set[str](),
     "topics": set[str](),
-    "message": {"alert"} | NOTATIONS,  # says what the alert stage found
-    "health": {"habits"} | NOTATIONS,
-    "detector": {"align", "health", "pulse", "window", "threshold", "alert", "message"} | NOTATIONS,
+    "payloads": {"alert"} | NOTATIONS,  # says what the alert stage found
+    "sensor_health": {"channel_profile"} | NOTATIONS,
+    "detector": {"align", "sensor_health", "liveness", "window", "threshold", "alert", "payloads"} | NOTATIONS,
     "fleet": {"detector"} | NOTATIONS,
 }
-TOOLS = {"core", "errors", "files"}  # what every module of the shell may use
-SHELL_MAY = {
-    "mqtt": {"connection", "inbox"},
-    "connection": {"tls"},
-    "client": {"tls"},
-    "teller": {"mqtt", "outbox"},  # the parts of the daemon
-    "intake": {"mqtt"},
-    "ledger": {"mqtt", "outbox", "state"},
-    "stats": {"daemon"},
-    "daemon": {"intake", "ledger", "mqtt", "notify", "orders", "outbox", "state", "stats", "teller"},
-    "offline": {"model", "table"},
-    "replay": {"table"},
-    "settings": {"problems"},
-    "build": {
-        "check",
-        "client",
-        "daemon",
-        "intake",
-        "model",
-        "mqtt",
-        "outbox",
-        "recorder",
-        "settings",
-        "signature",
-        "state",
-    },  # wires
-    "__main__": {
-        "arguments",
-        "build",
-        "client",
-        "offline",
-        "record",
-        "recorder",
-        "replay",
-        "settings",
-        "table",
-        "terminal",
-        "watch",
-    },
-}
-TRAINER_MAY = {"arguments", "core", "errors", "model", "offline", "signature", "table"}
 
 
 def imports_of(path: Path) -> set[str]:
@@ -88,49 +68,74 @@ def imports_of(path: Path) -> set[str]:
 
 
 def is_module(package: str, name: str) -> bool:
-    return (ROOT.joinpath(*package.split(".")) / f"{name}.py").exists()
+    homes = (ROOT.joinpath(*package.split(".")), ROOT.joinpath("train", *package.split(".")))
+    return any((home / f"{name}.py").exists() or (home / name).is_dir() for home in homes)
 
 
 def sources(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.py"))
+    return sorted(folder.rglob("*.py"))
 
 
-def ours(found: set[str], package: str) -> set[str]:
-    """The modules of a package among imports, by their own names."""
-    return {name.removeprefix(f"{package}.").split(".")[0] for name in found if name.startswith(f"{package}.")}
+def name_of(path: Path) -> str:
+    """edge_ae/core/align.py -> edge_ae.core.align; a package's __init__ is the package."""
+    inner = path.relative_to(ROOT / "train" if path.is_relative_to(ROOT / "train") else ROOT).with_suffix("")
+    return ".".join(inner.parts).removesuffix(".__init__")
 
 
-@pytest.mark.parametrize("path", sources(DEVICE / "core"), ids=lambda p: p.stem)
+def room_of(module: str) -> str:
+    return module.split(".")[1]
+
+
+def rooms_of(found: set[str]) -> set[str]:
+    return {room_of(name) for name in found if name.startswith("edge_ae.")}
+
+
+@pytest.mark.parametrize("path", sources(DEVICE), ids=name_of)
+def test_rooms_use_only_what_the_table_says(path: Path) -> None:
+    module = name_of(path)
+    if module != "edge_ae":  # the public API stands outside the house
+        assert rooms_of(imports_of(path)) <= ROOMS[room_of(module)] | {room_of(module)}
+
+
+def test_the_table_of_rooms_has_no_circle() -> None:
+    assert list(TopologicalSorter(ROOMS).static_order())
+
+
+@pytest.mark.parametrize("package", ["edge_ae", "edge_ae_train"])
+def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
+    graph = {name_of(path): imports_of(path) for path in sources(DEVICE if package == "edge_ae" else TRAINER)}
+    parents = {name for name in graph if any(other.startswith(f"{name}.") for other in graph)}  # packages hold nothing
+    edges = {name: {other for other in found if other in graph} - parents - {name} for name, found in graph.items()}
+    assert list(TopologicalSorter(edges).static_order())  # raises CycleError
+
+
+@pytest.mark.parametrize("path", sources(DEVICE / "core"), ids=name_of)
 def test_core_knows_types_and_what_is_below_it(path: Path) -> None:
     found = imports_of(path)
     outside = {name.split(".")[0] for name in found} - set(sys.stdlib_module_names)
     assert outside <= {"edge_ae", "numpy", "orjson"}
-    assert ours(found, "edge_ae") <= {"core", "errors"}
-    assert ours(found, "edge_ae.core") <= CORE_MAY.get(path.stem, NOTATIONS)
+    stage = name_of(path).removeprefix("edge_ae.core.").split(".")[0]
+    used = {name.split(".")[2] for name in found if name.startswith("edge_ae.core.")}
+    assert used <= CORE_MAY.get(stage, NOTATIONS) | {stage}
 
 
-@pytest.mark.parametrize("path", sources(DEVICE / "core"), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sources(DEVICE / "core"), ids=name_of)
 def test_core_has_no_clock_file_socket_thread_log_or_random(path: Path) -> None:
     impure = {"time", "os", "io", "pathlib", "socket", "threading", "asyncio", "logging", "random", "uuid", "tempfile"}
     assert {name.split(".")[0] for name in imports_of(path)} & impure == set()
 
 
-@pytest.mark.parametrize("path", sources(DEVICE), ids=lambda p: p.stem)
-def test_shell_modules_carry_only_what_a_device_installs(path: Path) -> None:
+@pytest.mark.parametrize("path", sources(DEVICE), ids=name_of)
+def test_device_modules_carry_only_what_a_device_installs(path: Path) -> None:
     outside = {name.split(".")[0] for name in imports_of(path)} - set(sys.stdlib_module_names) - {"edge_ae"}
     assert outside <= CARRIED | IF_WANTED
     for package, homes in ONLY_IN.items():
-        assert package not in outside or path.stem in homes
+        assert package not in outside or any(f"{name_of(path)}.".startswith(f"{home}.") for home in homes)
 
 
-@pytest.mark.parametrize("path", sources(DEVICE), ids=lambda p: p.stem)
-def test_shell_modules_know_only_what_the_table_says(path: Path) -> None:
-    assert ours(imports_of(path), "edge_ae") <= TOOLS | SHELL_MAY.get(path.stem, set())
-
-
-@pytest.mark.parametrize("path", sources(ROOT / "train"), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sources(TRAINER), ids=name_of)
 def test_trainer_uses_the_device_side_and_never_the_live_one(path: Path) -> None:
-    assert ours(imports_of(path), "edge_ae") <= TRAINER_MAY
+    assert rooms_of(imports_of(path)) <= TRAINER_MAY
 
 
 def loaded_by(statements: str) -> set[str]:
@@ -141,12 +146,11 @@ def loaded_by(statements: str) -> set[str]:
 
 
 def test_importing_the_core_loads_neither_runtime_nor_broker_nor_settings() -> None:
-    every = "; ".join(f"import edge_ae.core.{p.stem}" for p in sources(DEVICE / "core") if p.stem != "__init__")
+    every = "; ".join(f"import {name_of(path)}" for path in sources(DEVICE / "core"))
     assert loaded_by(every) & {"onnxruntime", "paho", "pydantic", "pydantic_settings", *HEAVY} == set()
 
 
 def test_importing_the_whole_device_side_loads_nothing_of_the_trainer() -> None:
-    every = "; ".join(f"import edge_ae.{p.stem}" for p in sources(DEVICE) if p.stem not in ("__init__", "__main__"))
-    loaded = loaded_by(f"{every}; import edge_ae.__main__" if (DEVICE / "__main__.py").exists() else every)
+    loaded = loaded_by("; ".join(f"import {name_of(path)}" for path in sources(DEVICE)))
     assert loaded & {*HEAVY, *IF_WANTED} == set()
     assert {"numpy", "onnxruntime", "paho"} <= loaded

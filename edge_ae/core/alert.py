@@ -18,7 +18,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
 
-from edge_ae.core.types import SECOND, EventType, Share, Similar, Verdict
+from edge_ae.core.events import EventType, Share, Verdict
+from edge_ae.core.model_spec import Similar
+from edge_ae.core.timestamps import SECOND
 
 
 class Phase(StrEnum):

@@ -14,7 +14,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edge_ae.core.types import SECOND, Readings, Row
+from edge_ae.core.events import Readings, Row
+from edge_ae.core.timestamps import SECOND
 
 NAN = math.nan
 NEVER = -(2**62)  # before every event time, and every slot of one

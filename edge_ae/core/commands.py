@@ -11,7 +11,7 @@ from typing import Any, TypeGuard
 
 import orjson
 
-from edge_ae.core.types import SECOND
+from edge_ae.core.timestamps import SECOND
 from edge_ae.errors import BadPayload
 
 MAX_BYTES = 4096

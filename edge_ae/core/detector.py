@@ -15,24 +15,13 @@ import numpy as np
 from edge_ae.core import alert
 from edge_ae.core.alert import AlertRules, AlertState, Told, Why
 from edge_ae.core.align import Aligner
-from edge_ae.core.health import Health
-from edge_ae.core.message import alert_body, health_body
-from edge_ae.core.pulse import Heard, Pulse
+from edge_ae.core.events import AlertEvent, Readings, Row, Scored, Share, SickChannel, Window
+from edge_ae.core.liveness import Heard, Pulse
+from edge_ae.core.model_spec import Explanation, Floats, Model, ModelSpec
+from edge_ae.core.payloads import alert_body, health_body
+from edge_ae.core.sensor_health import Health
 from edge_ae.core.threshold import Threshold
-from edge_ae.core.types import (
-    SECOND,
-    AlertEvent,
-    Explanation,
-    Floats,
-    Model,
-    ModelSpec,
-    Readings,
-    Row,
-    Scored,
-    Share,
-    SickChannel,
-    Window,
-)
+from edge_ae.core.timestamps import SECOND
 from edge_ae.core.window import Windower
 
 OFF_DELAY_HOPS = 10  # the default off-delay

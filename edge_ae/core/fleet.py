@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from edge_ae.core.detector import Detector, Watch
-from edge_ae.core.types import AlertEvent, Floats, Model, Readings, Row, Scored, Window
+from edge_ae.core.events import AlertEvent, Readings, Row, Scored, Window
+from edge_ae.core.model_spec import Floats, Model
 
 LARGEST = float(np.finfo(np.float32).max)  # the score where a model gives no number: far from normal, never "normal"
 MAX_BATCH = 64  # windows in one call: past this a larger batch is no faster, and latency grows

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from edge_ae.core.times import rfc3339
-from edge_ae.core.types import SECOND, AlertEvent, EventType
+from edge_ae.core.events import AlertEvent, EventType
+from edge_ae.core.timestamps import SECOND, rfc3339
 
 MAX_WITHHELD = 10_000  # open alerts remembered; each asset has one at most
 ASSETS_LISTED = 16

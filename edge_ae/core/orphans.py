@@ -8,8 +8,8 @@ asset's event time passes the alert's without it, and its end is told.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from edge_ae.core.times import rfc3339
-from edge_ae.core.types import AlertEvent, EventType
+from edge_ae.core.events import AlertEvent, EventType
+from edge_ae.core.timestamps import rfc3339
 
 Told = tuple[str, int, Mapping[str, Any]]  # asset, event time, body
 

@@ -20,7 +20,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from edge_ae.core.types import ModelSpec, Verdict
+from edge_ae.core.events import Verdict
+from edge_ae.core.model_spec import ModelSpec
 
 SPENDING_STEP = 1.0  # an alert divides the rate asked of the tail by e; its budgeted time without one gives it back
 SPENDING_LIMIT = math.log(30.0)  # a thirtieth of the budgeted rate, and thirty times

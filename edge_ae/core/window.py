@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_ae.core.types import Row, Window
+from edge_ae.core.events import Row, Window
 
 MIN_COVERAGE = 0.5
 

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import torch
-from edge_ae_train.families import MAX_LATENT, NAMES, Shape, build
 from edge_ae_train.fit import Options, fit, save
-from edge_ae_train.simulator import simulate
+from edge_ae_train.models.autoencoders import MAX_LATENT, NAMES, Shape, build
+from edge_ae_train.synthetic.simulator import simulate
 from torch import Tensor, nn
 
-from edge_ae.core.types import SECOND, Floats
-from edge_ae.model import OnnxModel
+from edge_ae.core.model_spec import Floats
+from edge_ae.core.timestamps import SECOND
+from edge_ae.model.onnx_model import OnnxModel
 
 ROWS = 1000
 LENGTH = 32

@@ -13,17 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edge_ae_train import data
+from edge_ae_train.data import prepare
 from edge_ae_train.fit import Options, fit, save
-from edge_ae_train.simulator import FAULTS, Fault, simulate
+from edge_ae_train.synthetic.simulator import FAULTS, Fault, simulate
 from numpy.typing import NDArray
 
 from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
+from edge_ae.core.events import AlertEvent, EventType, Readings
 from edge_ae.core.fleet import Fleet
-from edge_ae.core.types import SECOND, AlertEvent, EventType, Readings
-from edge_ae.model import OnnxModel
-from edge_ae.table import Table, read_csv
+from edge_ae.core.timestamps import SECOND
+from edge_ae.model.onnx_model import OnnxModel
+from edge_ae.store.recording_csv import Table, read_csv
 from tests.bench import series
 
 SERIES = 20  # each fault's
@@ -217,9 +218,9 @@ def normal(folder: Path | None) -> Iterator[dict[str, Any]]:
 
 
 def quiet(name: str, table: Table, start: int) -> dict[str, Any]:
-    tables, _ = data.clean([series.part(table, 0, start)])
-    period_ns = data.sample_period_ns(tables)
-    model = trained([part.values for part in data.rows(tables, period_ns)], tables[0].names, period_ns, "normal")
+    tables, _ = prepare.clean([series.part(table, 0, start)])
+    period_ns = prepare.sample_period_ns(tables)
+    model = trained([part.values for part in prepare.rows(tables, period_ns)], tables[0].names, period_ns, "normal")
     columns = [table.names.index(channel) for channel in model.spec.names]
     seen = watched(model, Input(table.t_ns[start:], table.t_ns[start:], table.values[start:, columns]))
     months = float(table.t_ns[-1] - table.t_ns[start]) / MONTH_NS

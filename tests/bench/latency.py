@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import orjson
-from edge_ae_train.simulator import DEFAULT_START_NS
+from edge_ae_train.synthetic.simulator import DEFAULT_START_NS
 from numpy.typing import NDArray
 
-from edge_ae.core.times import parse_time_ns
+from edge_ae.core.timestamps import parse_time_ns
 from tests.bench import packets
 from tests.bench.packets import Packets
 from tests.bench.parts import Ear, Node, Publisher

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from edge_ae_train.simulator import DEFAULT_START_NS, Simulation, simulate, write_csv
+from edge_ae_train.synthetic.simulator import DEFAULT_START_NS, Simulation, simulate, write_csv
 from numpy.typing import NDArray
 
 from tests.bench import packets

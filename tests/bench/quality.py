@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edge_ae_train.metrics import affiliation, average_precision, best_f1, match_events, vus_pr
+from edge_ae_train.evaluation.metrics import affiliation, average_precision, best_f1, match_events, vus_pr
 from numpy.typing import NDArray
 
 from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
-from edge_ae.core.types import AlertEvent, EventType
-from edge_ae.model import OnnxModel
+from edge_ae.core.events import AlertEvent, EventType
+from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.offline import score_table
 from tests.bench import cost, health, series, shares
 from tests.bench.baselines import BASELINES, QUANTILE
@@ -64,13 +64,14 @@ def ours(case: Case, seed: int, rows_per_alert: int = ROWS_PER_ALERT) -> tuple[A
 
 def trained(case: Case, seed: int) -> OnnxModel:
     """Fit with every default, and export."""
-    from edge_ae_train import data, fit
+    from edge_ae_train import fit
+    from edge_ae_train.data import prepare
 
     with tempfile.TemporaryDirectory() as folder:
         table = series.part(case.table, 0, case.start)
-        tables, _ = data.clean([table])
-        period_ns = data.sample_period_ns(tables)
-        segments = [segment.values for segment in data.rows(tables, period_ns)]
+        tables, _ = prepare.clean([table])
+        period_ns = prepare.sample_period_ns(tables)
+        segments = [segment.values for segment in prepare.rows(tables, period_ns)]
         fitted = fit.fit(segments, fit.Options(seed=seed))
         out = Path(folder) / "model.onnx"
         facts: dict[str, Any] = {"name": case.name, "units": {}, "trained_at": "", "data_sha256": ""}
@@ -86,7 +87,7 @@ def judged(case: Case, model: OnnxModel, rows_per_alert: int) -> tuple[Answer, i
 
 
 def _raised_on_normal(event: AlertEvent, case: Case) -> bool:
-    from edge_ae.core.times import parse_time_ns
+    from edge_ae.core.timestamps import parse_time_ns
 
     if event.type is not EventType.NEW:
         return False

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 from edge_ae_train.fit import LENGTHS
-from edge_ae_train.simulator import Fault, simulate
+from edge_ae_train.synthetic.simulator import Fault, simulate
 from numpy.typing import NDArray
 
-from edge_ae.core.types import SECOND
-from edge_ae.table import Table, read_csv
+from edge_ae.core.timestamps import SECOND
+from edge_ae.store.recording_csv import Table, read_csv
 
 SKAB_TRAIN_ROWS = 400  # the leaderboard's protocol
 SKAB_FOLDERS = ("valve1", "valve2", "other")

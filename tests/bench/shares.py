@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 from edge_ae_train.fit import Options, fit, save
-from edge_ae_train.simulator import simulate
+from edge_ae_train.synthetic.simulator import simulate
 from numpy.typing import NDArray
 
 from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
-from edge_ae.core.times import parse_time_ns
-from edge_ae.core.types import SECOND, EventType
-from edge_ae.model import OnnxModel
+from edge_ae.core.events import EventType
+from edge_ae.core.timestamps import SECOND, parse_time_ns
+from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.offline import score_table
-from edge_ae.table import Table
+from edge_ae.store.recording_csv import Table
 from tests.bench import series
 
 PUMPS = 2

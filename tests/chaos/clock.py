@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from edge_ae.__main__ import main
+from edge_ae.cli.main import main
 
 BYTES = 8
 

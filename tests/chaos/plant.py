@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 from edge_ae_train.fit import Options, fit, save
-from edge_ae_train.simulator import simulate
+from edge_ae_train.synthetic.simulator import simulate
 from numpy.typing import NDArray
 
-from edge_ae.core.times import parse_time_ns
+from edge_ae.core.timestamps import parse_time_ns
 from edge_ae.errors import BadModel
-from edge_ae.model import OnnxModel
+from edge_ae.model.onnx_model import OnnxModel
 
 NODE = "chaos"
 ASSETS = ("p1", "p2")

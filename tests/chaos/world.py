@@ -20,7 +20,7 @@ from typing import IO
 import orjson
 
 from edge_ae.errors import BadState
-from edge_ae.state import NAMES, decode
+from edge_ae.store.checkpoint import NAMES, decode
 from tests.chaos.clock import set_clock
 from tests.chaos.people import LATENESS_S, Gateway, Witness
 from tests.chaos.plant import BUDGET, NODE, Plant

@@ -8,16 +8,10 @@ import orjson
 import pytest
 
 from edge_ae.core import alert
-from edge_ae.core.alert import (
-    NEXT,
-    UPDATE_EVERY_NS,
-    UPDATE_GROWTH,
-    AlertState,
-    Level,
-    Phase,
-    Shelving,
-)
-from edge_ae.core.types import SECOND, Similar, Verdict
+from edge_ae.core.alert import NEXT, UPDATE_EVERY_NS, UPDATE_GROWTH, AlertState, Level, Phase, Shelving
+from edge_ae.core.events import Verdict
+from edge_ae.core.model_spec import Similar
+from edge_ae.core.timestamps import SECOND
 from tests.fuzz import lives
 from tests.fuzz.lives import END, HIGH, LOW, MIDDLE, NAMES, NEW, RULES, SHARES, UPDATE, Asset
 

@@ -9,7 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge_ae.core.align import MAX_READINGS_PER_SLOT, SKEW_CONFIRMED, SKEW_NS, Aligner
-from edge_ae.core.types import SECOND, Readings, Row
+from edge_ae.core.events import Readings, Row
+from edge_ae.core.timestamps import SECOND
 
 NAN = math.nan
 P = SECOND

@@ -15,7 +15,7 @@ from edge_ae.core.commands import (
     Unshelve,
     parse,
 )
-from edge_ae.core.types import SECOND
+from edge_ae.core.timestamps import SECOND
 from edge_ae.errors import BadPayload
 
 

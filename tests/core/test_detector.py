@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import OFF_DELAY_HOPS, Detector, Watch, shares_of
+from edge_ae.core.events import AlertEvent, Readings, Scored
 from edge_ae.core.fleet import Fleet
-from edge_ae.core.types import SECOND, AlertEvent, Explanation, Modes, Readings, Scored
+from edge_ae.core.model_spec import Explanation, Modes
+from edge_ae.core.timestamps import SECOND
 from tests.models import LENGTH, FakeModel, spec_of
 
 NAN = math.nan

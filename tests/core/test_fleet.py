@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
+from edge_ae.core.events import AlertEvent, Readings, Row, Scored
 from edge_ae.core.fleet import MAX_BATCH, Fleet
-from edge_ae.core.types import SECOND, AlertEvent, Readings, Row, Scored
+from edge_ae.core.timestamps import SECOND
 from tests.models import LENGTH, FakeModel
 
 RULES = AlertRules(interval_ns=100 * SECOND)

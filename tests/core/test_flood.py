@@ -3,8 +3,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_ae.core.events import AlertEvent, EventType
 from edge_ae.core.flood import Flood
-from edge_ae.core.types import AlertEvent, EventType
 
 WINDOW = 600
 

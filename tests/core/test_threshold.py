@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_ae.core.events import Verdict
+from edge_ae.core.model_spec import Tail
 from edge_ae.core.threshold import (
     DRIFT_LIMIT,
     FAULT_RATIO,
@@ -19,7 +21,6 @@ from edge_ae.core.threshold import (
     SPENDING_STEP,
     Threshold,
 )
-from edge_ae.core.types import Tail, Verdict
 from tests.models import spec_of
 
 BUDGET = 0.01  # alerts a window: with the tail of `spec_of` the boundary is 1

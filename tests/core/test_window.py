@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_ae.core.types import Row, Window
+from edge_ae.core.events import Row, Window
 from edge_ae.core.window import Windower
 
 NAN = math.nan

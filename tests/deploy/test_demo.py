@@ -15,8 +15,7 @@ CHECKOUT = Path(__file__).parents[2]
 sys.path.insert(0, str(CHECKOUT))
 from deploy import demo, demo_stage  # noqa: E402
 from deploy.demo_verdict import Asset, Heard, Sick, Span, judge, rates, table  # noqa: E402
-from edge_ae.core.times import rfc3339  # noqa: E402
-from edge_ae.core.types import SECOND  # noqa: E402
+from edge_ae.core.timestamps import SECOND, rfc3339  # noqa: E402
 
 HOUR = 3600
 LEAK = Span("leak", 2 * HOUR * SECOND, 3 * HOUR * SECOND, ("flow", "pressure"))

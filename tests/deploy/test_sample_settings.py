@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from edge_ae.settings import Settings, load
+from edge_ae.config.settings import Settings, load
 
 SAMPLE = Path(__file__).parents[2] / "deploy" / "edge-ae.toml"
 SETTING = re.compile(r"#(?=\w+ = )")

@@ -8,14 +8,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from edge_ae.core.decode import Decoder, Stream
-from edge_ae.core.types import SECOND
-from edge_ae.daemon import Daemon, DaemonOptions
-from edge_ae.intake import Feed
-from edge_ae.mqtt import Message
-from edge_ae.outbox import Outbox
-from edge_ae.state import Checkpoint
-from tests.shell.node_process import watch
+from edge_ae.core.formats.decoder import Decoder, Stream
+from edge_ae.core.timestamps import SECOND
+from edge_ae.daemon.ingest import Feed
+from edge_ae.daemon.loop import Daemon, DaemonOptions
+from edge_ae.mqtt.link import Message
+from edge_ae.store.checkpoint import Checkpoint
+from edge_ae.store.outbox import Outbox
+from tests.daemon.node_process import watch
 
 STREAMS = (
     Stream("plant/{asset}/telemetry", time="ts", max_bytes=4096),

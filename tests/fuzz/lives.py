@@ -16,8 +16,9 @@ import orjson
 
 from edge_ae.core import alert
 from edge_ae.core.alert import NEXT, AlertRules, AlertState, Phase, Shelving, Told
+from edge_ae.core.events import AlertEvent, EventType, Share, Verdict
 from edge_ae.core.flood import Flood
-from edge_ae.core.types import SECOND, AlertEvent, EventType, Share, Verdict
+from edge_ae.core.timestamps import SECOND
 
 NEW, UPDATE, END = EventType.NEW, EventType.UPDATE, EventType.END
 NAMES = ("node", "pump", "model")

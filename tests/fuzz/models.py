@@ -17,9 +17,9 @@ from unittest.mock import patch
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_ae import signature
 from edge_ae.errors import BadModel
-from edge_ae.model import SEAL, OnnxModel, digest
+from edge_ae.model import signature
+from edge_ae.model.onnx_model import SEAL, OnnxModel, digest
 from tests.models import write_model
 
 LONGEST_SENTENCE = 500
@@ -110,7 +110,9 @@ def run(files: int, seed: int, *, signed: bool) -> Counter[str]:
         whole = path.read_bytes()
         verify = _sign(path) if signed else None
         assert OnnxModel.load(path, verify).spec.name == "pump"
-        with patch("edge_ae.model._session", side_effect=AssertionError("the runtime was given an altered file")):
+        with patch(
+            "edge_ae.model.onnx_model._session", side_effect=AssertionError("the runtime was given an altered file")
+        ):
             for name, data in islice(_spoilt(dice, whole, signed=signed), files):
                 path.write_bytes(data)
                 sentence = _refusal(path, verify)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-from edge_ae.stats import dropped, node_stats
+from edge_ae.daemon.stats import dropped, node_stats
 from tests.fuzz.daemon import T0_NS, daemon
 from tests.fuzz.hostile import payloads
 

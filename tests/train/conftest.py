@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edge_ae_train import __main__ as command_line
+from edge_ae_train import cli as command_line
 
-from edge_ae.table import write_csv
+from edge_ae.store.recording_csv import write_csv
 
 ROWS, FAULT, FAULT_END = 1200, 900, 960
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from edge_ae_train.export import export
 
-from edge_ae.core.types import Floats
-from edge_ae.model import KEYS, OPTIONAL, OUTPUTS, PREFIX, OnnxModel
+from edge_ae.core.model_spec import Floats
+from edge_ae.model.onnx_model import KEYS, OPTIONAL, OUTPUTS, PREFIX, OnnxModel
 from tests.models import TRAIN_ROWS, TRAINED_LENGTH, DistanceGraph, hand_made, pump, spec_of, trained, write_model
 
 

@@ -7,9 +7,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from edge_ae_train import compare
+from edge_ae_train import candidates
 from edge_ae_train import fit as fit_module
-from edge_ae_train.compare import plan
+from edge_ae_train.candidates import plan
+from edge_ae_train.data.dataset import WindowSet
 from edge_ae_train.fit import (
     CONSTANT_LIMIT,
     LENGTHS,
@@ -21,12 +22,11 @@ from edge_ae_train.fit import (
     held_out_blocks,
     some_windows,
 )
-from edge_ae_train.network import Recipe
-from edge_ae_train.windows import WindowSet
+from edge_ae_train.models.trainer import Recipe
 
-from edge_ae.core.types import Floats
+from edge_ae.core.model_spec import Floats
 from edge_ae.errors import BadData
-from edge_ae.model import PREFIX, OnnxModel
+from edge_ae.model.onnx_model import PREFIX, OnnxModel
 from tests.models import TRAIN_ROWS, TRAINED_LENGTH, pump, train_model, trained
 
 
@@ -250,4 +250,4 @@ def test_the_file_says_how_it_was_chosen(model: OnnxModel) -> None:
     ],
 )
 def test_of_families_that_find_as_many_but_for_chance_the_simplest_ships(found: dict[str, float], chosen: str) -> None:
-    assert compare.best({family: {"all": share} for family, share in found.items()}) == chosen
+    assert candidates.best({family: {"all": share} for family, share in found.items()}) == chosen

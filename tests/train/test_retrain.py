@@ -9,21 +9,22 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from edge_ae_train import past, recorded, retrain
-from edge_ae_train.__main__ import main
-from edge_ae_train.data import Segment
-from edge_ae_train.past import Past, Said, Span
+from edge_ae_train import retrain
+from edge_ae_train.cli import main
+from edge_ae_train.data import history, recorded
+from edge_ae_train.data.history import Past, Said, Span
+from edge_ae_train.data.prepare import Segment
 from edge_ae_train.retrain import Outcome, Showing
-from edge_ae_train.simulator import Fault, Simulation, simulate, write_csv
+from edge_ae_train.synthetic.simulator import Fault, Simulation, simulate, write_csv
 
 from edge_ae.core.alert import AlertRules, alert_id
 from edge_ae.core.detector import Watch
-from edge_ae.core.types import SECOND
+from edge_ae.core.timestamps import SECOND
 from edge_ae.errors import BadData
-from edge_ae.model import OnnxModel
+from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.offline import Result, score_table
-from edge_ae.recorder import Recorder
-from edge_ae.table import read_csv
+from edge_ae.store.recorder import Recorder
+from edge_ae.store.recording_csv import read_csv
 from tests.train.conftest import FAULT, FAULT_END, ROWS, Small
 
 HOURLY = AlertRules(interval_ns=3600 * SECOND)
@@ -37,7 +38,7 @@ def recalled(small: Small, said: Said = NOTHING, label: str | None = "anomaly", 
     current = OnnxModel.load(small.model)
     ignore = [] if label is not None else ["anomaly"]
     series = recorded.read([small.faulty], current.spec, label=label, ignore=ignore)
-    return past.recall(series, current, rules, said)
+    return history.recall(series, current, rules, said)
 
 
 def kept(found: Past) -> list[int]:
@@ -71,20 +72,20 @@ def test_labelled_rows_are_left_out_and_are_known_faults(small: Small) -> None:
 
 
 def test_false_alarm_is_kept_as_normal(small: Small) -> None:
-    said = Said(labels={own_alert(small)["id"]: past.FALSE_ALARM}, node="n")
+    said = Said(labels={own_alert(small)["id"]: history.FALSE_ALARM}, node="n")
     found = recalled(small, said, label=None)
     assert set(range(FAULT, FAULT_END)) <= set(kept(found))
     assert found.assets[0].faults == ()
 
 
 def test_confirmed_alert_is_a_known_fault(small: Small) -> None:
-    said = Said(labels={own_alert(small)["id"]: past.TRUE_ALARM}, node="n")
+    said = Said(labels={own_alert(small)["id"]: history.TRUE_ALARM}, node="n")
     (fault,) = recalled(small, said, label=None).assets[0].faults
     assert fault.id == own_alert(small)["id"]
 
 
 def test_feedback_on_another_models_alert_needs_the_alert(small: Small) -> None:
-    labels = {"0123456789abcdef": past.TRUE_ALARM}
+    labels = {"0123456789abcdef": history.TRUE_ALARM}
     assert "feedback is passed over" in recalled(small, Said(labels=labels)).notes[-1]
     span = Span(SMALL_START * SECOND, (SMALL_START + 50) * SECOND, "faulty", "0123456789abcdef")
     found = recalled(small, Said((span,), labels))
@@ -98,12 +99,13 @@ def test_alerts_and_feedback_are_read_as_they_were_written(small: Small, tmp_pat
     alerts, state = tmp_path / "alerts.jsonl", tmp_path / "state"
     state.mkdir()
     words = [
-        {"id": body["id"], "label": label, "note": "two\u2028lines"} for label in (past.FALSE_ALARM, past.TRUE_ALARM)
+        {"id": body["id"], "label": label, "note": "two\u2028lines"}
+        for label in (history.FALSE_ALARM, history.TRUE_ALARM)
     ]
-    (state / past.FEEDBACK).write_bytes(b"".join(orjson.dumps(word) + b"\n" for word in words))
+    (state / history.FEEDBACK).write_bytes(b"".join(orjson.dumps(word) + b"\n" for word in words))
     alerts.write_text("".join(json.dumps(body | {"ts_cleared": c}) + "\n\n" for c in (None, body["ts_cleared"])))
-    found = past.said([alerts], [state], "n")
-    assert found.labels == {body["id"]: past.TRUE_ALARM}
+    found = history.said([alerts], [state], "n")
+    assert found.labels == {body["id"]: history.TRUE_ALARM}
     (span,) = found.alerts
     assert body["id"] == alert_id("n", "faulty", OnnxModel.load(small.model).spec.sha256, span.start_ns)
     assert span.end_ns - span.start_ns == body["duration_s"] * SECOND
@@ -116,14 +118,14 @@ def test_broken_line_is_named(line: str, tmp_path: Path) -> None:
     file = tmp_path / "f.jsonl"
     file.write_text('{"id": "a", "label": "false_alarm"}\n' + line)
     with pytest.raises(BadData, match=r"f\.jsonl, line 2: is not what edge-ae writes there"):
-        past.said([], [file], "n")
+        history.said([], [file], "n")
 
 
 def test_value_of_a_sick_sensor_is_missing(small: Small) -> None:
     spec = OnnxModel.load(small.model).spec
     values = np.ones((40, 2), np.float32)
     values[7, 1] = np.float32(3e38)
-    seen = past._masked(Segment("a", 5, values), spec).values
+    seen = history._masked(Segment("a", 5, values), spec).values
     assert np.argwhere(np.isnan(seen)).tolist() == [[7, 1]]
 
 
@@ -133,7 +135,7 @@ def test_fault_below_a_small_budgets_boundary_is_extreme_and_normal_rows_hardly_
     table = read_csv(small.faulty, ignore=["anomaly"])
     result = score_table(table, current, Watch(current, never))
     assert not result.alert.any()
-    extreme = past.extreme(result, current.spec, never)
+    extreme = history.extreme(result, current.spec, never)
     assert extreme[FAULT:FAULT_END].all()
     extreme[FAULT : FAULT_END + 20] = False
     assert extreme.sum() < 0.01 * ROWS
@@ -144,11 +146,11 @@ def test_what_is_extreme_is_told_by_the_number_of_scores_and_not_of_rows(small: 
     spec, rules = replace(OnnxModel.load(small.model).spec, hop=4), AlertRules(interval_ns=3600 * SECOND)
     score = np.full(1000, np.nan)
     score[::4] = 0.1
-    boundary = spec.tail.boundary(past.EXTREMES / 250)
+    boundary = spec.tail.boundary(history.EXTREMES / 250)
     score[[400, 800]] = 0.99 * boundary, 1.01 * boundary
     threshold = np.full(1000, spec.tail.boundary(4 * spec.period_ns / rules.interval_ns))
     result = Result(score, threshold, np.zeros(1000, np.bool_), [], Counter())
-    assert np.flatnonzero(past.extreme(result, spec, rules)).tolist() == [800]
+    assert np.flatnonzero(history.extreme(result, spec, rules)).tolist() == [800]
 
 
 # -- recordings ------------------------------------------------------------------------------------------------

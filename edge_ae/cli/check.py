@@ -1,0 +1,197 @@
+"""`edge-ae check`: will it run here? Every problem at once, each with its fix.
+
+One question a function, each answered by sentences that say what is wrong and what to do. The model is loaded in a process
+of its own: a runtime that was built for another processor dies of SIGILL, and that too must become a sentence.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge_ae.cli.options import config_option
+from edge_ae.errors import BadConfig
+
+if TYPE_CHECKING:
+    from edge_ae.config.settings import Settings
+
+WHAT = "check settings, model, machine and broker; every problem at once, each with its fix"
+EXAMPLE = "edge-ae check --config /etc/edge-ae/edge-ae.toml"
+
+MODEL_S = 60.0
+DAY_S = 86_400
+UNIT = Path("/etc/systemd/system/edge-ae.service")
+LOAD = """
+import sys, json
+from pathlib import Path
+from edge_ae.model import signature
+from edge_ae.errors import EdgeError
+from edge_ae.model.onnx_model import OnnxModel
+try:
+    verify = signature.verifier(Path(sys.argv[2])) if len(sys.argv) > 2 else None
+    model = OnnxModel.load(sys.argv[1], verify)
+except EdgeError as error:
+    sys.exit(str(error))
+spec = model.spec
+print(json.dumps({"name": spec.name, "names": spec.names, "provider": model.provider}))
+"""
+
+
+def add_options(parser: ArgumentParser) -> None:
+    config_option(parser, required=True)
+
+
+def execute(options: Namespace) -> int:
+    faults = 0
+    for title, problems in checks(options.config):
+        for problem in problems:
+            print(f"FAULT {problem}", flush=True)
+        if not problems:
+            print(f"ok    {title}", flush=True)
+        faults += len(problems)
+    return 1 if faults > 0 else 0
+
+
+def checks(config: Path) -> Iterator[tuple[str, list[str]]]:
+    """What was looked at, one after the other, each with its problems."""
+    from edge_ae.config.settings import inspect
+
+    settings, problems = inspect(config)
+    yield f"settings  {config}", problems
+    if settings is not None:
+        has_password = settings.mqtt.username is None or settings.password is not None
+        fault = by_hand(os.environ, has_password=has_password, state_dir=settings.state_dir)
+        if fault is not None:
+            yield "service", [fault]
+        yield from _check_streams(settings)
+        yield from _check_machine(settings)
+        broker = f"{settings.mqtt.host}:{settings.mqtt.tcp_port}"
+        yield f"broker    {broker}", check_broker(settings)
+
+
+def _check_streams(settings: "Settings") -> Iterator[tuple[str, list[str]]]:
+    from edge_ae.config.settings import missing_to_watch
+    from edge_ae.core.formats.decoder import Decoder
+
+    missing = missing_to_watch(settings)
+    if missing:
+        yield "streams", missing
+    paths = dict.fromkeys(stream.model for stream in settings.streams)
+    found = {path: model_facts(path, settings.model_key) for path in paths if path is not None}
+    for path, facts in found.items():
+        yield f"model     {path}", [facts] if isinstance(facts, str) else []
+    for number, stream in enumerate(settings.streams, start=1):
+        known = None if stream.model is None else found[stream.model]
+        try:
+            Decoder(settings.stream(stream), known.names if isinstance(known, ModelFacts) else None)
+            yield f"stream    {stream.topic}", []
+        except BadConfig as fault:
+            yield "stream", [f"streams[{number}]: {fault}"]
+
+
+def _check_machine(settings: "Settings") -> Iterator[tuple[str, list[str]]]:
+    record = settings.record
+    folders = {settings.state_dir: 2 * settings.limits.outbox_mb}
+    if record.dir is not None:
+        folders[record.dir] = record.max_mb
+    for path, needed_mb in folders.items():
+        fault = directory(path, needed_mb)
+        yield f"folder    {path}", [] if fault is None else [fault]
+    fault = clock(time.time())
+    yield "clock", [] if fault is None else [fault]
+
+
+def check_broker(settings: "Settings") -> list[str]:
+    from edge_ae import wiring
+    from edge_ae.core.topics import topic_filter
+    from edge_ae.mqtt import probe, simple_client
+
+    filters = [topic_filter(stream.topic) for stream in settings.streams]
+    try:
+        connection = simple_client.connect(wiring.broker_of(settings))
+    except BadConfig as fault:
+        return [str(fault)]
+    try:
+        return probe.permissions(connection, filters, f"{settings.mqtt.base}/{settings.node}/check")
+    finally:
+        simple_client.close(connection)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    name: str
+    names: tuple[str, ...]
+    provider: str
+
+
+def model_facts(path: Path, key: Path | None = None) -> ModelFacts | str:
+    """Loads a model file and runs its golden vectors, as the daemon will. What it is, or what is wrong."""
+    try:
+        command = [sys.executable, "-c", LOAD, *map(str, (path,) if key is None else (path, key))]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=MODEL_S, check=False)
+    except subprocess.TimeoutExpired:
+        return f"{path}: is not loaded after {MODEL_S:.0f} s; this machine is too slow or too busy for it"
+    if done.returncode == 0:
+        facts: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return ModelFacts(facts["name"], tuple(facts["names"]), facts["provider"])
+    if done.returncode < 0:
+        return _killed(path, -done.returncode)
+    return done.stderr.strip().rpartition("\n")[2] or f"{path}: cannot be loaded"
+
+
+def _killed(path: Path, number: int) -> str:
+    name = signal.Signals(number).name
+    if number == signal.SIGILL:
+        return (
+            "onnxruntime uses instructions that this processor does not have (SIGILL); "
+            "install another version of onnxruntime (1.21.0 is known for this on a Raspberry Pi 4)"
+        )
+    if number == signal.SIGKILL:
+        return f"{path}: the system killed the process that loaded it; there is too little memory"
+    return f"{path}: onnxruntime died of {name} while loading it; install another version of onnxruntime"
+
+
+def directory(path: Path, needed_mb: int) -> str | None:
+    """Whether a folder can be written to, and has room."""
+    trial = path / f".edge-ae-check-{os.getpid()}"
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        trial.write_bytes(b"x")
+        trial.unlink()
+        free_mb = shutil.disk_usage(path).free // 2**20
+    except OSError as error:
+        return f"{path}: cannot be written: {error.strerror}; give it to the user that runs edge-ae, or name another"
+    if free_mb < needed_mb:
+        return f"{path}: has {free_mb} MB left and may need {needed_mb}; make room, or set lower limits"
+    return None
+
+
+def by_hand(env: Mapping[str, str], *, has_password: bool, state_dir: Path, unit: Path = UNIT) -> str | None:
+    """What systemd hands to the service does not reach a person who runs a command: then another thing is checked."""
+    lacking = {}
+    if not has_password:
+        lacking["EDGE_AE_MQTT__PASSWORD_FILE"] = "/etc/credstore/edge-ae.mqtt-password"
+    if "STATE_DIRECTORY" not in env and state_dir.is_relative_to(Path.home()):
+        lacking["STATE_DIRECTORY"] = "/var/lib/edge-ae"
+    if not unit.exists() or not lacking:
+        return None
+    words = " ".join(f"{name}={value}" for name, value in lacking.items())
+    return (
+        f"systemd hands the service more than this check, run by hand, was given; begin the command with sudo {words}"
+    )
+
+
+def clock(now_s: float) -> str | None:
+    """A machine without a battery-backed clock starts in the past: before this program was installed."""
+    if now_s > Path(__file__).stat().st_mtime - DAY_S:
+        return None
+    today = time.strftime("%Y-%m-%d", time.gmtime(now_s))
+    return f"the clock says {today}, which was before this program was installed; set it (timedatectl set-ntp true)"

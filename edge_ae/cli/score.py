@@ -1,0 +1,51 @@
+"""`edge-ae score`: a recording through the daemon's own pipeline."""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from edge_ae.cli.options import alert_rules, data_options, rules_options, spare, stem
+from edge_ae.cli.progress import progress
+
+WHAT = "score a recording with the daemon's own pipeline"
+EXAMPLE = "edge-ae score --model pump.onnx --data week.csv --out scores.csv"
+
+
+def add_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--model", type=Path, required=True, metavar="ONNX", help="the model file")
+    data_options(parser)
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="CSV", help="one line for each line of the recording"
+    )
+    parser.add_argument("--explain", action="store_true", help="add score_<channel> columns")
+    parser.add_argument("--events", type=Path, metavar="JSONL", help="write the alerts too, one JSON object a line")
+    parser.add_argument("--reconstruction", type=Path, metavar="CSV", help="write what the model expected, too")
+    rules_options(parser)
+    parser.add_argument("--node", default="offline", help="for the alerts' ids and texts (default: %(default)s)")
+    parser.add_argument("--asset", help="likewise (default: the recording's name)")
+
+
+def execute(options: Namespace) -> int:
+    from edge_ae.core.detector import Watch
+    from edge_ae.offline import score_file
+
+    rules = alert_rules(options)
+    spare((options.model, options.data), (options.out, options.events, options.reconstruction))
+    with progress("lines") as say:
+        result = score_file(
+            options.model,
+            options.data,
+            options.out,
+            lambda model: Watch(model, rules),
+            node=options.node,
+            asset=options.asset or stem(options.data),
+            ignore=options.ignore,
+            label=options.label,
+            explain=options.explain,
+            events_path=options.events,
+            reconstruction_path=options.reconstruction,
+            progress=say,
+        )
+    if text := result.unused(options.data):
+        print(text, file=sys.stderr)
+    return 0

@@ -1,0 +1,289 @@
+"""Rows -> rows that the score may see: what a sick sensor says becomes NaN, "missing", and the channel is named.
+
+A sensor's fault is what no machine does; whatever a machine might do is left to the score. The model's graph fills a
+masked channel from the others, so that the asset stays watched.
+
+    at once, row by row                            at the end of each block of rows
+    stale         no value for long                dropout        values missing again and again
+    not_a_number  no finite number for long        flat           unchanged far longer than ever, while others move
+    (masked alone: not finite; far out of range)   stuck_at_rail  the same at an end of the range, or beyond
+                                                   quantised      much coarser steps, much fewer values
+                                                   out_of_range   far out, reached at one stroke, and alone there
+
+The limits come from the channel's own habits in training. Blocks lie on the absolute grid: one answer, live or from a file.
+"""
+
+import math
+from array import array
+from base64 import b64decode, b64encode
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import gt, lt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ae.core.channel_profile import BLOCK, MIN_CHANGES, Flags, Ints, Motion, distinct, motion
+from edge_ae.core.events import Row, SensorFault, SickChannel
+from edge_ae.core.model_spec import Channel
+
+LARGEST = 1e30  # beyond this a float32 square overflows: no sensor's value
+STALE_ROWS = 16  # and twice the longest time without a value in training
+RETURN_ROWS = 8  # in a row with a value: the channel is back
+DROPOUT_SHARE, DROPOUT_MOST = 0.25, 0.9  # of a block's rows, above twice the share in training
+DROPOUT_TIMES = 3  # that values go missing: fewer are an outage that is over
+FAR_SPANS = 10.0  # beyond the range in training: no machine gets there at one stroke,
+NARROWEST = 0.1  # where a span is this share of the largest value at least: stopping is no fault,
+NEAR_SPANS = 0.5  # and none alone: another channel this far out means a machine
+FAR_ROWS = 3  # of a block: a fault, not a glitch
+LONGER = 3  # unchanged this many times longer than ever in training
+COARSER, FEWER = 4.0, 2  # steps this many times larger, values this many times fewer, than ever in training,
+COARSE_BLOCKS = 2  # in blocks side by side
+
+
+class Health:
+    """One asset's sensors. `sick`: the channels at fault. `counts`: the values that were masked, by reason."""
+
+    def __init__(self, channels: Sequence[Channel]) -> None:
+        self.counts: Counter[str] = Counter()
+        self.sick: tuple[SickChannel, ...] = ()
+        self._limits = _Limits(channels)
+        self._low, self._high = _bounds(channels, FAR_SPANS)
+        self._end = 0  # slot at which the next block begins
+        self._rows = array("d")  # of this block, one after the other
+        self._newest = np.full(len(channels), np.nan, np.float32)  # values before this block
+        self._unchanged = np.zeros(len(channels), np.int64)  # rows up to this block
+        self._coarse = np.zeros(len(channels), np.int64)  # blocks of coarse steps up to this one
+        self._faults: dict[int, SickChannel] = {}
+        self._absent: dict[int, int] = {}  # channel -> rows in a row without a value
+        self._back: dict[int, int] = {}  # channel with a lasting fault -> rows in a row with one
+        self._out: set[int] = set()  # channels that are far out of range,
+        self._far: Counter[int] = Counter()  # and for how many rows of this block
+
+    @property
+    def watched(self) -> bool:
+        """Whether enough channels are left for a score."""
+        return 2 * len(self.sick) <= len(self._low)
+
+    def push(self, row: Row) -> Row:
+        if not self._end - BLOCK <= row.slot < self._end:  # slots go back where a clock is set back
+            self._close_block(row.slot)
+        values = row.values
+        self._rows.extend(values)
+        calm = not (self._absent or self._out or self.sick)
+        if calm and all(map(lt, self._low, values)) and all(map(gt, self._high, values)):
+            return row
+        return self._masked(row)
+
+    # -- row by row ----------------------------------------------------------------------------------------
+
+    def _masked(self, row: Row) -> Row:
+        values = list(row.values)
+        for index, value in enumerate(row.values):
+            self._follow(row.slot, index, value)
+            if math.isnan(value):
+                continue
+            fault = self._reason(index, value, row.values)
+            if fault is not None:
+                self.counts[fault] += 1
+                values[index] = math.nan
+        return Row(row.slot, tuple(values) if self.watched else (math.nan,) * len(values))
+
+    def _reason(self, index: int, value: float, values: tuple[float, ...]) -> str | None:
+        """Why the score must not see a value."""
+        if not -LARGEST < value < LARGEST:
+            return "not_finite"
+        if self._is_far(index, value, values):
+            self._far[index] += 1
+            return "out_of_range"
+        return "sick_sensor" if index in self._faults else None
+
+    def _is_far(self, index: int, value: float, values: tuple[float, ...]) -> bool:
+        if self._low[index] < value < self._high[index]:
+            self._out.discard(index)
+            return False
+        width = len(values)
+        before = self._rows[index - 2 * width] if len(self._rows) > width else self._newest[index]
+        jumped = math.isnan(before) or not self._limits.is_out(index, before)
+        if jumped and not self._limits.others_out(index, values):
+            self._out.add(index)
+        return index in self._out
+
+    def _follow(self, slot: int, index: int, value: float) -> None:
+        """Count the rows without a value, and those since it is back."""
+        if -LARGEST < value < LARGEST:
+            self._absent.pop(index, None)
+            if index in self._back:
+                self._back[index] += 1
+                if self._back[index] >= RETURN_ROWS:
+                    self._recover(index)
+            return
+        rows = self._absent[index] = self._absent.get(index, 0) + 1
+        if index in self._back:
+            self._back[index] = 0
+        elif rows >= self._limits.absent[index]:
+            fault = SensorFault.STALE if math.isnan(value) else SensorFault.NOT_A_NUMBER
+            self._fall_ill(index, fault, slot - rows + 1)
+            self._back[index] = 0
+
+    def _fall_ill(self, index: int, fault: SensorFault, slot: int) -> None:
+        self._faults[index] = SickChannel(self._limits.names[index], fault, slot)
+        self.sick = tuple(self._faults.values())
+
+    def _recover(self, index: int) -> None:
+        del self._faults[index]
+        self._back.pop(index, None)
+        self.sick = tuple(self._faults.values())
+
+    # -- block by block ------------------------------------------------------------------------------------
+
+    def _close_block(self, slot: int) -> None:
+        """Judge the block behind, unless it is mostly a gap."""
+        rows, far, last = np.array(self._rows).reshape(-1, len(self._low)), self._far, self._end - 1
+        self._rows, self._far = array("d"), Counter()
+        self._end = (slot // BLOCK + 1) * BLOCK
+        if len(rows) < BLOCK // 2:
+            return
+        lost = ~(np.abs(rows) < LARGEST)
+        if lost.any():
+            rows[lost] = math.nan
+        now = motion(rows.astype(np.float32), self._newest)
+        self._newest = now.newest
+        self._unchanged = np.where(now.changes > 0, now.unchanged + 1, self._unchanged + len(rows))
+        coarse = now.smallest > self._limits.coarse
+        self._coarse = np.where(coarse, self._coarse + (now.changes >= MIN_CHANGES), 0)
+        stuck = self._unchanged >= self._limits.patience
+        if self._faults or far or lost.any() or stuck.any() or coarse.any():
+            block = _Block(now, lost, np.array([far[i] for i in range(rows.shape[1])]))
+            self._end_faults(block)
+            self._begin_faults(block, last)
+
+    def _end_faults(self, block: "_Block") -> None:
+        moves = block.motion.changes >= MIN_CHANGES
+        over = {
+            SensorFault.OUT_OF_RANGE: block.far == 0,
+            SensorFault.DROPOUT: block.lost.mean(axis=0) < self._limits.dropout / 2,
+            SensorFault.FLAT: moves,
+            SensorFault.STUCK_AT_RAIL: moves,
+            SensorFault.QUANTISED: block.motion.smallest <= self._limits.coarse,
+        }
+        for index, sick in list(self._faults.items()):
+            if sick.fault in over and over[sick.fault][index]:
+                self._recover(index)
+
+    def _begin_faults(self, block: "_Block", last: int) -> None:
+        """A channel has one fault at a time, the first that is found."""
+        limits, value, lost = self._limits, block.motion.newest, block.lost
+        beyond = (value < limits.low) | (value > limits.high)
+        at_end = (value == limits.low) | (value == limits.high)
+        stuck = (self._unchanged >= np.where(at_end, limits.rail, limits.flat)) & self._others_move(block.motion)
+        again = (lost[1:] > lost[:-1]).sum(axis=0) >= DROPOUT_TIMES
+        few = distinct(block.motion.rows) * FEWER <= limits.fewest
+        begun = {
+            SensorFault.OUT_OF_RANGE: block.far >= FAR_ROWS,
+            SensorFault.DROPOUT: (lost.mean(axis=0) > limits.dropout) & again,
+            SensorFault.STUCK_AT_RAIL: stuck & (at_end | beyond),
+            SensorFault.FLAT: stuck,
+            SensorFault.QUANTISED: (self._coarse >= COARSE_BLOCKS) & few,
+        }
+        for fault, flags in begun.items():
+            for index in flags.nonzero()[0].tolist():
+                if index not in self._faults:
+                    rows = int(self._unchanged[index]) if stuck[index] else BLOCK
+                    self._fall_ill(index, fault, last - rows + 1)
+
+    def _others_move(self, now: Motion) -> Flags:
+        """Whether of the channels that always move in training half do, each channel's own part aside."""
+        lively, moves = self._limits.lively, self._limits.lively & (now.changes >= MIN_CHANGES)
+        flags: Flags = 2 * (moves.sum() - moves) >= lively.sum() - lively
+        return flags
+
+    # -- restarts ------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> dict[str, Any]:
+        return {
+            "counts": dict(self.counts),
+            "end": self._end,
+            "rows": _text(np.array(self._rows)),
+            "past": _text(np.array([self._newest, self._unchanged, self._coarse], np.float64)),
+            "faults": [[index, str(sick.fault), sick.since_slot] for index, sick in self._faults.items()],
+            "absent": list(self._absent.items()),
+            "back": list(self._back.items()),
+            "out": sorted(self._out),
+            "far": list(self._far.items()),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.counts = Counter(state["counts"])
+        self._end = state["end"]
+        self._rows = array("d", _array(state["rows"]).tolist())
+        newest, unchanged, coarse = _array(state["past"]).reshape(3, -1)
+        self._newest = newest.astype(np.float32)
+        self._unchanged, self._coarse = unchanged.astype(np.int64), coarse.astype(np.int64)
+        self._faults = {i: SickChannel(self._limits.names[i], SensorFault(f), slot) for i, f, slot in state["faults"]}
+        self.sick = tuple(self._faults.values())
+        self._absent, self._back = dict(state["absent"]), dict(state["back"])
+        self._out, self._far = set(state["out"]), Counter(dict(state["far"]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A block's motion [channel], where it has no value [row, channel], and the rows far out of range [channel]."""
+
+    motion: Motion
+    lost: Flags
+    far: Ints
+
+
+class _Limits:
+    """What the habits in training allow, per channel. Never changes."""
+
+    def __init__(self, channels: Sequence[Channel]) -> None:
+        self.names = tuple(channel.name for channel in channels)
+        self.low, self.high = (np.array([getattr(c, side) for c in channels], np.float32) for side in ("low", "high"))
+        self.absent = [max(STALE_ROWS, 2 * c.missing_rows) for c in channels]
+        self.dropout = np.array([min(DROPOUT_SHARE + 2 * c.missing_share, DROPOUT_MOST) for c in channels])
+        self.rail = np.array([_patience(c.rail_rows) for c in channels])
+        self.flat = np.array([_patience(c.flat_rows) for c in channels])
+        self.lively = np.array([0 < c.flat_rows < BLOCK and 0 < c.rail_rows < BLOCK for c in channels])
+        self.patience = np.minimum(self.rail, self.flat)
+        self.coarse = np.array([COARSER * c.coarsest_step if c.coarsest_step > 0 else np.inf for c in channels])
+        self.fewest = np.array([c.fewest_values for c in channels])
+        self._near = _bounds(channels, NEAR_SPANS)
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> "_Limits":
+        return self
+
+    def is_out(self, index: int, value: float) -> bool:
+        """Whether a channel is outside what it showed in training."""
+        low, high = self._near
+        return value < low[index] or value > high[index]
+
+    def others_out(self, index: int, values: Sequence[float]) -> bool:
+        return any(i != index and abs(v) < LARGEST and self.is_out(i, v) for i, v in enumerate(values))
+
+
+def _patience(longest: int) -> float:
+    """Rows without change that are a fault."""
+    return max(LONGER * longest, BLOCK) if longest > 0 else math.inf
+
+
+def _bounds(channels: Sequence[Channel], spans: float) -> tuple[list[float], list[float]]:
+    """Lowest and highest value of each channel, `spans` of its spans beyond training; no sensor's value is beyond LARGEST."""
+    low, high = [], []
+    for channel in channels:
+        span = max(channel.high - channel.low, NARROWEST * max(abs(channel.low), abs(channel.high)))
+        known = math.isfinite(span) and channel.high > channel.low
+        low.append(max(channel.low - spans * span, -LARGEST) if known else -LARGEST)
+        high.append(min(channel.high + spans * span, LARGEST) if known else LARGEST)
+    return low, high
+
+
+def _text(array: NDArray[np.float64]) -> str:
+    return b64encode(array.tobytes()).decode()
+
+
+def _array(text: str) -> NDArray[np.float64]:
+    return np.frombuffer(b64decode(text), np.float64)

@@ -1,0 +1,100 @@
+"""Times as people and machines write them -> integer nanoseconds since the epoch, UTC, and back.
+
+Knows nothing of clocks. Numbers are epoch times whose unit is told by their magnitude: seconds below 1e11,
+milliseconds below 1e14, microseconds below 1e17, nanoseconds above (each unit covers 1973 to 5138). ISO 8601
+without an offset is UTC. No float is ever multiplied into nanoseconds: a double holds epoch seconds to a
+quarter of a microsecond, and what a product adds below that would move readings over the edge of their slot.
+"""
+
+import math
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+SECOND = 1_000_000_000
+
+_UNITS = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3))
+_LARGEST = 2**63 - 1
+_EPOCH = datetime(1970, 1, 1)  # naive on both sides: half the price
+_EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_MICROSECONDS_LONG = len("20261123T101433.123456")
+_FINE = re.compile(r"^(.*:\d\d)[.,](\d{7,})(.*)$", re.ASCII)
+
+
+def time_ns(value: str | int | float) -> int:
+    """Nanoseconds since the epoch of a time in a payload; ValueError with a short reason."""
+    if isinstance(value, str):
+        return parse_time_ns(value)
+    if isinstance(value, bool):
+        raise ValueError("a truth value is no time")
+    if isinstance(value, int):
+        return _checked(value * _unit_ns(value))
+    if isinstance(value, float):
+        return _float_ns(value)
+    raise ValueError(f"{type(value).__name__} is no time")
+
+
+def parse_time_ns(text: str) -> int:
+    """Nanoseconds since the epoch of an epoch number or ISO 8601 text; ValueError with a short reason."""
+    if text.isdecimal() and text.isascii():
+        number = int(text)
+        return _checked(number * _unit_ns(number))
+    stripped = text.strip()
+    if stripped[4:5] == "-" and stripped[7:8] == "-":  # 2026-11-23...: no need to ask whether it is a number
+        return _iso_ns(stripped)
+    if _NUMBER.fullmatch(stripped):
+        return _decimal_ns(stripped)
+    return _iso_ns(stripped)
+
+
+def rfc3339(t_ns: int) -> str:
+    """UTC with milliseconds, as every time that leaves the program is written."""
+    return (_EPOCH + timedelta(milliseconds=t_ns // 1_000_000)).isoformat(timespec="milliseconds") + "Z"
+
+
+def _unit_ns(number: int | float | Decimal) -> int:
+    for limit, unit_ns in _UNITS:
+        if -limit < number < limit:
+            return unit_ns
+    return 1
+
+
+def _float_ns(value: float) -> int:
+    """Exact to the microsecond, which is all that a double of this size holds."""
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is no time")
+    unit_ns = _unit_ns(value)
+    whole = math.floor(value)
+    fraction_us = round((value - whole) * (unit_ns // 1000))
+    return _checked(whole * unit_ns + fraction_us * 1000)
+
+
+def _decimal_ns(text: str) -> int:
+    try:
+        number = Decimal(text)
+        if number.adjusted() > 20:
+            raise ValueError("the time is outside 1678 to 2262")
+        return _checked(math.floor(number * _unit_ns(number)))
+    except ArithmeticError:  # an exponent beyond what a decimal holds
+        raise ValueError("no time has such an exponent") from None
+
+
+def _iso_ns(text: str) -> int:
+    """datetime holds microseconds and drops what is finer: those digits are added by hand."""
+    fine = _FINE.match(text) if len(text) > _MICROSECONDS_LONG else None
+    if fine:
+        digits = fine[2][:9].ljust(9, "0")
+        return _checked(_iso_ns(fine[1] + fine[3]) + int(digits))
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("neither ISO 8601 nor an epoch time") from None
+    since = moment - (_EPOCH if moment.tzinfo is None else _EPOCH_UTC)
+    return _checked(((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1000)
+
+
+def _checked(t_ns: int) -> int:
+    if -_LARGEST <= t_ns <= _LARGEST:
+        return t_ns
+    raise ValueError("the time is outside 1678 to 2262")

@@ -1,0 +1,247 @@
+"""Load and verify a model file; score batches of windows. Knows the file and onnxruntime, nothing of streams.
+
+One `.onnx` holds all that turns readings into a verdict: scaling, network, score, tail. `load` believes none of it before it
+has checked the digest, the metadata, the graph's shapes, and the golden vectors, on this very machine.
+
+    input   window          float32 [batch, length, channel]   physical units, NaN = missing
+    output  score           float32 [batch]
+            channel_score   float32 [batch, channel]
+            reconstruction  float32 [batch, length, channel]   physical units
+            latent          float32 [batch, latent]
+"""
+
+import hashlib
+import json
+import math
+import re
+from base64 import b64decode
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from edge_ae.core.model_spec import Channel, Explanation, Floats, ModelSpec, Modes, Tail
+from edge_ae.errors import BadModel
+
+SCHEMA_VERSION = 1
+PREFIX = "edge_ae."
+KEYS = (
+    "schema_version",
+    "name",
+    "channels",
+    "sample_period_ns",
+    "hop",
+    "hold_rows",
+    "family",
+    "tail",
+    "golden",
+    "trained_at",
+    "train_data_sha256",
+    "report",
+    "digest",
+)
+OPTIONAL = ("modes",)  # which files of an earlier version lack
+OUTPUTS = ("score", "channel_score", "reconstruction", "latent")
+GOLDEN_TOLERANCE = 1e-4  # relative: another processor's rounding, and no more
+MAX_FILE_BYTES = 64 * 1024 * 1024
+NO_DIGEST = "0" * 64
+SEAL = re.compile(rb"edge_ae\.digest\x12\x40([0-9a-f]{64})")  # key and value as protobuf writes them: 64 bytes of text
+
+Verify = Callable[[bytes, Path], None]  # the file's bytes, and where they are from
+
+
+class OnnxModel:
+    """A verified model file with one onnxruntime session: one thread, no spinning."""
+
+    def __init__(self, spec: ModelSpec, session: ort.InferenceSession, report: Mapping[str, Any]) -> None:
+        self.spec = spec
+        self.report = report
+        self.provider: str = session.get_providers()[0]
+        self._session = session
+
+    @classmethod
+    def load(cls, path: Path | str, verify: Verify | None = None) -> "OnnxModel":
+        """Read, check and try out a model file. Raises BadModel with one sentence, as `verify` does for one not signed."""
+        path = Path(path)
+        data = _read(path)
+        if verify is not None:
+            verify(data, path)
+        _check_digest(data, path)
+        session = _session(data, path)
+        meta = _metadata(session, path)
+        spec = _spec(session, meta, hashlib.sha256(data).hexdigest(), path)
+        model = cls(spec, session, _json(meta, "report", path))
+        model._check_golden(_json(meta, "golden", path), path)
+        return model
+
+    def score(self, windows: Floats) -> Floats:
+        """Scores [batch] of windows [batch, length, channel]."""
+        (score,) = self._run(("score",), windows)
+        return np.asarray(score, np.float32)
+
+    def explain(self, windows: Floats) -> Sequence[Explanation]:
+        """What each window's score is made of."""
+        parts = self._run(("channel_score", "reconstruction", "latent"), windows)
+        return [Explanation(*part) for part in zip(*parts, strict=True)]
+
+    def run(self, windows: Floats) -> dict[str, Floats]:
+        """Every output by name."""
+        return dict(zip(OUTPUTS, self._run(OUTPUTS, windows), strict=True))
+
+    def _run(self, names: Sequence[str], windows: Floats) -> list[Floats]:
+        """A lone window goes twice: a product with one row takes another kernel, which rounds otherwise than a batch."""
+        alone = len(windows) == 1
+        outputs = self._session.run(list(names), {"window": np.repeat(windows, 2, axis=0) if alone else windows})
+        return [part[:1] for part in outputs] if alone else outputs
+
+    def _check_golden(self, golden: Any, path: Path) -> None:
+        shape = (-1, self.spec.length, len(self.spec.channels))
+        try:
+            windows = np.frombuffer(b64decode(golden["windows"]), "<f4").reshape(shape)
+            expected = np.asarray(golden["scores"], np.float64)
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadModel(f"{path}: the golden vectors cannot be read; export the model again") from error
+        scores = self.score(windows)
+        if len(expected) == 0 or not np.allclose(scores, expected, rtol=GOLDEN_TOLERANCE, atol=GOLDEN_TOLERANCE):
+            raise BadModel(
+                f"{path}: on this machine the golden vectors score {scores.tolist()} instead of {expected.tolist()}; "
+                "the runtime computes wrongly here, try another version of onnxruntime"
+            )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise BadModel(f"{path}: larger than {MAX_FILE_BYTES // 2**20} MiB, so it is no model of edge-ae")
+        return path.read_bytes()
+    except OSError as error:
+        raise BadModel(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _session(data: bytes, path: Path) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.log_severity_level = 4
+    wanted = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
+    providers = [name for name in wanted if name in ort.get_available_providers()]
+    try:
+        return ort.InferenceSession(data, options, providers=providers)
+    except Exception as error:  # onnxruntime raises a dozen classes for a broken file, all of them its own
+        raise BadModel(f"{path}: is not an ONNX model that can be loaded; copy the file again") from error
+
+
+def _metadata(session: ort.InferenceSession, path: Path) -> dict[str, str]:
+    try:
+        found = session.get_modelmeta().custom_metadata_map
+    except UnicodeDecodeError as error:
+        raise BadModel(f"{path}: its metadata is not text; export the model again") from error
+    missing = [PREFIX + key for key in KEYS if PREFIX + key not in found]
+    if missing:
+        raise BadModel(f"{path}: not a model of edge-ae, it lacks the metadata {', '.join(missing)}")
+    version = found[PREFIX + "schema_version"]
+    if version != str(SCHEMA_VERSION):
+        raise BadModel(
+            f"{path}: has schema version {version}, this program reads {SCHEMA_VERSION}; export it again or update"
+        )
+    return {key: found[PREFIX + key] for key in (*KEYS, *OPTIONAL) if PREFIX + key in found}
+
+
+def digest(data: bytes, written: str) -> str:
+    """SHA-256 of a model file in which the digest itself, `written`, is read as zeros."""
+    return hashlib.sha256(data.replace(written.encode(), NO_DIGEST.encode(), 1)).hexdigest()
+
+
+def _check_digest(data: bytes, path: Path) -> None:
+    """Before anything else: what was altered never reaches the runtime's parser, which is no judge of hostile bytes."""
+    seal = SEAL.search(data)
+    if seal is None:
+        raise BadModel(f"{path}: not a whole model of edge-ae, it has no {PREFIX}digest; copy the original again")
+    written = seal[1].decode()
+    if digest(data, written) != written:
+        raise BadModel(f"{path}: was altered after it was exported; copy the original again")
+
+
+def _json(meta: Mapping[str, str], key: str, path: Path) -> Any:
+    try:
+        return json.loads(meta[key])
+    except ValueError as error:
+        raise BadModel(f"{path}: metadata {PREFIX}{key} is not JSON; export the model again") from error
+
+
+def _spec(session: ort.InferenceSession, meta: Mapping[str, str], sha256: str, path: Path) -> ModelSpec:
+    try:
+        tail = _json(meta, "tail", path)
+        spec = ModelSpec(
+            name=meta["name"],
+            sha256=sha256,
+            family=meta["family"],
+            channels=tuple(Channel(**channel) for channel in _json(meta, "channels", path)),
+            period_ns=int(meta["sample_period_ns"]),
+            length=int(session.get_inputs()[0].shape[1]),
+            hop=int(meta["hop"]),
+            tail=Tail(*(float(tail[key]) for key in ("level", "scale", "shape", "rate"))),
+            typical=float(tail["typical"]),
+            trained_at=meta["trained_at"],
+            hold_rows=int(meta["hold_rows"]),
+            modes=_modes(_json(meta, "modes", path)) if "modes" in meta else None,
+        )
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise BadModel(f"{path}: its metadata cannot be used ({error}); export the model again") from error
+    _check_sense(spec, path)
+    _check_shapes(session, spec, path)
+    return spec
+
+
+def _modes(found: Mapping[str, Any]) -> Modes:
+    centres = tuple(tuple(map(float, centre)) for centre in found["centres"])
+    return Modes(tuple(map(float, found["spread"])), centres, tuple(map(float, found["radii"])))
+
+
+def _sensible(modes: Modes | None) -> bool:
+    """As many radii as centres, each centre with all axes, and nothing to divide by that is not above 0."""
+    if modes is None:
+        return True
+    axes, divisors = len(modes.spread), (*modes.spread, *modes.radii)
+    whole = len(modes.radii) == len(modes.centres) > 0 and all(len(centre) == axes for centre in modes.centres)
+    finite = all(math.isfinite(value) for part in (divisors, *modes.centres) for value in part)
+    return whole and finite and min(divisors) > 0
+
+
+def _check_sense(spec: ModelSpec, path: Path) -> None:
+    tail = (spec.tail.level, spec.tail.scale, spec.tail.shape, spec.tail.rate, spec.typical)
+    facts = {
+        "channels are named twice": len(set(spec.names)) == len(spec.names) > 0,
+        "period, length and hop must be positive": min(spec.period_ns, spec.length, spec.hop) > 0,
+        "the tail is not made of sensible numbers": all(map(math.isfinite, tail)) and min(tail[1], tail[3]) > 0,
+        "the modes are not made of sensible numbers": _sensible(spec.modes),
+    }
+    for problem, fine in facts.items():
+        if not fine:
+            raise BadModel(f"{path}: {problem}; export the model again")
+
+
+def _check_shapes(session: ort.InferenceSession, spec: ModelSpec, path: Path) -> None:
+    channels = len(spec.channels)
+    expected: dict[str, list[int | None]] = {
+        "window": [None, spec.length, channels],
+        "score": [None],
+        "channel_score": [None, channels],
+        "reconstruction": [None, spec.length, channels],
+        "latent": [None, None if spec.modes is None else len(spec.modes.spread)],
+    }
+    found = {node.name: node for node in (*session.get_inputs(), *session.get_outputs())}
+    for name, shape in expected.items():
+        node = found.get(name)
+        if node is None or node.type != "tensor(float)" or not _fits(node.shape, shape):
+            what = "nothing" if node is None else f"{node.type} {node.shape}"
+            raise BadModel(f"{path}: {name} should be float32 {shape} (None: any), the graph has {what}")
+
+
+def _fits(shape: Sequence[Any], expected: Sequence[int | None]) -> bool:
+    return len(shape) == len(expected) and all(
+        want is None or have == want for have, want in zip(shape, expected, strict=True)
+    )

@@ -1,0 +1,103 @@
+"""A connection for tools that people run and end: clean session, no will, MQTT 5 and else 3.1.1.
+
+The daemon's connection is `mqtt.Link`; this one may simply fail, with one sentence.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from edge_ae.errors import BadConfig
+from edge_ae.mqtt.tls import Refusal, TlsClient, TlsFault, context
+
+Offer = Callable[[str, bytes], None]
+
+HANDSHAKE_S = 5.0
+DRAIN_S = 10.0
+V5, V311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
+VERSIONS = {"auto": (V5, V311), "5": (V5,), "3.1.1": (V311,)}
+OTHER_VERSION = "it does not speak this version of MQTT"
+HUNG_UP = "it hangs up without a word; does it ask for tls there, or for another version of MQTT?"
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where the broker is, and who we are to it."""
+
+    host: str = "localhost"
+    port: int = 1883
+    tls: bool = False
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    protocol: str = "auto"
+
+
+def connect(broker: Broker, filters: Sequence[str] = (), offer: Offer = lambda _topic, _payload: None) -> mqtt.Client:
+    """A connected client with its thread running, which comes back by itself. Raises BadConfig with one sentence.
+
+    `offer` is called on that thread with each message that `filters` bring.
+    """
+    refusal = ""
+    for version in VERSIONS[broker.protocol]:
+        client = _client(broker, version)
+        refusal = _handshake(client, broker, filters, offer)
+        if refusal == "":
+            return client
+        client.loop_stop()
+        if refusal not in (OTHER_VERSION, HUNG_UP):
+            break
+    raise BadConfig(f"mqtt: the broker at {broker.host}:{broker.port} refused: {refusal}")
+
+
+def close(client: mqtt.Client) -> None:
+    client.disconnect()
+    client.loop_stop()
+
+
+def _client(broker: Broker, version: MQTTProtocolVersion) -> mqtt.Client:
+    client = TlsClient(CallbackAPIVersion.VERSION2, protocol=version)
+    client.max_inflight_messages_set(100)
+    client.connect_timeout = HANDSHAKE_S
+    if broker.username is not None:
+        client.username_pw_set(broker.username, broker.password)
+    if broker.tls:
+        client.tls_set_context(context(broker.ca, broker.cert, broker.key))
+    return client
+
+
+def _handshake(client: mqtt.Client, broker: Broker, filters: Sequence[str], offer: Offer) -> str:
+    """Connects and subscribes. Returns why not; empty: all is well."""
+    answered = threading.Event()
+    refusals = [HUNG_UP]
+
+    def on_connect(_c: mqtt.Client, _u: object, _f: object, reason: ReasonCode, _p: object) -> None:
+        refusals[0] = "" if not reason.is_failure else _refusal(reason)
+        if not reason.is_failure and filters:
+            client.subscribe([(name, 1) for name in filters])
+        answered.set()
+
+    client.on_connect = on_connect
+    client.on_connect_fail = client.on_disconnect = lambda *_: answered.set()
+    client.on_message = lambda _c, _u, message: offer(message.topic, bytes(message.payload))
+    try:
+        client.connect(broker.host, broker.port)
+    except OSError as error:
+        fix = "" if isinstance(error, TlsFault) else "; is it running, and are host, port and tls right?"
+        raise BadConfig(
+            f"mqtt: the broker at {broker.host}:{broker.port} cannot be reached: {error.strerror or error}{fix}"
+        ) from None
+    client.loop_start()
+    return refusals[0] if answered.wait(HANDSHAKE_S) else "it does not answer as an MQTT broker does"
+
+
+def _refusal(reason: ReasonCode) -> str:
+    if isinstance(reason, Refusal):
+        return str(reason)
+    return OTHER_VERSION if "protocol version" in str(reason).lower() else f"{reason}; check username and password_file"

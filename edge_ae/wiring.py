@@ -1,0 +1,159 @@
+"""Settings -> the parts of the shell, wired together. The parts do not know each other; this module knows them."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_ae.config.settings import Alerts, Section, Settings, StreamSettings, load, missing_to_watch, ns
+from edge_ae.core.formats.decoder import Decoder
+from edge_ae.errors import BadConfig
+from edge_ae.model import signature
+from edge_ae.mqtt.link import Link, MqttOptions
+from edge_ae.mqtt.simple_client import Broker
+
+if TYPE_CHECKING:
+    from edge_ae.core.model_spec import ModelSpec
+    from edge_ae.daemon.ingest import Feed
+    from edge_ae.daemon.loop import Daemon
+
+RELOADED = {"streams", "model_key", "limits.payload_bytes"} | {
+    f"alerts.{name}" for name in Alerts.model_fields if not name.startswith("flood")
+}
+
+log = logging.getLogger("edge_ae")
+
+
+def daemon(settings: Settings, config: Path) -> "Daemon":
+    """The daemon, ready to run; `config` is read again when it is told to reload."""
+    from edge_ae.daemon.loop import Daemon, DaemonOptions
+    from edge_ae.store.checkpoint import Checkpoint
+    from edge_ae.store.outbox import Outbox
+    from edge_ae.store.recorder import Recorder
+
+    limits, record = settings.limits, settings.record
+    streams = feeds(settings)
+    _make(settings.state_dir)
+    durable = settings.state.checkpoint_s > 0
+    return Daemon(
+        settings.node,
+        settings.mqtt.base,
+        streams,
+        Link(mqtt_options(settings), limits.inbox_messages),
+        Outbox(
+            settings.state_dir / "outbox.log" if durable else None, limits.outbox_messages, limits.outbox_mb * 2**20
+        ),
+        Checkpoint(settings.state_dir),
+        DaemonOptions(
+            state_dir=settings.state_dir,
+            checkpoint_s=settings.state.checkpoint_s,
+            receive_maximum=settings.mqtt.receive_maximum,
+            score_interval_s=settings.publish.score_interval_s,
+            denoised=settings.publish.denoised,
+            stats_interval_s=settings.publish.stats_interval_s,
+            resend_s=settings.state.resend_s,
+            flood_limit=settings.alerts.flood_limit,
+            flood_window_s=settings.alerts.flood_window_s,
+            max_assets=limits.assets,
+        ),
+        reload=lambda: _reload(settings, config),
+        recorder=None if record.dir is None else Recorder(record.dir, record.max_mb * 2**20),
+    )
+
+
+def feeds(settings: Settings) -> "list[Feed]":
+    """The streams with their models; a model file that serves several is loaded once."""
+    from edge_ae.core.detector import Watch
+    from edge_ae.daemon.ingest import Feed
+    from edge_ae.model.onnx_model import OnnxModel
+
+    missing = missing_to_watch(settings)
+    if missing:
+        raise BadConfig("\n".join(missing))
+    paths = [stream.model for stream in settings.streams if stream.model is not None]
+    verify = None if settings.model_key is None else signature.verifier(settings.model_key)
+    models = {path: OnnxModel.load(path, verify) for path in dict.fromkeys(paths)}
+    return [
+        Feed(
+            Decoder(settings.stream(stream), models[path].spec.names),
+            Watch(models[path], settings.alerts.rules, lateness_ns(stream, models[path].spec)),
+            stream.qos,
+        )
+        for stream, path in zip(settings.streams, paths, strict=True)
+    ]
+
+
+def _reload(running: Settings, config: Path) -> "list[Feed]":
+    settings = load(config)
+    taken_up = feeds(settings)
+    waiting = waiting_for_restart(running, settings)
+    if waiting:
+        log.warning("changed in the settings, but taken up only by a restart: %s", ", ".join(waiting))
+    return taken_up
+
+
+def waiting_for_restart(running: Settings, settings: Settings) -> list[str]:
+    """The settings that differ and that a reload, which makes new feeds, cannot take up."""
+    before, after = _flat(running), _flat(settings)
+    return [name for name in after if after[name] != before[name] and name not in RELOADED]
+
+
+def _flat(settings: Settings) -> dict[str, object]:
+    flat: dict[str, object] = {"the MQTT password": settings.password}
+    for name, value in settings:
+        flat |= {f"{name}.{key}": each for key, each in value} if isinstance(value, Section) else {name: value}
+    return flat
+
+
+def lateness_ns(stream: StreamSettings, spec: "ModelSpec") -> int:
+    """Where the channels of a row come in several messages, a row waits for a sample period unless told otherwise."""
+    if stream.lateness_s is not None:
+        return ns(stream.lateness_s)
+    return spec.period_ns if "{channel}" in stream.topic else 0
+
+
+def recording(settings: Settings) -> tuple[Link, Sequence[Decoder], int]:
+    """What `record` needs: a started link of its own, what decodes without a model, and how much may be owed."""
+    if not settings.streams:
+        raise BadConfig("streams: there are none; add a [[streams]] with the topic to record")
+    decoders = [Decoder(settings.stream(stream), None) for stream in settings.streams]
+    options = mqtt_options(settings, role="recorder")
+    link = Link(options, settings.limits.inbox_messages)
+    link.start([(decoder.filter, stream.qos) for decoder, stream in zip(decoders, settings.streams, strict=True)])
+    return link, decoders, max(options.receive_maximum // 2, 1)
+
+
+def mqtt_options(settings: Settings, role: str = "status") -> MqttOptions:
+    """`role`: the topic below the node that says `online`; another than the daemon's has a session of its own."""
+    mqtt, broker = settings.mqtt, broker_of(settings)
+    return MqttOptions(
+        host=broker.host,
+        port=broker.port,
+        client_id=settings.client_id if role == "status" else f"{settings.client_id}-{role}",
+        status_topic=f"{mqtt.base}/{settings.node}/{role}",
+        tls=broker.tls,
+        ca=broker.ca,
+        cert=broker.cert,
+        key=broker.key,
+        username=broker.username,
+        password=broker.password,
+        protocol=broker.protocol,
+        session_expiry_s=mqtt.session_expiry_s,
+        keepalive_s=mqtt.keepalive_s,
+        receive_maximum=mqtt.receive_maximum,
+    )
+
+
+def broker_of(settings: Settings) -> Broker:
+    mqtt = settings.mqtt
+    ca, cert, key = (None if path is None else str(path) for path in (mqtt.ca, mqtt.cert, mqtt.key))
+    password = None if settings.password is None else settings.password.get_secret_value()
+    return Broker(mqtt.host, mqtt.tcp_port, mqtt.tls, ca, cert, key, mqtt.username, password, mqtt.protocol)
+
+
+def _make(directory: Path) -> None:
+    """Where this fails, the checkpoint will say so, and the watch goes on in memory."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        log.error("%s: cannot be made: %s", directory, error.strerror)

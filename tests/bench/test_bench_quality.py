@@ -1,0 +1,123 @@
+"""The quality bench in small: what it counts, and that tables for people and figures for programs say the same."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_ae.core.events import AlertEvent, EventType
+from edge_ae.core.model_spec import Floats
+from edge_ae.core.timestamps import SECOND, rfc3339
+from edge_ae.model.onnx_model import OnnxModel
+from tests.bench import cost, quality, shares
+from tests.bench.grid import Grid
+from tests.bench.series import Case, table_of
+from tests.bench.shares import START, TEST_ROWS, Outcome
+from tests.models import TRAIN_ROWS, pump, trained
+
+GRID = Grid("sensor faults", ("fault", "called"), [("flat", "19 of 20"), ("stale", "20 of 20")], "39 of 40")
+
+
+def test_a_table_has_the_same_cells_in_a_terminal_and_in_markdown() -> None:
+    text, markdown = GRID.as_text(), GRID.as_markdown()
+    assert [line.split()[0] for line in text.splitlines()] == ["sensor", "fault", "flat", "stale", "39"]
+    assert markdown.splitlines() == [
+        "## sensor faults",
+        "",
+        "| fault | called |",
+        "| --- | ---: |",
+        "| flat | 19 of 20 |",
+        "| stale | 20 of 20 |",
+        "",
+        "39 of 40",
+    ]
+
+
+def test_tables_are_written_beside_the_figures(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "quality.json"
+    quality.write({"sensors": ({"called": 0.975}, GRID)}, out)
+    assert json.loads(out.read_text()) == {"sensors": {"called": 0.975}}
+    assert out.with_suffix(".md").read_text() == GRID.as_markdown()
+
+
+def test_a_wrong_channel_is_counted_where_the_alert_lists_it_first_and_where_there_is_none() -> None:
+    places = {3.0: 1, -3.0: shares.TOP + 1, 6.0: None, -6.0: shares.TOP}
+    found = [Outcome("drift", "flow", size, place) for size, place in places.items()]
+    small, large = (one for one in shares._counts(found) if one["shape"] == "drift")
+    assert (small["cases"], small["alerts"], small["named"]) == (2, 2, 1)
+    assert (large["cases"], large["alerts"], large["named"]) == (2, 1, 1)
+
+
+@pytest.mark.parametrize(("deviations", "expected"), [(0.0, None), (8.0, 1)])
+def test_the_place_of_the_wrong_channel_is_that_in_the_alert(
+    tmp_path_factory: pytest.TempPathFactory, deviations: float, expected: int | None
+) -> None:
+    model, run = OnnxModel.load(trained(tmp_path_factory)), pump(TRAIN_ROWS + TEST_ROWS)
+    t_ns, values = run.t_ns[TRAIN_ROWS:], run.values[TRAIN_ROWS:].copy()
+    channel = run.names.index("motor_temperature")
+    values[START:, channel] += deviations * np.std(run.values[:TRAIN_ROWS, channel])
+    assert shares.place(model, table_of("pump", run.names, t_ns, values), "motor_temperature") == expected
+
+
+def test_a_recording_too_short_for_one_alert_does_not_count_for_that_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [("pump", 20_000, [25, 2]), ("short", 3000, [7, 0]), ("loud", 50_000, [60, 11])]
+    answers = iter(found)
+    monkeypatch.setattr(quality, "one_budget", lambda _case: next(answers))
+    nothing = Case("", table_of("", (), np.zeros(0, np.int64), np.zeros((0, 0))), 0, np.zeros(0, np.bool_))
+    with ThreadPoolExecutor(1) as pool:
+        figures, grid = quality.budget([nothing] * len(found), pool)
+    assert [(one["holding"], one["series"]) for one in figures["holding"]] == [(2, 3), (1, 2)]
+    assert grid.rows[-1][2:] == ("2 of 3", "1 of 2")
+
+
+@pytest.mark.parametrize(
+    ("row", "counted"), [(49, False), (50, True), (69, True), (70, False), (79, False), (80, True)]
+)
+def test_an_alert_counts_where_rows_are_judged_and_normal(row: int, counted: bool) -> None:
+    label = np.zeros(100, np.bool_)
+    label[70:80] = True
+    case = Case("", table_of("", (), np.arange(100) * SECOND, np.zeros((100, 0))), 50, label)
+    event = AlertEvent("pump", EventType.NEW, "id", 1, {"ts_raised": rfc3339(row * SECOND)})
+    assert quality._raised_on_normal(event, case) == counted
+
+
+def test_what_is_done_is_kept_when_a_later_part_fails(tmp_path: Path) -> None:
+    def broken() -> quality.Part:
+        raise RuntimeError("no such data")
+
+    out = tmp_path / "quality.json"
+    with pytest.raises(RuntimeError):
+        quality._run({"sensors": lambda: ({"called": 1.0}, GRID), "smd": broken}, out)
+    assert json.loads(out.read_text()) == {"sensors": {"called": 1.0}}
+
+
+def test_progress_is_a_line_a_minute_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    progress = quality.Progress()
+    for number in range(130):
+        progress(f"case {number}")
+        now += 1.0
+    assert capsys.readouterr().err.splitlines() == ["1 min: case 60", "2 min: case 120"]
+
+
+def test_what_is_timed_takes_turns_and_its_time_is_that_of_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, order = 0.0, []
+
+    def detector(name: str, seconds: float) -> tuple[str, cost.Score]:
+        def score(_windows: Floats) -> None:
+            nonlocal now
+            now += seconds
+            order.append(name)
+
+        return name, score
+
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+    windows = np.zeros((2, 4, 1), np.float32)
+    us = cost.taken([detector("a", 2e-6), detector("b", 8e-6)], windows, calls=3)
+    assert us == pytest.approx({"a": 1.0, "b": 4.0})
+    assert order[:12] == [*"aaabbb"] * 2

@@ -1,0 +1,154 @@
+"""Check: every problem at once, each with its fix; and a runtime that dies is a sentence."""
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from edge_ae.cli import check
+from edge_ae.mqtt import probe
+from edge_ae.mqtt.simple_client import Broker as Address
+from edge_ae.mqtt.simple_client import close, connect
+from tests.conftest import Broker, free_port
+from tests.models import write_model
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "pump.onnx"
+    write_model(path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _model(exported: Path, tmp_path: Path) -> None:
+    shutil.copy(exported, tmp_path / "pump.onnx")
+
+
+def run(config: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "edge_ae", "check", "--config", config], capture_output=True, text=True, timeout=120
+    )
+
+
+def settings(directory: Path, port: int, more: str = "") -> Path:
+    config = directory / "edge-ae.toml"
+    config.write_text(
+        f'node = "n"\nstate_dir = "state"\n[mqtt]\nhost = "127.0.0.1"\nport = {port}\n'
+        f'[[streams]]\ntopic = "plant/{{asset}}/t"\nmodel = "pump.onnx"\n{more}'
+    )
+    return config
+
+
+def test_where_all_is_well_it_says_what_it_looked_at(tmp_path: Path, broker: Broker) -> None:
+    done = run(settings(tmp_path, broker.port))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[:2] for line in done.stdout.splitlines()] == [
+        ["ok", name] for name in ("settings", "model", "stream", "folder", "clock", "broker")
+    ]
+
+
+def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "pump.onnx").write_bytes(b"no model")
+    (tmp_path / "state").write_text("a file where a folder should be")
+    port = free_port()
+    done = run(settings(tmp_path, port, '[alerts]\nflood_window_s = 60\n[[streams]]\ntopic = "x/{asset}"\n'))
+    faults = [line for line in done.stdout.splitlines() if line.startswith("FAULT")]
+    assert done.returncode == 1
+    assert len(faults) == 4
+    assert faults[0].startswith("FAULT streams[2].model: is missing; add model")
+    assert faults[1].startswith(f"FAULT {tmp_path}/pump.onnx: not a whole model of edge-ae")
+    assert f"{tmp_path}/state: cannot be written" in faults[2]
+    assert f"broker at 127.0.0.1:{port} cannot be reached" in faults[3]
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_channels_that_the_model_does_not_have_are_told(tmp_path: Path, broker: Broker) -> None:
+    done = run(settings(tmp_path, broker.port, 'channels = { Flow = "f" }\n'))
+    assert done.returncode == 1
+    assert (
+        "FAULT streams[1]: plant/{asset}/t: channels names Flow, which the model does not have; it has flow, pressure"
+        in done.stdout
+    )
+
+
+def test_settings_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    done = run(tmp_path / "none.toml")
+    assert (done.returncode, done.stdout.count("\n")) == (1, 1)
+    assert "none.toml: cannot be read" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("SIGILL", "instructions that this processor does not have"),
+        ("SIGKILL", "too little memory"),
+        ("SIGSEGV", "died of SIGSEGV"),
+    ],
+)
+def test_a_runtime_that_dies_is_a_sentence(monkeypatch: pytest.MonkeyPatch, name: str, sentence: str) -> None:
+    monkeypatch.setattr(check, "LOAD", f"import os, signal; os.kill(os.getpid(), signal.{name})")
+    found = check.model_facts(Path("pump.onnx"))
+    assert isinstance(found, str)
+    assert sentence in found
+
+
+def test_a_model_says_what_it_is(tmp_path: Path) -> None:
+    assert check.model_facts(tmp_path / "pump.onnx") == check.ModelFacts(
+        "pump", ("flow", "pressure"), "CPUExecutionProvider"
+    )
+
+
+def test_a_folder_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
+    assert check.directory(tmp_path / "new", 1) is None
+    assert list((tmp_path / "new").iterdir()) == []
+    assert "and may need 1000000000" in (check.directory(tmp_path, 10**9) or "")
+
+
+@pytest.mark.parametrize(
+    ("env", "has_password", "state_dir", "given"),
+    [
+        ({}, True, Path.home() / ".local", "STATE_DIRECTORY=/var/lib/edge-ae"),
+        ({}, False, Path("/srv"), "EDGE_AE_MQTT__PASSWORD_FILE=/etc/credstore/edge-ae.mqtt-password"),
+        ({}, True, Path("/srv"), None),
+        ({"STATE_DIRECTORY": "/s"}, True, Path.home() / "s", None),
+    ],
+)
+def test_a_check_by_hand_says_what_it_was_not_given(
+    tmp_path: Path, env: dict[str, str], has_password: bool, state_dir: Path, given: str | None
+) -> None:
+    unit = tmp_path / "edge-ae.service"
+    assert check.by_hand(env, has_password=has_password, state_dir=state_dir, unit=unit) is None
+    unit.touch()
+    said = check.by_hand(env, has_password=has_password, state_dir=state_dir, unit=unit)
+    assert (said or "").partition("begin the command with sudo ")[2] == (given or "")
+
+
+def test_a_clock_before_the_program_is_wrong() -> None:
+    assert check.clock(time.time()) is None
+    assert "the clock says 1970-01-01" in (check.clock(0.0) or "")
+
+
+def test_what_the_acl_forbids_is_told(tmp_path: Path, broker: Broker) -> None:
+    (tmp_path / "acl").write_text("topic read plant/#\n")
+    broker.close()
+    strict = Broker(tmp_path, f"acl_file {tmp_path}/acl\n").start()
+    connection = connect(Address(port=strict.port))
+    try:
+        found = probe.permissions(connection, ["plant/+"], "edge-ae/n/check")
+    finally:
+        close(connection)
+        strict.close()
+    assert found == ["the broker does not let us write edge-ae/n/check: Not authorized; allow it in its ACL"]
+
+
+def test_the_password_is_nowhere_in_what_is_said(tmp_path: Path, broker: Broker) -> None:
+    (tmp_path / "secret").write_text("hunter2")
+    config = settings(tmp_path, broker.port)
+    config.write_text(config.read_text().replace("[mqtt]", '[mqtt]\nusername = "u"\npassword_file = "secret"'))
+    done = run(config)
+    assert "hunter2" not in done.stdout + done.stderr
+    assert (tmp_path / "state").exists()

@@ -1,0 +1,262 @@
+"""The command line as a person meets it: real processes, exit statuses, and one sentence where something is wrong."""
+
+import gzip
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_ae.cli.main import COMMANDS
+from edge_ae.core.timestamps import SECOND
+from edge_ae.store.recording_csv import read_csv
+from tests.conftest import Broker, Subscriber, free_port, wait_for
+from tests.models import write_model
+
+HEAVY = ("numpy", "onnxruntime", "paho", "pydantic", "orjson", "torch")
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "pump.onnx"
+    write_model(path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _model(exported: Path, tmp_path: Path) -> None:
+    shutil.copy(exported, tmp_path / "pump.onnx")
+
+
+def edge_ae(*arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edge_ae", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+
+
+RUNNING: list[subprocess.Popen[bytes]] = []
+
+
+def started(log: Path, *arguments: Any) -> subprocess.Popen[bytes]:
+    with log.open("wb") as file:
+        RUNNING.append(
+            subprocess.Popen([sys.executable, "-m", "edge_ae", *map(str, arguments)], stdout=file, stderr=file)
+        )
+    return RUNNING[-1]
+
+
+@pytest.fixture(autouse=True)
+def nothing_outlives_a_test_that_fails() -> Iterator[None]:
+    yield
+    while RUNNING:
+        process = RUNNING.pop()
+        process.kill()
+        process.wait(10)
+
+
+def settings(directory: Path, port: int) -> Path:
+    config = directory / "edge-ae.toml"
+    config.write_text(
+        f'node = "n1"\nstate_dir = "state"\n[mqtt]\nhost = "127.0.0.1"\nport = {port}\n'
+        '[[streams]]\ntopic = "plant/{asset}/t"\ntime = "ts"\nmodel = "pump.onnx"\n[alerts]\nbudget = "36/hour"\n'
+    )
+    return config
+
+
+def recording(path: Path, lines: int = 40, high_from: int = 20) -> Path:
+    body = "".join(
+        f"2026-11-23T12:00:{n:02d}Z,{9.9 if high_from <= n < high_from + 5 else 5.0},2.5\n" for n in range(lines)
+    )
+    path.write_text(f"time,flow,pressure\n{body}")
+    return path
+
+
+def test_help_of_every_command_has_its_example() -> None:
+    for name, command in COMMANDS.items():
+        done = edge_ae(name, "--help")
+        assert done.returncode == 0
+        assert f"example: {command.EXAMPLE}\n" in done.stdout
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = f"import sys, edge_ae.cli.main as m; m.parser(); print([n for n in {HEAVY} if n in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_version_is_that_of_the_package() -> None:
+    assert edge_ae("--version").stdout == f"edge-ae {version('edge-ae')}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["run"],
+        ["score", "--model", "m"],
+        ["score", "--model", "m", "--data", "d", "--out", "o", "--budget", "1/year"],
+    ],
+)
+def test_wrong_usage_is_2(arguments: list[str]) -> None:
+    assert edge_ae(*arguments).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "--config", "none.toml"], "edge-ae: none.toml: cannot be read: No such file or directory"),
+        (["record", "--config", "empty.toml", "--out", "rec"], "edge-ae: streams: there are none; add a [[streams]]"),
+        (["run", "--config", "empty.toml"], "edge-ae: streams: there are none; add a [[streams]]"),
+        (["score", "--model", "none.onnx", "--data", "d.csv", "--out", "o.csv"], "edge-ae: none.onnx: cannot be read"),
+        (["score", "--model", "pump.onnx", "--data", "none.csv", "--out", "o.csv"], "edge-ae: none.csv: cannot be read"),
+        (["score", "--model", "pump.onnx", "--data", "d.csv", "--out", "no/o.csv"], "edge-ae: no/o.csv: cannot be written"),
+        (["replay", "--data", "d.csv", "--topic", "a/#"], "edge-ae: --topic: 'a/#' has a wildcard"),
+        (["replay", "--data", "d.csv", "--topic", "a", "--host", "127.0.0.1", "--port", str(free_port())], "edge-ae: mqtt: the broker at 127.0.0.1"),
+        (["watch", "--host", "127.0.0.1", "--port", str(free_port())], "edge-ae: mqtt: the broker at 127.0.0.1"),
+    ],
+)  # fmt: skip
+def test_the_worlds_fault_is_one_line_and_1(tmp_path: Path, arguments: list[str], sentence: str) -> None:
+    recording(tmp_path / "d.csv")
+    (tmp_path / "empty.toml").write_text("")
+    done = edge_ae(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(sentence)
+    assert done.stderr.count("\n") == 1
+
+
+def test_score_writes_a_line_for_each_line_and_its_alerts(tmp_path: Path) -> None:
+    data, out, events = recording(tmp_path / "d.csv"), tmp_path / "out.csv", tmp_path / "events.jsonl"
+    done = edge_ae(
+        "score",
+        "--model",
+        tmp_path / "pump.onnx",
+        "--data",
+        data,
+        "--out",
+        out,
+        "--events",
+        events,
+        "--budget",
+        "36/hour",
+        "--explain",
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    lines = out.read_text().splitlines()
+    assert lines[0] == "timestamp,score,threshold,alert,score_flow,score_pressure"
+    assert [line.partition(",")[0] for line in lines[1:]] == read_csv(data).times
+    assert [json.loads(line)["type"] for line in events.read_text().splitlines()][:1] == ["new"]
+
+
+def test_score_takes_the_place_of_nothing_that_it_reads_or_has_written(tmp_path: Path) -> None:
+    data, model = recording(tmp_path / "d.csv"), tmp_path / "pump.onnx"
+    before = data.read_bytes(), model.read_bytes()
+    for wrong in (["--out", data], ["--out", model], ["--out", tmp_path / "s", "--events", tmp_path / "s"]):
+        done = edge_ae("score", "--model", model, "--data", data, *wrong)
+        assert done.returncode == 1
+        assert "would be written over; name another file" in done.stderr
+    assert (data.read_bytes(), model.read_bytes()) == before
+
+
+STDOUT = "/proc/self/fd/1"  # and not /dev/stdout, which root could lose if this did not hold
+
+
+def test_score_writes_into_a_pipe_and_a_link_and_packs_where_the_name_says_so(tmp_path: Path) -> None:
+    data, model = recording(tmp_path / "d.csv"), tmp_path / "pump.onnx"
+    link, packed = tmp_path / "link.csv", tmp_path / "s.csv.gz"
+    link.symlink_to(tmp_path / "behind.csv")
+    piped, *_ = [edge_ae("score", "--model", model, "--data", data, "--out", o) for o in (STDOUT, link, packed)]
+    assert piped.stdout.startswith("timestamp,score")
+    assert link.is_symlink()
+    assert (tmp_path / "behind.csv").read_text() == gzip.decompress(packed.read_bytes()).decode() == piped.stdout
+
+
+def test_score_says_what_it_could_not_use(tmp_path: Path) -> None:
+    data = recording(tmp_path / "d.csv")
+    header, *lines = data.read_text().splitlines()
+    data.write_text("\n".join([header, *lines[::-1]]) + "\n")
+    done = edge_ae("score", "--model", tmp_path / "pump.onnx", "--data", data, "--out", tmp_path / "o.csv")
+    assert done.returncode == 0
+    assert f"{data}: 0 of 40 lines have a score; late " in done.stderr
+
+
+def test_run_tells_live_what_score_tells_offline(tmp_path: Path, broker: Broker, listener: Subscriber) -> None:
+    data, config, log = recording(tmp_path / "p1.csv"), settings(tmp_path, broker.port), tmp_path / "run.log"
+    offline = tmp_path / "events.jsonl"
+    edge_ae(
+        "score",
+        "--model",
+        tmp_path / "pump.onnx",
+        "--data",
+        data,
+        "--out",
+        tmp_path / "o.csv",
+        "--events",
+        offline,
+        "--budget",
+        "36/hour",
+        "--node",
+        "n1",
+    )
+    daemon = started(log, "run", "--config", config)
+    wait_for(lambda: [m.payload for m in listener.on("n1/status")] == [b"online"], "online")
+    assert (
+        edge_ae("replay", "--config", config, "--data", data, "--topic", "plant/{asset}/t", "--speed", 0).returncode
+        == 0
+    )
+    expected = [json.loads(line) for line in offline.read_text().splitlines()]
+    wait_for(lambda: len(listener.on("p1/event")) == len(expected) > 0, "the events")
+    daemon.send_signal(signal.SIGTERM)
+    assert daemon.wait(15) == 0
+    assert listener.bodies("p1/event") == expected
+    assert listener.on("n1/status")[-1].payload == b"offline"
+    assert (tmp_path / "state").stat().st_mode & 0o077 == 0
+
+
+def test_run_takes_up_settings_on_hup_or_says_why_not(tmp_path: Path, broker: Broker, listener: Subscriber) -> None:
+    config, log = settings(tmp_path, broker.port), tmp_path / "run.log"
+    before = config.read_text()
+    daemon = started(log, "run", "--config", config)
+    wait_for(lambda: "ready" in log.read_text(), "READY")
+    config.write_text(before.replace('budget = "36/hour"', 'budget = "never"'))
+    daemon.send_signal(signal.SIGHUP)
+    wait_for(lambda: "alerts.budget: 'never' should be a number of alerts" in log.read_text(), "the reason")
+    changed = before.replace("plant/", "works/").replace("[mqtt]", "[mqtt]\nkeepalive_s = 20")
+    config.write_text(changed + "flood_limit = 5\non_delay_s = 0.5\n[limits]\nassets = 9\npayload_bytes = 9999\n")
+    daemon.send_signal(signal.SIGHUP)
+    wait_for(lambda: "settings and models taken up" in log.read_text(), "the new settings")
+    waiting = "mqtt.keepalive_s, alerts.flood_limit, limits.assets"
+    assert f"changed in the settings, but taken up only by a restart: {waiting}\n" in log.read_text()
+    listener.publish("works/p9/t", {"ts": 1_795_435_200, "flow": 5.0, "pressure": 2.5})
+    for second in range(1, 8):
+        listener.publish("works/p9/t", {"ts": 1_795_435_200 + second, "flow": 5.0, "pressure": 2.5})
+    wait_for(lambda: listener.on("p9/score"), "a score under the new topic")
+    daemon.send_signal(signal.SIGTERM)
+    assert daemon.wait(15) == 0
+    assert "Traceback" not in log.read_text()
+
+
+def test_record_keeps_what_came_without_a_model(tmp_path: Path, broker: Broker, listener: Subscriber) -> None:
+    config, log, out = settings(tmp_path, broker.port), tmp_path / "record.log", tmp_path / "rec"
+    process = started(log, "record", "--config", config, "--out", out)
+    wait_for(lambda: [m.payload for m in listener.on("n1/recorder")] == [b"online"], "the recorder")
+    data = recording(tmp_path / "p1.csv")
+    edge_ae("replay", "--config", config, "--data", data, "--topic", "plant/p1/t", "--speed", 0)
+    listener.publish("plant/p1/t", "no JSON")
+    listener.publish("plant/p1/t", {"ts": "2026-11-23T12:00:59Z", "flow": 1.0}).wait_for_publish()
+    wait_for(
+        lambda: b"12:00:59" in b"".join(gzip.decompress(file.read_bytes()) for file in out.glob("p1/*")), "all rows"
+    )
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
+    wait_for(lambda: [m.payload for m in listener.on("n1/recorder")] == [b"online", b"offline"], "its last word")
+    (path,) = out.glob("p1/*.csv.gz")
+    table = read_csv(path)
+    assert table.names == ("flow", "pressure")
+    assert table.t_ns[:-1].tolist() == read_csv(data).t_ns.tolist()
+    assert table.t_ns[-1] == 1_795_435_259 * SECOND
+    assert "1 not_json" in log.read_text()

@@ -1,0 +1,203 @@
+"""Settings: defaults, file and environment in that order; and every problem at once, with its fix."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_ae.config.settings import Settings, inspect, load, missing_to_watch
+from edge_ae.core.alert import AlertRules, budget_ns
+from edge_ae.core.timestamps import SECOND
+from edge_ae.errors import BadConfig
+
+HOME = {"HOME": "/home/op"}
+STREAM = '[[streams]]\ntopic = "plant/{asset}/telemetry"\nmodel = "pump.onnx"\n'
+HOUR = 3600 * SECOND
+
+
+def written(directory: Path, text: str) -> Path:
+    path = directory / "edge-ae.toml"
+    path.write_text(text)
+    return path
+
+
+def problems(directory: Path, text: str, env: dict[str, str] | None = None) -> list[str]:
+    return inspect(written(directory, text), HOME | (env or {}))[1]
+
+
+def test_nothing_set_is_a_working_default() -> None:
+    found = load(None, HOME)
+    assert found.mqtt.host == "localhost"
+    assert found.mqtt.tcp_port == 1883
+    assert found.state_dir == Path("/home/op/.local/state/edge-ae")
+    assert found.client_id == f"edge-ae-{found.node}"
+    assert found.alerts.rules == AlertRules(interval_ns=168 * HOUR)
+
+
+def test_environment_goes_before_file_and_file_before_default(tmp_path: Path) -> None:
+    path = written(tmp_path, 'node = "n1"\n[mqtt]\nhost = "file"\nport = 1\nkeepalive_s = 20\n')
+    env = {
+        "EDGE_AE_MQTT__HOST": "variable",
+        "EDGE_AE_MQTT__PORT": "2",
+        "EDGE_AE_NODE": "",
+        "EDGE_AE_STREAMS": '[{"topic": "t/{asset}"}]',
+    }
+    found = load(path, HOME | env)
+    assert (found.node, found.mqtt.host, found.mqtt.port, found.mqtt.keepalive_s) == ("n1", "variable", 2, 20)
+    assert [stream.topic for stream in found.streams] == ["t/{asset}"]
+
+
+def test_state_directory_of_systemd_is_taken() -> None:
+    assert load(None, HOME | {"STATE_DIRECTORY": "/var/lib/edge-ae:/var/lib/other"}).state_dir == Path(
+        "/var/lib/edge-ae"
+    )
+
+
+def test_paths_are_seen_from_the_file(tmp_path: Path) -> None:
+    found = load(written(tmp_path, 'state_dir = "state"\n[record]\ndir = "/r"\n' + STREAM), HOME)
+    assert (found.state_dir, found.record.dir, found.streams[0].model) == (
+        tmp_path / "state",
+        Path("/r"),
+        tmp_path / "pump.onnx",
+    )
+
+
+def test_every_problem_is_told_at_once_with_its_fix(tmp_path: Path) -> None:
+    text = """
+        node = "pi/7"
+        foo = 1
+        [mqtt]
+        prot = 5
+        port = 99999
+        ca = "ca.pem"
+        [[streams]]
+        topic = "a/#/b"
+        format = "xml"
+        [[streams]]
+        lateness_s = -1
+        [alerts]
+        budget = "1/fortnight"
+        deadband = 1.5
+        [state]
+        checkpoint_s = nan
+    """
+    assert problems(tmp_path, text, {"EDGE_AE_NODD": "x", "EDGE_AE_MQTT__KEEPALIVE_S": "1"}) == [
+        "node: 'pi/7' should be 1 to 64 letters, digits or _-.:@()= and begin with a letter or digit",
+        "mqtt.port: '99999' should be less than or equal to 65535; for example port = 1883",
+        "mqtt.keepalive_s: '1' should be greater than or equal to 5; for example keepalive_s = 30",
+        "mqtt.prot: is no setting (did you mean port?); remove it",
+        "streams[1].topic: 'a/#/b' has a # that is not its whole last level; write it like \"plant/{asset}/telemetry\"",
+        "streams[1].format: 'xml' should be 'json', 'number' or 'influx'; for example format = \"json\"",
+        'streams[2].topic: is missing; add topic = "plant/{asset}/telemetry"',
+        "streams[2].lateness_s: '-1' should be greater than or equal to 0",
+        "alerts.budget: '1/fortnight' should be a number of alerts per hour, day, week or month, such as \"1/week\"",
+        "alerts.deadband: '1.5' should be less than 1; for example deadband = 0.2",
+        "state.checkpoint_s: 'nan' should be a finite number; for example checkpoint_s = 60.0",
+        "foo: is no setting; remove it",
+        "EDGE_AE_NODD: is no setting (did you mean EDGE_AE_NODE?); unset it",
+        f"mqtt.ca: there is no file {tmp_path}/ca.pem; put it there or correct the path",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('[mqtt]\nkey = "edge-ae.toml"\ntls = true\n', "mqtt.cert, mqtt.key: one without the other"),
+        ('[mqtt]\nca = "edge-ae.toml"\n', "mqtt.tls: is off, but there are certificates; add tls = true"),
+        (
+            '[mqtt]\npassword_file = "edge-ae.toml"\n',
+            "mqtt.username: is missing, but there is a password; add username",
+        ),
+        ('[mqtt]\npassword_file = "none"\n', "mqtt.password_file: .*none cannot be read: No such file"),
+        ('[[streams]]\ntopic = "#"\nasset = "x"\n', r"streams\[1\].topic: takes in edge-ae's own messages"),
+        ('[[streams]]\ntopic = "t/{channel}"\nformat = "influx"\n', r"streams\[1\].topic: names \{channel\}"),
+        (f"{STREAM}asset = 5\n", r"streams\[1\].asset: '5' .*should be a valid string"),
+        (
+            '[[streams]]\ntopic = "a"\nasset = "x"\nmodel = "1"\n[[streams]]\ntopic = "b"\nasset = "x"\nmodel = "2"\n',
+            r"streams\[2\].asset: 'x' is already watched with another model",
+        ),
+        ("a = 1\nb = x", "is not TOML: .*line 2"),
+    ],
+)
+def test_what_cannot_go_together_is_told(tmp_path: Path, text: str, problem: str) -> None:
+    assert len(problems(tmp_path, text)) == 1
+    with pytest.raises(BadConfig, match=problem):
+        load(tmp_path / "edge-ae.toml", HOME)
+
+
+def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(
+        BadConfig, match=r"^.*/none.toml: cannot be read: No such file or directory; name the settings file"
+    ):
+        load(tmp_path / "none.toml", HOME)
+
+
+def test_a_variable_that_is_no_json_is_one_sentence() -> None:
+    with pytest.raises(BadConfig, match=r'^EDGE_AE_...: .*"streams".* written as JSON there$'):
+        load(None, HOME | {"EDGE_AE_STREAMS": "[{"})
+
+
+def test_the_password_comes_from_a_file_and_is_never_shown(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("hunter2\n")
+    found = load(written(tmp_path, '[mqtt]\nusername = "u"\npassword_file = "secret"\n'), HOME)
+    assert found.password is not None
+    assert found.password.get_secret_value() == "hunter2"
+    assert "hunter2" not in repr(found) + str(found) + found.model_dump_json()
+
+
+def test_the_password_may_be_a_credential_of_systemd(tmp_path: Path) -> None:
+    (tmp_path / "mqtt-password").write_text("hunter2")
+    found = load(None, HOME | {"CREDENTIALS_DIRECTORY": str(tmp_path), "EDGE_AE_MQTT__USERNAME": "u"})
+    assert found.password is not None
+    assert found.password.get_secret_value() == "hunter2"
+    assert load(None, HOME | {"CREDENTIALS_DIRECTORY": "/nonexistent"}).password is None
+
+
+@pytest.mark.parametrize(
+    ("text", "hours"),
+    [("1/week", 168.0), ("2 per day", 12.0), ("0.5/Day", 48.0), (" 1 / month ", 720.0), ("3/hour", 1 / 3)],
+)
+def test_a_budget_is_a_mean_time_between_alerts(text: str, hours: float) -> None:
+    assert budget_ns(text) == round(hours * HOUR)
+
+
+@pytest.mark.parametrize("text", ["", "0/day", "-1/day", "1", "1/year", "week", "nan/day", "1/day/day", "1e9/day"])
+def test_what_is_no_budget_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="such as"):
+        budget_ns(text)
+
+
+def test_an_asset_without_a_name_is_called_like_its_model_or_its_node(tmp_path: Path) -> None:
+    text = 'node = "n"\n[[streams]]\ntopic = "a"\nmodel = "press.onnx"\n[[streams]]\ntopic = "b"\n[[streams]]\ntopic = "{asset}"\n'
+    found = load(written(tmp_path, text), HOME)
+    assert [found.stream(stream).asset for stream in found.streams] == ["press", "n", None]
+
+
+def test_to_watch_there_must_be_streams_with_models(tmp_path: Path) -> None:
+    assert len(missing_to_watch(load(None, HOME))) == 1
+    found = load(written(tmp_path, f'{STREAM}[[streams]]\ntopic = "x/{{asset}}"\n'), HOME)
+    assert [line.partition(":")[0] for line in missing_to_watch(found)] == ["streams[2].model"]
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load(None, HOME).node = "x"
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.text(max_size=80),
+    st.dictionaries(
+        st.sampled_from(["EDGE_AE_NODE", "EDGE_AE_STREAMS", "EDGE_AE_MQTT", "EDGE_AE_ALERTS__BUDGET", "EDGE_AE_X"]),
+        st.text(max_size=20),
+    ),
+)
+def test_any_text_is_settings_or_sentences(
+    tmp_path_factory: pytest.TempPathFactory, text: str, env: dict[str, str]
+) -> None:
+    path = tmp_path_factory.mktemp("any") / "edge-ae.toml"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    found, said = inspect(path, HOME | env)
+    assert isinstance(found, Settings) or said
+    assert all("\n" not in line for line in said)

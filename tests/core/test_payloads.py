@@ -1,0 +1,179 @@
+"""What an alert says, to programs and to people."""
+
+import math
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_ae.core.alert import AlertState, Episode, Phase, Shelving, Told
+from edge_ae.core.events import EventType, Row, Share, Verdict
+from edge_ae.core.model_spec import Similar
+from edge_ae.core.payloads import CHANNELS_LISTED, alert_body, denoised_body, reason, score_body, severity, significant
+from edge_ae.core.timestamps import SECOND
+from tests.models import spec_of
+
+_CONTRACT = """schema id type asset node state acked shelved shelved_until severity score threshold ratio ts_onset
+    ts_raised ts_peak ts_cleared duration_s top_channel top_share reason similar_to
+    similar_distance channels model seq"""
+CONTRACT = set(_CONTRACT.split())
+FLOW = Share("flow", "m3/h", 0.62, 3.1, 4.2)
+VIBRATION = Share("vibration", "mm/s", 0.31, 9.0, 2.0)
+SIMILAR = Similar("mode 2", 3.456789)
+QUIET = Share("level", "m", 0.07, 1.0, 1.0)
+
+
+def episode(**changes: Any) -> Episode:
+    peak = Verdict(9, 2.5, 1.0, 2.5)
+    facts: dict[str, Any] = {
+        "id": "abc",
+        "onset_ns": 10 * SECOND,
+        "raised_ns": 12 * SECOND,
+        "peak_ns": 15 * SECOND,
+        "peak": peak,
+    }
+    return Episode(
+        **(facts | {"shares": (FLOW, VIBRATION, QUIET), "similar": SIMILAR, "seq": 1, "told": True} | changes)
+    )
+
+
+def body_of(state: AlertState, told: Told | None = None) -> dict[str, Any]:
+    return alert_body("pi", "pump", spec_of(), state, told)
+
+
+def test_a_normal_asset_has_every_field_of_the_contract() -> None:
+    body = body_of(AlertState())
+    assert set(body) == CONTRACT
+    assert (body["state"], body["id"], body["type"], body["seq"], body["channels"]) == ("normal", None, None, 0, [])
+
+
+def test_an_alert_has_every_field_of_the_contract() -> None:
+    state = AlertState(Phase.ACTIVE, episode=episode())
+    body = body_of(state, Told(EventType.NEW, episode()))
+    assert set(body) == CONTRACT
+    assert body | {"channels": None, "reason": None} == {
+        "schema": 1,
+        "id": "abc",
+        "type": "new",
+        "asset": "pump",
+        "node": "pi",
+        "state": "active",
+        "acked": False,
+        "shelved": False,
+        "shelved_until": None,
+        "severity": "medium",
+        "score": 2.5,
+        "threshold": 1.0,
+        "ratio": 2.5,
+        "ts_onset": "1970-01-01T00:00:10.000Z",
+        "ts_raised": "1970-01-01T00:00:12.000Z",
+        "ts_peak": "1970-01-01T00:00:15.000Z",
+        "ts_cleared": None,
+        "duration_s": 0.0,
+        "top_channel": "flow",
+        "top_share": 0.62,
+        "reason": None,
+        "similar_to": "mode 2",
+        "similar_distance": 3.45679,
+        "channels": None,
+        "model": {"name": "pump", "version": "2026-01-01T00:00:00Z", "sha256": "5" * 64},
+        "seq": 1,
+    }
+    assert body["channels"][0] == {
+        "name": "flow",
+        "unit": "m3/h",
+        "share": 0.62,
+        "observed": 3.1,
+        "expected": 4.2,
+        "direction": "low",
+    }
+
+
+def test_an_end_says_when_and_how_long_it_was() -> None:
+    body = body_of(AlertState(), Told(EventType.END, episode(seq=3), 40 * SECOND))
+    assert (body["type"], body["state"], body["ts_cleared"]) == ("end", "normal", "1970-01-01T00:00:40.000Z")
+    assert (body["duration_s"], body["seq"]) == (30.0, 3)
+
+
+def test_an_alert_that_is_clearing_is_active_to_others() -> None:
+    assert body_of(AlertState(Phase.CLEARING, episode=episode()))["state"] == "active"
+    assert body_of(AlertState(Phase.PENDING))["state"] == "pending"
+
+
+def test_out_of_service_and_shelving_are_told() -> None:
+    body = body_of(AlertState(in_service=False, shelving=Shelving.TIMED, shelved_until_ns=60 * SECOND))
+    assert (body["state"], body["shelved"]) == ("out_of_service", True)
+    assert body["shelved_until"] == "1970-01-01T00:01:00.000Z"
+
+
+def test_the_reason_is_a_sentence_of_the_channels_that_matter() -> None:
+    assert reason((FLOW, VIBRATION, QUIET)) == (
+        "flow 3.1 m3/h, expected 4.2 (low, 62 % of the deviation); vibration 9 mm/s, expected 2 (high, 31 %)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("observed", "expected", "said"),
+    [
+        (1_000_030.0, 1_000_000.0, "1000030, expected 1000000"),
+        (50.011, 50.012, "50.011, expected 50.012"),
+        (3.0, -3.0, "3, expected -3"),
+        (2.0, 2.0, "2, expected 2"),
+        (math.nan, 2.0, "nan, expected 2"),
+        (math.inf, 2.0, "inf, expected 2"),
+    ],
+)
+def test_a_reason_tells_observed_and_expected_apart(observed: float, expected: float, said: str) -> None:
+    assert reason((Share("a", "", 1.0, observed, expected),)).startswith(f"a {said} (")
+
+
+def test_a_reason_without_a_leading_channel_names_the_first() -> None:
+    assert reason(tuple(Share(f"c{n}", "", 0.05, 1.0, 1.0) for n in range(20))) == (
+        "c0 1, expected 1 (changed pattern, 5 % of the deviation)"
+    )
+    assert reason(()) != ""
+
+
+@pytest.mark.parametrize(
+    ("ratio", "word"), [(1.0, "low"), (1.999, "low"), (2.0, "medium"), (4.0, "high"), (1e9, "high")]
+)
+def test_severity_goes_by_the_peak(ratio: float, word: str) -> None:
+    assert severity(ratio) == word
+
+
+def test_a_body_lists_so_many_channels_and_no_more() -> None:
+    many = tuple(Share(f"c{n}", "", 0.01, 1.0, 0.0) for n in range(200))
+    assert len(body_of(AlertState(Phase.ACTIVE, episode=episode(shares=many)))["channels"]) == CHANNELS_LISTED
+
+
+def test_numbers_have_six_digits_and_what_is_none_is_null() -> None:
+    assert [significant(v) for v in (1.23456789, 0.0, math.nan, math.inf)] == [1.23457, 0.0, None, None]
+    assert score_body(SECOND, Verdict(1, 0.5, 1.0, 0.5)) == {
+        "ts": "1970-01-01T00:00:01.000Z",
+        "score": 0.5,
+        "threshold": 1.0,
+        "ratio": 0.5,
+    }
+
+
+def test_a_denoised_row_is_flat_with_its_time() -> None:
+    assert denoised_body(spec_of(), Row(3, (1.23456789, math.nan))) == {
+        "flow": 1.23457,
+        "pressure": None,
+        "ts": "1970-01-01T00:00:03.000Z",
+    }
+
+
+number = st.floats(allow_nan=True, allow_infinity=True)
+shares = st.lists(
+    st.builds(Share, st.text(max_size=8), st.text(max_size=3), st.floats(0, 1), number, number), max_size=20
+)
+
+
+@given(shares=shares, ratio=st.floats(1.0, 1e38))
+def test_any_alert_is_json_of_a_few_kilobytes(shares: list[Share], ratio: float) -> None:
+    one = episode(shares=tuple(shares), peak=Verdict(1, ratio, 1.0, ratio))
+    data = orjson.dumps(body_of(AlertState(Phase.ACTIVE, episode=one), Told(EventType.NEW, one)))
+    assert len(data) < 8192

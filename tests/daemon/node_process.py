@@ -1,0 +1,102 @@
+"""A daemon with a model whose score is the largest absolute value of the newest row: what comes out can be worked out by hand.
+
+python node_process.py '{"port": 1883, "state_dir": "/tmp/x"}'
+"""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_ae.core.alert import AlertRules
+from edge_ae.core.detector import Watch
+from edge_ae.core.formats.decoder import Decoder, Stream
+from edge_ae.core.model_spec import Channel, Explanation, Floats, ModelSpec, Tail
+from edge_ae.core.timestamps import SECOND
+from edge_ae.daemon.ingest import Feed
+from edge_ae.daemon.loop import Daemon, DaemonOptions
+from edge_ae.errors import BadConfig
+from edge_ae.mqtt.link import Link, MqttOptions
+from edge_ae.store.checkpoint import Checkpoint
+from edge_ae.store.outbox import Outbox
+
+PERIOD_NS = SECOND // 10
+BOUNDARY = 10.0
+
+
+class PeakModel:
+    """Score = max |newest row|; everything above 10 is an alert."""
+
+    def __init__(self, sha256: str = "0" * 64) -> None:
+        self.spec = ModelSpec(
+            name="peak",
+            sha256=sha256,
+            family="test",
+            channels=(Channel("a", "bar"), Channel("b")),
+            period_ns=PERIOD_NS,
+            length=4,
+            hop=1,
+            tail=Tail(level=BOUNDARY, scale=1e-9, shape=0.0, rate=1.0),
+            typical=1.0,
+        )
+
+    def score(self, windows: Floats) -> Floats:
+        return np.nan_to_num(np.abs(windows[:, -1])).max(axis=1)  # type: ignore[no-any-return]
+
+    def explain(self, windows: Floats) -> Sequence[Explanation]:
+        return [Explanation(np.nan_to_num(np.abs(window[-1])), np.zeros_like(window), window[-1]) for window in windows]
+
+
+def watch(**rules: Any) -> Watch:
+    return Watch(PeakModel(), AlertRules(interval_ns=7 * 86_400 * SECOND, **rules))
+
+
+def feed(topic: str = "plant/{asset}/telemetry", time: str | None = "ts", qos: int = 1, **rules: Any) -> Feed:
+    watched = watch(**rules)
+    return Feed(Decoder(Stream(topic, time=time), watched.model.spec.names), watched, qos)
+
+
+def reload_feeds(path: Path) -> list[Feed]:
+    """What SIGHUP takes up: a JSON list of `feed`'s arguments."""
+    try:
+        return [feed(**arguments) for arguments in json.loads(path.read_bytes())]
+    except ValueError as error:
+        raise BadConfig(f"{path}: {error}") from error
+
+
+def daemon(settings: dict[str, Any]) -> Daemon:
+    directory = Path(settings["state_dir"])
+    link = Link(
+        MqttOptions(
+            host="127.0.0.1",
+            port=settings["port"],
+            client_id="edge-ae-n1",
+            status_topic="edge-ae/n1/status",
+            protocol=settings.get("protocol", "auto"),
+            receive_maximum=settings.get("receive_maximum", 1000),
+            keepalive_s=settings.get("keepalive_s", 30),
+        ),
+        settings.get("inbox", 10_000),
+    )
+    options = DaemonOptions(state_dir=directory, **settings.get("options", {}))
+    return Daemon(
+        "n1",
+        "edge-ae",
+        [feed(**arguments) for arguments in settings.get("feeds", [{}])],
+        link,
+        Outbox(directory / "outbox.log"),
+        Checkpoint(directory),
+        options,
+        reload=lambda: reload_feeds(directory / "feeds.json"),
+    )
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stdout)
+    logging.info("starting %d", os.getpid())
+    daemon(json.loads(sys.argv[1])).run()

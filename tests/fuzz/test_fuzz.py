@@ -1,0 +1,183 @@
+"""Bytes that nobody meant for us: as payloads, commands, settings, checkpoints, outbox lines. No crash; counters add up.
+
+What one parser does with them is stated beside its facts (decode, commands, model, settings, state, outbox); here it is
+the daemon as a whole, and files whose checksum is right and whose contents are not.
+"""
+
+import copy
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edge_ae.config.settings import inspect
+from edge_ae.store.checkpoint import Checkpoint
+from edge_ae.store.outbox import Outbox
+from tests.fuzz import payloads
+from tests.fuzz.daemon import T0_NS, daemon
+
+SCALARS = (
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=8)
+)
+JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=5), inner, max_size=4)
+)
+FOLDER_STAYS = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_hostile_payloads_are_used_or_dropped_by_reason(seed: int) -> None:
+    counts = payloads.run(400_000, seed)
+    assert counts["used"] > 500
+    assert {"not_json", "wrong_type", "bad_topic", "bad_command", "unknown_channel", "empty"} <= set(counts)
+
+
+def rows(first: int, number: int, value: float) -> list[tuple[str, bytes]]:
+    times = range(first, first + number)
+    return [
+        ("plant/p1/telemetry", json.dumps({"ts": T0_NS // 10**6 + 100 * i, "a": value, "b": 1.0}).encode())
+        for i in times
+    ]
+
+
+@pytest.fixture(scope="module")
+def snapshot(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a daemon in the middle of an alert writes down."""
+    tried, link = daemon(tmp_path_factory.mktemp("state"))
+    link.put(rows(0, 30, 1.0) + rows(30, 10, 50.0))
+    tried.turn()
+    state: dict[str, Any] = orjson.loads(orjson.dumps(tried.snapshot(), option=orjson.OPT_SERIALIZE_NUMPY))
+    assert state["fleet"]["p1"]["alert"]["episode"] is not None
+    return state
+
+
+def paths(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The way to every part of a JSON value."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [here, *(path for key, inner in parts for path in paths(inner, (*here, key)))]
+
+
+@FOLDER_STAYS
+@given(data=st.data())
+def test_checkpoint_of_another_shape_is_taken_up_or_said_and_left(
+    tmp_path: Path, snapshot: dict[str, Any], caplog: pytest.LogCaptureFixture, data: st.DataObject
+) -> None:
+    """Its checksum is right: another version wrote it. A crash would meet it again at every start."""
+    state = copy.deepcopy(snapshot)
+    *way, last = data.draw(st.sampled_from([path for path in paths(state) if path]))
+    holder = state
+    for key in way:
+        holder = holder[key]
+    if data.draw(st.booleans()):
+        del holder[last]
+    else:
+        holder[last] = data.draw(JSON)
+    Checkpoint(tmp_path).save(state)
+    caplog.clear()
+    tried, _ = daemon(tmp_path, checkpoint_s=1.0)
+    tried._restore()
+    assert "does not fit this version" not in caplog.text or tried.fleet.detectors == {}
+
+
+def test_checkpoint_that_does_not_fit_is_said_once_and_the_watch_begins_anew(
+    tmp_path: Path, snapshot: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    state = copy.deepcopy(snapshot)
+    del state["fleet"]["p1"]["window"]
+    Checkpoint(tmp_path).save(state)
+    tried, link = daemon(tmp_path, checkpoint_s=1.0)
+    tried._restore()
+    assert caplog.text.count("does not fit this version (KeyError('window')): the watch begins anew") == 1
+    assert [path.name for path in tmp_path.glob("checkpoint*")] == ["checkpoint.1.unfit"]
+    link.put(rows(0, 30, 1.0) + rows(30, 10, 50.0))
+    tried.turn()
+    assert [entry.id for entry in tried.outbox.pending(9)] == [snapshot["fleet"]["p1"]["alert"]["episode"]["id"]]
+
+
+def line(record: Any) -> bytes:
+    text = orjson.dumps(record)
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+EVENTS = st.tuples(*[SCALARS | st.just("id"), *[SCALARS] * 3, *[SCALARS] * 2]).map(list)
+RECORDS = st.fixed_dictionaries({"event": EVENTS | JSON}) | st.fixed_dictionaries({"done": JSON}) | JSON
+
+
+@FOLDER_STAYS
+@given(records=st.lists(RECORDS, max_size=5), mark=JSON)
+def test_outbox_line_of_another_shape_costs_only_itself(tmp_path: Path, records: list[Any], mark: Any) -> None:
+    path = tmp_path / "outbox.log"
+    good = ["id", 1, 2, 3, "edge-ae/n1/p1/event", "{}"]
+    path.write_bytes(b"".join(map(line, [*records, {"mark": mark}, {"event": good}])))
+    box = Outbox(path)
+    assert ("id", 1) in [entry.key for entry in box.history()]
+    box.send_again(10**18, 0)
+    box.send_again_between(("id", 1), ("id", 1))
+    box.close()
+
+
+@FOLDER_STAYS
+@given(mark=st.binary(max_size=40) | JSON.map(orjson.dumps))
+def test_mark_that_somebody_else_wrote_changes_nothing(tmp_path: Path, mark: bytes) -> None:
+    tried, _ = daemon(tmp_path)
+    tried.teller.broker_remembers(mark, 0)
+    assert len(tried.outbox) == 0
+
+
+NAMES = (
+    "node",
+    "state_dir",
+    "model_key",
+    "log_level",
+    "mqtt",
+    "streams",
+    "alerts",
+    "publish",
+    "state",
+    "limits",
+    "record",
+)
+KEYS = (
+    "host",
+    "port",
+    "tls",
+    "topic",
+    "model",
+    "time",
+    "channels",
+    "budget",
+    "deadband",
+    "checkpoint_s",
+    "payload_bytes",
+    "dir",
+)
+TOML = st.recursive(
+    st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(width=32) | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@FOLDER_STAYS
+@given(tables=st.dictionaries(st.sampled_from(NAMES), TOML, max_size=5))
+def test_settings_of_any_shape_are_settings_or_sentences(tmp_path: Path, tables: dict[str, Any]) -> None:
+    file = tmp_path / "edge-ae.toml"
+    file.write_text("".join(f"{name} = {toml(value)}\n" for name, value in tables.items()))
+    found, problems = inspect(file, {"HOME": str(tmp_path)})
+    assert found is not None or problems
+    assert all("\n" not in problem and "Traceback" not in problem for problem in problems)
+
+
+def toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name} = {toml(inner)}" for name, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    if isinstance(value, float):
+        return repr(value).replace("e", ".0e") if "." not in repr(value) and "e" in repr(value) else repr(value)
+    return json.dumps(value).replace("\x7f", "\\u007f")

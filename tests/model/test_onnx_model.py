@@ -1,0 +1,259 @@
+"""The model file: what is read, and that nothing altered, cut off or made for something else is."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from edge_ae.core.model_spec import Channel, Modes
+from edge_ae.errors import BadModel
+from edge_ae.model.onnx_model import KEYS, MAX_FILE_BYTES, NO_DIGEST, PREFIX, OnnxModel, digest
+from tests.fuzz import models
+from tests.models import CHANNELS, LENGTH, hand_made, spec_of
+
+SPOILT = 600  # `make fuzz` takes 10,000
+
+
+@pytest.fixture(scope="session")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return hand_made(tmp_path_factory)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Callable[[bytes], Path]:
+    """A file of these bytes, to be refused."""
+
+    def write(data: bytes) -> Path:
+        (tmp_path / "m.onnx").write_bytes(data)
+        return tmp_path / "m.onnx"
+
+    return write
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(BadModel) as caught:
+        OnnxModel.load(path)
+    sentence = str(caught.value)
+    assert sentence.startswith(f"{path}: ")
+    assert "\n" not in sentence
+    assert len(sentence) < 500
+    return sentence.removeprefix(f"{path}: ")
+
+
+def sealed(data: bytes, **changes: str | None) -> bytes:
+    """The file with metadata changed (None: taken out) and a digest that is right again."""
+    proto = onnx.load_model_from_string(data)
+    values = {prop.key.removeprefix(PREFIX): prop.value for prop in proto.metadata_props}
+    values = {key: value for key, value in (values | changes).items() if value is not None}
+    return seal(proto, values)
+
+
+def seal(proto: onnx.ModelProto, values: dict[str, str]) -> bytes:
+    del proto.metadata_props[:]
+    if "digest" in values:
+        values = values | {"digest": NO_DIGEST}
+    onnx.helper.set_model_props(proto, {PREFIX + key: value for key, value in values.items()})
+    whole: bytes = proto.SerializeToString()
+    return whole.replace(NO_DIGEST.encode(), digest(whole, NO_DIGEST).encode(), 1)
+
+
+def meta_of(path: Path) -> dict[str, Any]:
+    return {prop.key.removeprefix(PREFIX): prop.value for prop in onnx.load(path).metadata_props}
+
+
+def test_a_model_file_says_what_it_is(path: Path) -> None:
+    model = OnnxModel.load(path)
+    assert model.spec == spec_of(sha256=model.spec.sha256)
+    assert len(model.spec.sha256) == 64
+    assert model.report == {"candidates": []}
+
+
+def test_every_output_has_its_shape_for_every_batch(path: Path) -> None:
+    model = OnnxModel.load(path)
+    for batch in (1, 2, 65):
+        outputs = model.run(np.zeros((batch, LENGTH, 2), np.float32))
+        assert {name: part.shape for name, part in outputs.items()} == {
+            "score": (batch,),
+            "channel_score": (batch, 2),
+            "reconstruction": (batch, LENGTH, 2),
+            "latent": (batch, 2),
+        }
+
+
+def test_missing_values_are_taken_and_every_score_is_a_number(path: Path) -> None:
+    windows = np.full((3, LENGTH, 2), np.nan, np.float32)
+    windows[1] = 1e30
+    windows[2, :, 0] = -1e30
+    assert np.isfinite(OnnxModel.load(path).score(windows)).all()
+
+
+def test_the_explanation_is_that_of_the_score(path: Path) -> None:
+    model = OnnxModel.load(path)
+    windows = np.random.default_rng(0).uniform(0, 5, (7, LENGTH, 2)).astype(np.float32)
+    explained = model.explain(windows)
+    np.testing.assert_allclose([e.channel_score.sum() for e in explained], model.score(windows), rtol=1e-5)
+
+
+def test_a_file_may_bring_its_operating_modes_or_be_of_a_time_before_them(
+    path: Path, copy: Callable[[bytes], Path]
+) -> None:
+    assert OnnxModel.load(path).spec.modes is None
+    spec = OnnxModel.load(copy(sealed(path.read_bytes(), modes=json.dumps(MODES)))).spec
+    assert spec.modes == Modes((1.0, 2.0), ((0.0, 0.5), (3.0, 4.0)), (0.5, 1.0))
+
+
+# -- altered and cut off ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
+def test_files_altered_or_cut_off_are_refused_before_the_runtime_sees_them(signed: bool) -> None:
+    assert models.run(SPOILT, seed=1, signed=signed).total() == SPOILT
+
+
+def test_a_file_cut_at_its_edges_is_refused(path: Path, copy: Callable[[bytes], Path]) -> None:
+    data = path.read_bytes()
+    for length in (0, 1, len(data) - 1):
+        refusal(copy(data[:length]))
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path, copy: Callable[[bytes], Path]) -> None:
+    assert "cannot be read: No such file" in refusal(tmp_path / "nothing.onnx")
+    assert "cannot be read: Is a directory" in refusal(tmp_path)
+    for data in (b"", b"\x00" * 1000, b"time,flow\n1,2\n", b"\x80\x04pickle"):
+        refusal(copy(data))
+
+
+def test_a_file_too_large_is_refused_unread(tmp_path: Path) -> None:
+    huge = tmp_path / "huge.onnx"
+    with huge.open("wb") as file:
+        file.truncate(MAX_FILE_BYTES + 1)
+    assert "larger than 64 MiB" in refusal(huge)
+
+
+def test_another_program_s_model_is_refused(tmp_path: Path) -> None:
+    value = onnx.helper.make_tensor_value_info
+    node = onnx.helper.make_node("Identity", ["x"], ["y"])
+    x, y = (value(name, onnx.TensorProto.FLOAT, [1]) for name in "xy")
+    graph = onnx.helper.make_graph([node], "other", [x], [y])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "other.onnx")
+    assert refusal(tmp_path / "other.onnx").startswith("not a whole model of edge-ae")
+
+
+# -- sealed again after it was altered: what it says must make sense ----------------------------------------
+
+
+def test_sealing_alone_changes_nothing(path: Path, copy: Callable[[bytes], Path]) -> None:
+    assert OnnxModel.load(copy(sealed(path.read_bytes()))).spec.names == ("flow", "pressure")
+
+
+@pytest.mark.parametrize("key", [key for key in KEYS if key != "digest"])
+def test_a_missing_key_is_named(path: Path, copy: Callable[[bytes], Path], key: str) -> None:
+    assert refusal(copy(sealed(path.read_bytes(), **{key: None}))).endswith(f"lacks the metadata {PREFIX}{key}")
+
+
+def test_a_file_without_its_seal_is_refused(path: Path, copy: Callable[[bytes], Path]) -> None:
+    assert "has no edge_ae.digest" in refusal(copy(sealed(path.read_bytes(), digest=None)))
+
+
+def test_metadata_that_is_not_text_is_refused(path: Path, copy: Callable[[bytes], Path]) -> None:
+    data = sealed(path.read_bytes()).replace(b"m3/h", b"\xff3/h")
+    seal_of = meta_of(path)["digest"]
+    said = refusal(copy(data.replace(seal_of.encode(), digest(data, seal_of).encode())))
+    assert said.startswith("its metadata is not text")
+
+
+def test_metadata_changed_without_sealing_is_refused(path: Path, copy: Callable[[bytes], Path]) -> None:
+    data = path.read_bytes()
+    assert data.count(b"m3/h") == 1
+    assert "was altered" in refusal(copy(data.replace(b"m3/h", b"l/mn")))
+
+
+CHANNEL = {"name": "flow", "unit": ""}
+MODES = {"spread": [1.0, 2.0], "centres": [[0.0, 0.5], [3.0, 4.0]], "radii": [0.5, 1.0]}
+TAIL = {"level": 1.0, "scale": 0.1, "shape": 0.0, "rate": 0.01, "typical": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("schema_version", "2", "has schema version 2"),
+        ("schema_version", "", "has schema version"),
+        ("channels", "[", "is not JSON"),
+        ("channels", "{}", ""),
+        ("channels", "[1, 2]", ""),
+        ("channels", json.dumps([CHANNEL, CHANNEL]), "named twice"),
+        ("channels", json.dumps([CHANNEL]), "window should be"),
+        ("channels", json.dumps([{"unit": "bar"}, CHANNEL]), ""),
+        ("channels", json.dumps([CHANNEL | {"colour": "red"}, CHANNEL]), ""),
+        ("sample_period_ns", "0", "must be positive"),
+        ("sample_period_ns", "-5", "must be positive"),
+        ("sample_period_ns", "1.5", ""),
+        ("sample_period_ns", "soon", ""),
+        ("hop", "0", "must be positive"),
+        ("hop", "", ""),
+        ("hold_rows", "many", ""),
+        ("tail", "null", ""),
+        ("tail", "[]", ""),
+        ("tail", json.dumps(TAIL | {"level": None}), ""),
+        ("tail", json.dumps(TAIL | {"level": float("nan")}), "sensible numbers"),
+        ("tail", json.dumps(TAIL | {"rate": 0.0}), "sensible numbers"),
+        ("tail", json.dumps(TAIL | {"scale": -1.0}), "sensible numbers"),
+        ("golden", "{}", "golden"),
+        ("golden", "7", "golden"),
+        ("golden", json.dumps({"windows": "AAAA", "scores": [1]}), "golden"),
+        ("golden", json.dumps({"windows": "", "scores": []}), "golden"),
+        ("golden", json.dumps({"windows": "A", "scores": ["x"]}), "golden"),
+        ("report", "{", "is not JSON"),
+        ("modes", "{", "is not JSON"),
+        ("modes", "[]", ""),
+        ("modes", json.dumps(MODES | {"radii": [1.0]}), "sensible numbers"),
+        ("modes", json.dumps(MODES | {"radii": [1.0, 0.0]}), "sensible numbers"),
+        ("modes", json.dumps(MODES | {"spread": [1.0, float("inf")]}), "sensible numbers"),
+        ("modes", json.dumps(MODES | {"centres": [], "radii": []}), "sensible numbers"),
+        ("modes", json.dumps(MODES | {"centres": [[1.0], [2.0, 3.0]]}), "sensible numbers"),
+        ("modes", json.dumps({"spread": [1.0], "centres": [[1.0]], "radii": [1.0]}), "latent should be"),
+    ],
+)
+def test_metadata_without_sense_is_refused_in_one_sentence(
+    path: Path, copy: Callable[[bytes], Path], key: str, value: str, said: str
+) -> None:
+    assert said in refusal(copy(sealed(path.read_bytes(), **{key: value})))
+
+
+@pytest.mark.parametrize("key", ["channels", "tail", "golden", "report"])
+def test_random_json_in_the_metadata_is_refused_or_harmless(
+    path: Path, copy: Callable[[bytes], Path], key: str
+) -> None:
+    data, text, rng = path.read_bytes(), meta_of(path)[key], random.Random(key)
+    for _ in range(60):
+        at = rng.randrange(len(text))
+        changed = text[:at] + rng.choice(('"', "[", "}", "0", "-", "null", "1e999", "")) + text[at + 1 :]
+        try:
+            OnnxModel.load(copy(sealed(data, **{key: changed})))
+        except BadModel as error:
+            assert "\n" not in str(error)  # noqa: PT017  some changes are harmless: a name is a name
+
+
+def test_golden_vectors_that_score_otherwise_are_refused(path: Path, copy: Callable[[bytes], Path]) -> None:
+    golden = json.loads(meta_of(path)["golden"])
+    golden["scores"][0] *= 1.01
+    said = refusal(copy(sealed(path.read_bytes(), golden=json.dumps(golden))))
+    assert "the runtime computes wrongly here" in said
+
+
+def test_a_graph_of_another_shape_is_refused(path: Path, copy: Callable[[bytes], Path]) -> None:
+    proto = onnx.load(path)
+    proto.graph.output[0].name, proto.graph.output[1].name = "score2", "channel_score2"
+    values = meta_of(path)
+    refusal(copy(seal(proto, values)))
+
+
+def test_a_channel_keeps_its_range_and_resolution(path: Path) -> None:
+    assert OnnxModel.load(path).spec.channels == CHANNELS
+    assert Channel("a").resolution == 0.0

@@ -1,0 +1,177 @@
+"""A model judged on recordings: the figures, the words, and that they are the daemon's own alerts."""
+
+import io
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from edge_ae_train.evaluation import evaluate
+from edge_ae_train.evaluation.evaluate import Evaluation, Series
+from edge_ae_train.report.report import report
+from numpy.typing import NDArray
+
+from edge_ae.core.alert import AlertRules
+from edge_ae.core.detector import Watch
+from edge_ae.errors import BadData
+from edge_ae.model.onnx_model import OnnxModel
+from edge_ae.offline import Result, score_table
+from edge_ae.store.recording_csv import Table, read_csv
+from tests.train.conftest import Small
+
+SECOND = 10**9
+RULES = AlertRules(interval_ns=3600 * SECOND)
+
+
+def flags(text: str) -> NDArray[np.bool_]:
+    return np.array([mark == "#" for mark in text])
+
+
+def series(alert: str, label: str | None, name: str = "a") -> Series:
+    alarm = flags(alert)
+    return Series(
+        name=name,
+        period_ns=60 * SECOND,
+        score=np.where(alarm, 3.0, 1.0),
+        threshold=np.full(len(alarm), 2.0),
+        alert=alarm,
+        label=None if label is None else flags(label),
+    )
+
+
+def evaluation(*several: Series) -> Evaluation:
+    return Evaluation("pump", "cae", 60 * SECOND, 1.0, tuple(map(evaluate.judge, several)))
+
+
+def test_figures_of_a_labelled_recording() -> None:
+    figures = evaluate.as_dict(evaluation(series("#...##....", "....####..")))["series"][0]
+    assert figures == {
+        "name": "a",
+        "rows": 10,
+        "alerts": 2,
+        "alert_rows": 3,
+        "alerts_per_week": 2016.0,
+        "ratio_quantiles": {"0.5": 0.5, "0.95": 1.5, "0.99": 1.5, "1.0": 1.5},
+        "f1": 0.571429,
+        "precision": 0.666667,
+        "recall": 0.5,
+        "false_alarm_rate": 0.166667,
+        "missed_rate": 0.5,
+        "events": 1,
+        "events_found": 1,
+        "event_recall": 1.0,
+        "median_delay_s": 0.0,
+        "false_alerts": 1,
+        "false_alerts_per_1000_rows": 166.667,
+        "false_alerts_per_week": 1680.0,
+        "affiliation_precision": pytest.approx(0.7, abs=0.2),
+        "affiliation_recall": pytest.approx(0.9, abs=0.1),
+        "affiliation_f1": pytest.approx(0.8, abs=0.15),
+        "vus_pr": pytest.approx(0.7, abs=0.3),
+        "auc_pr": pytest.approx(0.5333333, abs=1e-6),
+        "best_f1": 0.571429,
+    }
+
+
+def test_counts_are_pooled_and_curves_averaged() -> None:
+    one, two = series("##..", "##.."), series("....", "##..", "b")
+    total = evaluate.as_dict(evaluation(one, two))["total"]
+    assert (total["f1"], total["recall"], total["events"], total["events_found"]) == (0.666667, 0.5, 2, 1)
+    assert total["auc_pr"] == pytest.approx((1.0 + 0.5) / 2)
+
+
+def test_figure_that_does_not_exist_is_null_in_json_and_a_dash_in_the_table() -> None:
+    no_event = evaluation(series("....", "...."))
+    assert json.loads(json.dumps(evaluate.as_dict(no_event), allow_nan=False))["total"]["recall"] is None
+    assert "-" in evaluate.table_rows(no_event)[1][0]
+
+
+def test_without_labels_the_alerts_stand_against_the_budget() -> None:
+    week = "#" + "." * (7 * 24 * 60 - 1)
+    found = evaluation(series(week, None))
+    assert found.labelled == ()
+    assert found.alerts_per_week == 1.0
+    assert evaluate.as_dict(found)["total"] is None
+    assert evaluate.conclusion(found) == ("1 alert in 7 days; the budget is 1 a week on normal data, which allows 1.")
+
+
+def test_short_recording_is_not_held_against_the_budget() -> None:
+    assert evaluate.conclusion(evaluation(series("#..#", "#..."))) == (
+        "2 alerts in 4 min, 1 of them false; "
+        "the budget is 1 a week on normal data, which so short a recording cannot show."
+    )
+
+
+def test_table_in_a_pipe_is_not_folded() -> None:
+    text = io.StringIO()
+    evaluate.show(evaluation(series("##..", "##.."), series("....", "##..", "b")), text)
+    assert "affiliation F1" in text.getvalue()
+    assert "\x1b" not in text.getvalue()
+    assert any("│ all " in line and "1 of 2" in line for line in text.getvalue().splitlines())
+
+
+def test_evaluation_is_of_the_daemons_own_alerts(small: Small) -> None:
+    found = evaluate.evaluate(small.model, [small.faulty], RULES, label="anomaly")
+    model = OnnxModel.load(small.model)
+    scored = score_table(read_csv(small.faulty, label="anomaly"), model, Watch(model, RULES), asset="faulty")
+    (quality,) = found.series
+    assert quality.alert_rows == int(scored.alert.sum())
+    assert quality.rows == int(np.isfinite(scored.score).sum())
+    assert (found.events.events, found.events.found) == (1, 1)
+    assert quality.name == "faulty"
+
+
+def test_recording_shorter_than_a_window_is_refused(small: Small, tmp_path: Path) -> None:
+    short = tmp_path / "short.csv"
+    short.write_text("t,flow,speed\n" + "".join(f"{i},{i},{i}\n" for i in range(1, 10)))
+    with pytest.raises(BadData, match="9 lines do not fill one window of 16 rows of 1 s"):
+        evaluate.evaluate(small.model, [short], RULES)
+
+
+@pytest.mark.parametrize("line", ["5,50", "5,"], ids=["nothing moves", "a channel without a value"])
+def test_machine_that_stands_still_or_a_dead_sensor_is_judged_too(small: Small, tmp_path: Path, line: str) -> None:
+    still = tmp_path / "still.csv"
+    still.write_text("t,flow,speed\n" + "".join(f"{1_700_000_000 + i},{line}\n" for i in range(60)))
+    (quality,) = evaluate.evaluate(small.model, [still], RULES).series
+    assert quality.rows == 60 - 15
+    assert "Recording still" in report(small.model, [still], tmp_path / "report", RULES).read_text()
+
+
+def test_recording_too_short_for_a_window_does_not_stop_the_others(small: Small, tmp_path: Path) -> None:
+    short = tmp_path / "short.csv"
+    short.write_text("t,flow,speed\n1,1,1\n")
+    heard: list[str] = []
+    found = evaluate.evaluate(small.model, [short, small.normal], RULES, note=heard.append)
+    assert [quality.name for quality in found.series] == ["normal"]
+    assert f"{short}: 1 lines do not fill one window of 16 rows of 1 s; no score can be made" in heard
+    page = report(small.model, [short, small.normal], tmp_path / "report", RULES).read_text()
+    assert "Recording normal" in page
+    assert "Recording short" not in page
+
+
+def test_column_to_leave_out_need_not_be_in_every_file(small: Small) -> None:
+    found = evaluate.evaluate(small.model, [small.normal, small.faulty], RULES, ignore=["anomaly"])
+    assert [quality.name for quality in found.series] == ["normal", "faulty"]
+
+
+def test_row_without_a_score_of_its_own_counts_with_the_last_one(small: Small) -> None:
+    """Between two hops, and in a hole: a week is a week, and what is labelled there is to be found."""
+    spec = OnnxModel.load(small.model).spec
+    score = np.array([np.nan, np.nan, 1.0, np.nan, 3.0, np.nan, np.nan, 1.0])
+    table = Table(
+        Path("a.csv"), [""] * 8, np.arange(8) * SECOND, spec.names, np.zeros((8, 2)), labels=flags(".....#..")
+    )
+    result = Result(score, np.full(8, 2.0), flags("....###."), [], Counter())
+    found = evaluate.series_of(table, result, spec)
+    assert found.score.tolist() == [1.0, 1.0, 3.0, 3.0, 3.0, 1.0]
+    assert evaluate.judge(found).rows == 6
+    assert evaluate.judge(found).truth.events.found == 1  # type: ignore[union-attr]
+
+
+def test_rows_are_slots_and_not_lines(small: Small, tmp_path: Path) -> None:
+    lines = small.normal.read_text().splitlines()
+    doubled = tmp_path / "doubled.csv"
+    doubled.write_text("\n".join([lines[0], *(line for line in lines[1:] for _ in range(2))]) + "\n")
+    once, twice = (evaluate.evaluate(small.model, [path], RULES).series[0] for path in (small.normal, doubled))
+    assert (once.rows, once.alerts) == (twice.rows, twice.alerts)

@@ -1,0 +1,238 @@
+"""Which rows of the past were normal, as far as anybody knows: what a model is trained on the next time.
+
+    recordings ─ the current model, in the daemon's own pipeline ─► alerts, scores ─┐
+    alerts.jsonl, feedback.jsonl, a label column ───────────────────────────────────┴─► what to leave out
+
+Left out are alerts, faults that people confirmed or labelled, and rows so extreme that normal ones of their number would
+hardly show them: a fault that nobody noticed must not teach the next model that it is normal. What people called a false
+alarm is kept. What the health stage masks on a device, the values of a sick sensor, is missing here as well.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ae.core.alert import AlertRules
+from edge_ae.core.detector import Watch
+from edge_ae.core.events import Row
+from edge_ae.core.model_spec import ModelSpec
+from edge_ae.core.sensor_health import Health
+from edge_ae.core.timestamps import SECOND, parse_time_ns
+from edge_ae.errors import BadData
+from edge_ae.model.onnx_model import OnnxModel
+from edge_ae.offline import Result, score_table
+from edge_ae.store.recording_csv import Table
+from edge_ae_train.data import prepare
+from edge_ae_train.data.prepare import Segment
+from edge_ae_train.data.recorded import Series
+from edge_ae_train.evaluation.metrics import episodes
+
+FEEDBACK = "feedback.jsonl"  # in a daemon's state_dir
+FALSE_ALARM, TRUE_ALARM = "false_alarm", "true_alarm"
+EXTREMES = 1.0  # times that normal rows reach, in recordings of that length, the score from which on rows are left out
+MOST_EXTREME = 0.1  # of the windows: where more look extreme, the machine has changed, and extremes are no longer it
+
+Say = Callable[[str], None]
+Flags = NDArray[np.bool_]
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of an asset's time, both ends included; `id`: of the alert that it was."""
+
+    start_ns: int
+    end_ns: int
+    asset: str = ""
+    id: str = ""
+
+    def overlaps(self, others: Iterable["Span"]) -> bool:
+        return any(self.start_ns <= other.end_ns and other.start_ns <= self.end_ns for other in others)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What is known beside the recordings: the alerts of a daemon on `node`, and what people called them, by id."""
+
+    alerts: tuple[Span, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    node: str = "offline"
+
+
+@dataclass(frozen=True)
+class Asset:
+    """`alert`: what the current model says of each line. `normal`: the rows to learn from. `faults`: known to be real."""
+
+    name: str
+    table: Table
+    alert: Flags
+    normal: tuple[Segment, ...]
+    faults: tuple[Span, ...]
+    rows: int
+    left_out: Mapping[str, int]
+    """rows by the reason for which they are left out; one with two reasons counts for both"""
+
+
+@dataclass(frozen=True)
+class Past:
+    assets: tuple[Asset, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def normal(self) -> list[Segment]:
+        return [segment for asset in self.assets for segment in asset.normal]
+
+
+def recall(
+    series: Sequence[Series], current: OnnxModel, rules: AlertRules, said: Said, say: Say = lambda _text: None
+) -> Past:
+    assets, known = [], {span.id for span in said.alerts}
+    for one in series:
+        say(f"{one.asset}: what the current model says")
+        watch = Watch(current, rules)
+        result = score_table(one.table, current, watch, node=said.node, asset=one.asset)
+        alerts = _alerts(result, one)
+        known |= {span.id for span in alerts}
+        alerts += [span for span in said.alerts if span.asset == one.asset]
+        assets.append(_asset(one, result, alerts, said.labels, current.spec, rules))
+    return Past(tuple(assets), (_summary(assets), *_strangers(said, known)))
+
+
+def _asset(
+    series: Series,
+    result: Result,
+    alerts: Sequence[Span],
+    labels: Mapping[str, str],
+    spec: ModelSpec,
+    rules: AlertRules,
+) -> Asset:
+    table = series.table
+    false_alarms = [span for span in alerts if labels.get(span.id) == FALSE_ALARM]
+    faults = [span for span in alerts if labels.get(span.id) == TRUE_ALARM] + _runs(table, table.labels)
+    extremes = _runs(table, extreme(result, spec, rules))
+    suspects = {"alert": alerts, "extreme": extremes}
+    reasons = {why: [s for s in spans if not s.overlaps(false_alarms)] for why, spans in suspects.items()}
+    reasons["fault"] = faults
+    segments = [_masked(segment, spec) for segment in prepare.rows([table], spec.period_ns, hold_rows=spec.hold_rows)]
+    normal, counts = [], dict.fromkeys(reasons, 0)
+    for segment in segments:
+        masks = {why: _inside(segment, spans, spec) for why, spans in reasons.items()}
+        normal += prepare.kept(segment, ~np.any(list(masks.values()), axis=0))
+        counts = {why: counts[why] + int(mask.sum()) for why, mask in masks.items()}
+    return Asset(series.asset, table, result.alert, tuple(normal), tuple(faults), sum(map(len, segments)), counts)
+
+
+def extreme(result: Result, spec: ModelSpec, rules: AlertRules) -> Flags:
+    """Lines whose score, drift apart, is one that normal rows of their number reach EXTREMES times."""
+    scored = np.isfinite(result.score)
+    if not scored.any():
+        return scored
+    score = result.score / result.threshold * spec.tail.boundary(spec.hop * spec.period_ns / rules.interval_ns)
+    boundary = max(
+        spec.tail.boundary(EXTREMES / int(scored.sum())), float(np.quantile(score[scored], 1.0 - MOST_EXTREME))
+    )
+    return np.asarray(np.nan_to_num(score) > boundary)
+
+
+def _alerts(result: Result, series: Series) -> list[Span]:
+    last = {event.id: event.body for event in result.events}
+    end_ns = int(series.table.t_ns[-1])
+    return [
+        replace(_span(body), end_ns=end_ns) if body["ts_cleared"] is None else _span(body) for body in last.values()
+    ]
+
+
+def _span(body: Mapping[str, Any]) -> Span:
+    """An alert's, from its JSON."""
+    start_ns = parse_time_ns(body["ts_onset"])
+    if body["ts_cleared"] is not None:
+        return Span(start_ns, parse_time_ns(body["ts_cleared"]), body["asset"], body["id"])
+    return Span(start_ns, start_ns + round(body["duration_s"] * SECOND), body["asset"], body["id"])
+
+
+def _runs(table: Table, flags: Flags | None) -> list[Span]:
+    if flags is None:
+        return []
+    return [Span(int(table.t_ns[first]), int(table.t_ns[end - 1])) for first, end in episodes(flags)]
+
+
+def _masked(segment: Segment, spec: ModelSpec) -> Segment:
+    """Without what sick sensors say; a device masks them once they are found out, here it is from their fault's start."""
+    health = Health(spec.channels)
+    seen = np.empty_like(segment.values)
+    known = health.sick
+    for index, values in enumerate(segment.values.tolist()):
+        seen[index] = health.push(Row(segment.start_slot + index, tuple(values))).values
+        for sick in health.sick if health.sick is not known else ():
+            seen[max(sick.since_slot - segment.start_slot, 0) : index + 1, spec.names.index(sick.channel)] = np.nan
+        known = health.sick
+    return replace(segment, values=seen)
+
+
+def _inside(segment: Segment, spans: Sequence[Span], spec: ModelSpec) -> Flags:
+    """The segment's rows in the spans, and a window's length before each: a fault is there before it is noticed."""
+    inside = np.zeros(len(segment), np.bool_)
+    for span in spans:
+        first, last = ((t + spec.period_ns // 2) // spec.period_ns for t in (span.start_ns, span.end_ns))
+        inside[max(first - spec.length - segment.start_slot, 0) : max(last + 1 - segment.start_slot, 0)] = True
+    return inside
+
+
+def _summary(assets: Sequence[Asset]) -> str:
+    rows, kept = sum(asset.rows for asset in assets), sum(len(part) for asset in assets for part in asset.normal)
+    whys = {why: sum(asset.left_out[why] for asset in assets) for why in assets[0].left_out}
+    return f"{kept} of {rows} rows are taken for normal; left out: " + ", ".join(
+        f"{n} {why}" for why, n in whys.items()
+    )
+
+
+def _strangers(said: Said, known: set[str]) -> list[str]:
+    unknown = sorted(set(said.labels) - known)
+    if not unknown:
+        return []
+    return [
+        f"{len(unknown)} alerts that feedback is on ({unknown[0]} ...) are neither in the recordings nor in --alerts, "
+        "or were raised on another node or by another model: that feedback is passed over"
+    ]
+
+
+# -- what was written down -------------------------------------------------------------------------------------
+
+
+def said(alerts: Iterable[Path], feedback: Iterable[Path], node: str) -> Said:
+    """Alerts as `edge-ae score --events` writes them or a subscriber to the event topic keeps them, and feedback.
+
+    Of several words on one alert the last one counts. BadData names the file and the line.
+    """
+    spans = {span.id: span for path in alerts for span in _lines(path, _span)}
+    words = [_lines(path / FEEDBACK if path.is_dir() else path, _word) for path in feedback]
+    return Said(tuple(spans.values()), dict(word for file in words for word in file), node)
+
+
+def _word(body: Mapping[str, Any]) -> tuple[str, str]:
+    if body["label"] not in (FALSE_ALARM, TRUE_ALARM) or not isinstance(body["id"], str):
+        raise ValueError(f"{body['label']!r} of {body['id']!r}")
+    return body["id"], body["label"]
+
+
+def _lines(path: Path, parse: Callable[[Mapping[str, Any]], Found]) -> list[Found]:
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")  # a note within may hold what else parts lines
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else f"byte {error.start} is no UTF-8"
+        raise BadData(f"{path}: cannot be read as text, one JSON object a line: {why}") from None
+    return [_parsed(path, number, line, parse) for number, line in enumerate(lines, start=1) if line.strip()]
+
+
+def _parsed(path: Path, number: int, line: str, parse: Callable[[Mapping[str, Any]], Found]) -> Found:
+    try:
+        return parse(json.loads(line))
+    except json.JSONDecodeError:
+        raise BadData(f"{path}, line {number}: is not what edge-ae writes there: no JSON object") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadData(f"{path}, line {number}: is not what edge-ae writes there ({error!r})") from None

@@ -1,0 +1,122 @@
+"""Recordings on disk -> tables: what the files hold, a table for each asset in a file, before anything is mended."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ae.errors import BadData
+from edge_ae.store.recording_csv import Table, csv_columns, read_csv
+from edge_ae_train.data.series import columns, joined
+
+SUFFIXES = (".csv", ".csv.gz", ".parquet")
+
+
+def load(
+    paths: Iterable[str | Path],
+    *,
+    ignore: Sequence[str] = (),
+    label: str | None = None,
+    asset_column: str | None = None,
+) -> list[Table]:
+    """One table for each asset in a file; the files of a recorder's asset are one, with the channels of all of them.
+
+    All tables have the same channels.
+    """
+    tables = joined(read_tables(paths, ignore=ignore, label=label, asset_column=asset_column))
+    return [_reorder(table, tables[0]) for table in tables]
+
+
+def read_tables(
+    paths: Iterable[str | Path],
+    *,
+    ignore: Sequence[str] = (),
+    label: str | None = None,
+    asset_column: str | None = None,
+) -> list[Table]:
+    """One table for each asset in a file, as they are. `ignore`: columns of which each is in some of the files."""
+    found = recordings(paths)
+    there = {file: _column_names(file) for file in found} if len(found) > 1 and ignore else {}
+    if unknown := [name for name in ignore if there and not any(name in names for names in there.values())]:
+        raise BadData(f"{found[0]} and {len(found) - 1} more: none has a column {', '.join(map(repr, unknown))}")
+    tables: list[Table] = []
+    for file in found:
+        here = [name for name in ignore if name in there.get(file, ignore)]
+        table = read_table(file, ignore=here, label=label, asset=asset_column)
+        tables += [table] if asset_column is None else _split_assets(table)
+    return tables
+
+
+def read_table(path: Path, *, ignore: Sequence[str] = (), label: str | None = None, asset: str | None = None) -> Table:
+    """A CSV, CSV.gz or Parquet file."""
+    if path.suffix != ".parquet":
+        return read_csv(path, ignore=ignore, label=label, asset=asset)
+    from edge_ae_train.data.parquet import read_parquet  # pyarrow takes half a second to import
+
+    return read_parquet(path, ignore=ignore, label=label, asset=asset)
+
+
+def _column_names(path: Path) -> Sequence[str]:
+    """The columns of a recording, the time's among them."""
+    if path.suffix != ".parquet":
+        return csv_columns(path)
+    from edge_ae_train.data.parquet import parquet_columns
+
+    return parquet_columns(path)
+
+
+def recordings(paths: Iterable[str | Path]) -> list[Path]:
+    """The recordings that the paths name, files or directories."""
+    found = [file for path in paths for file in _expand(Path(path))]
+    if not found:
+        raise BadData("no recording was named")
+    return found
+
+
+def _expand(path: Path) -> list[Path]:
+    """A directory means the recordings below it, in the order a person would count them: 2.csv before 10.csv."""
+    if not path.is_dir():
+        return [path]
+    found = [file for file in path.rglob("*") if file.name.endswith(SUFFIXES) and file.name[0] != "."]
+    if not found:
+        raise BadData(f"{path}: holds no recording ({', '.join(SUFFIXES)})")
+    return sorted(found, key=_counting)
+
+
+def _counting(path: Path) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", str(path))]
+
+
+def _split_assets(table: Table) -> Iterator[Table]:
+    assert table.assets is not None
+    names, group = np.unique(np.array(table.assets), return_inverse=True)
+    for index, name in enumerate(names):
+        lines = np.flatnonzero(group == index)
+        yield replace(take(table, lines), assets=[str(name)] * len(lines))
+
+
+def take(table: Table, lines: NDArray[np.int64]) -> Table:
+    return replace(
+        table,
+        times=[table.times[line] for line in lines],
+        t_ns=table.t_ns[lines],
+        values=table.values[lines],
+        labels=None if table.labels is None else table.labels[lines],
+        assets=None if table.assets is None else [table.assets[line] for line in lines],
+    )
+
+
+def _reorder(table: Table, first: Table) -> Table:
+    """The channels in the order of the first file: they are matched by name, never by place."""
+    if table.names == first.names:
+        return table
+    lacking = [name for name in first.names if name not in table.names]
+    extra = [name for name in table.names if name not in first.names]
+    if lacking:
+        raise BadData(f"{table.path}: lacks {', '.join(lacking)}, which {first.path} has")
+    if extra:
+        raise BadData(f"{table.path}: has {', '.join(extra)}, which {first.path} lacks; leave out with --ignore")
+    return replace(table, names=first.names, values=columns(table, first.names))

@@ -1,0 +1,290 @@
+"""A candidate against the model in use: trained on the past's normal rows, and no worse in three respects, or not taken.
+
+    normal rows in time  ▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓░░▒▒▒▒▒▒▒▒
+                         the candidate's: train, calibrate   held out from both: false alerts, injected faults
+
+Both are judged as model files, by the code of the device, at the boundaries that their own tails give for the budget. The
+held-out rows are new to the candidate; the model in use may have seen them, which can only be to its advantage.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ae.core.alert import AlertRules
+from edge_ae.core.detector import Watch
+from edge_ae.core.model_spec import Floats, ModelSpec
+from edge_ae.errors import BadData
+from edge_ae.model.onnx_model import OnnxModel
+from edge_ae.offline import score_table
+from edge_ae.store.recording_csv import Table
+from edge_ae_train import fit
+from edge_ae_train.data import fault_injection
+from edge_ae_train.data.dataset import standardised
+from edge_ae_train.data.fault_injection import Injection
+from edge_ae_train.data.history import Asset, Past, Span
+from edge_ae_train.data.prepare import Segment, duration
+from edge_ae_train.evaluation.metrics import episodes
+from edge_ae_train.export import with_report
+from edge_ae_train.scoring.graph import Scaler, Standardise
+
+HELD_OUT = 0.2  # of the normal rows, the last
+SPARE_ALERTS = 1  # false alerts that the candidate may raise beyond the budget: so many are chance
+LOSS = 0.02  # of the injected faults that it may miss beyond those that the current model misses: so many are chance
+INJECTED_INTO = 4  # stretches of held-out rows, the longest
+REPEATS = 5  # of each kind and strength of fault in each stretch
+STRIDE = 4  # every fourth window of a fault is looked at
+BATCH = 256
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Showing:
+    """How one of the two models did."""
+
+    name: str
+    family: str
+    trained_at: str
+    false_alerts: int
+    known_found: int
+    injected_found: dict[str, float]  # the share, of each strength and kind, and of `all`
+
+
+@dataclass(frozen=True)
+class Outcome:
+    current: Showing
+    candidate: Showing
+    held_out_rows: int
+    held_out_ns: int
+    alerts_allowed: float  # by the budget, in the time held out
+    known: int  # faults that people confirmed or labelled
+
+    @property
+    def worse(self) -> list[str]:
+        """In what respects the candidate is worse by more than chance: sentences, none where it is taken."""
+        old, new = self.current, self.candidate
+        sentences = {
+            f"it raises {new.false_alerts} alerts on normal rows": new.false_alerts > self.most_alerts,
+            f"it finds {new.known_found} of {self.known} known faults": new.known_found < old.known_found,
+            f"it finds {new.injected_found['all']:.0%} of the injected faults": new.injected_found["all"] < self.least,
+        }
+        return [sentence for sentence, true in sentences.items() if true]
+
+    @property
+    def most_alerts(self) -> float:
+        return max(self.current.false_alerts, self.alerts_allowed + SPARE_ALERTS)
+
+    @property
+    def least(self) -> float:
+        return self.current.injected_found["all"] - LOSS
+
+    @property
+    def replaced(self) -> bool:
+        return not self.worse
+
+
+def retrain(
+    current: OnnxModel,
+    past: Past,
+    rules: AlertRules,
+    out: Path,
+    options: fit.Options,
+    *,
+    name: str,
+    trained_at: str,
+    data_sha256: str,
+    say: Say = lambda _text: None,
+) -> Outcome:
+    """Writes the candidate to `out`, which may be the current model's file, where it is no worse."""
+    train, held_out = split(past.normal, current.spec.length)
+    require_channels(train, current.spec)
+    segments = [segment.values for segment in train]
+    temporary = out.with_name(f".{out.name}.candidate")
+    try:
+        fitted = fit.fit(segments, options, say)
+        say("export")
+        candidate = fit.save(
+            fitted,
+            segments,
+            current.spec.names,
+            current.spec.period_ns,
+            temporary,
+            name=name,
+            units={channel.name: channel.unit for channel in current.spec.channels},
+            trained_at=trained_at,
+            data_sha256=data_sha256,
+            hold_rows=current.spec.hold_rows,
+        )
+        outcome = compare(current, candidate, past, train, held_out, rules, options.seed, say)
+        if outcome.replaced:
+            with_report(temporary, fitted.report | {"retrained": as_dict(outcome)}, out)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return outcome
+
+
+def require_channels(train: Sequence[Segment], spec: ModelSpec) -> None:
+    """A candidate that never saw a channel does not take the place of a model that knows it."""
+    seen = np.any([np.isfinite(segment.values).any(axis=0) for segment in train], axis=0)
+    known = [channel.low > -np.inf for channel in spec.channels]
+    lost = [name for name, there, before in zip(spec.names, seen, known, strict=True) if before and not there]
+    if lost:
+        raise BadData(
+            f"of {', '.join(lost)} no value is left in the normal rows: the sensor is silent there, or sick; "
+            "mend it and record anew, or train a new model without it: fit --ignore"
+        )
+
+
+def split(normal: Sequence[Segment], length: int) -> tuple[list[Segment], list[Segment]]:
+    """The rows to train on, and the last HELD_OUT of all assets' rows in time; a window's length of rows parts the two."""
+    if not normal:
+        raise BadData(TOO_LITTLE)
+    slots = np.sort(np.concatenate([s.start_slot + np.arange(len(s)) for s in normal]))
+    border = int(slots[int(len(slots) * (1.0 - HELD_OUT))])
+    train = [part for s in normal for part in _between(s, None, border)]
+    held_out = [part for s in normal for part in _between(s, border + length, None)]
+    if not held_out:
+        raise BadData(TOO_LITTLE)
+    return train, held_out
+
+
+TOO_LITTLE = (
+    "too few normal rows are left to train on and to judge by: record for longer, "
+    "say in feedback which alerts were false, or train a new model with fit"
+)
+
+
+def _between(segment: Segment, first: int | None, end: int | None) -> list[Segment]:
+    a = 0 if first is None else max(first - segment.start_slot, 0)
+    b = len(segment) if end is None else max(end - segment.start_slot, 0)
+    part = Segment(segment.asset, segment.start_slot + a, segment.values[a:b])
+    return [part] if len(part) > 0 else []
+
+
+# -- comparison ------------------------------------------------------------------------------------------------
+
+
+def compare(
+    current: OnnxModel,
+    candidate: OnnxModel,
+    past: Past,
+    train: Sequence[Segment],
+    held_out: Sequence[Segment],
+    rules: AlertRules,
+    seed: int,
+    say: Say = lambda _text: None,
+) -> Outcome:
+    length = max(current.spec.length, candidate.spec.length)
+    trials = injections(train, held_out, length, seed)
+
+    def judged(model: OnnxModel) -> Showing:
+        say(f"judging {model.spec.family} of {model.spec.trained_at}")
+        return Showing(
+            name=model.spec.name,
+            family=model.spec.family,
+            trained_at=model.spec.trained_at,
+            false_alerts=sum(_alerts(model, rules, segment) for segment in held_out),
+            known_found=sum(_found_known(model, rules, asset) for asset in past.assets if asset.faults),
+            injected_found=_found_injected(model, rules, trials),
+        )
+
+    rows = sum(map(len, held_out))
+    held_out_ns = rows * current.spec.period_ns
+    allowed = held_out_ns / rules.interval_ns
+    known = sum(len(asset.faults) for asset in past.assets)
+    return Outcome(judged(current), judged(candidate), rows, held_out_ns, allowed, known)
+
+
+def _alerts(model: OnnxModel, rules: AlertRules, segment: Segment) -> int:
+    slots = segment.start_slot + np.arange(len(segment), dtype=np.int64)
+    t_ns = slots * model.spec.period_ns
+    table = Table(Path(segment.asset), [""] * len(t_ns), t_ns, model.spec.names, segment.values.astype(np.float64))
+    return len(episodes(score_table(table, model, Watch(model, rules)).alert))
+
+
+def _found_known(model: OnnxModel, rules: AlertRules, asset: Asset) -> int:
+    alert = score_table(asset.table, model, Watch(model, rules)).alert
+    return sum(_alert_in(span, asset.table.t_ns, alert) for span in asset.faults)
+
+
+def _alert_in(span: Span, t_ns: NDArray[np.int64], alert: NDArray[np.bool_]) -> bool:
+    return bool(alert[(t_ns >= span.start_ns) & (t_ns <= span.end_ns)].any())
+
+
+def injections(train: Sequence[Segment], held_out: Sequence[Segment], length: int, seed: int) -> list[Injection]:
+    """Faults in held-out rows, in physical units; their strengths are in standard deviations of the rows trained on."""
+    rng = np.random.default_rng(seed)
+    scaler = fit.fit_scaler([segment.values for segment in train])
+    enough = [segment for segment in held_out if len(segment) > 2 * length]  # a window of normal, and a fault as long
+    longest = sorted(enough, key=len, reverse=True)[:INJECTED_INTO]
+    if not longest:
+        raise BadData(TOO_LITTLE)
+    return [
+        Injection(one.kind, one.strength, one.rows * scaler.spread + scaler.centre, one.start)
+        for segment in longest
+        for one in fault_injection.inject(
+            _standard(segment, scaler), length, REPEATS * INJECTED_INTO // len(longest), rng
+        )
+    ]
+
+
+def _standard(segment: Segment, scaler: Scaler) -> Floats:
+    return standardised(segment.values, Standardise(scaler))
+
+
+def _found_injected(model: OnnxModel, rules: AlertRules, trials: Sequence[Injection]) -> dict[str, float]:
+    """The share whose highest score is beyond the model's own boundary; by strength, by kind, and of `all`."""
+    spec = model.spec
+    boundary = spec.tail.boundary(spec.hop * spec.period_ns / rules.interval_ns)
+    outcomes: dict[str, list[bool]] = {}
+    for trial in trials:
+        hit = bool(model.score(trial.windows(spec.length)).max() > boundary)
+        for key in ("all", trial.strength, trial.kind):
+            outcomes.setdefault(key, []).append(hit)
+    return {key: float(np.mean(hits)) for key, hits in outcomes.items()}
+
+
+# -- for people ------------------------------------------------------------------------------------------------
+
+
+def as_dict(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "replaced": outcome.replaced,
+        "worse": outcome.worse,
+        **asdict(outcome),
+        "margins": {"most_alerts": outcome.most_alerts, "least_injected_found": outcome.least},
+    }
+
+
+def show(outcome: Outcome) -> None:
+    old, new = outcome.current, outcome.candidate
+    known = (
+        f"known faults found, of {outcome.known}",
+        f"{old.known_found}",
+        f"{new.known_found}",
+        f">= {old.known_found}",
+    )
+    lines = [
+        ("", f"current ({old.family})", f"candidate ({new.family})", "needed"),
+        (
+            f"alerts on {duration(outcome.held_out_ns)} of normal rows",
+            f"{old.false_alerts}",
+            f"{new.false_alerts}",
+            f"<= {outcome.most_alerts:.3g}",
+        ),
+        *([known] if outcome.known > 0 else []),
+        ("injected faults found", *_percent("all", old, new), f">= {outcome.least:.0%}"),
+        *((f"  {strength}", *_percent(strength, old, new), "") for strength in fault_injection.STRENGTHS),
+    ]
+    for line in lines:
+        print(f"{line[0]:<40}" + "".join(f"{cell:>18}" for cell in line[1:]))
+    print("the candidate is no worse" if outcome.replaced else f"the candidate is worse: {'; '.join(outcome.worse)}")
+
+
+def _percent(key: str, *showings: Showing) -> tuple[str, ...]:
+    return tuple(f"{showing.injected_found[key]:.0%}" for showing in showings)

@@ -1,0 +1,106 @@
+"""Held-out windows -> whitening, limits and tail. What trained a network never calibrates it.
+
+The held-out rows come as blocks in time. Whitening is fitted on all blocks but one and tried on that one, in turn, so
+that the distances which set the limits and the tail are those of data that neither network nor whitening has seen (but
+for the rows of one window, which two neighbouring blocks share).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ae.core.model_spec import Floats, Tail
+from edge_ae.core.timestamps import SECOND
+from edge_ae_train.scoring.graph import LATENT_WEIGHT, PLAIN, Whitening, fit_whitening
+
+LIMIT_QUANTILE = 0.99  # of each view's distance on held-out windows: where its ratio is 1
+LEAST_LIMIT = 0.1  # for a view in which nothing moves
+TAIL_QUANTILE = 0.9  # the tail begins here
+MIN_PEAKS = 5
+PRIOR_SHAPE = 0.0  # the tail's shape before any peak is seen: exponential
+PRIOR_PEAKS = 30  # and how many peaks that prior is worth
+HOUR_NS = 3600 * SECOND
+SHAPE_RANGE = (-0.15, 0.5)  # no tail is taken for lighter than that of Gaussian rows' distances
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """A block's windows: averages [view, window, channel] of their residuals, and `distances` [view, window] in a
+    whitening and a tempering (see `tempered`)."""
+
+    averages: Floats
+    distances: Callable[[Whitening, float], NDArray[np.float64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What turns a network's views into a score, and a budget into a boundary."""
+
+    whitening: Whitening
+    limit: Floats  # [view], the latent's last
+    tail: Tail
+    typical: float
+    crossed: tuple[Whitening, ...]  # for each block: fitted on the other blocks
+    windows: int  # held out, all blocks together
+    temper: float
+
+    def score(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Of windows [window], from their distances [view, window]."""
+        highest: NDArray[np.float64] = (distances / self.limit[:, None]).max(axis=0)
+        return highest
+
+
+def calibrate(blocks: Sequence[HeldOut], floor: Floats, gap: int, temper: float = PLAIN) -> Calibration:
+    """`floor`: see Scaler; `gap`: windows that part two clusters; `temper`: see `tempered`."""
+    crossed = tuple(_whiten([b for j, b in enumerate(blocks) if j != i], floor) for i in range(len(blocks)))
+    held_out = [block.distances(whitening, temper) for block, whitening in zip(blocks, crossed, strict=True)]
+    limit = np.maximum(np.quantile(np.concatenate(held_out, axis=1), LIMIT_QUANTILE, axis=1), LEAST_LIMIT)
+    limit[-1] /= LATENT_WEIGHT
+    scores = [(block / limit[:, None]).max(axis=0) for block in held_out]
+    typical = float(np.median(np.concatenate(scores)))
+    windows = sum(len(block) for block in scores)
+    tail = fit_tail(scores, gap)
+    return Calibration(_whiten(blocks, floor), limit.astype(np.float32), tail, typical, crossed, windows, temper)
+
+
+def reach(windows: int, hop_ns: int) -> str:
+    """How rare an alert the held-out windows can vouch for, in a sentence."""
+    hours = windows * hop_ns / HOUR_NS
+    span = f"{hours / 24:.1f} days" if hours >= 48 else f"{hours:.1f} hours"
+    return (
+        f"calibrated on {windows:,} held-out windows, {span}: a budget of less than one alert in that time goes beyond "
+        "the data, and holds only once the device has counted its own alerts for a few times as long"
+    )
+
+
+def _whiten(blocks: Sequence[HeldOut], floor: Floats) -> Whitening:
+    return fit_whitening([block.averages for block in blocks], floor)
+
+
+def fit_tail(series: Sequence[NDArray[np.float64]], gap: int) -> Tail:
+    """Peaks over threshold with declustering (Coles, 2001, chapter 5): each run of exceedances counts by its peak.
+
+    Runs are parted by `gap` windows below the level. The shape is a probability-weighted-moments estimate (Hosking and
+    Wallis, 1987) drawn towards PRIOR_SHAPE, for few peaks say little about a tail.
+    """
+    pooled = np.concatenate(list(series))
+    level = float(np.quantile(pooled, TAIL_QUANTILE))
+    peaks = np.concatenate([_peaks(one, level, gap) for one in series])
+    if len(peaks) < MIN_PEAKS:
+        peaks = np.sort(pooled)[-MIN_PEAKS:]
+    excess = np.sort(np.maximum(peaks - level, 1e-9))
+    count, mean = len(excess), float(excess.mean())
+    weighted = float((excess * (1.0 - (np.arange(1, count + 1) - 0.35) / count)).mean())
+    estimate = 2.0 - mean / max(mean - 2.0 * weighted, 1e-12)
+    shape = (count * float(np.clip(estimate, *SHAPE_RANGE)) + PRIOR_PEAKS * PRIOR_SHAPE) / (count + PRIOR_PEAKS)
+    return Tail(level, mean * (1.0 - shape), shape, count / len(pooled))
+
+
+def _peaks(series: NDArray[np.float64], level: float, gap: int) -> NDArray[np.float64]:
+    above = np.flatnonzero(series > level)
+    if len(above) == 0:
+        return np.empty(0)
+    runs = np.split(above, np.flatnonzero(np.diff(above) > gap) + 1)
+    return np.array([series[run].max() for run in runs])
