@@ -19,6 +19,7 @@ from edge_ae_train.options import parser as _train_parser
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from edge_ae import __version__
 from edge_ae.cli.main import parser as device_parser
 from edge_ae.config.settings import PREFIX, Settings
 from edge_ae.core.alert import AlertState, Episode, Told
@@ -280,7 +281,7 @@ def test_counters_table_has_every_counter_and_each_is_counted() -> None:
 def test_changelog_has_this_version_and_the_price_of_every_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     changelog = DOCUMENTS["CHANGELOG.md"]
-    assert f"## {project['version']}\n" in changelog
+    assert f"## {__version__}\n" in changelog
     priced = re.findall(r"^\| ([a-z][\w-]+) \d", changelog, re.M)
     assert sorted(priced) == sorted(re.match(r"[\w-]+", one)[0] for one in project["dependencies"])  # type: ignore[index]
 

@@ -35,6 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "daemon": {"core", "errors", "mqtt", "store"},
     "wiring": {"core", "config", "daemon", "errors", "model", "mqtt", "store"},
     "cli": {"core", "config", "daemon", "errors", "model", "mqtt", "offline", "store", "wiring"},
+    "_api": {"core", "errors", "model", "offline", "store"},
     "__main__": {"cli"},
 }
 TRAINER_MAY = {"core", "errors", "model", "offline", "store", "cli"}
@@ -143,6 +144,10 @@ def loaded_by(statements: str) -> set[str]:
     code = f"{statements}\nimport sys; print(' '.join({{name.split('.')[0] for name in sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     return set(done.stdout.split())
+
+
+def test_importing_the_package_alone_loads_no_library() -> None:
+    assert loaded_by("import edge_ae") - set(sys.stdlib_module_names) <= {"edge_ae"} | loaded_by("pass")
 
 
 def test_importing_the_core_loads_neither_runtime_nor_broker_nor_settings() -> None:

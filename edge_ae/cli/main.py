@@ -5,8 +5,8 @@ Heavy modules are imported by the command that needs them, where it is carried o
 
 import argparse
 from collections.abc import Sequence
-from importlib.metadata import version
 
+from edge_ae import __version__
 from edge_ae.cli import check, options, record, replay, run, score, watch
 
 COMMANDS = {"run": run, "score": score, "replay": replay, "record": record, "check": check, "watch": watch}
@@ -21,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="edge-ae", description="Watches sensor readings over MQTT and tells when a machine stops looking normal."
     )
-    made.add_argument("--version", action="version", version=f"edge-ae {version('edge-ae')}")
+    made.add_argument("--version", action="version", version=f"edge-ae {__version__}")
     commands = made.add_subparsers(required=True, metavar="COMMAND")
     for name, module in COMMANDS.items():
         module.add_options(options.add_command(commands, name, module.WHAT, module.EXAMPLE, module.execute))

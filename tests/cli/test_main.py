@@ -7,12 +7,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edge_ae import __version__
 from edge_ae.cli.main import COMMANDS
 from edge_ae.core.timestamps import SECOND
 from edge_ae.store.recording_csv import read_csv
@@ -89,7 +89,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_version_is_that_of_the_package() -> None:
-    assert edge_ae("--version").stdout == f"edge-ae {version('edge-ae')}\n"
+    assert edge_ae("--version").stdout == f"edge-ae {__version__}\n"
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 import argparse
 import platform
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 
+from edge_ae import __version__
 from edge_ae.cli.options import Command, add_command, column_options, count, rules_options
 
 FAMILIES = ("cva", "pca", "cae", "ae", "dae", "vae")
@@ -26,7 +26,7 @@ Parser = argparse.ArgumentParser
 def parser(commands: Mapping[str, Command]) -> Parser:
     """`commands`: what each name of EXAMPLES runs."""
     whole = Parser(prog="edge-ae-train", description="Train, judge and show models of normal operation.")
-    whole.add_argument("--version", action="version", version=f"edge-ae-train {version('edge-ae')}")
+    whole.add_argument("--version", action="version", version=f"edge-ae-train {__version__}")
     subparsers = whole.add_subparsers(required=True, metavar="COMMAND")
     for name, (what, add_options) in COMMANDS.items():
         sub = add_command(subparsers, name, what, EXAMPLES[name], commands[name])
