@@ -9,8 +9,8 @@ from edge_ae.config.settings import Alerts, Section, Settings, StreamSettings, l
 from edge_ae.core.formats.decoder import Decoder
 from edge_ae.errors import BadConfig
 from edge_ae.model import signature
-from edge_ae.mqtt.link import Link, MqttOptions
-from edge_ae.mqtt.simple_client import Broker
+from edge_ae.mqtt.link import Link
+from edge_ae.mqtt.options import Broker, LinkOptions
 
 if TYPE_CHECKING:
     from edge_ae.core.model_spec import ModelSpec
@@ -39,7 +39,7 @@ def daemon(settings: Settings, config: Path) -> "Daemon":
         settings.node,
         settings.mqtt.base,
         streams,
-        Link(mqtt_options(settings), limits.inbox_messages),
+        Link(link_options(settings), limits.inbox_messages),
         Outbox(
             settings.state_dir / "outbox.log" if durable else None, limits.outbox_messages, limits.outbox_mb * 2**20
         ),
@@ -117,27 +117,19 @@ def recording(settings: Settings) -> tuple[Link, Sequence[Decoder], int]:
     if not settings.streams:
         raise BadConfig("streams: there are none; add a [[streams]] with the topic to record")
     decoders = [Decoder(settings.stream(stream), None) for stream in settings.streams]
-    options = mqtt_options(settings, role="recorder")
+    options = link_options(settings, role="recorder")
     link = Link(options, settings.limits.inbox_messages)
     link.start([(decoder.filter, stream.qos) for decoder, stream in zip(decoders, settings.streams, strict=True)])
     return link, decoders, max(options.receive_maximum // 2, 1)
 
 
-def mqtt_options(settings: Settings, role: str = "status") -> MqttOptions:
+def link_options(settings: Settings, role: str = "status") -> LinkOptions:
     """`role`: the topic below the node that says `online`; another than the daemon's has a session of its own."""
-    mqtt, broker = settings.mqtt, broker_of(settings)
-    return MqttOptions(
-        host=broker.host,
-        port=broker.port,
+    mqtt = settings.mqtt
+    return LinkOptions(
+        broker=broker_of(settings),
         client_id=settings.client_id if role == "status" else f"{settings.client_id}-{role}",
         status_topic=f"{mqtt.base}/{settings.node}/{role}",
-        tls=broker.tls,
-        ca=broker.ca,
-        cert=broker.cert,
-        key=broker.key,
-        username=broker.username,
-        password=broker.password,
-        protocol=broker.protocol,
         session_expiry_s=mqtt.session_expiry_s,
         keepalive_s=mqtt.keepalive_s,
         receive_maximum=mqtt.receive_maximum,

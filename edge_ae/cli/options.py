@@ -16,7 +16,7 @@ from edge_ae.errors import BadConfig, EdgeError
 
 if TYPE_CHECKING:
     from edge_ae.core.alert import AlertRules
-    from edge_ae.mqtt.simple_client import Broker
+    from edge_ae.mqtt.options import Broker
 
 Command = Callable[[Namespace], int]
 

@@ -13,6 +13,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from edge_ae.mqtt.options import Broker, LinkOptions
 from edge_ae.mqtt.tls import TlsClient, context
 
 READ_BYTES = 64 * 1024  # from the socket at once
@@ -20,29 +21,6 @@ CONNECT_TIMEOUT_S = 5.0
 WILL_DELAY_S = 10  # a restart shorter than this goes unseen
 V5, V311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
 MAX_IN_FLIGHT = 2_000  # QoS 1 publications that paho lets wait for their confirmation
-
-
-@dataclass(frozen=True, slots=True)
-class MqttOptions:
-    """How to reach the broker. `status_topic` carries `online` and `offline`, retained."""
-
-    host: str
-    client_id: str
-    status_topic: str
-    port: int = 1883
-    tls: bool = False
-    ca: str | None = None
-    cert: str | None = None
-    key: str | None = None
-    username: str | None = None
-    password: str | None = None
-    protocol: str = "auto"  # "auto", "5" or "3.1.1"
-    session_expiry_s: int = 86_400
-    keepalive_s: int = 30
-    receive_maximum: int = 2_000
-
-    def __repr__(self) -> str:  # never the password
-        return f"MqttOptions({self.client_id} at {self.host}:{self.port})"
 
 
 OnPlain = Callable[[bytes, bytes, int, int, bool, bool], None]  # topic, payload, QoS, packet id, DUP, RETAIN
@@ -109,7 +87,7 @@ class Connection:
         self.finished = 0  # written by the network thread only
 
 
-def new_client(options: MqttOptions, version: MQTTProtocolVersion) -> Client:
+def new_client(options: LinkOptions, version: MQTTProtocolVersion) -> Client:
     """Raises BadConfig where certificates cannot be used."""
     client = Client(
         CallbackAPIVersion.VERSION2,
@@ -121,23 +99,24 @@ def new_client(options: MqttOptions, version: MQTTProtocolVersion) -> Client:
     )
     client.connect_timeout = CONNECT_TIMEOUT_S
     client.max_inflight_messages_set(MAX_IN_FLIGHT)
-    _secure(client, options)
+    _secure(client, options.broker)
     will = _properties(PacketTypes.WILLMESSAGE)
     will.WillDelayInterval = WILL_DELAY_S
     client.will_set(options.status_topic, b"offline", 1, True, will if version is V5 else None)
     return client
 
 
-def _secure(client: Client, options: MqttOptions) -> None:
-    if options.username is not None:
-        client.username_pw_set(options.username, options.password)
-    if options.tls:
-        client.tls_set_context(context(options.ca, options.cert, options.key))
+def _secure(client: Client, broker: Broker) -> None:
+    if broker.username is not None:
+        client.username_pw_set(broker.username, broker.password)
+    if broker.tls:
+        client.tls_set_context(context(broker.ca, broker.cert, broker.key))
 
 
-def connect_arguments(options: MqttOptions, version: MQTTProtocolVersion) -> dict[str, Any]:
+def connect_arguments(options: LinkOptions, version: MQTTProtocolVersion) -> dict[str, Any]:
     """What `Client.connect` is called with: the session is kept, and what may be under way is bounded."""
-    arguments: dict[str, Any] = {"host": options.host, "port": options.port, "keepalive": options.keepalive_s}
+    broker = options.broker
+    arguments: dict[str, Any] = {"host": broker.host, "port": broker.port, "keepalive": options.keepalive_s}
     if version is not V5:
         return arguments
     properties = _properties(PacketTypes.CONNECT)

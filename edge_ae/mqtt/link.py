@@ -26,7 +26,6 @@ from edge_ae.mqtt.connection import (
     V311,
     Client,
     Connection,
-    MqttOptions,
     Session,
     connect_arguments,
     end_of_session,
@@ -34,8 +33,9 @@ from edge_ae.mqtt.connection import (
     publish_properties,
 )
 from edge_ae.mqtt.inbox import Inbox, Message
+from edge_ae.mqtt.options import LinkOptions
 
-__all__ = ["Link", "Message", "MqttOptions", "Session"]
+__all__ = ["Link", "LinkOptions", "Message", "Session"]
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +50,11 @@ SILENT_REFUSALS = 2  # handshakes broken off without an answer, until the other 
 class Link:
     """The connection that is always being kept up. Methods are for one thread, its owner; `wake` is for any."""
 
-    def __init__(self, options: MqttOptions, inbox_limit: int = 10_000) -> None:
+    def __init__(self, options: LinkOptions, inbox_limit: int = 10_000) -> None:
         self.counts: Counter[str] = Counter()
         self._options = options
-        self._version = V311 if options.protocol == "3.1.1" else V5
-        self._version_known = options.protocol != "auto"
+        self._version = V311 if options.broker.protocol == "3.1.1" else V5
+        self._version_known = options.broker.protocol != "auto"
         self._silent_refusals = 0
         self._filters: tuple[tuple[str, int], ...] = ()
         self._inbox = Inbox(max(inbox_limit, 2 * options.receive_maximum))
@@ -199,7 +199,7 @@ class Link:
 
     def _converse(self, connection: Connection) -> str:
         """Connect, and serve the connection until it ends. Returns why it ended."""
-        client, where = connection.client, f"{self._options.host}:{self._options.port}"
+        client, where = connection.client, self._options.broker
         self._connection = connection
         try:
             client.connect(**connect_arguments(self._options, self._version))
@@ -213,7 +213,7 @@ class Link:
         if connection.accepted:
             return f"the connection to the broker at {where} was lost"
         self._consider_version(connection.refusal)
-        silence = "no answer" if self._options.tls else "no answer; does it ask for TLS there?"
+        silence = "no answer" if self._options.broker.tls else "no answer; does it ask for TLS there?"
         return f"the broker at {where} refuses the connection: {connection.refusal or silence}"
 
     def _serve(self, client: Client) -> bool:
@@ -318,7 +318,7 @@ class Link:
         version = "5" if self._version is V5 else "3.1.1"
         self._ready = Session(connection.number, connection.present, version)
         kept = "session resumed" if connection.present else "new session"
-        self._say(f"connected to the broker at {self._options.host}:{self._options.port}, MQTT {version}, {kept}")
+        self._say(f"connected to the broker at {self._options.broker}, MQTT {version}, {kept}")
         self.wake()
 
     def _on_message(self, _client: mqtt.Client, _number: int, message: mqtt.MQTTMessage) -> None:

@@ -1,17 +1,17 @@
 """A connection for tools that people run and end: clean session, no will, MQTT 5 and else 3.1.1.
 
-The daemon's connection is `mqtt.Link`; this one may simply fail, with one sentence.
+The daemon's connection is `link.Link`; this one may simply fail, with one sentence.
 """
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_ae.errors import BadConfig
+from edge_ae.mqtt.options import Broker
 from edge_ae.mqtt.tls import Refusal, TlsClient, TlsFault, context
 
 Offer = Callable[[str, bytes], None]
@@ -22,21 +22,6 @@ V5, V311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
 VERSIONS = {"auto": (V5, V311), "5": (V5,), "3.1.1": (V311,)}
 OTHER_VERSION = "it does not speak this version of MQTT"
 HUNG_UP = "it hangs up without a word; does it ask for tls there, or for another version of MQTT?"
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """Where the broker is, and who we are to it."""
-
-    host: str = "localhost"
-    port: int = 1883
-    tls: bool = False
-    ca: str | None = None
-    cert: str | None = None
-    key: str | None = None
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    protocol: str = "auto"
 
 
 def connect(broker: Broker, filters: Sequence[str] = (), offer: Offer = lambda _topic, _payload: None) -> mqtt.Client:
@@ -53,7 +38,7 @@ def connect(broker: Broker, filters: Sequence[str] = (), offer: Offer = lambda _
         client.loop_stop()
         if refusal not in (OTHER_VERSION, HUNG_UP):
             break
-    raise BadConfig(f"mqtt: the broker at {broker.host}:{broker.port} refused: {refusal}")
+    raise BadConfig(f"mqtt: the broker at {broker} refused: {refusal}")
 
 
 def close(client: mqtt.Client) -> None:
@@ -90,9 +75,7 @@ def _handshake(client: mqtt.Client, broker: Broker, filters: Sequence[str], offe
         client.connect(broker.host, broker.port)
     except OSError as error:
         fix = "" if isinstance(error, TlsFault) else "; is it running, and are host, port and tls right?"
-        raise BadConfig(
-            f"mqtt: the broker at {broker.host}:{broker.port} cannot be reached: {error.strerror or error}{fix}"
-        ) from None
+        raise BadConfig(f"mqtt: the broker at {broker} cannot be reached: {error.strerror or error}{fix}") from None
     client.loop_start()
     return refusals[0] if answered.wait(HANDSHAKE_S) else "it does not answer as an MQTT broker does"
 

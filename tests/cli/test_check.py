@@ -10,7 +10,7 @@ import pytest
 
 from edge_ae.cli import check
 from edge_ae.mqtt import probe
-from edge_ae.mqtt.simple_client import Broker as Address
+from edge_ae.mqtt.options import Broker as Address
 from edge_ae.mqtt.simple_client import close, connect
 from tests.conftest import Broker, free_port
 from tests.models import write_model

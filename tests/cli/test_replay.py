@@ -10,8 +10,8 @@ from edge_ae.cli.replay import messages, shift_to_now
 from edge_ae.core.timestamps import SECOND
 from edge_ae.errors import BadConfig
 from edge_ae.mqtt import simple_client
+from edge_ae.mqtt.options import Broker as Address
 from edge_ae.mqtt.playback import publish
-from edge_ae.mqtt.simple_client import Broker as Address
 from edge_ae.mqtt.simple_client import close, connect
 from edge_ae.store.recording_csv import Table, read_csv
 from tests.conftest import Broker, Subscriber, free_port, wait_for

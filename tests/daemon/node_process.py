@@ -21,7 +21,8 @@ from edge_ae.core.timestamps import SECOND
 from edge_ae.daemon.ingest import Feed
 from edge_ae.daemon.loop import Daemon, DaemonOptions
 from edge_ae.errors import BadConfig
-from edge_ae.mqtt.link import Link, MqttOptions
+from edge_ae.mqtt.link import Link
+from edge_ae.mqtt.options import Broker, LinkOptions
 from edge_ae.store.checkpoint import Checkpoint
 from edge_ae.store.outbox import Outbox
 
@@ -72,12 +73,10 @@ def reload_feeds(path: Path) -> list[Feed]:
 def daemon(settings: dict[str, Any]) -> Daemon:
     directory = Path(settings["state_dir"])
     link = Link(
-        MqttOptions(
-            host="127.0.0.1",
-            port=settings["port"],
+        LinkOptions(
+            Broker("127.0.0.1", settings["port"], protocol=settings.get("protocol", "auto")),
             client_id="edge-ae-n1",
             status_topic="edge-ae/n1/status",
-            protocol=settings.get("protocol", "auto"),
             receive_maximum=settings.get("receive_maximum", 1000),
             keepalive_s=settings.get("keepalive_s", 30),
         ),

@@ -9,7 +9,9 @@ import pytest
 from edge_ae.core.formats.decoder import Decoder, Stream
 from edge_ae.core.timestamps import SECOND
 from edge_ae.daemon.record_loop import FLUSH_S, STALL_S, record
-from edge_ae.mqtt.link import Link, Message, MqttOptions
+from edge_ae.mqtt.link import Link, Message
+from edge_ae.mqtt.options import Broker as Address
+from edge_ae.mqtt.options import LinkOptions
 from tests.conftest import Broker, Subscriber, wait_for
 
 DECODERS = [Decoder(Stream("plant/{asset}/t", time="ts"), None)]
@@ -96,7 +98,7 @@ def test_a_sensor_that_is_merely_slow_is_written_in_large_pieces() -> None:
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 def test_a_burst_through_a_broker_that_nobody_tuned_is_whole(broker: Broker, protocol: str) -> None:
     """The test's broker queues as many as come; a default one keeps 1000, which is what it must not come to."""
-    link = Link(MqttOptions("127.0.0.1", "rec", "s/recorder", port=broker.port, protocol=protocol))
+    link = Link(LinkOptions(Address("127.0.0.1", broker.port, protocol=protocol), "rec", "s/recorder"))
     link.start([("plant/#", 1)])
     wait_for(lambda: link.opened(), "the recorder")
     sensor, disk, total = Subscriber(broker.port, "none", "sensor"), Disk(), 3_000

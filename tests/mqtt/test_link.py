@@ -14,7 +14,9 @@ import pytest
 from amqtt.broker import Broker as Amqtt
 
 from edge_ae.errors import BadConfig
-from edge_ae.mqtt.link import Link, Message, MqttOptions, Session
+from edge_ae.mqtt.link import Link, Message, Session
+from edge_ae.mqtt.options import Broker as Address
+from edge_ae.mqtt.options import LinkOptions
 from tests.conftest import Broker, Node, Subscriber, free_port, wait_for
 
 
@@ -22,9 +24,9 @@ class Owner:
     """What the daemon does with a link: takes, and looks whether a connection has opened."""
 
     def __init__(self, port: int, inbox_limit: int = 10_000, **options: Any) -> None:
-        self.link = Link(
-            MqttOptions(host="127.0.0.1", port=port, client_id="owner", status_topic="s/status", **options), inbox_limit
-        )
+        where = {name: options.pop(name) for name in ("tls", "ca", "protocol") if name in options}
+        address = Address("127.0.0.1", port, **where)
+        self.link = Link(LinkOptions(address, "owner", "s/status", **options), inbox_limit)
         self.sessions: list[Session] = []
         self.messages: list[Message] = []
 
@@ -231,7 +233,7 @@ def test_certificates_that_cannot_be_read_are_refused_before_anything_starts(tmp
 
 
 def test_password_is_not_shown() -> None:
-    assert "secret" not in repr(MqttOptions("h", "c", "s", password="secret"))
+    assert "secret" not in repr(LinkOptions(Address(password="secret"), "c", "s/status"))
 
 
 @pytest.fixture

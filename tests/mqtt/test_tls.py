@@ -191,7 +191,7 @@ def test_what_is_wrong_is_told_in_one_sentence_by_daemon_and_check(
     (checked,) = check.check_broker(found)
     assert checked.startswith(f"mqtt: {where}")
     caplog.set_level(logging.DEBUG)
-    link = Link(wiring.mqtt_options(found))
+    link = Link(wiring.link_options(found))
     link.start([("plant/#", 1)])
     wait_for(lambda: caplog.records, "a word about it")
     link.stop()
