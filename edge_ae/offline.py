@@ -17,6 +17,7 @@ from edge_ae.core.detector import Detector, Watch
 from edge_ae.core.events import AlertEvent, Readings, Scored
 from edge_ae.core.fleet import MAX_BATCH, Fleet, scored
 from edge_ae.core.model_spec import Explanation, Floats, ModelSpec
+from edge_ae.core.payloads import alert_payload
 from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.store.recording_csv import Table, read_csv, whole_text
@@ -204,7 +205,7 @@ def score_file(
     _write_scores(out_path, table, result, model.spec if explain else None)
     if events_path is not None:
         with whole_text(events_path) as file:
-            file.writelines(orjson.dumps(dict(event.body)).decode() + "\n" for event in result.events)
+            file.writelines(orjson.dumps(alert_payload(event.alert)).decode() + "\n" for event in result.events)
     if reconstruction_path is not None:
         assert result.reconstruction is not None
         with whole_text(reconstruction_path) as file:

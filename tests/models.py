@@ -14,6 +14,7 @@ from edge_ae_train.fit import Options, fit, save
 from edge_ae_train.synthetic.simulator import Fault, Simulation, simulate
 from torch import Tensor, nn
 
+from edge_ae.core.events import Alert, AlertWord, ModelName
 from edge_ae.core.model_spec import Channel, Explanation, Floats, ModelSpec, Tail
 from edge_ae.core.timestamps import SECOND
 from edge_ae.model.onnx_model import OnnxModel
@@ -37,6 +38,20 @@ def spec_of(**changes: Any) -> ModelSpec:
         "trained_at": "2026-01-01T00:00:00Z",
     }
     return ModelSpec(**(facts | changes))
+
+
+def alert_of(**changes: Any) -> Alert:
+    """An active alert of a pump, of which little is known."""
+    facts: dict[str, Any] = {
+        "asset": "pump",
+        "node": "pi",
+        "model": ModelName("pump", "2026-01-01T00:00:00Z", "5" * 64),
+        "state": AlertWord.ACTIVE,
+        "acked": False,
+        "shelved": False,
+        "shelved_until_ns": None,
+    }
+    return Alert(**(facts | changes))
 
 
 class FakeModel:

@@ -22,13 +22,14 @@ from pydantic_core import PydanticUndefined
 from edge_ae import __version__
 from edge_ae.cli.main import parser as device_parser
 from edge_ae.config.settings import PREFIX, Settings
-from edge_ae.core.alert import AlertState, Episode, Told
+from edge_ae.core.alert import AlertSource, AlertState, Episode, Transition
 from edge_ae.core.commands import PARSERS, parse
-from edge_ae.core.events import EventType, Share, Verdict
+from edge_ae.core.description import describe, reason, severity
+from edge_ae.core.events import EventType, ModelName, Share, Verdict
 from edge_ae.core.field_paths import FAULTS
-from edge_ae.core.model_spec import Channel, ModelSpec, Similar, Tail
-from edge_ae.core.payloads import alert_body, reason, severity
-from edge_ae.core.timestamps import SECOND, parse_time_ns
+from edge_ae.core.model_spec import Similar
+from edge_ae.core.payloads import alert_payload
+from edge_ae.core.timestamps import parse_time_ns
 from tests.conftest import Node, Subscriber, wait_for
 from tests.deploy.test_sample_settings import fields
 
@@ -231,21 +232,12 @@ def test_alert_example_is_what_the_code_writes() -> None:
         parse_time_ns(shown[f"ts_{word}"]) for word in ("onset", "raised", "peak", "cleared")
     )
     similar = Similar(shown["similar_to"], shown["similar_distance"])
-    episode = Episode(shown["id"], onset, raised, top, peak, shares(), seq=shown["seq"], told=True, similar=similar)
-    spec = ModelSpec(
-        name=shown["model"]["name"],
-        sha256=shown["model"]["sha256"],
-        family="cae",
-        channels=(Channel("vibration", "mm/s"),),
-        period_ns=10 * SECOND,
-        length=64,
-        hop=1,
-        tail=Tail(1.0, 1.0, 0.0, 0.1),
-        typical=0.5,
-        trained_at=shown["model"]["version"],
+    episode = Episode(
+        shown["id"], onset, raised, top, peak, shares(), seq=shown["seq"], published=True, similar=similar
     )
-    told = Told(EventType.END, episode, cleared)
-    body = alert_body(shown["node"], shown["asset"], spec, AlertState(), told)
+    model = ModelName(shown["model"]["name"], shown["model"]["version"], shown["model"]["sha256"])
+    source = AlertSource(shown["node"], shown["asset"], model)
+    body = alert_payload(describe(source, AlertState(), Transition(EventType.END, episode, cleared)))
     assert body == shown
     assert json.dumps(shape(body)) == json.dumps(shape(shown))
 

@@ -48,9 +48,11 @@ CORE_MAY = {
     "timestamps": set[str](),
     "field_paths": set[str](),
     "topics": set[str](),
-    "payloads": {"alert"} | NOTATIONS,  # says what the alert stage found
+    "payloads": NOTATIONS,  # the events as JSON
+    "orphans": {"payloads"} | NOTATIONS,
+    "description": {"alert"} | NOTATIONS,  # says what the alert stage found
     "sensor_health": {"channel_profile"} | NOTATIONS,
-    "detector": {"align", "sensor_health", "liveness", "window", "threshold", "alert", "payloads"} | NOTATIONS,
+    "detector": {"align", "sensor_health", "liveness", "window", "threshold", "alert", "description"} | NOTATIONS,
     "fleet": {"detector"} | NOTATIONS,
 }
 

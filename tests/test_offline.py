@@ -87,7 +87,7 @@ def test_a_fault_is_an_alert_that_ends(model: OnnxModel) -> None:
     result = score(table_of(), model)
     new, end = result.events[0], result.events[-1]
     assert (new.type, end.type, new.id) == ("new", "end", end.id)
-    assert new.body["top_channel"] == "flow"
+    assert new.alert.channels[0].name == "flow"
     assert set(np.flatnonzero(result.alert)) >= set(range(202, 240))
     assert not result.alert[:200].any()
 
@@ -95,11 +95,11 @@ def test_a_fault_is_an_alert_that_ends(model: OnnxModel) -> None:
 def test_alert_is_on_from_the_line_that_raised_it_to_the_one_before_it_cleared(model: OnnxModel) -> None:
     table = table_of()
     result = score(table, model)
-    stamps = [np.datetime_as_string(t, unit="ms") + "Z" for t in table.t_ns.astype("datetime64[ns]")]
     expected = np.zeros(len(table), bool)
-    for event in result.events:
-        if event.type == "end":
-            expected[stamps.index(event.body["ts_raised"]) : stamps.index(event.body["ts_cleared"])] = True
+    for one in (event.alert for event in result.events if event.type == "end"):
+        assert one.raised_ns is not None
+        assert one.cleared_ns is not None
+        expected[np.searchsorted(table.t_ns, one.raised_ns) : np.searchsorted(table.t_ns, one.cleared_ns)] = True
     assert result.alert.tolist() == expected.tolist()
     assert expected.any()
 

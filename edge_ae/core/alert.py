@@ -7,18 +7,19 @@
        └────────────────────────────── LOW for off-delay ───────────────────┘
 
 HIGH is ratio >= 1; LOW is ratio < 1 - deadband; in between nothing changes, and delays run on. `step` is pure: it takes a state and
-gives the next one and what to tell, so that a caller may also ask "what if". All times are event times.
+gives the next one and what to publish, so that a caller may also ask "what if". All times are event times, but for those of
+shelving: people shelve by the clock on the wall, and an asset that sends nothing is shelved no shorter and no longer.
 Operators act beside the table: they acknowledge, shelve, and take an asset out of service.
 """
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
 
-from edge_ae.core.events import EventType, Share, Verdict
+from edge_ae.core.events import EventType, ModelName, Share, Verdict
 from edge_ae.core.model_spec import Similar
 from edge_ae.core.timestamps import SECOND
 
@@ -57,14 +58,31 @@ NEXT = {
     (Phase.CLEARING, Level.LOW): Phase.CLEARING,
 }  # held long enough: promote, see step()
 
-UPDATE_EVERY_NS = 60 * SECOND  # an episode's updates are at least this far apart,
-UPDATE_GROWTH = 1.25  # and each tells of a peak this much higher
+UPDATE_EVERY_NS = 60 * SECOND  # An episode's updates are at least this far apart.
+UPDATE_GROWTH = 1.25  # An update is worth it where the peak has grown by this factor since the last event.
 
 BUDGET = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:/|per)\s*(hour|day|week|month)\s*", re.I)
 HOURS = {"hour": 1, "day": 24, "week": 168, "month": 720}
 
 
-Why = tuple[tuple[Share, ...], Similar | None]  # what a window's explanation says
+@dataclass(frozen=True, slots=True)
+class AlertSource:
+    """What an alert is of; with its onset, this is what its id is made from."""
+
+    node: str
+    asset: str
+    model: ModelName
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a window's explanation says: the channels by their part in the score, and the nearest operating mode."""
+
+    shares: tuple[Share, ...] = ()
+    similar: Similar | None = None
+
+
+NO_EVIDENCE = Evidence()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +91,7 @@ class AlertRules:
 
     interval_ns: int
     on_delay_ns: int = 0
-    off_delay_ns: int | None = None  # None: ten windows' hops
+    off_delay_ns: int | None = None  # None: the detector puts ten windows' hops in its place
     deadband: float = 0.2
     re_alarm_ns: int = 0  # 0: never
     max_shelve_ns: int = 8 * 3600 * SECOND
@@ -89,7 +107,11 @@ def budget_ns(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One excursion that became an alert. `told`: subscribers know of it, so they must hear its end."""
+    """One excursion that became an alert.
+
+    `published`: subscribers know of it, so they must get its end. `published_ns`, `published_ratio`: the event time and the
+    peak's ratio of the last event.
+    """
 
     id: str
     onset_ns: int
@@ -98,9 +120,9 @@ class Episode:
     peak: Verdict
     shares: tuple[Share, ...]
     seq: int = 0
-    told: bool = False
-    told_ns: int = 0
-    told_ratio: float = 0.0
+    published: bool = False
+    published_ns: int = 0
+    published_ratio: float = 0.0
     acked: bool = False
     realarms: int = 0
     similar: Similar | None = None
@@ -108,6 +130,8 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class AlertState:
+    """All there is to know of an asset's alert. `shelved_until_ns` is a time of the wall clock."""
+
     phase: Phase = Phase.NORMAL
     since_ns: int = 0  # when the phase, or its run of HIGH or LOW, began
     onset_ns: int | None = None  # first row of the present run of windows that are not LOW
@@ -126,12 +150,15 @@ class AlertState:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a step makes known: the type of event, and the episode as it stands with it."""
+class Transition:
+    """A step in an alert's life that subscribers are to know of: its type, and the episode as it stands with it."""
 
     type: EventType
     episode: Episode
     cleared_ns: int | None = None
+
+
+Stepped = tuple[AlertState, list[Transition]]
 
 
 def level(verdict: Verdict, deadband: float) -> Level:
@@ -140,16 +167,16 @@ def level(verdict: Verdict, deadband: float) -> Level:
     return Level.LOW if verdict.ratio < 1.0 - deadband else Level.MIDDLE
 
 
-def wants_shares(state: AlertState, verdict: Verdict) -> bool:
-    """Whether the next step may tell of this window, so that it needs the window's explanation."""
+def wants_evidence(state: AlertState, verdict: Verdict) -> bool:
+    """Whether the next step may publish this window, so that it needs the window's explanation."""
     if verdict.ratio < 1.0:
         return False
     return state.episode is None or verdict.ratio >= state.episode.peak.ratio
 
 
-def alert_id(node: str, asset: str, model: str, onset_ns: int) -> str:
+def alert_id(source: AlertSource, onset_ns: int) -> str:
     """The same excursion has the same id in every run over the same data."""
-    key = "\n".join((node, asset, model, str(onset_ns)))
+    key = "\n".join((source.node, source.asset, source.model.sha256, str(onset_ns)))
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
@@ -158,15 +185,10 @@ def step(
     verdict: Verdict,
     t_ns: int,
     rules: AlertRules,
-    off_delay_ns: int,
-    names: tuple[str, str, str],
-    shares: Sequence[Share] = (),
-    similar: Similar | None = None,
-) -> tuple[AlertState, list[Told]]:
-    """One verdict further. `names`: node, asset, model; `shares`, `similar`: the window's, where `wants_shares` said so."""
-    why = tuple(shares), similar
-    state = _unshelve_when_due(state, t_ns)
-    state, told_unshelved = tell_unshelved(state, t_ns)
+    source: AlertSource,
+    evidence: Evidence = NO_EVIDENCE,
+) -> Stepped:
+    """One verdict further. `evidence`: the window's, where `wants_evidence` said so; `rules` have their off-delay."""
     where = level(verdict, rules.deadband)
     onset = None if where is Level.LOW else (t_ns if state.onset_ns is None else state.onset_ns)
     if onset != state.onset_ns:
@@ -175,85 +197,77 @@ def step(
     if phase is not state.phase:
         state = replace(state, phase=phase, since_ns=t_ns)
     if phase is Phase.PENDING and t_ns - state.since_ns >= rules.on_delay_ns and where is Level.HIGH:
-        return _raise(state, verdict, t_ns, names, why)
+        return _raise(state, verdict, t_ns, source, evidence)
     if state.episode is None:
         return state, []
-    state = replace(state, episode=_with_peak(state.episode, verdict, t_ns, why))
-    if phase is Phase.CLEARING and t_ns - state.since_ns >= off_delay_ns:
-        state, told = _clear(state, t_ns)
-        return state, told_unshelved + told
-    state, told = _update(state, verdict, t_ns, rules)
-    return state, told_unshelved or told
+    state = replace(state, episode=_with_peak(state.episode, verdict, t_ns, evidence))
+    assert rules.off_delay_ns is not None
+    if phase is Phase.CLEARING and t_ns - state.since_ns >= rules.off_delay_ns:
+        return _clear(state, t_ns)
+    return _update(state, verdict, t_ns, rules)
 
 
-def _raise(
-    state: AlertState, verdict: Verdict, t_ns: int, names: tuple[str, str, str], why: Why
-) -> tuple[AlertState, list[Told]]:
+def _raise(state: AlertState, verdict: Verdict, t_ns: int, source: AlertSource, evidence: Evidence) -> Stepped:
     onset = t_ns if state.onset_ns is None else state.onset_ns
-    shares, similar = why
-    episode = Episode(alert_id(*names, onset), onset, t_ns, t_ns, verdict, shares, similar=similar)
+    identity = alert_id(source, onset)
+    episode = Episode(identity, onset, t_ns, t_ns, verdict, evidence.shares, similar=evidence.similar)
     state = replace(state, phase=Phase.ACTIVE, since_ns=t_ns, episode=episode)
-    return (state, []) if state.silent else _tell(state, EventType.NEW, t_ns)
+    return (state, []) if state.silent else _publish(state, EventType.NEW, t_ns)
 
 
-def _tell(state: AlertState, kind: EventType, t_ns: int) -> tuple[AlertState, list[Told]]:
+def _publish(state: AlertState, kind: EventType, t_ns: int) -> Stepped:
     assert state.episode is not None
     episode = replace(
         state.episode,
-        told=True,
-        told_ns=t_ns,
-        told_ratio=state.episode.peak.ratio,
+        published=True,
+        published_ns=t_ns,
+        published_ratio=state.episode.peak.ratio,
         seq=state.episode.seq + 1,
     )
-    return replace(state, episode=episode), [Told(kind, episode)]
+    return replace(state, episode=episode), [Transition(kind, episode)]
 
 
-def _with_peak(episode: Episode, verdict: Verdict, t_ns: int, why: Why) -> Episode:
+def _with_peak(episode: Episode, verdict: Verdict, t_ns: int, evidence: Evidence) -> Episode:
     if verdict.ratio <= episode.peak.ratio:
         return episode
-    shares, similar = why if why[0] else (episode.shares, episode.similar)
-    return replace(episode, peak=verdict, peak_ns=t_ns, shares=shares, similar=similar)
+    known = evidence if evidence.shares else Evidence(episode.shares, episode.similar)
+    return replace(episode, peak=verdict, peak_ns=t_ns, shares=known.shares, similar=known.similar)
 
 
-def _update(state: AlertState, verdict: Verdict, t_ns: int, rules: AlertRules) -> tuple[AlertState, list[Told]]:
+def _update(state: AlertState, verdict: Verdict, t_ns: int, rules: AlertRules) -> Stepped:
     episode = state.episode
     assert episode is not None
-    if state.silent or not episode.told or t_ns - episode.told_ns < UPDATE_EVERY_NS:
+    since_ns = t_ns - episode.published_ns
+    if state.silent or not episode.published or since_ns < UPDATE_EVERY_NS:
         return state, []
-    if 0 < rules.re_alarm_ns <= t_ns - episode.told_ns and not episode.acked and verdict.ratio >= 1.0:
-        return _tell(replace(state, episode=replace(episode, realarms=episode.realarms + 1)), EventType.UPDATE, t_ns)
-    if episode.peak.ratio >= episode.told_ratio * UPDATE_GROWTH:
-        return _tell(state, EventType.UPDATE, t_ns)
+    if 0 < rules.re_alarm_ns <= since_ns and not episode.acked and verdict.ratio >= 1.0:
+        again = replace(episode, realarms=episode.realarms + 1)
+        return _publish(replace(state, episode=again), EventType.UPDATE, t_ns)
+    if episode.peak.ratio >= episode.published_ratio * UPDATE_GROWTH:
+        return _publish(state, EventType.UPDATE, t_ns)
     return state, []
 
 
-def _clear(state: AlertState, t_ns: int) -> tuple[AlertState, list[Told]]:
+def _clear(state: AlertState, t_ns: int) -> Stepped:
     episode = state.episode
     assert episode is not None
-    told = [Told(EventType.END, replace(episode, seq=episode.seq + 1), t_ns)] if episode.told else []
+    end = Transition(EventType.END, replace(episode, seq=episode.seq + 1), t_ns)
     cleared = replace(state, phase=Phase.NORMAL, since_ns=t_ns, episode=None)
-    return unshelve(cleared) if state.shelving is Shelving.ONE_SHOT else cleared, told
+    if state.shelving is Shelving.ONE_SHOT:
+        cleared = replace(cleared, shelving=Shelving.UNSHELVED, shelved_until_ns=None)
+    return cleared, [end] if episode.published else []
 
 
-def _unshelve_when_due(state: AlertState, now_ns: int) -> AlertState:
-    until = state.shelved_until_ns
-    return unshelve(state) if until is not None and now_ns >= until else state
+# -- what operators do; `t_ns`: the asset's event time, `now_ns`: the wall clock ---------------------------------
 
 
-def tell_unshelved(state: AlertState, t_ns: int) -> tuple[AlertState, list[Told]]:
-    """An alert that rose in silence is told as new once the silence ends."""
-    if state.silent or state.episode is None or state.episode.told:
-        return state, []
-    return _tell(state, EventType.NEW, t_ns)
-
-
-def acknowledge(state: AlertState, t_ns: int) -> tuple[AlertState, list[Told]]:
-    """An operator has seen it: no re-alarm any more. Told as an update where the alert is known."""
+def acknowledge(state: AlertState, t_ns: int) -> Stepped:
+    """An operator has seen it: no re-alarm any more. Published as an update where the alert is known."""
     if state.episode is None or state.episode.acked:
         return state, []
+    known = state.episode.published
     state = replace(state, episode=replace(state.episode, acked=True))
-    known = state.episode is not None and state.episode.told
-    return _tell(state, EventType.UPDATE, t_ns) if known else (state, [])
+    return _publish(state, EventType.UPDATE, t_ns) if known else (state, [])
 
 
 def shelve(state: AlertState, now_ns: int, duration_ns: int | None, rules: AlertRules) -> AlertState:
@@ -263,23 +277,52 @@ def shelve(state: AlertState, now_ns: int, duration_ns: int | None, rules: Alert
     return replace(state, shelving=kind, shelved_until_ns=now_ns + longest)
 
 
-def unshelve(state: AlertState) -> AlertState:
-    return replace(state, shelving=Shelving.UNSHELVED, shelved_until_ns=None)
+def unshelve(state: AlertState, t_ns: int) -> Stepped:
+    """End the silence of shelving."""
+    return _after_silence(replace(state, shelving=Shelving.UNSHELVED, shelved_until_ns=None), t_ns)
+
+
+def expire_shelving(state: AlertState, now_ns: int, t_ns: int, rules: AlertRules) -> Stepped:
+    """End the shelving when its time has come.
+
+    Where the wall clock was set back, what is left is cut to the longest that the owner allows.
+    """
+    until_ns = state.shelved_until_ns
+    if until_ns is None:
+        return state, []
+    if now_ns >= until_ns:
+        return unshelve(state, t_ns)
+    longest_ns = now_ns + rules.max_shelve_ns
+    return (replace(state, shelved_until_ns=longest_ns), []) if until_ns > longest_ns else (state, [])
+
+
+def set_service(state: AlertState, in_service: bool, t_ns: int) -> Stepped:
+    """Out of service: silent until put back."""
+    return _after_silence(replace(state, in_service=in_service), t_ns)
+
+
+def _after_silence(state: AlertState, t_ns: int) -> Stepped:
+    """An alert that rose in silence is new to subscribers once the silence ends."""
+    if state.silent or state.episode is None or state.episode.published:
+        return state, []
+    return _publish(state, EventType.NEW, t_ns)
 
 
 def set_back(state: AlertState, by_ns: int) -> AlertState:
     """The asset's clock was set back: delays go on from where they were, or they would wait for the old time to return."""
-    episode, onset, until = state.episode, state.onset_ns, state.shelved_until_ns
+    episode, onset = state.episode, state.onset_ns
     return replace(
         state,
         since_ns=state.since_ns - by_ns,
         onset_ns=None if onset is None else onset - by_ns,
-        shelved_until_ns=None if until is None else until - by_ns,
-        episode=None if episode is None else replace(episode, told_ns=episode.told_ns - by_ns),
+        episode=None if episode is None else replace(episode, published_ns=episode.published_ns - by_ns),
     )
 
 
+# -- restarts --------------------------------------------------------------------------------------------------
+
 STATE = tuple(field.name for field in fields(AlertState))
+RENAMED = {"told": "published", "told_ns": "published_ns", "told_ratio": "published_ratio"}  # since version 0.1
 
 
 def snapshot(state: AlertState) -> dict[str, Any]:
@@ -289,14 +332,17 @@ def snapshot(state: AlertState) -> dict[str, Any]:
 
 
 def restore(state: Mapping[str, Any]) -> AlertState:
-    episode = state["episode"]
-    if episode is not None:
-        similar = episode.get("similar")
-        parts = {
-            "peak": Verdict(**episode["peak"]),
-            "shares": tuple(Share(**share) for share in episode["shares"]),
-            "similar": None if similar is None else Similar(**similar),
-        }
-        episode = Episode(**(dict(episode) | parts))
+    """The state of a snapshot, of version 0.1 too."""
+    episode = None if state["episode"] is None else _episode(state["episode"])
     kept = {"phase": Phase(state["phase"]), "shelving": Shelving(state["shelving"]), "episode": episode}
     return AlertState(**(dict(state) | kept))
+
+
+def _episode(saved: Mapping[str, Any]) -> Episode:
+    similar = saved.get("similar")
+    parts = {
+        "peak": Verdict(**saved["peak"]),
+        "shares": tuple(Share(**share) for share in saved["shares"]),
+        "similar": None if similar is None else Similar(**similar),
+    }
+    return Episode(**({RENAMED.get(name, name): value for name, value in saved.items()} | parts))

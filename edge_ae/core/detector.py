@@ -13,12 +13,23 @@ from typing import Any
 import numpy as np
 
 from edge_ae.core import alert
-from edge_ae.core.alert import AlertRules, AlertState, Told, Why
+from edge_ae.core.alert import NO_EVIDENCE, AlertRules, AlertSource, AlertState, Evidence, Stepped, Transition
 from edge_ae.core.align import Aligner
-from edge_ae.core.events import AlertEvent, Readings, Row, Scored, Share, SickChannel, Window
+from edge_ae.core.description import describe
+from edge_ae.core.events import (
+    Alert,
+    AlertEvent,
+    AssetHealth,
+    ChannelFault,
+    ModelName,
+    Readings,
+    Row,
+    Scored,
+    Share,
+    Window,
+)
 from edge_ae.core.liveness import Heard, Pulse
 from edge_ae.core.model_spec import Explanation, Floats, Model, ModelSpec
-from edge_ae.core.payloads import alert_body, health_body
 from edge_ae.core.sensor_health import Health
 from edge_ae.core.threshold import Threshold
 from edge_ae.core.timestamps import SECOND
@@ -46,11 +57,9 @@ class Detector:
         spec, rules = watch.model.spec, watch.rules
         self.spec = spec
         self.asset = asset
-        self._node = node
-        self._names = (node, asset, spec.sha256)
-        self._rules = rules
+        self._source = AlertSource(node, asset, ModelName(spec.name, spec.trained_at, spec.sha256))
         hop_ns = spec.hop * spec.period_ns
-        self._off_delay_ns = OFF_DELAY_HOPS * hop_ns if rules.off_delay_ns is None else rules.off_delay_ns
+        self._rules = rules if rules.off_delay_ns is not None else replace(rules, off_delay_ns=OFF_DELAY_HOPS * hop_ns)
         self._align = Aligner(
             spec.names,
             spec.period_ns,
@@ -86,86 +95,92 @@ class Detector:
         twin._window, twin._threshold = copy.deepcopy(self._window), copy.deepcopy(self._threshold)
         return twin
 
-    def tick(self, now_ns: int, listening: bool = True) -> None:
-        """Once a second or so, by our own clock: is the asset still heard, and does its clock agree with ours?
+    def tick(self, now_ns: int, listening: bool = True) -> list[AlertEvent]:
+        """Once a second or so, by the wall clock: whether the asset is alive, whether its clock agrees with ours, and
+        whether its shelving has ended: an alert that rose meanwhile is new then.
 
-        `listening`: readings can reach us. Changes `health_now` and nothing else.
+        `listening`: readings can reach us. Never reaches the score, which knows event time alone.
         """
         counts = self._align.counts
         heard = Heard(self._pushed, self._align.newest_ns, counts["late"], counts["clock_set_back"])
         self._pulse.tick(now_ns, heard, listening)
+        return self._take(alert.expire_shelving(self.alert, now_ns, self._t_ns, self._rules))
 
-    def curious(self, score: float) -> bool:
+    def wants_explanation(self, score: float) -> bool:
         """Whether `judge` will want this window's explanation."""
-        return alert.wants_shares(self.alert, self._threshold.judge(0, score))
+        return alert.wants_evidence(self.alert, self._threshold.judge(0, score))
 
     def judge(self, window: Window, score: float, explanation: Explanation | None) -> list[Scored | AlertEvent]:
         verdict = self._threshold.judge(window.slot, score)
         t_ns = window.slot * self.spec.period_ns
-        why = self._why(window, explanation)
         if self.last_t_ns is not None and t_ns < self.last_t_ns:
             self.alert = alert.set_back(self.alert, self.last_t_ns - t_ns)
-        self.alert, told = alert.step(self.alert, verdict, t_ns, self._rules, self._off_delay_ns, self._names, *why)
         self.last_t_ns = t_ns
+        evidence = self._evidence(window, explanation)
+        events = self._take(alert.step(self.alert, verdict, t_ns, self._rules, self._source, evidence))
         self._threshold.learn(verdict, self.alert.active)
-        scored = Scored(self.asset, t_ns, verdict, self.alert.active)
-        return [scored, *(self._event(one) for one in told)]
+        return [Scored(self.asset, t_ns, verdict, self.alert.active), *events]
 
-    def _why(self, window: Window, explanation: Explanation | None) -> Why:
+    def _evidence(self, window: Window, explanation: Explanation | None) -> Evidence:
         if explanation is None:
-            return (), None
+            return NO_EVIDENCE
         modes = self.spec.modes
         similar = None if modes is None else modes.similar(explanation.latent.tolist())
-        return shares_of(self.spec, window.values, explanation), similar
+        return Evidence(shares_of(self.spec, window.values, explanation), similar)
 
     # -- what operators do ---------------------------------------------------------------------------------
 
     def acknowledge(self) -> list[AlertEvent]:
-        return self._tell(alert.acknowledge(self.alert, self._now_ns))
+        """Somebody has seen the alert: it re-alarms no more."""
+        return self._take(alert.acknowledge(self.alert, self._t_ns))
 
-    def shelve(self, duration_ns: int | None) -> list[AlertEvent]:
-        self.alert = alert.shelve(self.alert, self._now_ns, duration_ns, self._rules)
-        return []
+    def shelve(self, duration_ns: int | None, now_ns: int) -> None:
+        """Silence from `now_ns` of the wall clock on; `duration_ns` None: until the next return to normal."""
+        self.alert = alert.shelve(self.alert, now_ns, duration_ns, self._rules)
 
     def unshelve(self) -> list[AlertEvent]:
-        return self._tell(alert.tell_unshelved(alert.unshelve(self.alert), self._now_ns))
+        """End the shelving now."""
+        return self._take(alert.unshelve(self.alert, self._t_ns))
 
     def set_service(self, in_service: bool) -> list[AlertEvent]:
         """Out of service: watched, scored, and silent until it is put back."""
-        return self._tell(alert.tell_unshelved(replace(self.alert, in_service=in_service), self._now_ns))
+        return self._take(alert.set_service(self.alert, in_service, self._t_ns))
 
     def accept_normal(self) -> None:
         """What the asset does now is normal from now on; an active alert ends through its off-delay."""
         self._threshold.accept()
 
     @property
-    def _now_ns(self) -> int:
+    def _t_ns(self) -> int:
         return 0 if self.last_t_ns is None else self.last_t_ns
 
-    def _tell(self, change: tuple[AlertState, list[Told]]) -> list[AlertEvent]:
-        self.alert, told = change
-        return [self._event(one) for one in told]
+    def _take(self, stepped: Stepped) -> list[AlertEvent]:
+        self.alert, transitions = stepped
+        return [self._event(one) for one in transitions]
 
     # -- what is known of it -------------------------------------------------------------------------------
 
-    def _event(self, told: Told) -> AlertEvent:
-        body = alert_body(self._node, self.asset, self.spec, self.alert, told)
-        return AlertEvent(self.asset, told.type, told.episode.id, told.episode.seq, body)
+    def _event(self, transition: Transition) -> AlertEvent:
+        now = describe(self._source, self.alert, transition)
+        return AlertEvent(self.asset, transition.type, transition.episode.id, transition.episode.seq, now)
 
-    def alert_now(self) -> dict[str, Any]:
+    def alert_now(self) -> Alert:
         """The present alert state, for the retained topic."""
-        return alert_body(self._node, self.asset, self.spec, self.alert, None)
+        return describe(self._source, self.alert)
 
-    @property
-    def health(self) -> tuple[tuple[SickChannel, ...], str | None]:
-        """Sick channels, and what is wrong with all of them together; what `health_now` says in full."""
-        return self._health.sick, self._pulse.fault
-
-    def health_now(self) -> dict[str, Any]:
+    def health_now(self) -> AssetHealth:
         """Which sensors are sick, for the retained topic."""
-        pulse, watched = self._pulse, self._health.watched
-        since_ns = None if pulse.fault is None else pulse.since_ns
-        return health_body(self._node, self.asset, self.spec, self._health.sick, watched, pulse.fault, since_ns)
+        pulse, period_ns = self._pulse, self.spec.period_ns
+        return AssetHealth(
+            asset=self.asset,
+            node=self._source.node,
+            watched=self._health.watched,
+            fault=pulse.fault,
+            fault_since_ns=None if pulse.fault is None else pulse.since_ns,
+            channels=tuple(
+                ChannelFault(one.channel, one.fault, one.since_slot * period_ns) for one in self._health.sick
+            ),
+        )
 
     @property
     def newest(self) -> Window | None:

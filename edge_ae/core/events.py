@@ -7,9 +7,8 @@ epoch: slot k of a grid with period P is centred on k * P. NaN means "missing" e
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
-from edge_ae.core.model_spec import Floats
+from edge_ae.core.model_spec import Floats, Similar
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +101,103 @@ class SickChannel:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelFault:
+    """A sick channel as subscribers see it, with the event time at which its fault began."""
+
+    channel: str
+    fault: SensorFault
+    since_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class AssetHealth:
+    """Whether an asset's sensors work.
+
+    `fault`: what is wrong with all channels together, "stale" or "clock_jump", since `fault_since_ns` of the wall clock.
+    `watched`: so few channels are at fault that the asset is scored still.
+    """
+
+    asset: str
+    node: str
+    watched: bool
+    fault: str | None
+    fault_since_ns: int | None
+    channels: tuple[ChannelFault, ...]
+
+
+class AlertWord(StrEnum):
+    """An asset's alert state, as subscribers read it."""
+
+    NORMAL = "normal"
+    PENDING = "pending"
+    ACTIVE = "active"
+    OUT_OF_SERVICE = "out_of_service"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelName:
+    """Which model file an alert is of. `version`: when it was trained."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An asset's alert as it stands: every fact of the alert contract, with times in ns as in all of the core.
+
+    Without an alert, everything from `severity` on is None or empty. Event times: `onset_ns` the first row of the excursion,
+    `raised_ns` the row that made the alert active, `peak_ns` that of the highest ratio, whose score, threshold, ratio and
+    channels these are, `cleared_ns` the row that ended it. `shelved_until_ns` is a time of the wall clock.
+    """
+
+    asset: str
+    node: str
+    model: ModelName
+    state: AlertWord
+    acked: bool
+    shelved: bool
+    shelved_until_ns: int | None
+    id: str | None = None
+    type: EventType | None = None  # None: the present state, of which nothing is being published
+    seq: int = 0
+    severity: str | None = None
+    score: float | None = None
+    threshold: float | None = None
+    ratio: float | None = None
+    onset_ns: int | None = None
+    raised_ns: int | None = None
+    peak_ns: int | None = None
+    cleared_ns: int | None = None
+    duration_ns: int | None = None  # from the onset up to what this says
+    channels: tuple[Share, ...] = ()  # by their part in the score, largest first
+    reason: str | None = None
+    similar: Similar | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AlertEvent:
-    """A step in an alert's life; `body` is the alert as JSON-ready scalars, as DESIGN's contract lists them."""
+    """A step in an alert's life; `seq` counts them from 1 up, `alert` is the alert as it stands with it."""
 
     asset: str
     type: EventType
     id: str
     seq: int
-    body: Mapping[str, Any]
+    alert: Alert
+
+
+@dataclass(frozen=True, slots=True)
+class FloodSummary:
+    """More than `limit` new alerts of a node within `window_ns`: `count` of them, of `assets`, were not published one by one."""
+
+    node: str
+    type: EventType
+    id: str
+    seq: int
+    limit: int
+    window_ns: int
+    onset_ns: int
+    t_ns: int
+    count: int
+    assets: tuple[str, ...]

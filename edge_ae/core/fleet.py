@@ -49,10 +49,9 @@ class Fleet:
         for detector in self.detectors.values():
             self._due.extend((detector, window) for window in detector.flush())
 
-    def tick(self, now_ns: int, listening: bool = True) -> None:
-        """Look after every asset, by our own clock."""
-        for detector in self.detectors.values():
-            detector.tick(now_ns, listening)
+    def tick(self, now_ns: int, listening: bool = True) -> list[AlertEvent]:
+        """Look after every asset, by the wall clock; the alerts that became known because a silence ended."""
+        return [event for detector in self.detectors.values() for event in detector.tick(now_ns, listening)]
 
     @property
     def due(self) -> int:
@@ -66,7 +65,7 @@ class Fleet:
             batch = due[first : first + MAX_BATCH]
             for (detector, window), score in zip(batch, self._score(batch), strict=True):
                 explanation = None
-                if detector.curious(score):
+                if detector.wants_explanation(score):
                     (explanation,) = self._models[detector.spec.sha256].explain(window.values[None])
                 results.extend(detector.judge(window, score, explanation))
         return results

@@ -8,10 +8,11 @@ asset's event time passes the alert's without it, and its end is told.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from edge_ae.core.events import AlertEvent, EventType
-from edge_ae.core.timestamps import rfc3339
+from edge_ae.core.events import EventType
+from edge_ae.core.payloads import ended
 
 Told = tuple[str, int, Mapping[str, Any]]  # asset, event time, body
+End = tuple[str, dict[str, Any]]  # asset, body
 
 
 class Orphans:
@@ -38,23 +39,16 @@ class Orphans:
         if not of_asset:
             self._open.pop(asset, None)
 
-    def passed(self, asset: str, t_ns: int) -> list[AlertEvent]:
+    def passed(self, asset: str, t_ns: int) -> list[End]:
         """A window of `asset` has been judged: the ends of the alerts that it has passed."""
         return self._end([told for told in self._open.get(asset, {}).values() if told[1] < t_ns], t_ns)
 
-    def abandoned(self, asset: str, t_ns: int) -> list[AlertEvent]:
+    def abandoned(self, asset: str, t_ns: int) -> list[End]:
         """Nobody watches `asset` any more: the ends of all its alerts."""
         return self._end(list(self._open.get(asset, {}).values()), t_ns)
 
-    def _end(self, alerts: list[Told], t_ns: int) -> list[AlertEvent]:
-        ends = [_end_of(told, t_ns) for told in alerts]
-        for end in ends:
-            self.told_again(end.asset, end.id)
+    def _end(self, alerts: list[Told], t_ns: int) -> list[End]:
+        ends = [(asset, ended(body, t_ns)) for asset, _, body in alerts]
+        for asset, body in ends:
+            self.told_again(asset, body["id"])
         return ends
-
-
-def _end_of(told: Told, t_ns: int) -> AlertEvent:
-    asset, _, body = told
-    seq = body["seq"] + 1
-    end = {"type": str(EventType.END), "state": "normal", "ts_cleared": rfc3339(t_ns), "seq": seq}
-    return AlertEvent(asset, EventType.END, body["id"], seq, dict(body) | end)

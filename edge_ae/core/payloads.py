@@ -1,108 +1,60 @@
-"""What an alert says: the JSON bodies of DESIGN's contract, and the sentence that a technician reads.
+"""Events -> JSON-ready dicts, as the contract of the topics has them: the only maker of these shapes.
 
-Scalars stand at the top, for the many consumers that cannot reach into arrays. Numbers are rounded to six significant digits.
+Scalars stand at the top, for the many consumers that cannot reach into arrays. Numbers are rounded to six significant
+digits; times are RFC 3339 UTC with milliseconds.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
-from edge_ae.core.alert import AlertState, Episode, Phase, Shelving, Told
-from edge_ae.core.events import Row, Share, SickChannel, Verdict
+from edge_ae.core.events import Alert, AlertWord, AssetHealth, EventType, FloodSummary, Row, Share, Verdict
 from edge_ae.core.model_spec import ModelSpec
-from edge_ae.core.timestamps import SECOND, rfc3339
+from edge_ae.core.timestamps import SECOND, parse_time_ns, rfc3339
 
 SCHEMA = 1
-SEVERITY = ((4.0, "high"), (2.0, "medium"), (0.0, "low"))  # peak ratio from here on
-CHANNELS_LISTED = 16  # a reader needs the first few; the body stays below a few kB
-CHANNELS_IN_REASON = 3
-DIGITS, MOST_DIGITS = 4, 8  # of a value in the reason; a float32 has no more
-WORTH_NAMING = 0.1  # a share below this is not part of the reason
+CHANNELS_LISTED = 16  # a reader needs the first few; the payload stays below a few kB
 
 
-def significant(value: float) -> float | None:
+def significant(value: float | None) -> float | None:
     """Six significant digits; None, JSON's null, where there is no number."""
-    return float(f"{value:.6g}") if math.isfinite(value) else None
+    return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
 
 
-def severity(ratio: float) -> str:
-    return next(word for start, word in SEVERITY if ratio >= start)
+def _time(t_ns: int | None) -> str | None:
+    return None if t_ns is None else rfc3339(t_ns)
 
 
-def reason(shares: tuple[Share, ...]) -> str:
-    """Such as "flow 3.1 m3/h, expected 4.2 (low, 62 % of the deviation); vibration 9 mm/s, expected 2 (high, 31 %)"."""
-    named = [s for s in shares[:CHANNELS_IN_REASON] if s.share >= WORTH_NAMING] or list(shares[:1])
-    if not named:
-        return "the reconstruction error exceeds its threshold"
-    first, *rest = (_clause(share) for share in named)
-    return "; ".join([first.replace(" %)", " % of the deviation)"), *rest])
-
-
-def _clause(share: Share) -> str:
-    unit = f" {share.unit}" if share.unit else ""
-    side = {"high": "high", "low": "low", "none": "changed pattern"}[share.direction]
-    percent = round(100 * share.share)
-    digits = _digits(share.observed, share.expected)
-    return f"{share.name} {share.observed:.{digits}g}{unit}, expected {share.expected:.{digits}g} ({side}, {percent} %)"
-
-
-def _digits(observed: float, expected: float) -> int:
-    """Four, and as many more as tell the two apart: 1000030 is not the 1e+06 that was expected."""
-    apart, largest = abs(observed - expected), max(abs(observed), abs(expected))
-    if not 0.0 < apart <= largest < math.inf:
-        return DIGITS
-    return min(max(DIGITS, 3 + math.floor(math.log10(largest / apart))), MOST_DIGITS)
-
-
-def alert_body(node: str, asset: str, spec: ModelSpec, state: AlertState, told: Told | None) -> dict[str, Any]:
-    """The alert as it stands. `told`: what is being told of it; None while there is nothing to tell."""
-    episode = told.episode if told is not None else state.episode
-    body: dict[str, Any] = {
-        "schema": SCHEMA,
-        "id": None if episode is None else episode.id,
-        "type": None if told is None else str(told.type),
-        "asset": asset,
-        "node": node,
-        "state": _state_word(state),
-        "acked": episode is not None and episode.acked,
-        "shelved": state.shelving is not Shelving.UNSHELVED,
-        "shelved_until": None if state.shelved_until_ns is None else rfc3339(state.shelved_until_ns),
-    }
-    body |= _episode_fields(episode, None if told is None else told.cleared_ns)
-    body["model"] = {"name": spec.name, "version": spec.trained_at, "sha256": spec.sha256}
-    body["seq"] = 0 if episode is None else episode.seq
-    return body
-
-
-def _state_word(state: AlertState) -> str:
-    if not state.in_service:
-        return "out_of_service"
-    return str(Phase.ACTIVE if state.phase is Phase.CLEARING else state.phase)
-
-
-def _episode_fields(episode: Episode | None, cleared_ns: int | None) -> dict[str, Any]:
-    if episode is None:
-        empty = ("severity", "score", "threshold", "ratio", "ts_onset", "ts_raised", "ts_peak", "ts_cleared")
-        return dict.fromkeys(
-            (*empty, "duration_s", "top_channel", "top_share", "reason", "similar_to", "similar_distance")
-        ) | {"channels": []}
-    top = episode.shares[0] if episode.shares else None
-    last_ns = episode.told_ns if cleared_ns is None else cleared_ns
+def alert_payload(alert: Alert) -> dict[str, Any]:
+    """What the topics `alert` and `event` say."""
+    top = alert.channels[0] if alert.channels else None
     return {
-        "severity": severity(episode.peak.ratio),
-        "score": significant(episode.peak.score),
-        "threshold": significant(episode.peak.threshold),
-        "ratio": significant(episode.peak.ratio),
-        "ts_onset": rfc3339(episode.onset_ns),
-        "ts_raised": rfc3339(episode.raised_ns),
-        "ts_peak": rfc3339(episode.peak_ns),
-        "ts_cleared": None if cleared_ns is None else rfc3339(cleared_ns),
-        "duration_s": max(last_ns - episode.onset_ns, 0) / SECOND,
+        "schema": SCHEMA,
+        "id": alert.id,
+        "type": None if alert.type is None else str(alert.type),
+        "asset": alert.asset,
+        "node": alert.node,
+        "state": str(alert.state),
+        "acked": alert.acked,
+        "shelved": alert.shelved,
+        "shelved_until": _time(alert.shelved_until_ns),
+        "severity": alert.severity,
+        "score": significant(alert.score),
+        "threshold": significant(alert.threshold),
+        "ratio": significant(alert.ratio),
+        "ts_onset": _time(alert.onset_ns),
+        "ts_raised": _time(alert.raised_ns),
+        "ts_peak": _time(alert.peak_ns),
+        "ts_cleared": _time(alert.cleared_ns),
+        "duration_s": None if alert.duration_ns is None else alert.duration_ns / SECOND,
         "top_channel": None if top is None else top.name,
         "top_share": None if top is None else significant(top.share),
-        "reason": reason(episode.shares),
-        "similar_to": None if episode.similar is None else episode.similar.mode,
-        "similar_distance": None if episode.similar is None else significant(episode.similar.distance),
-        "channels": [_channel(share) for share in episode.shares[:CHANNELS_LISTED]],
+        "reason": alert.reason,
+        "similar_to": None if alert.similar is None else alert.similar.mode,
+        "similar_distance": None if alert.similar is None else significant(alert.similar.distance),
+        "channels": [_channel(share) for share in alert.channels[:CHANNELS_LISTED]],
+        "model": {"name": alert.model.name, "version": alert.model.version, "sha256": alert.model.sha256},
+        "seq": alert.seq,
     }
 
 
@@ -117,7 +69,37 @@ def _channel(share: Share) -> dict[str, Any]:
     }
 
 
-def score_body(t_ns: int, verdict: Verdict) -> dict[str, Any]:
+def ended(payload: Mapping[str, Any], t_ns: int) -> dict[str, Any]:
+    """The end, at `t_ns`, of an alert of which only what was published last is left: an `alert_payload` that is no end."""
+    changes = {
+        "type": str(EventType.END),
+        "state": str(AlertWord.NORMAL),
+        "ts_cleared": rfc3339(t_ns),
+        "duration_s": max(t_ns - parse_time_ns(payload["ts_onset"]), 0) / SECOND,
+        "seq": payload["seq"] + 1,
+    }
+    return dict(payload) | changes
+
+
+def flood_payload(summary: FloodSummary) -> dict[str, Any]:
+    """What the topic `flood` says."""
+    return {
+        "schema": SCHEMA,
+        "id": summary.id,
+        "type": str(summary.type),
+        "node": summary.node,
+        "count": summary.count,
+        "assets": list(summary.assets),
+        "ts_onset": rfc3339(summary.onset_ns),
+        "ts": rfc3339(summary.t_ns),
+        "reason": f"more than {summary.limit} new alerts within {summary.window_ns // SECOND} s: "
+        f"{summary.count} not told one by one",
+        "seq": summary.seq,
+    }
+
+
+def score_payload(t_ns: int, verdict: Verdict) -> dict[str, Any]:
+    """What the topic `score` says."""
     return {
         "ts": rfc3339(t_ns),
         "score": significant(verdict.score),
@@ -126,33 +108,24 @@ def score_body(t_ns: int, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def denoised_body(spec: ModelSpec, row: Row) -> dict[str, Any]:
+def denoised_payload(spec: ModelSpec, row: Row) -> dict[str, Any]:
     """A restored row, flat as a sensor would send it; the time is `ts` even where a channel has that name."""
     values = {name: significant(value) for name, value in zip(spec.names, row.values, strict=True)}
     return values | {"ts": rfc3339(row.slot * spec.period_ns)}
 
 
-def health_body(
-    node: str,
-    asset: str,
-    spec: ModelSpec,
-    sick: tuple[SickChannel, ...],
-    watched: bool,
-    asset_fault: str | None,
-    since_ns: int | None,
-) -> dict[str, Any]:
-    """`faults`: channel -> fault. `asset_fault`: what is wrong with all channels together. `watched`: it is scored still."""
+def health_payload(health: AssetHealth) -> dict[str, Any]:
+    """What the topic `health` says; `faults`: channel -> fault."""
     return {
         "schema": SCHEMA,
-        "asset": asset,
-        "node": node,
-        "state": "ok" if not sick and asset_fault is None else "fault",
-        "watched": watched,
-        "asset_fault": asset_fault,
-        "asset_fault_since": None if since_ns is None else rfc3339(since_ns),
-        "faults": {one.channel: str(one.fault) for one in sick},
+        "asset": health.asset,
+        "node": health.node,
+        "state": "ok" if not health.channels and health.fault is None else "fault",
+        "watched": health.watched,
+        "asset_fault": health.fault,
+        "asset_fault_since": _time(health.fault_since_ns),
+        "faults": {one.channel: str(one.fault) for one in health.channels},
         "channels": [
-            {"name": one.channel, "fault": str(one.fault), "since": rfc3339(one.since_slot * spec.period_ns)}
-            for one in sick
+            {"name": one.channel, "fault": str(one.fault), "since": rfc3339(one.since_ns)} for one in health.channels
         ],
     }

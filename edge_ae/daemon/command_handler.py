@@ -36,7 +36,8 @@ class Orders:
                 _check_present(detector, identity)
                 return detector.acknowledge()
             case commands.Shelve(duration_ns):
-                return detector.shelve(duration_ns)
+                detector.shelve(duration_ns, time.time_ns())
+                return []
             case commands.Unshelve():
                 return detector.unshelve()
             case commands.SetService(in_service):

@@ -310,8 +310,9 @@ class Daemon:
     def _look_after(self, now_ns: int) -> None:
         self._second_ns = now_ns + SECOND
         self.outbox.retry()
-        self.fleet.tick(time.time_ns(), self.link.connected)
+        self.teller.tell(self.fleet.tick(time.time_ns(), self.link.connected), self.fleet, now_ns)
         for detector in self.fleet.detectors.values():
+            self.teller.show(detector)
             self.teller.show_health(detector)
         self._say_fault(self.ledger.fault)
         if now_ns - self._summary_ns >= 60 * SECOND:

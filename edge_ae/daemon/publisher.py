@@ -16,11 +16,11 @@ from typing import Any
 import orjson
 
 from edge_ae.core.detector import Detector
-from edge_ae.core.events import AlertEvent, EventType, Scored
+from edge_ae.core.events import AlertEvent, AssetHealth, EventType, FloodSummary, Scored
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.flood import Flood
 from edge_ae.core.orphans import Orphans
-from edge_ae.core.payloads import denoised_body, score_body
+from edge_ae.core.payloads import alert_payload, denoised_payload, flood_payload, health_payload, score_payload
 from edge_ae.core.timestamps import SECOND
 from edge_ae.mqtt.link import Link, Session
 from edge_ae.store.outbox import Entry, Key, Outbox
@@ -52,7 +52,7 @@ class Teller:
         self._denoised = denoised
         self._score_due: dict[str, int] = {}
         self._shown: dict[str, tuple[object, ...]] = {}  # what the retained alert of an asset says
-        self._health_shown: dict[str, object] = {}  # and its retained health,
+        self._health_shown: dict[str, AssetHealth] = {}  # and its retained health,
         self._sick: dict[str, dict[str, str]] = {}  # and the log
         self._in_flight: dict[int, Key] = {}
         self._connection = 0
@@ -84,9 +84,9 @@ class Teller:
     def _time_goes_on(self, scored: Scored) -> list[Entry]:
         entries = []
         if len(self._orphans) > 0:
-            for event in self._orphans.passed(scored.asset, scored.t_ns):
-                log.info("%s: alert %s was told before a crash and is ended", event.asset, event.id)
-                entries.append(self._entry(event, scored.t_ns))
+            for asset, body in self._orphans.passed(scored.asset, scored.t_ns):
+                log.info("%s: alert %s was told before a crash and is ended", asset, body["id"])
+                entries.append(self._end(asset, body, scored.t_ns))
         if self.flood.active:
             entries += [self._entry(event, scored.t_ns) for event in self.flood.tick(scored.t_ns)]
         return entries
@@ -98,19 +98,26 @@ class Teller:
         if event.type is EventType.NEW:
             self.spent.setdefault(event.asset, deque(maxlen=SPENT_KEPT)).append(t_ns)
         if event.type is not EventType.UPDATE:
-            log.info("%s: alert %s, %s: %s", event.asset, event.id, event.type, event.body["reason"])
+            log.info("%s: alert %s, %s: %s", event.asset, event.id, event.type, event.alert.reason)
         return [self._entry(told, t_ns) for told in self.flood.push(event, t_ns)]
 
-    def _entry(self, event: AlertEvent, t_ns: int) -> Entry:
-        topic = f"{self._prefix}/{event.asset}/event" if event.asset else f"{self._prefix}/flood"
-        return Entry(event.id, event.seq, t_ns, time.time_ns(), topic, orjson.dumps(event.body))
+    def _entry(self, event: AlertEvent | FloodSummary, t_ns: int) -> Entry:
+        if isinstance(event, AlertEvent):
+            topic, body = f"{self._prefix}/{event.asset}/event", alert_payload(event.alert)
+        else:
+            topic, body = f"{self._prefix}/flood", flood_payload(event)
+        return Entry(event.id, event.seq, t_ns, time.time_ns(), topic, orjson.dumps(body))
+
+    def _end(self, asset: str, body: Mapping[str, Any], t_ns: int) -> Entry:
+        topic = f"{self._prefix}/{asset}/event"
+        return Entry(body["id"], body["seq"], t_ns, time.time_ns(), topic, orjson.dumps(body))
 
     def _tell_score(self, scored: Scored, fleet: Fleet, now_ns: int) -> None:
         self._score_due[scored.asset] = now_ns + self._score_interval_ns
         if not self._link.connected:
             return
         self.counts["scores"] += 1
-        body = orjson.dumps(score_body(scored.t_ns, scored.verdict))
+        body = orjson.dumps(score_payload(scored.t_ns, scored.verdict))
         self._link.publish(f"{self._prefix}/{scored.asset}/score", body, expiry_s=self._score_expiry_s)
         if self._denoised:
             self._tell_denoised(scored.asset, fleet)
@@ -118,7 +125,7 @@ class Teller:
     def _tell_denoised(self, asset: str, fleet: Fleet) -> None:
         row = fleet.denoised(asset)
         if row is not None:
-            body = orjson.dumps(denoised_body(fleet.detectors[asset].spec, row))
+            body = orjson.dumps(denoised_payload(fleet.detectors[asset].spec, row))
             self._link.publish(f"{self._prefix}/{asset}/denoised", body, expiry_s=self._score_expiry_s)
 
     def show(self, detector: Detector) -> None:
@@ -128,24 +135,23 @@ class Teller:
         shown = (state.active, state.phase.value == "pending", state.shelved_until_ns, state.in_service, episode)
         if self._shown.get(detector.asset) == shown or not self._link.connected:
             return
-        body = orjson.dumps(detector.alert_now())
+        body = orjson.dumps(alert_payload(detector.alert_now()))
         if self._link.publish(f"{self._prefix}/{detector.asset}/alert", body, 1, retain=True) is not None:
             self._shown[detector.asset] = shown
 
     def show_health(self, detector: Detector) -> None:
         """Publish the retained health, if it says something new."""
-        asset, health = detector.asset, detector.health
+        asset, health = detector.asset, detector.health_now()
         if self._health_shown.get(asset) == health or not self._link.connected:
             return
-        body = detector.health_now()
-        if self._link.publish(f"{self._prefix}/{asset}/health", orjson.dumps(body), 1, retain=True) is not None:
+        body = orjson.dumps(health_payload(health))
+        if self._link.publish(f"{self._prefix}/{asset}/health", body, 1, retain=True) is not None:
             self._health_shown[asset] = health
-            self._log_health(asset, body)
+            self._log_health(asset, health)
 
-    def _log_health(self, asset: str, body: Mapping[str, Any]) -> None:
-        whole = body["asset_fault"]
-        now = {f"channel {name}": fault for name, fault in body["faults"].items()}
-        now |= {} if whole is None else {"all channels": whole}
+    def _log_health(self, asset: str, health: AssetHealth) -> None:
+        now = {f"channel {one.channel}": str(one.fault) for one in health.channels}
+        now |= {} if health.fault is None else {"all channels": health.fault}
         before = self._sick.get(asset, {})
         for name, fault in now.items():
             if before.get(name) != fault:
@@ -225,7 +231,7 @@ class Teller:
         self._orphans = Orphans(self._told(), present)
         for asset in gone:
             ends = self._orphans.abandoned(asset, now_ns)
-            self._outbox.append(self._entry(end, now_ns) for end in ends)
+            self._outbox.append(self._end(*end, now_ns) for end in ends)
             self._link.publish(f"{self._prefix}/{asset}/alert", b"", 1, retain=True)
             self._link.publish(f"{self._prefix}/{asset}/health", b"", 1, retain=True)
             self._shown.pop(asset, None)

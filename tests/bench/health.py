@@ -99,7 +99,7 @@ class Seen:
 def watched(model: OnnxModel, given: Input) -> Seen:
     fleet, watch = Fleet("bench"), Watch(model, AlertRules(interval_ns=WEEK_NS))
     detector = fleet.add("pump", watch)
-    seen, shown = Seen({}, []), detector.health
+    seen, shown = Seen({}, []), detector.health_now()
     rows = zip(given.now_ns.tolist(), given.t_ns.tolist(), given.values.tolist(), strict=True)
     for row, (now_ns, t_ns, values) in enumerate(rows):
         known = {name: value for name, value in zip(model.spec.names, values, strict=True) if value == value}
@@ -107,9 +107,10 @@ def watched(model: OnnxModel, given: Input) -> Seen:
         fleet.tick(now_ns)
         if fleet.due >= BATCH:
             seen.raised.extend(row for one in fleet.step() if is_new(one))
-        if detector.health != shown:
-            shown = sick, whole = detector.health
-            names = [(one.channel, str(one.fault)) for one in sick] + ([] if whole is None else [(WHOLE, whole)])
+        if detector.health_now() != shown:
+            shown = detector.health_now()
+            names = [(one.channel, str(one.fault)) for one in shown.channels]
+            names += [] if shown.fault is None else [(WHOLE, shown.fault)]
             for name in names:
                 seen.called.setdefault(name, row)
     seen.raised.extend(len(given.t_ns) for one in fleet.step() if is_new(one))

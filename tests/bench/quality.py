@@ -87,11 +87,9 @@ def judged(case: Case, model: OnnxModel, rows_per_alert: int) -> tuple[Answer, i
 
 
 def _raised_on_normal(event: AlertEvent, case: Case) -> bool:
-    from edge_ae.core.timestamps import parse_time_ns
-
-    if event.type is not EventType.NEW:
+    if event.type is not EventType.NEW or event.alert.raised_ns is None:
         return False
-    row = int(np.searchsorted(case.table.t_ns, parse_time_ns(event.body["ts_raised"])))
+    row = int(np.searchsorted(case.table.t_ns, event.alert.raised_ns))
     return row >= case.start and not case.label[min(row, len(case.label) - 1)]
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
 from edge_ae.core.events import EventType
-from edge_ae.core.timestamps import SECOND, parse_time_ns
+from edge_ae.core.timestamps import SECOND
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.offline import score_table
 from edge_ae.store.recording_csv import Table
@@ -80,8 +80,8 @@ def place(model: OnnxModel, table: Table, channel: str) -> int | None:
     result = score_table(table, model, Watch(model, AlertRules(interval_ns=DAY_NS)))
     start_ns = int(table.t_ns[START])
     for event in result.events:
-        if event.type is EventType.NEW and parse_time_ns(event.body["ts_raised"]) >= start_ns:
-            return [one["name"] for one in event.body["channels"]].index(channel) + 1
+        if event.type is EventType.NEW and (event.alert.raised_ns or 0) >= start_ns:
+            return [one.name for one in event.alert.channels].index(channel) + 1
     return None
 
 

@@ -9,13 +9,13 @@ import pytest
 
 from edge_ae.core.events import AlertEvent, EventType
 from edge_ae.core.model_spec import Floats
-from edge_ae.core.timestamps import SECOND, rfc3339
+from edge_ae.core.timestamps import SECOND
 from edge_ae.model.onnx_model import OnnxModel
 from tests.bench import cost, quality, shares
 from tests.bench.grid import Grid
 from tests.bench.series import Case, table_of
 from tests.bench.shares import START, TEST_ROWS, Outcome
-from tests.models import TRAIN_ROWS, pump, trained
+from tests.models import TRAIN_ROWS, alert_of, pump, trained
 
 GRID = Grid("sensor faults", ("fault", "called"), [("flat", "19 of 20"), ("stale", "20 of 20")], "39 of 40")
 
@@ -79,7 +79,7 @@ def test_an_alert_counts_where_rows_are_judged_and_normal(row: int, counted: boo
     label = np.zeros(100, np.bool_)
     label[70:80] = True
     case = Case("", table_of("", (), np.arange(100) * SECOND, np.zeros((100, 0))), 50, label)
-    event = AlertEvent("pump", EventType.NEW, "id", 1, {"ts_raised": rfc3339(row * SECOND)})
+    event = AlertEvent("pump", EventType.NEW, "id", 1, alert_of(raised_ns=row * SECOND))
     assert quality._raised_on_normal(event, case) == counted
 
 

@@ -3,14 +3,15 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_ae.core.events import AlertEvent, EventType
+from edge_ae.core.events import AlertEvent, EventType, FloodSummary
 from edge_ae.core.flood import Flood
+from tests.models import alert_of
 
 WINDOW = 600
 
 
 def event(kind: EventType, identity: str, seq: int = 1) -> AlertEvent:
-    return AlertEvent(f"asset-{identity}", kind, identity, seq, {"id": identity, "reason": ""})
+    return AlertEvent(f"asset-{identity}", kind, identity, seq, alert_of(id=identity))
 
 
 def new(identity: Any) -> AlertEvent:
@@ -33,7 +34,7 @@ def test_one_more_becomes_a_summary() -> None:
     flood = Flood("n", 2, WINDOW)
     told = [flood.push(new(i), i) for i in range(4)]
     (summary,) = told[2]
-    assert (summary.type, summary.body["count"], summary.body["assets"]) == ("new", 1, ["asset-2"])
+    assert summary == FloodSummary("n", EventType.NEW, summary.id, 1, 2, WINDOW, 2, 2, 1, ("asset-2",))
     assert told[3] == []
     assert flood.withheld == 2
 
@@ -67,6 +68,10 @@ def test_no_window_tells_of_more_than_the_limit(steps: list[tuple[int, EventType
     flood, told = Flood("n", limit, WINDOW), []
     for t, kind, identity in sorted(steps, key=lambda step: step[0]):
         flood.tick(t)
-        told += [t for one in flood.push(event(kind, str(identity)), t) if one.asset and one.type is EventType.NEW]
+        told += [
+            t
+            for one in flood.push(event(kind, str(identity)), t)
+            if isinstance(one, AlertEvent) and one.type is EventType.NEW
+        ]
     for start in told:
         assert sum(start <= t < start + WINDOW for t in told) <= limit

@@ -8,10 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_ae.core.alert import AlertState, Episode, Phase, Shelving, Told
-from edge_ae.core.events import EventType, Row, Share, Verdict
+from edge_ae.core.alert import AlertSource, AlertState, Episode, Phase, Shelving, Transition
+from edge_ae.core.description import describe, reason, severity
+from edge_ae.core.events import EventType, FloodSummary, ModelName, Row, Share, Verdict
 from edge_ae.core.model_spec import Similar
-from edge_ae.core.payloads import CHANNELS_LISTED, alert_body, denoised_body, reason, score_body, severity, significant
+from edge_ae.core.payloads import (
+    CHANNELS_LISTED,
+    alert_payload,
+    denoised_payload,
+    ended,
+    flood_payload,
+    score_payload,
+    significant,
+)
 from edge_ae.core.timestamps import SECOND
 from tests.models import spec_of
 
@@ -35,12 +44,14 @@ def episode(**changes: Any) -> Episode:
         "peak": peak,
     }
     return Episode(
-        **(facts | {"shares": (FLOW, VIBRATION, QUIET), "similar": SIMILAR, "seq": 1, "told": True} | changes)
+        **(facts | {"shares": (FLOW, VIBRATION, QUIET), "similar": SIMILAR, "seq": 1, "published": True} | changes)
     )
 
 
-def body_of(state: AlertState, told: Told | None = None) -> dict[str, Any]:
-    return alert_body("pi", "pump", spec_of(), state, told)
+def body_of(state: AlertState, transition: Transition | None = None) -> dict[str, Any]:
+    spec = spec_of()
+    source = AlertSource("pi", "pump", ModelName(spec.name, spec.trained_at, spec.sha256))
+    return alert_payload(describe(source, state, transition))
 
 
 def test_a_normal_asset_has_every_field_of_the_contract() -> None:
@@ -51,7 +62,7 @@ def test_a_normal_asset_has_every_field_of_the_contract() -> None:
 
 def test_an_alert_has_every_field_of_the_contract() -> None:
     state = AlertState(Phase.ACTIVE, episode=episode())
-    body = body_of(state, Told(EventType.NEW, episode()))
+    body = body_of(state, Transition(EventType.NEW, episode()))
     assert set(body) == CONTRACT
     assert body | {"channels": None, "reason": None} == {
         "schema": 1,
@@ -92,9 +103,24 @@ def test_an_alert_has_every_field_of_the_contract() -> None:
 
 
 def test_an_end_says_when_and_how_long_it_was() -> None:
-    body = body_of(AlertState(), Told(EventType.END, episode(seq=3), 40 * SECOND))
+    body = body_of(AlertState(), Transition(EventType.END, episode(seq=3), 40 * SECOND))
     assert (body["type"], body["state"], body["ts_cleared"]) == ("end", "normal", "1970-01-01T00:00:40.000Z")
     assert (body["duration_s"], body["seq"]) == (30.0, 3)
+
+
+def test_the_end_of_an_alert_can_be_made_from_what_was_published_of_it() -> None:
+    body = body_of(AlertState(Phase.ACTIVE, episode=episode()), Transition(EventType.UPDATE, episode(seq=2)))
+    end = body_of(AlertState(), Transition(EventType.END, episode(seq=3), 40 * SECOND))
+    assert orjson.dumps(ended(orjson.loads(orjson.dumps(body)), 40 * SECOND)) == orjson.dumps(end)
+
+
+def test_a_flood_is_summarised_in_one_payload() -> None:
+    summary = FloodSummary("pi", EventType.UPDATE, "abc", 2, 10, 600 * SECOND, SECOND, 90 * SECOND, 3, ("p1", "p2"))
+    assert orjson.dumps(flood_payload(summary)).decode() == (
+        '{"schema":1,"id":"abc","type":"update","node":"pi","count":3,"assets":["p1","p2"],'
+        '"ts_onset":"1970-01-01T00:00:01.000Z","ts":"1970-01-01T00:01:30.000Z",'
+        '"reason":"more than 10 new alerts within 600 s: 3 not told one by one","seq":2}'
+    )
 
 
 def test_an_alert_that_is_clearing_is_active_to_others() -> None:
@@ -150,7 +176,7 @@ def test_a_body_lists_so_many_channels_and_no_more() -> None:
 
 def test_numbers_have_six_digits_and_what_is_none_is_null() -> None:
     assert [significant(v) for v in (1.23456789, 0.0, math.nan, math.inf)] == [1.23457, 0.0, None, None]
-    assert score_body(SECOND, Verdict(1, 0.5, 1.0, 0.5)) == {
+    assert score_payload(SECOND, Verdict(1, 0.5, 1.0, 0.5)) == {
         "ts": "1970-01-01T00:00:01.000Z",
         "score": 0.5,
         "threshold": 1.0,
@@ -159,7 +185,7 @@ def test_numbers_have_six_digits_and_what_is_none_is_null() -> None:
 
 
 def test_a_denoised_row_is_flat_with_its_time() -> None:
-    assert denoised_body(spec_of(), Row(3, (1.23456789, math.nan))) == {
+    assert denoised_payload(spec_of(), Row(3, (1.23456789, math.nan))) == {
         "flow": 1.23457,
         "pressure": None,
         "ts": "1970-01-01T00:00:03.000Z",
@@ -175,5 +201,5 @@ shares = st.lists(
 @given(shares=shares, ratio=st.floats(1.0, 1e38))
 def test_any_alert_is_json_of_a_few_kilobytes(shares: list[Share], ratio: float) -> None:
     one = episode(shares=tuple(shares), peak=Verdict(1, ratio, 1.0, ratio))
-    data = orjson.dumps(body_of(AlertState(Phase.ACTIVE, episode=one), Told(EventType.NEW, one)))
+    data = orjson.dumps(body_of(AlertState(Phase.ACTIVE, episode=one), Transition(EventType.NEW, one)))
     assert len(data) < 8192

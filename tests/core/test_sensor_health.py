@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from edge_ae.core.alert import AlertRules
 from edge_ae.core.channel_profile import BLOCK, with_habits
 from edge_ae.core.detector import SILENT_NS, Detector, Watch
-from edge_ae.core.events import Readings, Row
+from edge_ae.core.events import AssetHealth, Readings, Row
 from edge_ae.core.model_spec import Channel
+from edge_ae.core.payloads import health_payload
 from edge_ae.core.sensor_health import LARGEST, RETURN_ROWS, STALE_ROWS, Health
 from edge_ae.core.timestamps import SECOND
 from tests.models import FakeModel
@@ -294,7 +295,7 @@ def test_an_asset_tells_of_its_sick_sensor_and_of_silence_and_is_well_again() ->
     detector = Detector("node", "pump", Watch(FakeModel(), AlertRules(interval_ns=100 * SECOND)))
     for slot in range(40):
         detector.push(readings(slot, flow=1.0 + slot))
-    assert detector.health_now() == {
+    assert health_payload(detector.health_now()) == {
         "schema": 1,
         "asset": "pump",
         "node": "node",
@@ -308,11 +309,11 @@ def test_an_asset_tells_of_its_sick_sensor_and_of_silence_and_is_well_again() ->
     for second in range(40, 40 + SILENT_NS // SECOND + 1):
         detector.tick(second * SECOND)
     said = detector.health_now()
-    assert (said["asset_fault"], said["asset_fault_since"]) == ("stale", "1970-01-01T00:01:10.000Z")
+    assert (said.fault, said.fault_since_ns) == ("stale", 70 * SECOND)
     twin = Detector("node", "pump", Watch(FakeModel(), AlertRules(interval_ns=100 * SECOND)))
     twin.restore(json.loads(json.dumps(detector.snapshot())))
     assert twin.health_now() == said
     for slot in range(71, 80 + RETURN_ROWS):
         twin.push(readings(slot, flow=1.0 + slot, pressure=slot % 3))
     twin.tick(90 * SECOND)
-    assert (twin.health_now()["state"], twin.health) == ("ok", ((), None))
+    assert twin.health_now() == AssetHealth("pump", "node", True, None, None, ())

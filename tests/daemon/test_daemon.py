@@ -11,6 +11,7 @@ import pytest
 
 from edge_ae.core.events import AlertEvent
 from edge_ae.core.fleet import Fleet
+from edge_ae.core.payloads import alert_payload
 from edge_ae.core.timestamps import rfc3339
 from tests.conftest import Broker, Node, Subscriber, wait_for
 from tests.daemon.node_process import feed
@@ -35,7 +36,7 @@ def core_events(payloads: Sequence[dict[str, Any]], topic: str = TOPIC) -> list[
     for payload in payloads:
         for readings in fed.decoder.decode(topic, json.dumps(payload).encode(), 2 * T0_MS * 10**6):
             fleet.push(readings, fed.watch)
-    return [identity(event.body) for event in fleet.step() if isinstance(event, AlertEvent)]
+    return [identity(alert_payload(event.alert)) for event in fleet.step() if isinstance(event, AlertEvent)]
 
 
 def identity(body: Any) -> tuple[str, int, str, str | None]:
@@ -291,6 +292,18 @@ def test_shelving_survives_a_kill(node: Node, listener: Subscriber) -> None:
     listener.publish_all(TOPIC, rows([(10, 30.0), (30, 1.0), (10, 30.0)], start=20))
     wait_for(lambda: heard(listener))
     assert [event[2] for event in heard(listener)] == ["new"]  # the first excursion was silent to its end
+
+
+def test_shelving_ends_by_the_wall_clock_though_no_reading_comes(node: Node, listener: Subscriber) -> None:
+    node.start().ready()
+    listener.publish_all(TOPIC, rows([(20, 1.0)]))
+    wait_for(lambda: listener.on("p1/score"))
+    assert listener.ask("edge-ae/n1/p1/cmd/shelve", {"duration_s": 1.5}) == {"ok": True}
+    listener.publish_all(TOPIC, rows([(10, 30.0)], start=20))
+    wait_for(lambda: (alert := listener.last("p1/alert")) and alert["state"] == "active")
+    wait_for(lambda: (alert := listener.last("p1/alert")) and not alert["shelved"])
+    wait_for(lambda: heard(listener))
+    assert [event[2] for event in heard(listener)] == ["new"]
 
 
 def test_retained_command_is_refused(node: Node, listener: Subscriber) -> None:

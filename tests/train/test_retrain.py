@@ -17,8 +17,10 @@ from edge_ae_train.data.prepare import Segment
 from edge_ae_train.retrain import Outcome, Showing
 from edge_ae_train.synthetic.simulator import Fault, Simulation, simulate, write_csv
 
-from edge_ae.core.alert import AlertRules, alert_id
+from edge_ae.core.alert import AlertRules, AlertSource, alert_id
 from edge_ae.core.detector import Watch
+from edge_ae.core.events import ModelName
+from edge_ae.core.payloads import alert_payload
 from edge_ae.core.timestamps import SECOND
 from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel
@@ -50,7 +52,8 @@ def own_alert(small: Small) -> dict[str, Any]:
     """What the current model itself says of the fault."""
     current, table = OnnxModel.load(small.model), read_csv(small.faulty, label="anomaly")
     events = score_table(table, current, Watch(current, HOURLY), node="n", asset="faulty").events
-    return dict(next(e.body for e in reversed(events) if e.body["ts_onset"].startswith("2023-11-14T22:48:")))
+    bodies = (alert_payload(event.alert) for event in reversed(events))
+    return next(body for body in bodies if body["ts_onset"].startswith("2023-11-14T22:48:"))
 
 
 # -- what of the past is normal --------------------------------------------------------------------------------
@@ -107,7 +110,9 @@ def test_alerts_and_feedback_are_read_as_they_were_written(small: Small, tmp_pat
     found = history.said([alerts], [state], "n")
     assert found.labels == {body["id"]: history.TRUE_ALARM}
     (span,) = found.alerts
-    assert body["id"] == alert_id("n", "faulty", OnnxModel.load(small.model).spec.sha256, span.start_ns)
+    spec = OnnxModel.load(small.model).spec
+    source = AlertSource("n", "faulty", ModelName(spec.name, spec.trained_at, spec.sha256))
+    assert body["id"] == alert_id(source, span.start_ns)
     assert span.end_ns - span.start_ns == body["duration_s"] * SECOND
 
 

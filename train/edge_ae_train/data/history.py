@@ -21,6 +21,7 @@ from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
 from edge_ae.core.events import Row
 from edge_ae.core.model_spec import ModelSpec
+from edge_ae.core.payloads import alert_payload
 from edge_ae.core.sensor_health import Health
 from edge_ae.core.timestamps import SECOND, parse_time_ns
 from edge_ae.errors import BadData
@@ -140,7 +141,7 @@ def extreme(result: Result, spec: ModelSpec, rules: AlertRules) -> Flags:
 
 
 def _alerts(result: Result, series: Series) -> list[Span]:
-    last = {event.id: event.body for event in result.events}
+    last = {event.id: alert_payload(event.alert) for event in result.events}
     end_ns = int(series.table.t_ns[-1])
     return [
         replace(_span(body), end_ns=end_ns) if body["ts_cleared"] is None else _span(body) for body in last.values()

@@ -19,6 +19,7 @@ from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
 from edge_ae.core.events import AlertEvent
 from edge_ae.core.model_spec import Floats
+from edge_ae.core.payloads import alert_payload
 from edge_ae.core.timestamps import SECOND, parse_time_ns, rfc3339
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.offline import Result, score_table
@@ -106,7 +107,7 @@ def _show(one: Series, model: OnnxModel, rules: AlertRules) -> Shown:
 
 
 def _last_words(events: Iterable[AlertEvent]) -> list[dict[str, Any]]:
-    return list({event.id: dict(event.body) for event in events}.values())
+    return list({event.id: alert_payload(event.alert) for event in events}.values())
 
 
 def _marks(table: Table, result: Result) -> Marks:

@@ -1,0 +1,86 @@
+"""An alert's state -> the `Alert` that subscribers see, with the sentence in it that a technician reads."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from edge_ae.core.alert import AlertSource, AlertState, Episode, Phase, Shelving, Transition
+from edge_ae.core.events import Alert, AlertWord, Share
+
+SEVERITY = ((4.0, "high"), (2.0, "medium"), (0.0, "low"))  # peak ratio from here on
+CHANNELS_IN_REASON = 3
+WORTH_NAMING = 0.1  # a share below this is not part of the reason
+DIGITS, MOST_DIGITS = 4, 8  # of a value in the reason; a float32 has no more
+
+
+def describe(source: AlertSource, state: AlertState, transition: Transition | None = None) -> Alert:
+    """The alert as it stands. `transition`: what is being published of it; None: its present state."""
+    episode = state.episode if transition is None else transition.episode
+    alert = Alert(
+        asset=source.asset,
+        node=source.node,
+        model=source.model,
+        state=_word(state),
+        acked=episode is not None and episode.acked,
+        shelved=state.shelving is not Shelving.UNSHELVED,
+        shelved_until_ns=state.shelved_until_ns,
+        type=None if transition is None else transition.type,
+    )
+    cleared_ns = None if transition is None else transition.cleared_ns
+    return alert if episode is None else _with_episode(alert, episode, cleared_ns)
+
+
+def _word(state: AlertState) -> AlertWord:
+    if not state.in_service:
+        return AlertWord.OUT_OF_SERVICE
+    return AlertWord.ACTIVE if state.phase is Phase.CLEARING else AlertWord(state.phase)
+
+
+def _with_episode(alert: Alert, episode: Episode, cleared_ns: int | None) -> Alert:
+    last_ns = episode.published_ns if cleared_ns is None else cleared_ns
+    return replace(
+        alert,
+        id=episode.id,
+        seq=episode.seq,
+        severity=severity(episode.peak.ratio),
+        score=episode.peak.score,
+        threshold=episode.peak.threshold,
+        ratio=episode.peak.ratio,
+        onset_ns=episode.onset_ns,
+        raised_ns=episode.raised_ns,
+        peak_ns=episode.peak_ns,
+        cleared_ns=cleared_ns,
+        duration_ns=max(last_ns - episode.onset_ns, 0),
+        channels=episode.shares,
+        reason=reason(episode.shares),
+        similar=episode.similar,
+    )
+
+
+def severity(ratio: float) -> str:
+    return next(word for start, word in SEVERITY if ratio >= start)
+
+
+def reason(shares: Sequence[Share]) -> str:
+    """Such as "flow 3.1 m3/h, expected 4.2 (low, 62 % of the deviation); vibration 9 mm/s, expected 2 (high, 31 %)"."""
+    named = [s for s in shares[:CHANNELS_IN_REASON] if s.share >= WORTH_NAMING] or list(shares[:1])
+    if not named:
+        return "the reconstruction error exceeds its threshold"
+    first, *rest = (_clause(share) for share in named)
+    return "; ".join([first.replace(" %)", " % of the deviation)"), *rest])
+
+
+def _clause(share: Share) -> str:
+    unit = f" {share.unit}" if share.unit else ""
+    side = {"high": "high", "low": "low", "none": "changed pattern"}[share.direction]
+    percent = round(100 * share.share)
+    digits = _digits(share.observed, share.expected)
+    return f"{share.name} {share.observed:.{digits}g}{unit}, expected {share.expected:.{digits}g} ({side}, {percent} %)"
+
+
+def _digits(observed: float, expected: float) -> int:
+    """Four, and as many more as tell the two apart: 1000030 is not the 1e+06 that was expected."""
+    apart, largest = abs(observed - expected), max(abs(observed), abs(expected))
+    if not 0.0 < apart <= largest < math.inf:
+        return DIGITS
+    return min(max(DIGITS, 3 + math.floor(math.log10(largest / apart))), MOST_DIGITS)
