@@ -9,7 +9,7 @@ Importing the package costs nothing: the runtime is loaded with the first name t
     >>> for second in range(60):
     ...     for event in detector.push(1790000000 + second, {"flow": 5.1, "pressure": 2.4}):
     ...         if isinstance(event, edge_ae.AlertEvent):
-    ...             print(event.type, event.body["reason"])
+    ...             print(event.type, event.alert.reason)
 """
 
 from importlib import import_module
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edge_ae._api import Detector, Scores, load_model, score
-    from edge_ae.core.events import AlertEvent, EventType, Scored, Verdict
+    from edge_ae.core.events import Alert, AlertEvent, EventType, Scored, Share, Verdict
     from edge_ae.core.model_spec import Channel, ModelSpec
     from edge_ae.errors import BadData, BadModel, EdgeError
     from edge_ae.model.onnx_model import OnnxModel
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 __all__ = [
+    "Alert",
     "AlertEvent",
     "BadData",
     "BadModel",
@@ -36,6 +37,7 @@ __all__ = [
     "OnnxModel",
     "Scored",
     "Scores",
+    "Share",
     "Verdict",
     "__version__",
     "load_model",
@@ -44,7 +46,7 @@ __all__ = [
 
 _HOMES = {
     "edge_ae._api": ("Detector", "Scores", "load_model", "score"),
-    "edge_ae.core.events": ("AlertEvent", "EventType", "Scored", "Verdict"),
+    "edge_ae.core.events": ("Alert", "AlertEvent", "EventType", "Scored", "Share", "Verdict"),
     "edge_ae.core.model_spec": ("Channel", "ModelSpec"),
     "edge_ae.model.onnx_model": ("OnnxModel",),
     "edge_ae.errors": ("BadData", "BadModel", "EdgeError"),

@@ -167,7 +167,7 @@ def score(
         >>> found = score(load_model("pump.onnx"), table)
         >>> np.flatnonzero(found.alert)[[0, -1]].tolist()
         [40, 59]
-        >>> found.events[0].body["reason"]
+        >>> found.events[0].alert.reason
         'flow 40 m3/h, expected 5 (high, 100 % of the deviation)'
     """
     watch = Watch(model, _rules(budget, on_delay_s, off_delay_s, deadband))

@@ -16,6 +16,7 @@ import pytest
 import edge_ae
 from edge_ae import _api
 from edge_ae.cli.main import main
+from edge_ae.core.payloads import alert_payload
 from edge_ae.core.timestamps import SECOND
 from edge_ae.store.recording_csv import read_csv, write_csv
 from tests.models import TRAIN_ROWS, hand_made, pump, trained
@@ -78,7 +79,9 @@ def test_score_of_a_table_is_that_of_the_command_line(pump_model: Path, recordin
         written = [(line["score"], line["threshold"], line["alert"]) for line in csv.DictReader(file)]
     texts = [[f"{v:.7g}" if v == v else "" for v in part.tolist()] for part in (found.score, found.threshold)]
     assert written == list(zip(*texts, found.alert.astype(int).astype(str), strict=True))
-    assert [orjson.loads(line) for line in alerts.read_bytes().splitlines()] == [dict(e.body) for e in found.events]
+    assert [orjson.loads(line) for line in alerts.read_bytes().splitlines()] == [
+        alert_payload(e.alert) for e in found.events
+    ]
     assert found.alert.any()
     assert not found.alert.all()
 
