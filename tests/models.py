@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from edge_ae_train.data.segments import Segment
 from edge_ae_train.export import export
 from edge_ae_train.fit import Options, fit, save
 from edge_ae_train.synthetic.simulator import Fault, Simulation, simulate
@@ -138,7 +139,7 @@ def trained(factory: pytest.TempPathFactory) -> Path:
 
 def train_model(out: Path, options: Options | None = None) -> OnnxModel:
     simulation = pump(TRAIN_ROWS)
-    rows = [simulation.values.astype(np.float32)]
+    rows = [Segment(simulation.values.astype(np.float32))]
     fitted = fit(rows, options or Options(family="pca", length=TRAINED_LENGTH))
     period_ns = int(np.diff(simulation.t_ns[:2])[0])
     units = dict(zip(simulation.names, simulation.units, strict=True))

@@ -33,7 +33,7 @@ from edge_ae.core.model_spec import Explanation, Floats, Model, ModelSpec
 from edge_ae.core.sensor_health import Health
 from edge_ae.core.threshold import Threshold
 from edge_ae.core.timestamps import SECOND
-from edge_ae.core.window import Windower
+from edge_ae.core.window import Windower, longest_gap
 
 OFF_DELAY_HOPS = 10  # the default off-delay
 SILENT_ROWS = 10  # without any reading, beyond the longest gap that is usual: the asset is stale,
@@ -64,7 +64,7 @@ class Detector:
             spec.names,
             spec.period_ns,
             lateness_ns=watch.lateness_ns,
-            max_gap_rows=spec.length,
+            max_gap_rows=longest_gap(spec.length),
             hold_rows=spec.hold_rows,
         )
         self._health = Health(spec.channels)

@@ -1,19 +1,66 @@
-"""Rows -> Windows on an absolute grid: the window that ends with slot k is due when (k + 1) is a multiple of hop.
+"""Rows -> Windows: the law that says which windows are scored, and the stage that makes them from a stream of rows.
 
-A window is made once `length` rows have been seen since the start or the last jump in slots, and if it holds
-enough to be judged: at least half of its cells, and something in its newest row.
+    longest_gap    a gap of no more rows than a window holds becomes rows of missing values; a longer one parts the rows
+    is_due         the window that ends with slot k is due when k + 1 is a multiple of hop, on the grid that begins at the epoch
+    holds_enough   half of its cells at least, and something in its newest row: without that, nothing new is there to judge
+
+A window is whole: it has `length` rows since the start or the last jump in slots. The device asks the law row by row, the
+trainer for a whole stretch of rows at once (`scored_ends`), so that calibration sees the windows that the device scores.
 """
 
 from base64 import b64decode, b64encode
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_ae.core.events import Row, Window
+from edge_ae.core.model_spec import Floats
 
-MIN_COVERAGE = 0.5
+MIN_COVERAGE = 0.5  # of a window's cells: with fewer, most of what is scored would be filled in by the model
+
+
+def longest_gap(length: int) -> int:
+    """Rows of the longest gap that is bridged for windows of `length` rows.
+
+    Behind it, half a window of new rows is enough for a score; behind a longer one a whole window is asked for, as at the start.
+    """
+    return length
+
+
+@overload
+def is_due(slot: int, hop: int) -> bool: ...
+@overload
+def is_due(slot: NDArray[np.int64], hop: int) -> NDArray[np.bool_]: ...
+def is_due(slot: Any, hop: int) -> Any:
+    """Whether a window ends with `slot`, one slot or an array of them."""
+    return (slot + 1) % hop == 0
+
+
+@overload
+def holds_enough(missing: int, missing_in_newest: int, length: int, channels: int) -> bool: ...
+@overload
+def holds_enough(
+    missing: NDArray[np.int64], missing_in_newest: NDArray[np.int64], length: int, channels: int
+) -> NDArray[np.bool_]: ...
+def holds_enough(missing: Any, missing_in_newest: Any, length: int, channels: int) -> Any:
+    """Whether windows [length, channel] can be judged that lack so many cells, and so many in their newest row."""
+    return (missing <= (1.0 - MIN_COVERAGE) * length * channels) & (missing_in_newest < channels)
+
+
+def scored_ends(first_slot: int, values: Floats, length: int, hop: int) -> NDArray[np.int64]:
+    """The rows, in order, with which the windows of a stretch end that a `Windower` would give for it.
+
+    `values` [row, channel]: consecutive rows, of which the first is in `first_slot`; NaN where missing.
+    """
+    missing = np.isnan(values).sum(axis=1)
+    before = np.concatenate([[0], np.cumsum(missing)])
+    ends = np.arange(length - 1, len(values), dtype=np.int64)
+    enough = holds_enough(before[length:] - before[:-length], missing[ends], length, values.shape[1])
+    scored: NDArray[np.int64] = ends[is_due(first_slot + ends, hop) & enough]
+    return scored
 
 
 class Windower:
@@ -24,7 +71,6 @@ class Windower:
         self._length = length
         self._hop = hop
         self._buffer = np.full((2 * length, channels), np.nan, np.float32)
-        self._most_missing = (1.0 - MIN_COVERAGE) * length * channels
         self._restart()
 
     def _restart(self) -> None:
@@ -37,7 +83,7 @@ class Windower:
         if self._slot is not None and row.slot != self._slot + 1:
             self._restart()
         self._append(row)
-        if len(self._missing) < self._length or (row.slot + 1) % self._hop != 0:
+        if len(self._missing) < self._length or not is_due(row.slot, self._hop):
             return []
         window = self.newest
         if window is None:
@@ -50,7 +96,7 @@ class Windower:
         """The window that ends with the newest row, due or not; None where it is not whole or holds too little."""
         if self._slot is None or len(self._missing) < self._length:
             return None
-        if self._total_missing > self._most_missing or self._missing[-1] == self._buffer.shape[1]:
+        if not holds_enough(self._total_missing, self._missing[-1], self._length, self._buffer.shape[1]):
             return None
         return Window(self._slot, self._buffer[self._end - self._length : self._end].copy())
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import torch
+from edge_ae_train.data.segments import Segment
 from edge_ae_train.fit import Options, fit, save
 from edge_ae_train.models.autoencoders import MAX_LATENT, NAMES, Shape, build
 from edge_ae_train.synthetic.simulator import simulate
@@ -92,11 +93,11 @@ def plain(rows: Floats) -> Score:
 
 def ours(family: str, rows: Floats, names: Sequence[str]) -> tuple[OnnxModel, int]:
     """The model as a device loads it, and the bytes of its file."""
-    fitted = fit([rows], Options(family=family, length=LENGTH))
+    fitted = fit([Segment(rows)], Options(family=family, length=LENGTH))
     facts: dict[str, Any] = {"name": "pump", "units": {}, "trained_at": "", "data_sha256": ""}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "pump.onnx"
-        return save(fitted, [rows], names, 60 * SECOND, out, **facts), out.stat().st_size
+        return save(fitted, [Segment(rows)], names, 60 * SECOND, out, **facts), out.stat().st_size
 
 
 def taken(scores: Sequence[tuple[str, Score]], windows: Floats, calls: int) -> dict[str, float]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from edge_ae_train.data import prepare
+from edge_ae_train.data.segments import Segment
 from edge_ae_train.fit import Options, fit, save
 from edge_ae_train.synthetic.simulator import FAULTS, Fault, simulate
 from numpy.typing import NDArray
@@ -129,7 +130,7 @@ def folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory()
 
 
-def trained(segments: Sequence[NDArray[np.float32]], names: Sequence[str], period_ns: int, name: str) -> OnnxModel:
+def trained(segments: Sequence[Segment], names: Sequence[str], period_ns: int, name: str) -> OnnxModel:
     out = Path(folder().name) / f"{name}.onnx"
     facts: dict[str, Any] = {"name": name, "units": {}, "trained_at": "", "data_sha256": ""}
     return save(fit(segments, Options(family="pca", length=16)), segments, names, period_ns, out, **facts)
@@ -138,7 +139,7 @@ def trained(segments: Sequence[NDArray[np.float32]], names: Sequence[str], perio
 @cache
 def pump(number: int) -> OnnxModel:
     run = simulate(TRAIN_ROWS, PERIOD_S, seed=300 + number)
-    return trained([run.values.astype(np.float32)], run.names, round(PERIOD_S * SECOND), f"pump{number}")
+    return trained([Segment(run.values.astype(np.float32))], run.names, round(PERIOD_S * SECOND), f"pump{number}")
 
 
 @cache
@@ -221,7 +222,7 @@ def normal(folder: Path | None) -> Iterator[dict[str, Any]]:
 def quiet(name: str, table: Table, start: int) -> dict[str, Any]:
     tables, _ = prepare.clean([series.part(table, 0, start)])
     period_ns = prepare.sample_period_ns(tables)
-    model = trained([part.values for part in prepare.rows(tables, period_ns)], tables[0].names, period_ns, "normal")
+    model = trained(prepare.rows(tables, period_ns), tables[0].names, period_ns, "normal")
     columns = [table.names.index(channel) for channel in model.spec.names]
     seen = watched(model, Input(table.t_ns[start:], table.t_ns[start:], table.values[start:, columns]))
     months = float(table.t_ns[-1] - table.t_ns[start]) / MONTH_NS

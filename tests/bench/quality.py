@@ -71,7 +71,7 @@ def trained(case: Case, seed: int) -> OnnxModel:
         table = series.part(case.table, 0, case.start)
         tables, _ = prepare.clean([table])
         period_ns = prepare.sample_period_ns(tables)
-        segments = [segment.values for segment in prepare.rows(tables, period_ns)]
+        segments = prepare.rows(tables, period_ns)
         fitted = fit.fit(segments, fit.Options(seed=seed))
         out = Path(folder) / "model.onnx"
         facts: dict[str, Any] = {"name": case.name, "units": {}, "trained_at": "", "data_sha256": ""}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from edge_ae_train.data.segments import Segment
 from edge_ae_train.fit import Options, fit, save
 from edge_ae_train.synthetic.simulator import simulate
 from numpy.typing import NDArray
@@ -68,7 +69,7 @@ def outcomes(number: int) -> list[Outcome]:
 
 
 def trained(rows: Values, names: Sequence[str]) -> OnnxModel:
-    segments = [rows.astype(np.float32)]
+    segments = [Segment(rows.astype(np.float32))]
     fitted = fit(segments, Options(family=FAMILY, length=LENGTH))
     facts: dict[str, Any] = {"name": "pump", "units": {}, "trained_at": "", "data_sha256": ""}
     with tempfile.TemporaryDirectory() as folder:

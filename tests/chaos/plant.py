@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from edge_ae_train.data.segments import Segment
 from edge_ae_train.fit import Options, fit, save
 from edge_ae_train.synthetic.simulator import simulate
 from numpy.typing import NDArray
@@ -82,9 +83,10 @@ def _broken(names: Sequence[str], rows: NDArray[np.float64]) -> NDArray[np.float
 
 
 def _train(rows: Sequence[NDArray[np.float32]], names: Sequence[str], path: Path) -> None:
-    fitted = fit(rows, Options(family="pca", length=LENGTH))
+    segments = [Segment(part) for part in rows]
+    fitted = fit(segments, Options(family="pca", length=LENGTH))
     facts: dict[str, Any] = {"name": "pump", "units": {}, "trained_at": "2026-01-01T00:00:00Z", "data_sha256": "d" * 64}
-    save(fitted, rows, names, PERIOD_MS * 1_000_000, path, **facts)
+    save(fitted, segments, names, PERIOD_MS * 1_000_000, path, **facts)
 
 
 def undisturbed(plant: Plant, rows: int, folder: Path) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_ae.core.events import Row, Window
-from edge_ae.core.window import Windower
+from edge_ae.core.window import Windower, scored_ends
 
 NAN = math.nan
 
@@ -112,3 +112,17 @@ def test_a_restart_at_any_point_is_not_noticed(
     for one, other in zip(found, undisturbed, strict=True):
         np.testing.assert_array_equal(one.values, other.values)
     assert second.skipped == whole.skipped
+
+
+@given(
+    cells=st.lists(st.tuples(cell, cell), max_size=40),
+    first=st.integers(-20, 20),
+    length=st.integers(1, 6),
+    hop=st.integers(1, 4),
+)
+def test_the_law_for_a_whole_stretch_is_the_law_row_by_row(
+    cells: list[tuple[float, float]], first: int, length: int, hop: int
+) -> None:
+    stream = [Row(first + i, values) for i, values in enumerate(cells)]
+    ends = scored_ends(first, np.array(cells, np.float32).reshape(-1, 2), length, hop)
+    assert (first + ends).tolist() == [window.slot for window in windows_of(stream, length, hop)]

@@ -11,6 +11,7 @@ from edge_ae_train import candidates
 from edge_ae_train import fit as fit_module
 from edge_ae_train.candidates import plan
 from edge_ae_train.data.dataset import WindowSet
+from edge_ae_train.data.segments import Segment
 from edge_ae_train.fit import (
     CONSTANT_LIMIT,
     LENGTHS,
@@ -38,6 +39,10 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def model(path: Path) -> OnnxModel:
     return OnnxModel.load(path)
+
+
+def segment_of(first: int, last: int) -> Segment:
+    return Segment(rows_of(first, last))
 
 
 def rows_of(first: int, last: int) -> Floats:
@@ -70,7 +75,7 @@ def test_a_network_trained_twice_from_one_seed_scores_the_same_and_as_torch_does
     monkeypatch.setattr(fit_module, "Recipe", lambda: Recipe(batch=16, steps=60, check_every=30))
     monkeypatch.setattr(fit_module, "FOLDS", 2)
     options = Options(family="cae", length=TRAINED_LENGTH, seed=3)
-    rows = [rows_of(0, 500)]
+    rows = [segment_of(0, 500)]
     one, other = fit(rows, options), fit(rows, options)
     windows = all_windows()[:200]
     with torch.no_grad():
@@ -111,9 +116,9 @@ def test_windows_with_holes_are_calibrated_as_the_model_file_scores_them() -> No
     rows = rows_of(0, 700)
     rows[np.random.default_rng(0).random(len(rows)) < 0.1] = np.nan
     rows[300:306, 4] = np.nan
-    fitted = fit([rows], Options(family="cva", length=TRAINED_LENGTH))
+    fitted = fit([Segment(rows)], Options(family="cva", length=TRAINED_LENGTH))
     candidate, graph = fitted.candidate, fitted.graph
-    windows = WindowSet([rows], graph.standardise, TRAINED_LENGTH)
+    windows = WindowSet([Segment(rows)], graph.standardise, TRAINED_LENGTH)
     calibration = candidate.calibration
     distances = candidate.trained.distances(windows.chunks(100), calibration.whitening, calibration.temper)
     physical = np.stack([rows[end - TRAINED_LENGTH + 1 : end + 1] for end in windows.ends])
@@ -124,12 +129,12 @@ def test_windows_with_holes_are_calibrated_as_the_model_file_scores_them() -> No
 
 def test_too_few_rows_are_a_sentence() -> None:
     with pytest.raises(BadData, match=r"^50 rows are too few for windows of 16: record at least \d+ rows"):
-        fit([rows_of(0, 50)], Options(family="pca", length=16))
+        fit([segment_of(0, 50)], Options(family="pca", length=16))
     with pytest.raises(
         BadData, match=r"^150 rows are too few for windows of 16: .* 192 rows of .*, or 96 with --family cva"
     ):
-        fit([rows_of(0, 150)], Options(length=16))
-    fit([rows_of(0, 96)], Options(family="pca", length=16))
+        fit([segment_of(0, 150)], Options(length=16))
+    fit([segment_of(0, 96)], Options(family="pca", length=16))
 
 
 def test_rows_that_mostly_hold_no_value_in_one_part_are_a_sentence() -> None:
@@ -140,11 +145,11 @@ def test_rows_that_mostly_hold_no_value_in_one_part_are_a_sentence() -> None:
         BadData,
         match=r"^in a part of the recordings, no stretch of 16 rows has values in half of them: give a longer --period",
     ):
-        fit([rows], Options(family="pca", length=16))
+        fit([Segment(rows)], Options(family="pca", length=16))
 
 
 def test_rows_without_any_stretch_are_a_sentence() -> None:
-    pieces = [rows_of(a, a + 10) for a in range(0, 600, 20)]
+    pieces = [segment_of(a, a + 10) for a in range(0, 600, 20)]
     with pytest.raises(BadData) as caught:
         fit(pieces, Options(family="cae", length=16))
     assert "\n" not in str(caught.value)
@@ -153,7 +158,7 @@ def test_rows_without_any_stretch_are_a_sentence() -> None:
 def test_machine_that_was_off_in_a_whole_part_can_be_learned() -> None:
     rows = rows_of(0, 1200)
     rows[:900] = 0.0
-    fitted = fit([rows], Options(family="cva", length=16))
+    fitted = fit([Segment(rows)], Options(family="cva", length=16))
     fault = rows[1000:1016].copy()
     fault[:, 0] += 8 * rows[:, 0].std()
     with torch.no_grad():
@@ -162,17 +167,17 @@ def test_machine_that_was_off_in_a_whole_part_can_be_learned() -> None:
 
 
 def test_recordings_of_one_window_each_are_a_sentence_and_of_a_few_rows_more_are_enough() -> None:
-    pieces = [rows_of(a, a + 16) for a in range(0, 640, 32)]
+    pieces = [segment_of(a, a + 16) for a in range(0, 640, 32)]
     with pytest.raises(BadData, match="no two stretches of 16 rows without a gap to calibrate on"):
         fit(pieces, Options(family="pca", length=16))
-    fit([rows_of(a, a + 10) for a in range(0, 1000, 10)], Options(family="cva", length=8))
+    fit([segment_of(a, a + 10) for a in range(0, 1000, 10)], Options(family="cva", length=8))
 
 
 def test_channel_far_from_zero_is_heard() -> None:
     """A million, give or take one: sixteen steps of single precision."""
     rows = np.random.default_rng(0).normal(size=(1000, 2)).astype(np.float32)
     rows[:, 0] += 1e6
-    fitted = fit([rows], Options(family="cva", length=16))
+    fitted = fit([Segment(rows)], Options(family="cva", length=16))
     window = rows[:16].copy()
     window[:, 0] += 30
     with torch.no_grad():
@@ -183,9 +188,9 @@ def test_a_faster_signal_has_a_shorter_window() -> None:
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(4000, 2)).astype(np.float32)
     slow = np.cumsum(noise, axis=0)
-    assert choose_length([noise]) == LENGTHS[0]
-    assert choose_length([slow]) == LENGTHS[-1]
-    assert choose_length([slow[:100]]) == LENGTHS[0]
+    assert choose_length([Segment(noise)]) == LENGTHS[0]
+    assert choose_length([Segment(slow)]) == LENGTHS[-1]
+    assert choose_length([Segment(slow[:100])]) == LENGTHS[0]
 
 
 def test_a_constant_or_missing_signal_has_no_memory() -> None:
@@ -195,15 +200,15 @@ def test_a_constant_or_missing_signal_has_no_memory() -> None:
 
 def test_window_fits_any_unit_and_the_stretches() -> None:
     slow = np.sin(np.arange(4000) / 40).astype(np.float32)[:, None]
-    assert choose_length([1e-10 * slow]) == LENGTHS[-1]
-    assert choose_length([slow[a : a + 24] for a in range(0, 4000, 24)]) == LENGTHS[0]
+    assert choose_length([Segment(1e-10 * slow)]) == LENGTHS[-1]
+    assert choose_length([Segment(slow[a : a + 24]) for a in range(0, 4000, 24)]) == LENGTHS[0]
 
 
 def test_injected_faults_are_cut_as_the_model_cuts_them() -> None:
     """A channel that stood still says three deviations at most, to the comparison and to the device."""
     rows = rows_of(0, 400)
     rows[:, 0] = 7.0
-    candidate = fit([rows], Options(family="pca", length=16)).candidate
+    candidate = fit([Segment(rows)], Options(family="pca", length=16)).candidate
     limit = fit_scaler([rows]).limit
     largest = [np.abs(one.rows).max(axis=0) for block in plan(candidate, limit, 0) for one in block]
     assert np.max(largest, axis=0)[0] == CONSTANT_LIMIT
@@ -211,7 +216,7 @@ def test_injected_faults_are_cut_as_the_model_cuts_them() -> None:
 
 
 def test_twelve_windows_of_rows_are_enough_for_a_network() -> None:
-    fit([rows_of(0, 12 * 16)], Options(family="ae", length=16))
+    fit([segment_of(0, 12 * 16)], Options(family="ae", length=16))
 
 
 def test_every_row_is_held_out_once_where_rows_are_few() -> None:
@@ -231,7 +236,7 @@ def test_scaling_survives_channels_that_never_move_or_never_come() -> None:
 
 
 def test_the_proof_uses_windows_from_all_over_and_never_over_a_gap() -> None:
-    parts = [np.full((n, 2), n, np.float32) for n in (3, 40, 500)]
+    parts = [Segment(np.full((n, 2), n, np.float32)) for n in (3, 40, 500)]
     windows = some_windows(parts, 16)
     assert windows.shape[1:] == (16, 2)
     assert {float(w.min()) for w in windows} == {float(w.max()) for w in windows} == {40.0, 500.0}

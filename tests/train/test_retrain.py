@@ -13,7 +13,7 @@ from edge_ae_train import retrain
 from edge_ae_train.cli import main
 from edge_ae_train.data import history, recorded
 from edge_ae_train.data.history import Past, Said, Span
-from edge_ae_train.data.prepare import Segment
+from edge_ae_train.data.segments import Segment
 from edge_ae_train.retrain import Outcome, Showing
 from edge_ae_train.synthetic.simulator import Fault, Simulation, simulate, write_csv
 
@@ -130,7 +130,7 @@ def test_value_of_a_sick_sensor_is_missing(small: Small) -> None:
     spec = OnnxModel.load(small.model).spec
     values = np.ones((40, 2), np.float32)
     values[7, 1] = np.float32(3e38)
-    seen = history._masked(Segment("a", 5, values), spec).values
+    seen = history._masked(Segment(values, 5, "a"), spec).values
     assert np.argwhere(np.isnan(seen)).tolist() == [[7, 1]]
 
 
@@ -214,7 +214,7 @@ def test_candidate_is_taken_unless_it_is_worse_by_more_than_chance(candidate: di
 
 def test_training_and_judging_share_no_row_and_not_the_window_between() -> None:
     rows = np.zeros((100, 1), np.float32)
-    train, held_out = retrain.split([Segment("a", 0, rows), Segment("b", 20, rows), Segment("a", 105, rows[:5])], 16)
+    train, held_out = retrain.split([Segment(rows, 0, "a"), Segment(rows, 20, "b"), Segment(rows[:5], 105, "a")], 16)
     assert [(s.start_slot, len(s)) for s in train] == [(0, 92), (20, 72)]
     assert [(s.start_slot, len(s)) for s in held_out] == [(108, 12), (108, 2)]
 

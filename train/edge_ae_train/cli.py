@@ -46,18 +46,19 @@ def _fit(options: Namespace) -> int:
     if options.hold is not None and options.period is None:
         raise BadData("--hold needs --period: channels that report on change show none")
     period_ns = None if options.period is None else ns(options.period)
-    recording = prepare.read(options.data, **_columns(options), period_ns=period_ns, hold_ns=ns(options.hold or 0.0))
+    recording = prepare.read(
+        options.data, **_columns(options), period_ns=period_ns, hold_ns=ns(options.hold or 0.0), length=options.length
+    )
     for text in recording.notes:
         _note(text)
     units = _units(options.units, recording.names)
-    segments = [segment.values for segment in recording.segments]
     with progress() as say:
         chosen = fit.Options(options.family, options.length, options.hop, options.seed)
-        fitted = fit.fit(segments, chosen, say)
+        fitted = fit.fit(recording.segments, chosen, say)
         say("export")
         model = fit.save(
             fitted,
-            segments,
+            recording.segments,
             recording.names,
             recording.period_ns,
             options.out,
@@ -68,7 +69,7 @@ def _fit(options: Namespace) -> int:
             hold_rows=recording.hold_rows,
         )
     print_comparison(fitted.report)
-    if sentence := fit.what_hides_faults(fitted, model, segments):
+    if sentence := fit.what_hides_faults(fitted, model, recording.segments):
         print(sentence)
     print(reach(fitted.candidate.calibration.windows, options.hop * recording.period_ns))
     print(
@@ -120,7 +121,7 @@ def _retrain(options: Namespace) -> int:
     series = recorded.read(options.data, spec, **_columns(options), note=_note)
     recorded.require_period(series, spec)
     with progress() as say:
-        remembered = history.recall(series, current, rules, said, say)
+        remembered = history.recall(series, current, rules, said, say, options.length)
         for text in remembered.notes:
             _note(text)
         outcome = retrain.retrain(

@@ -26,7 +26,8 @@ from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae_train import candidates
 from edge_ae_train.candidates import Block, Candidate, Trained
-from edge_ae_train.data.dataset import CHUNK, WindowSet, spread_over, standardised
+from edge_ae_train.data.dataset import CHUNK, WindowSet, spread_over, standardised, window_ends
+from edge_ae_train.data.segments import Segment, cut, stretches, values_of
 from edge_ae_train.export import export
 from edge_ae_train.models import autoencoders
 from edge_ae_train.models.trainer import Recipe, train
@@ -87,17 +88,18 @@ class Fitted:
     report: dict[str, Any]
 
 
-def fit(segments: Sequence[Floats], options: Options, say: Say = lambda _text: None) -> Fitted:
-    """`segments`: gap-free rows [row, channel] in physical units, NaN = missing. Raises BadData with one sentence."""
+def fit(segments: Sequence[Segment], options: Options, say: Say = lambda _text: None) -> Fitted:
+    """`segments`: of normal operation, in the order of time. Raises BadData with one sentence."""
     torch.set_num_threads(1)  # the networks are too small for two, and on a busy core OpenMP's barriers cost 40 times
     length = choose_length(segments) if options.length is None else options.length
-    rows = sum(len(segment) for segment in segments)
+    parts = stretches(segments, length)
+    rows = sum(map(len, parts))
     enough(rows, length, options.family)
     if options.hop > length:
         raise BadData(f"a hop of {options.hop} passes over rows: windows are {length} long")
-    if not any(len(segment) >= length for segment in segments):
+    if not any(len(part) >= length for part in parts):
         raise BadData(f"no stretch of {length} rows without a gap: record without gaps, or give a longer --period")
-    scaler = fit_scaler(segments)
+    scaler = fit_scaler(values_of(parts))
     standardise = Standardise(scaler)
     wanted = (
         autoencoders.NAMES if options.family == AUTO else tuple(dict.fromkeys((*autoencoders.LINEAR, options.family)))
@@ -105,7 +107,7 @@ def fit(segments: Sequence[Floats], options: Options, say: Say = lambda _text: N
     shares, trained = {}, {}
     trials = None
     for family in wanted:
-        plain, tempered = train_candidate(family, segments, standardise, scaler, length, options, say)
+        plain, tempered = train_candidate(family, parts, standardise, scaler, length, options, say)
         trials = candidates.plan(plain, scaler.limit, options.seed) if trials is None else trials
         say(f"{family}: looking for injected faults")
         by_plain, by_tempered = (candidates.found(candidate, trials) for candidate in (plain, tempered))
@@ -149,13 +151,13 @@ def enough(rows: int, length: int, family: str) -> None:
         )
 
 
-def choose_length(segments: Sequence[Floats]) -> int:
+def choose_length(segments: Sequence[Segment]) -> int:
     """Four correlation times of the median channel, as far as there are a dozen windows side by side, in whole stretches."""
-    rows = sum(len(segment) for segment in segments)
-    longest = max(segments, key=len)
-    signals = longest[:20000].T
+    rows = sum(map(len, segments))
+    signals = max(segments, key=len).values[:20000].T
     wanted = 4.0 * float(np.median([correlation_time(signal) for signal in signals]))
-    affordable = [length for length in LENGTHS if rows >= 12 * length and len(longest) > length] or [LENGTHS[0]]
+    longest = {length: max(map(len, stretches(segments, length)), default=0) for length in LENGTHS}
+    affordable = [length for length in LENGTHS if rows >= 12 * length and longest[length] > length] or [LENGTHS[0]]
     return next((length for length in affordable if length >= wanted), affordable[-1])
 
 
@@ -194,7 +196,7 @@ def fit_scaler(segments: Sequence[Floats]) -> Scaler:
 
 def train_candidate(
     family: str,
-    segments: Sequence[Floats],
+    segments: Sequence[Segment],
     standardise: Standardise,
     scaler: Scaler,
     length: int,
@@ -210,9 +212,9 @@ def train_candidate(
             say(f"{family}: held-out block {number + 1}")
             before, after = cut(segments, 0, first - length), cut(segments, last + length, rows)
             trained = train_on(family, before + (after if few else []), standardise, length, options, say)
-        held_out = cut(segments, max(first - length + 1, 0), last)
+        held_out = held_out_rows(segments, (first, last), length)
         windows = WindowSet(held_out, standardise, length, options.hop)
-        longest = max(held_out, key=len, default=segments[0][:0])
+        longest = max(values_of(held_out), key=len, default=segments[0].values[:0])
         if len(windows) > 0 and len(longest) > length:  # faults are injected after a window of normal rows
             averages, error = trained.averages(windows.chunks(MOST_CHUNKS))
             held.append(HeldOut(averages, partial(_distances, trained, windows)))
@@ -241,19 +243,14 @@ def held_out_blocks(rows: int) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in pairwise(edges)]
 
 
-def cut(segments: Sequence[Floats], first: int, last: int) -> list[Floats]:
-    """The rows first..last (exclusive), counted over all segments, as segments."""
-    parts, offset = [], 0
-    for segment in segments:
-        part = segment[max(first - offset, 0) : max(last - offset, 0)]
-        if len(part) > 0:
-            parts.append(part)
-        offset += len(segment)
-    return parts
+def held_out_rows(parts: Sequence[Segment], block: tuple[int, int], length: int) -> list[Segment]:
+    """A block's rows and those before it that its first windows begin with: each window is in the block in which it ends."""
+    first, last = block
+    return cut(parts, max(first - length + 1, 0), last)
 
 
 def train_on(
-    family: str, segments: Sequence[Floats], standardise: Standardise, length: int, options: Options, say: Say
+    family: str, segments: Sequence[Segment], standardise: Standardise, length: int, options: Options, say: Say
 ) -> Trained:
     windows = WindowSet(segments, standardise, length)
     if len(windows) == 0:
@@ -262,7 +259,7 @@ def train_on(
             "give a longer --period, or record without gaps"
         )
     network = train_network(family, segments, standardise, length, options, say)
-    outlook = autoencoders.fit_outlook([standardised(segment, standardise) for segment in segments], length)
+    outlook = autoencoders.fit_outlook([standardised(rows, standardise) for rows in values_of(segments)], length)
     values, _ = windows.take(spread_over(len(windows), LATENT_WINDOWS))
     with torch.no_grad():
         latents = [network(part)[0] for part in torch.split(values, CHUNK)]
@@ -272,18 +269,18 @@ def train_on(
 
 
 def train_network(
-    family: str, segments: Sequence[Floats], standardise: Standardise, length: int, options: Options, say: Say
+    family: str, segments: Sequence[Segment], standardise: Standardise, length: int, options: Options, say: Say
 ) -> nn.Module:
     """Seeded anew each time, so that a family's network does not depend on which others were trained."""
     rows = sum(len(segment) for segment in segments)
     if family in autoencoders.LINEAR:
-        return autoencoders.fit_linear(family, [standardised(segment, standardise) for segment in segments])
+        return autoencoders.fit_linear(family, [standardised(part, standardise) for part in values_of(segments)])
     split = int(rows * (1.0 - CHECK))
     train_set = WindowSet(cut(segments, 0, split), standardise, length)
     check_set = WindowSet(cut(segments, split, rows), standardise, length)
     if min(len(train_set), len(check_set)) == 0:
         raise BadData(f"no stretch of {length} rows without a gap in what there is to train on: record without gaps")
-    channels = segments[0].shape[1]
+    channels = segments[0].values.shape[1]
     shape = autoencoders.Shape(length, channels, latent=min(4 + channels, autoencoders.MAX_LATENT))
     torch.manual_seed(options.seed)
     batch = BATCH_OF_FEW if rows < FEW_ROWS else Recipe().batch
@@ -305,7 +302,7 @@ def train_network(
 
 def save(
     fitted: Fitted,
-    segments: Sequence[Floats],
+    segments: Sequence[Segment],
     names: Sequence[str],
     period_ns: int,
     out: Path,
@@ -317,7 +314,10 @@ def save(
     hold_rows: int = 0,
 ) -> OnnxModel:
     """Export and prove, on windows from all over the rows."""
-    channels = with_habits([channel(n, units.get(n, ""), segments, i) for i, n in enumerate(names)], segments)
+    graph, length = fitted.graph, fitted.candidate.length
+    parts = stretches(segments, length)
+    rows = values_of(parts)
+    channels = with_habits([channel(n, units.get(n, ""), rows, i) for i, n in enumerate(names)], rows)
     calibration = fitted.candidate.calibration
     spec = ModelSpec(
         name=name,
@@ -325,17 +325,16 @@ def save(
         family=fitted.candidate.family,
         channels=channels,
         period_ns=period_ns,
-        length=fitted.candidate.length,
+        length=length,
         hop=fitted.hop,
         tail=calibration.tail,
         typical=calibration.typical,
         trained_at=trained_at,
         hold_rows=hold_rows,
     )
-    graph, length = fitted.graph, fitted.candidate.length
-    extra = sampler.metadata(graph.measure.views.network, segments, graph.standardise, length)
-    extra |= modes.metadata(latents(graph, some_windows(segments, length, MODE_WINDOWS)))
-    return export(graph, spec, fitted.report, data_sha256, some_windows(segments, length), out, extra)
+    extra = sampler.metadata(graph.measure.views.network, rows, graph.standardise, length)
+    extra |= modes.metadata(latents(graph, some_windows(parts, length, MODE_WINDOWS)))
+    return export(graph, spec, fitted.report, data_sha256, some_windows(parts, length), out, extra)
 
 
 def latents(graph: ScoredNetwork, windows: Floats) -> Floats:
@@ -346,12 +345,12 @@ def latents(graph: ScoredNetwork, windows: Floats) -> Floats:
     return found
 
 
-def what_hides_faults(fitted: Fitted, model: OnnxModel, segments: Sequence[Floats]) -> str | None:
+def what_hides_faults(fitted: Fitted, model: OnnxModel, segments: Sequence[Segment]) -> str | None:
     """A sentence, where few large faults are found and one channel makes most of the highest scores of the training rows."""
     found = fitted.report["candidates"][model.spec.family]["found"]["large"]
     if found >= FEW_FOUND:
         return None
-    outputs = model.run(some_windows(segments, model.spec.length, MODE_WINDOWS))
+    outputs = model.run(some_windows(stretches(segments, model.spec.length), model.spec.length, MODE_WINDOWS))
     highest = np.argsort(outputs["score"])[-max(1, len(outputs["score"]) // 100) :]
     part = outputs["channel_score"][highest].sum(axis=0) / outputs["score"][highest].sum()
     if part.max() <= 0.5:
@@ -373,8 +372,9 @@ def channel(name: str, unit: str, segments: Sequence[Floats], index: int) -> Cha
     return Channel(name, unit, low, high, resolution)
 
 
-def some_windows(segments: Sequence[Floats], length: int, most: int = PROOF_WINDOWS) -> Floats:
-    """At most `most` windows [n, length, channel], spread over the segments."""
-    starts = [(s, a) for s, segment in enumerate(segments) for a in range(len(segment) - length + 1)]
-    chosen = [starts[i] for i in spread_over(len(starts), most)]
-    return np.stack([segments[s][a : a + length] for s, a in chosen])
+def some_windows(parts: Sequence[Segment], length: int, most: int = PROOF_WINDOWS) -> Floats:
+    """At most `most` windows [n, length, channel] that a device would score, spread over the stretches."""
+    ends = window_ends(parts, length)
+    chosen = ends[spread_over(len(ends), most)]
+    every: Floats = np.concatenate(values_of(parts))[chosen[:, None] + np.arange(1 - length, 1)]
+    return every

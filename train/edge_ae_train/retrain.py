@@ -27,8 +27,8 @@ from edge_ae_train.data import fault_injection
 from edge_ae_train.data.dataset import standardised
 from edge_ae_train.data.fault_injection import Injection
 from edge_ae_train.data.history import Asset, Past, Span
-from edge_ae_train.data.prepare import Segment, duration
-from edge_ae_train.evaluation.metrics import episodes
+from edge_ae_train.data.prepare import duration
+from edge_ae_train.data.segments import Segment, episodes, stretches, values_of
 from edge_ae_train.export import with_report
 from edge_ae_train.scoring.graph import Scaler, Standardise
 
@@ -103,14 +103,13 @@ def retrain(
     """Writes the candidate to `out`, which may be the current model's file, where it is no worse."""
     train, held_out = split(past.normal, current.spec.length)
     require_channels(train, current.spec)
-    segments = [segment.values for segment in train]
     temporary = out.with_name(f".{out.name}.candidate")
     try:
-        fitted = fit.fit(segments, options, say)
+        fitted = fit.fit(train, options, say)
         say("export")
         candidate = fit.save(
             fitted,
-            segments,
+            train,
             current.spec.names,
             current.spec.period_ns,
             temporary,
@@ -146,8 +145,8 @@ def split(normal: Sequence[Segment], length: int) -> tuple[list[Segment], list[S
         raise BadData(TOO_LITTLE)
     slots = np.sort(np.concatenate([s.start_slot + np.arange(len(s)) for s in normal]))
     border = int(slots[int(len(slots) * (1.0 - HELD_OUT))])
-    train = [part for s in normal for part in _between(s, None, border)]
-    held_out = [part for s in normal for part in _between(s, border + length, None)]
+    train = [part for s in normal if len(part := s.part(0, border - s.start_slot)) > 0]
+    held_out = [part for s in normal if len(part := s.part(border + length - s.start_slot, len(s))) > 0]
     if not held_out:
         raise BadData(TOO_LITTLE)
     return train, held_out
@@ -157,13 +156,6 @@ TOO_LITTLE = (
     "too few normal rows are left to train on and to judge by: record for longer, "
     "say in feedback which alerts were false, or train a new model with fit"
 )
-
-
-def _between(segment: Segment, first: int | None, end: int | None) -> list[Segment]:
-    a = 0 if first is None else max(first - segment.start_slot, 0)
-    b = len(segment) if end is None else max(end - segment.start_slot, 0)
-    part = Segment(segment.asset, segment.start_slot + a, segment.values[a:b])
-    return [part] if len(part) > 0 else []
 
 
 # -- comparison ------------------------------------------------------------------------------------------------
@@ -201,9 +193,11 @@ def compare(
 
 
 def _alerts(model: OnnxModel, rules: AlertRules, segment: Segment) -> int:
-    slots = segment.start_slot + np.arange(len(segment), dtype=np.int64)
-    t_ns = slots * model.spec.period_ns
-    table = Table(Path(segment.asset), [""] * len(t_ns), t_ns, model.spec.names, segment.values.astype(np.float64))
+    """Each row as a line; those that fill a gap are left to the device's own law, which depends on the model."""
+    rows = np.arange(len(segment), dtype=np.int64) if segment.gap is None else np.flatnonzero(segment.gap == 0)
+    t_ns = (segment.start_slot + rows) * model.spec.period_ns
+    values = segment.values[rows].astype(np.float64)
+    table = Table(Path(segment.asset), [""] * len(t_ns), t_ns, model.spec.names, values)
     return len(episodes(score_table(table, model, Watch(model, rules)).alert))
 
 
@@ -219,8 +213,10 @@ def _alert_in(span: Span, t_ns: NDArray[np.int64], alert: NDArray[np.bool_]) -> 
 def injections(train: Sequence[Segment], held_out: Sequence[Segment], length: int, seed: int) -> list[Injection]:
     """Faults in held-out rows, in physical units; their strengths are in standard deviations of the rows trained on."""
     rng = np.random.default_rng(seed)
-    scaler = fit.fit_scaler([segment.values for segment in train])
-    enough = [segment for segment in held_out if len(segment) > 2 * length]  # a window of normal, and a fault as long
+    scaler = fit.fit_scaler(values_of(train))
+    enough = [
+        part for part in stretches(held_out, length) if len(part) > 2 * length
+    ]  # a window of normal, and a fault as long
     longest = sorted(enough, key=len, reverse=True)[:INJECTED_INTO]
     if not longest:
         raise BadData(TOO_LITTLE)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from edge_ae_train.data.segments import episodes
 from edge_ae_train.evaluation import metrics
 from edge_ae_train.evaluation.metrics import Counts, Events
 from numpy.typing import NDArray
@@ -25,9 +26,9 @@ def some_series(seed: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
 
 
 def test_episodes_are_the_runs_with_their_ends() -> None:
-    assert metrics.episodes(flags("##..#.###")).tolist() == [[0, 2], [4, 5], [6, 9]]
-    assert metrics.episodes(flags("...")).tolist() == []
-    assert metrics.episodes(flags("")).tolist() == []
+    assert episodes(flags("##..#.###")).tolist() == [[0, 2], [4, 5], [6, 9]]
+    assert episodes(flags("...")).tolist() == []
+    assert episodes(flags("")).tolist() == []
 
 
 def test_counts_and_their_rates() -> None:
@@ -71,7 +72,7 @@ def test_vus_pr_is_the_direct_computation(seed: int, max_buffer: int) -> None:
 
 def slow_range_ap(score: NDArray[np.float64], label: NDArray[np.bool_], width: int) -> float:
     """Each row, each boundary, as the definition reads."""
-    half, rows, events = width // 2, len(label), metrics.episodes(label).tolist()
+    half, rows, events = width // 2, len(label), episodes(label).tolist()
     weight = label.astype(float)
     for row in range(rows):
         for first, end in events:
@@ -82,7 +83,7 @@ def slow_range_ap(score: NDArray[np.float64], label: NDArray[np.bool_], width: i
     zone = np.zeros(rows + 1, dtype=np.bool_)
     for first, end in events:
         zone[max(first - half, 0) : min(end + half, rows)] = True
-    touching = metrics.episodes(zone[:rows])
+    touching = episodes(zone[:rows])
     boundaries = np.sort(score)[::-1][np.linspace(0, rows - 1, 250).astype(int)]
     area, recall_before = 0.0, 0.0
     for boundary in boundaries:
@@ -133,7 +134,7 @@ def slow_affiliation(alarm: NDArray[np.bool_], label: NDArray[np.bool_]) -> tupl
     """Chance of lying farther, counted over a fine grid of instants."""
     fine = 20
     instants = (np.arange(len(label) * fine) + 0.5) / fine
-    events = metrics.episodes(label)
+    events = episodes(label)
     center_of = np.array([[max(a - t, t - b, 0.0) for a, b in events] for t in instants])
     zone_of = center_of.argmin(axis=1)
     precisions, recalls = [], []

@@ -1,6 +1,6 @@
 """Rows -> windows for the networks, without ever holding all windows at once.
 
-A segment is one gap-free stretch of rows on the grid; `WindowSet` indexes the windows of many, and cuts out what is asked.
+`WindowSet` finds the windows of many stretches by the law of the device (`edge_ae.core.window`), and cuts out what is asked.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,19 +11,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edge_ae.core.model_spec import Floats
-from edge_ae.core.window import MIN_COVERAGE
+from edge_ae.core.window import scored_ends
+from edge_ae_train.data.segments import Segment, values_of
 from edge_ae_train.scoring.graph import Standardise, bridged, fill, mend
 
 CHUNK = 1024  # windows cut out at a time where all of them are walked through
 
 
 class WindowSet:
-    """Windows [length, channel] that end at given rows of standardised segments, with what is missing in them."""
+    """Windows [length, channel] of standardised stretches: those that a device with this hop scores.
 
-    def __init__(self, segments: Sequence[Floats], standardise: Standardise, length: int, hop: int = 1) -> None:
+    `ends` [window]: the row, counted over all stretches, with which each ends.
+    """
+
+    def __init__(self, parts: Sequence[Segment], standardise: Standardise, length: int, hop: int = 1) -> None:
+        """`parts`: as `stretches` gives them. `hop` 1: every window, whatever its phase; what a network trains on."""
         self.length = length
-        self.ends = _ends(segments, length, hop)
-        self.values = _scaled(segments, standardise)
+        self.ends = window_ends(parts, length, hop)
+        self.values = _scaled(values_of(parts), standardise)
         self.root = standardise.root
 
     def __len__(self) -> int:
@@ -57,16 +62,13 @@ def _scaled(segments: Sequence[Floats], standardise: Standardise) -> Tensor:
     return torch.cat(parts) if parts else torch.empty(0, len(standardise.centre))
 
 
-def _ends(segments: Sequence[Floats], length: int, hop: int) -> NDArray[np.int64]:
-    """Rows, counted over all segments, at which a window ends that lies in one segment and is not mostly missing."""
-    ends, offset = [], 0
-    for segment in segments:
-        if len(segment) >= length:
-            missing = np.concatenate([[0], np.cumsum(np.isnan(segment).sum(axis=1))])
-            share = (missing[length:] - missing[:-length]) / (length * segment.shape[1])
-            fine = np.flatnonzero(share <= 1.0 - MIN_COVERAGE)
-            ends.append(fine[fine % hop == 0] + offset + length - 1)
-        offset += len(segment)
+def window_ends(parts: Sequence[Segment], length: int, hop: int = 1) -> NDArray[np.int64]:
+    """Rows, counted over all stretches, with which the windows end that a device scores."""
+    offsets = np.cumsum([0, *map(len, parts)])
+    ends = [
+        scored_ends(part.start_slot, part.values, length, hop) + offset
+        for part, offset in zip(parts, offsets, strict=False)
+    ]
     return np.concatenate(ends) if ends else np.empty(0, np.int64)
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
@@ -29,9 +28,8 @@ from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.offline import Result, score_table
 from edge_ae.store.recording_csv import Table
 from edge_ae_train.data import prepare
-from edge_ae_train.data.prepare import Segment
 from edge_ae_train.data.recorded import Series
-from edge_ae_train.evaluation.metrics import episodes
+from edge_ae_train.data.segments import Flags, Segment, episodes, kept
 
 FEEDBACK = "feedback.jsonl"  # in a daemon's state_dir
 FALSE_ALARM, TRUE_ALARM = "false_alarm", "true_alarm"
@@ -39,7 +37,6 @@ EXTREMES = 1.0  # times that normal rows reach, in recordings of that length, th
 MOST_EXTREME = 0.1  # of the windows: where more look extreme, the machine has changed, and extremes are no longer it
 
 Say = Callable[[str], None]
-Flags = NDArray[np.bool_]
 Found = TypeVar("Found")
 
 
@@ -90,8 +87,14 @@ class Past:
 
 
 def recall(
-    series: Sequence[Series], current: OnnxModel, rules: AlertRules, said: Said, say: Say = lambda _text: None
+    series: Sequence[Series],
+    current: OnnxModel,
+    rules: AlertRules,
+    said: Said,
+    say: Say = lambda _text: None,
+    length: int | None = None,
 ) -> Past:
+    """`length`: rows of the candidate's windows; None: not known yet."""
     assets, known = [], {span.id for span in said.alerts}
     for one in series:
         say(f"{one.asset}: what the current model says")
@@ -100,7 +103,7 @@ def recall(
         alerts = _alerts(result, one)
         known |= {span.id for span in alerts}
         alerts += [span for span in said.alerts if span.asset == one.asset]
-        assets.append(_asset(one, result, alerts, said.labels, current.spec, rules))
+        assets.append(_asset(one, result, alerts, said.labels, current.spec, rules, length or prepare.LONGEST_WINDOW))
     return Past(tuple(assets), (_summary(assets), *_strangers(said, known)))
 
 
@@ -111,6 +114,7 @@ def _asset(
     labels: Mapping[str, str],
     spec: ModelSpec,
     rules: AlertRules,
+    length: int,
 ) -> Asset:
     table = series.table
     false_alarms = [span for span in alerts if labels.get(span.id) == FALSE_ALARM]
@@ -119,11 +123,12 @@ def _asset(
     suspects = {"alert": alerts, "extreme": extremes}
     reasons = {why: [s for s in spans if not s.overlaps(false_alarms)] for why, spans in suspects.items()}
     reasons["fault"] = faults
-    segments = [_masked(segment, spec) for segment in prepare.rows([table], spec.period_ns, hold_rows=spec.hold_rows)]
+    rows = prepare.rows([table], spec.period_ns, hold_rows=spec.hold_rows, length=length)
+    segments = [_masked(segment, spec) for segment in rows]
     normal, counts = [], dict.fromkeys(reasons, 0)
     for segment in segments:
         masks = {why: _inside(segment, spans, spec) for why, spans in reasons.items()}
-        normal += prepare.kept(segment, ~np.any(list(masks.values()), axis=0))
+        normal += kept(segment, ~np.any(list(masks.values()), axis=0))
         counts = {why: counts[why] + int(mask.sum()) for why, mask in masks.items()}
     return Asset(series.asset, table, result.alert, tuple(normal), tuple(faults), sum(map(len, segments)), counts)
 
@@ -185,9 +190,9 @@ def _inside(segment: Segment, spans: Sequence[Span], spec: ModelSpec) -> Flags:
 
 
 def _summary(assets: Sequence[Asset]) -> str:
-    rows, kept = sum(asset.rows for asset in assets), sum(len(part) for asset in assets for part in asset.normal)
+    rows, normal = sum(asset.rows for asset in assets), sum(len(part) for asset in assets for part in asset.normal)
     whys = {why: sum(asset.left_out[why] for asset in assets) for why in assets[0].left_out}
-    return f"{kept} of {rows} rows are taken for normal; left out: " + ", ".join(
+    return f"{normal} of {rows} rows are taken for normal; left out: " + ", ".join(
         f"{n} {why}" for why, n in whys.items()
     )
 

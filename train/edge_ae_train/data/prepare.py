@@ -19,14 +19,15 @@ from edge_ae.core.events import Readings, Row
 from edge_ae.core.model_spec import Floats
 from edge_ae.core.sensor_health import LARGEST
 from edge_ae.core.timestamps import SECOND, rfc3339
+from edge_ae.core.window import longest_gap
 from edge_ae.errors import BadData
 from edge_ae.store.recording_csv import Table, suspicious_labels
 from edge_ae_train.data.loading import load, take
+from edge_ae_train.data.segments import Flags, Segment, episodes, unlabelled
 from edge_ae_train.data.series import asset_name
-from edge_ae_train.evaluation.metrics import episodes
 
 BLOCK_LINES = 8192  # lines held as Python objects at once, on the way through the aligner
-MAX_GAP_ROWS = 32  # a longer gap ends a segment; the rows of a shorter one are missing values
+LONGEST_WINDOW = 64  # rows: gaps that no window bridges part the rows at once, the others when the length is chosen
 
 MS, MINUTE, HOUR = SECOND // 1000, 60 * SECOND, 3600 * SECOND
 ROUND_PERIODS_NS = np.array(
@@ -48,19 +49,6 @@ STEPS_TO_MOVE = 6.0  # of a float32, between the ends of a channel's range: less
 
 
 @dataclass(frozen=True)
-class Segment:
-    """Consecutive rows: `values` is float32 [row, channel], NaN where missing; row 0 is slot `start_slot`."""
-
-    asset: str
-    start_slot: int
-    values: Floats
-    labels: NDArray[np.bool_] | None = None
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-
-@dataclass(frozen=True)
 class Recording:
     """What the trainer works on, and what there is to say about it."""
 
@@ -79,13 +67,14 @@ def read(
     asset_column: str | None = None,
     period_ns: int | None = None,
     hold_ns: int = 0,
+    length: int | None = None,
 ) -> Recording:
     """The whole way from files to segments. `period_ns` None: as the lines come. `hold_ns`: how long a value stands where
-    channels report on change."""
+    channels report on change. `length`: rows of a window; None: not known yet."""
     tables, notes = clean(load(paths, ignore=ignore, label=label, asset_column=asset_column))
     period = sample_period_ns(tables) if period_ns is None else period_ns
     hold_rows = -(-hold_ns // period)
-    segments = rows(tables, period, hold_rows=hold_rows)
+    segments = rows(tables, period, hold_rows=hold_rows, length=length or LONGEST_WINDOW)
     said = [*notes, *period_notes(tables, period), *gap_notes(segments, period)]
     normal = [part for segment in segments for part in unlabelled(segment)]
     if not normal:
@@ -175,21 +164,6 @@ def plausible(values: NDArray[np.float64]) -> tuple[float, float]:
     if high == low or ((apart > high - low) & (apart <= reach)).any():
         return -LARGEST, LARGEST
     return low - reach, high + reach
-
-
-def unlabelled(segment: Segment) -> list[Segment]:
-    """The stretches of a segment that no label marks."""
-    if segment.labels is None:
-        return [segment]
-    return kept(segment, ~segment.labels)
-
-
-def kept(segment: Segment, keep: NDArray[np.bool_]) -> list[Segment]:
-    """The stretches of the rows to keep."""
-    return [
-        Segment(segment.asset, segment.start_slot + int(first), segment.values[first:end])
-        for first, end in episodes(keep)
-    ]
 
 
 def in_order(table: Table) -> Table:
@@ -299,13 +273,13 @@ def duration(t_ns: float) -> str:
 # -- rows --------------------------------------------------------------------------------------------------
 
 
-def rows(tables: Sequence[Table], period_ns: int, *, hold_rows: int = 0) -> list[Segment]:
-    """The rows that the daemon would make of the tables, cut where more than MAX_GAP_ROWS are missing."""
-    return [seg for table in tables for seg in _segments(table, period_ns, hold_rows)]
+def rows(tables: Sequence[Table], period_ns: int, *, hold_rows: int = 0, length: int = LONGEST_WINDOW) -> list[Segment]:
+    """The rows that the daemon would make of the tables for windows of at most `length` rows, cut at gaps that are longer."""
+    return [seg for table in tables for seg in _segments(table, period_ns, hold_rows, longest_gap(length))]
 
 
-def _segments(table: Table, period_ns: int, hold_rows: int) -> list[Segment]:
-    aligner = Aligner(table.names, period_ns, max_gap_rows=MAX_GAP_ROWS, hold_rows=hold_rows)
+def _segments(table: Table, period_ns: int, hold_rows: int, max_gap_rows: int) -> list[Segment]:
+    aligner = Aligner(table.names, period_ns, max_gap_rows=max_gap_rows, hold_rows=hold_rows)
     runs: list[tuple[int, list[Floats]]] = []  # the first slot of a run of rows, and its rows in blocks
     next_slot = None
     for block in _blocks_of_rows(aligner, table):
@@ -314,8 +288,9 @@ def _segments(table: Table, period_ns: int, hold_rows: int) -> list[Segment]:
                 runs.append((start, []))
             runs[-1][1].append(values)
             next_slot = start + len(values)
-    labelled = None if table.labels is None else (table.t_ns[table.labels] + period_ns // 2) // period_ns
-    return [_segment(asset_name(table), start, np.concatenate(parts), labelled) for start, parts in runs]
+    slots = (table.t_ns + period_ns // 2) // period_ns
+    labelled = None if table.labels is None else slots[table.labels]
+    return [_segment(asset_name(table), start, np.concatenate(parts), slots, labelled) for start, parts in runs]
 
 
 def _blocks_of_rows(aligner: Aligner, table: Table) -> Iterator[list[Row]]:
@@ -338,10 +313,25 @@ def _runs(block: Sequence[Row]) -> Iterator[tuple[int, Floats]]:
         yield run[0].slot, np.array([row.values for row in run], dtype=np.float32)
 
 
-def _segment(asset: str, start: int, values: Floats, labelled: NDArray[np.int64] | None) -> Segment:
-    if labelled is None:
-        return Segment(asset, start, values)
-    labels = np.zeros(len(values), dtype=np.bool_)
-    inside = labelled[(labelled >= start) & (labelled < start + len(values))]
-    labels[inside - start] = True
-    return Segment(asset, start, values, labels)
+def _segment(
+    asset: str, start: int, values: Floats, read: NDArray[np.int64], labelled: NDArray[np.int64] | None
+) -> Segment:
+    """`read`, `labelled`: the slots of the asset's lines, and of those that a label marks."""
+    lines = _hit(read, start, len(values))
+    gap = None if lines.all() else _gaps(lines)
+    return Segment(values, start, asset, gap, None if labelled is None else _hit(labelled, start, len(values)))
+
+
+def _hit(slots: NDArray[np.int64], start: int, count: int) -> Flags:
+    """Which of `count` rows from slot `start` on are among the slots."""
+    flags = np.zeros(count, dtype=np.bool_)
+    flags[slots[(slots >= start) & (slots < start + count)] - start] = True
+    return flags
+
+
+def _gaps(lines: Flags) -> NDArray[np.int64]:
+    """For each row without a line the length of the gap it is in, 0 for the others."""
+    gap = np.zeros(len(lines), np.int64)
+    for first, end in episodes(~lines):
+        gap[first:end] = end - first
+    return gap

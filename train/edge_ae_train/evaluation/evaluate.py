@@ -29,6 +29,7 @@ from edge_ae.offline import Result, score_table
 from edge_ae.store.recording_csv import Table
 from edge_ae_train.data import recorded
 from edge_ae_train.data.prepare import duration
+from edge_ae_train.data.segments import episodes
 from edge_ae_train.data.series import asset_name
 from edge_ae_train.evaluation import metrics
 from edge_ae_train.evaluation.metrics import Affiliation, Counts, Events
@@ -175,7 +176,7 @@ def judge(series: Series) -> Quality:
         name=series.name,
         rows=len(series.score),
         period_ns=series.period_ns,
-        alerts=len(metrics.episodes(series.alert)),
+        alerts=len(episodes(series.alert)),
         alert_rows=int(series.alert.sum()),
         ratio_quantiles=tuple(np.quantile(ratio, QUANTILES).tolist()),
         truth=None if series.label is None else _truth(series, series.label),

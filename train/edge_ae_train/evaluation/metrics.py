@@ -11,17 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Flags = NDArray[np.bool_]
+from edge_ae_train.data.segments import Flags, episodes
+
 Array = NDArray[np.float64]
 
 THRESHOLDS = 250  # of the VUS curve, as in TSB-AD
 QUARTERS = 4  # sub-rows for the affiliation integrals: every kink lies on a quarter of a row
-
-
-def episodes(flags: Flags) -> NDArray[np.int64]:
-    """Runs of True as [run, 2]: first row, and the row after the last."""
-    edges = np.diff(np.concatenate(([False], flags, [False])).astype(np.int8))
-    return np.column_stack((np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)))
 
 
 # -- row by row --------------------------------------------------------------------------------------------

@@ -21,14 +21,15 @@ from edge_ae.core.events import AlertEvent
 from edge_ae.core.model_spec import Floats
 from edge_ae.core.payloads import alert_payload
 from edge_ae.core.timestamps import SECOND, parse_time_ns, rfc3339
+from edge_ae.core.window import scored_ends
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.offline import Result, score_table
 from edge_ae.store.recording_csv import Table
 from edge_ae_train.data import prepare, recorded
 from edge_ae_train.data.recorded import Series
+from edge_ae_train.data.segments import episodes
 from edge_ae_train.evaluation import evaluate
 from edge_ae_train.evaluation.evaluate import Evaluation, have_scores, series_of
-from edge_ae_train.evaluation.metrics import episodes
 from edge_ae_train.report import pictures
 from edge_ae_train.report.page import Block, Grid, Picture, Section, make_folder, write
 from edge_ae_train.report.pictures import Marks
@@ -312,11 +313,11 @@ def _latent(model: OnnxModel, shown: Sequence[Shown]) -> tuple[Floats, NDArray[n
     ends: list[tuple[Floats, bool]] = []
     for one in shown:
         slots = (one.table.t_ns + spec.period_ns // 2) // spec.period_ns
-        for segment in prepare.rows([one.table], spec.period_ns, hold_rows=spec.hold_rows):
-            starts = range(0, len(segment) - spec.length + 1, max(1, len(one.table) * len(shown) // LATENT_WINDOWS))
-            for start in starts:
-                line = int(np.searchsorted(slots, segment.start_slot + start + spec.length - 1, side="right")) - 1
-                ends.append((segment.values[start : start + spec.length], bool(one.result.alert[line])))
+        step = max(1, len(one.table) * len(shown) // (LATENT_WINDOWS * spec.hop))
+        for segment in prepare.rows([one.table], spec.period_ns, hold_rows=spec.hold_rows, length=spec.length):
+            for end in scored_ends(segment.start_slot, segment.values, spec.length, spec.hop)[::step].tolist():
+                line = int(np.searchsorted(slots, segment.start_slot + end, side="right")) - 1
+                ends.append((segment.values[end + 1 - spec.length : end + 1], bool(one.result.alert[line])))
     if not ends:
         return np.zeros((0, 0), np.float32), np.zeros(0, np.bool_)
     windows = [window for window, _ in ends]

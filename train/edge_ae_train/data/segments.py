@@ -1,0 +1,78 @@
+"""Stretches of an asset's rows: what the trainer cuts, keeps and makes windows of. Pure: arrays in, arrays out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ae.core.model_spec import Floats
+from edge_ae.core.window import longest_gap
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segment:
+    """Consecutive rows of an asset. `values`: float32 [row, channel] in physical units, NaN where missing.
+
+    `start_slot`: of row 0. `gap` [row]: the length in rows of the gap that the row helps to fill, 0 where lines were read;
+    None: no row fills a gap. `labels` [row]: True where a label marks a line of the row; None: there are no labels.
+    """
+
+    values: Floats
+    start_slot: int = 0
+    asset: str = ""
+    gap: NDArray[np.int64] | None = None
+    labels: Flags | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def part(self, first: int, end: int) -> "Segment":
+        """The rows first..end (exclusive), as far as there are such."""
+        first, end = (min(max(row, 0), len(self)) for row in (first, end))
+        gap = None if self.gap is None else self.gap[first:end]
+        labels = None if self.labels is None else self.labels[first:end]
+        return Segment(self.values[first:end], self.start_slot + first, self.asset, gap, labels)
+
+
+def episodes(flags: Flags) -> NDArray[np.int64]:
+    """Runs of True as [run, 2]: first row, and the row after the last."""
+    edges = np.diff(np.concatenate(([False], flags, [False])).astype(np.int8))
+    return np.column_stack((np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)))
+
+
+def kept(segment: Segment, keep: Flags) -> list[Segment]:
+    """The stretches of the rows [row] to keep."""
+    return [segment.part(int(first), int(end)) for first, end in episodes(keep)]
+
+
+def unlabelled(segment: Segment) -> list[Segment]:
+    """The stretches that no label marks."""
+    return [segment] if segment.labels is None else kept(segment, ~segment.labels)
+
+
+def stretches(segments: Sequence[Segment], length: int) -> list[Segment]:
+    """The segments as a device makes windows of `length` rows from them: parted at each gap that it does not bridge."""
+    return [
+        part
+        for segment in segments
+        for part in ([segment] if segment.gap is None else kept(segment, segment.gap <= longest_gap(length)))
+    ]
+
+
+def cut(segments: Sequence[Segment], first: int, last: int) -> list[Segment]:
+    """The rows first..last (exclusive), counted over all segments, as segments."""
+    parts, offset = [], 0
+    for segment in segments:
+        part = segment.part(first - offset, last - offset)
+        if len(part) > 0:
+            parts.append(part)
+        offset += len(segment)
+    return parts
+
+
+def values_of(segments: Sequence[Segment]) -> list[Floats]:
+    """The rows [row, channel] of each."""
+    return [segment.values for segment in segments]
