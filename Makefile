@@ -11,6 +11,8 @@ PYTHON ?= python3
 # On a machine without a GPU, a CPU build of torch saves gigabytes; pip takes one that it finds locally.
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
+# What imports onnxruntime before edge-ae does must not report to its vendor either.
+export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types tests bench bench-quality chaos soak fuzz format clean
