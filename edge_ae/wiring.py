@@ -5,7 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_ae.config.settings import Alerts, Section, Settings, StreamSettings, load, missing_to_watch, ns
+from edge_ae.config.settings import (
+    Alerts,
+    Section,
+    Settings,
+    StreamSettings,
+    contested,
+    load,
+    missing_to_watch,
+    ns,
+)
 from edge_ae.core.formats.decoder import Decoder
 from edge_ae.errors import BadConfig
 from edge_ae.model import signature
@@ -70,6 +79,8 @@ def feeds(settings: Settings) -> "list[Feed]":
     missing = missing_to_watch(settings)
     if missing:
         raise BadConfig("\n".join(missing))
+    for warning in contested(settings):
+        log.warning("%s", warning)
     paths = [stream.model for stream in settings.streams if stream.model is not None]
     verify = None if settings.model_key is None else signature.verifier(settings.model_key)
     models = {path: OnnxModel.load(path, verify) for path in dict.fromkeys(paths)}

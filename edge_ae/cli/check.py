@@ -12,7 +12,8 @@ import subprocess
 import sys
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,33 +62,43 @@ def execute(options: Namespace) -> int:
 
 
 def checks(config: Path) -> Iterator[tuple[str, list[str]]]:
-    """What was looked at, one after the other, each with its problems."""
+    """What was looked at, one after the other, each with its problems; a table with faults of its own only as far as it goes."""
     from edge_ae.config.settings import inspect
 
-    settings, problems = inspect(config)
+    settings, problems, doubtful = inspect(config)
     yield f"settings  {config}", problems
-    if settings is not None:
-        has_password = settings.mqtt.username is None or settings.password is not None
-        fault = by_hand(os.environ, has_password=has_password, state_dir=settings.state_dir)
-        if fault is not None:
-            yield "service", [fault]
-        yield from _check_streams(settings)
-        yield from _check_machine(settings)
+    if settings is None:
+        return
+    has_password = settings.mqtt.username is None or settings.password is not None
+    fault = by_hand(os.environ, has_password=has_password, state_dir=settings.state_dir)
+    if fault is not None:
+        yield "service", [fault]
+    yield from _check_streams(settings, doubtful)
+    yield from _check_machine(settings, doubtful)
+    if "mqtt" not in doubtful:
         broker = f"{settings.mqtt.host}:{settings.mqtt.tcp_port}"
         yield f"broker    {broker}", check_broker(settings)
 
 
-def _check_streams(settings: "Settings") -> Iterator[tuple[str, list[str]]]:
-    from edge_ae.config.settings import missing_to_watch
-    from edge_ae.core.formats.decoder import Decoder
+def _check_streams(settings: "Settings", doubtful: Set[str]) -> Iterator[tuple[str, list[str]]]:
+    from edge_ae.config.settings import contested, missing_to_watch
 
-    missing = missing_to_watch(settings)
-    if missing:
-        yield "streams", missing
+    if "streams" not in doubtful:  # else numbers and gaps would be other than in the file
+        amiss = [*missing_to_watch(settings), *contested(settings)]
+        if amiss:
+            yield "streams", amiss
     paths = dict.fromkeys(stream.model for stream in settings.streams)
-    found = {path: model_facts(path, settings.model_key) for path in paths if path is not None}
+    key = None if "model_key" in doubtful else settings.model_key
+    found = {path: model_facts(path, key) for path in paths if path is not None}
     for path, facts in found.items():
         yield f"model     {path}", [facts] if isinstance(facts, str) else []
+    if "streams" not in doubtful and "limits" not in doubtful:
+        yield from _check_channels(settings, found)
+
+
+def _check_channels(settings: "Settings", found: Mapping[Path, "ModelFacts | str"]) -> Iterator[tuple[str, list[str]]]:
+    from edge_ae.core.formats.decoder import Decoder
+
     for number, stream in enumerate(settings.streams, start=1):
         known = None if stream.model is None else found[stream.model]
         try:
@@ -97,9 +108,9 @@ def _check_streams(settings: "Settings") -> Iterator[tuple[str, list[str]]]:
             yield "stream", [f"streams[{number}]: {fault}"]
 
 
-def _check_machine(settings: "Settings") -> Iterator[tuple[str, list[str]]]:
+def _check_machine(settings: "Settings", doubtful: Set[str]) -> Iterator[tuple[str, list[str]]]:
     record = settings.record
-    folders = {settings.state_dir: 2 * settings.limits.outbox_mb}
+    folders = {} if "state_dir" in doubtful else {settings.state_dir: 2 * settings.limits.outbox_mb}
     if record.dir is not None:
         folders[record.dir] = record.max_mb
     for path, needed_mb in folders.items():
@@ -114,13 +125,14 @@ def check_broker(settings: "Settings") -> list[str]:
     from edge_ae.core.topics import topic_filter
     from edge_ae.mqtt import probe, simple_client
 
-    filters = [topic_filter(stream.topic) for stream in settings.streams]
+    own = f"{settings.mqtt.base}/{settings.node}"
+    filters = [*(topic_filter(stream.topic) for stream in settings.streams), f"{own}/+/cmd/+"]
     try:
         connection = simple_client.connect(wiring.broker_of(settings))
     except BadConfig as fault:
         return [str(fault)]
     try:
-        return probe.permissions(connection, filters, f"{settings.mqtt.base}/{settings.node}/check")
+        return probe.permissions(connection, filters, f"{own}/check")
     finally:
         simple_client.close(connection)
 
@@ -160,7 +172,8 @@ def _killed(path: Path, number: int) -> str:
 
 
 def directory(path: Path, needed_mb: int) -> str | None:
-    """Whether a folder can be written to, and has room."""
+    """Whether a folder can be made and written to, and has room. Leaves all as it was: the service makes its own."""
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
     trial = path / f".edge-ae-check-{os.getpid()}"
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -169,6 +182,10 @@ def directory(path: Path, needed_mb: int) -> str | None:
         free_mb = shutil.disk_usage(path).free // 2**20
     except OSError as error:
         return f"{path}: cannot be written: {error.strerror}; give it to the user that runs edge-ae, or name another"
+    finally:
+        with suppress(OSError):
+            for folder in made:
+                folder.rmdir()
     if free_mb < needed_mb:
         return f"{path}: has {free_mb} MB left and may need {needed_mb}; make room, or set lower limits"
     return None
@@ -176,10 +193,12 @@ def directory(path: Path, needed_mb: int) -> str | None:
 
 def by_hand(env: Mapping[str, str], *, has_password: bool, state_dir: Path, unit: Path = UNIT) -> str | None:
     """What systemd hands to the service does not reach a person who runs a command: then another thing is checked."""
-    lacking = {}
+    from edge_ae.config.sources import home
+
+    lacking, own_home = {}, home(env)
     if not has_password:
         lacking["EDGE_AE_MQTT__PASSWORD_FILE"] = "/etc/credstore/edge-ae.mqtt-password"
-    if "STATE_DIRECTORY" not in env and state_dir.is_relative_to(Path.home()):
+    if "STATE_DIRECTORY" not in env and own_home is not None and state_dir.is_relative_to(own_home):
         lacking["STATE_DIRECTORY"] = "/var/lib/edge-ae"
     if not unit.exists() or not lacking:
         return None

@@ -7,25 +7,25 @@ are relative to the file.
 """
 
 import os
-import platform
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from copy import deepcopy
+from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
 
+from edge_ae.config import sources
 from edge_ae.config.messages import meant, sentences
 from edge_ae.core.alert import AlertRules, budget_ns
 from edge_ae.core.formats.decoder import ASSET_NAME, Stream
 from edge_ae.core.timestamps import SECOND
-from edge_ae.core.topics import topic_fault, topic_filter
+from edge_ae.core.topics import filters_overlap, topic_fault, topic_filter
 from edge_ae.errors import BadConfig
 
 PREFIX = "EDGE_AE_"
-CREDENTIAL = "mqtt-password"
-FILES = ("ca", "cert", "key", "password_file")  # of [mqtt]: read or handed on as they are
 
 
 def _budget(text: str) -> str:
@@ -154,7 +154,7 @@ class Record(Section):
 
 class Settings(Section):
     node: Name
-    state_dir: Path
+    state_dir: Path = Field(examples=["/var/lib/edge-ae"])
     model_key: Path | None = None  # None: whoever may write the model files is trusted
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     mqtt: Mqtt = Mqtt()
@@ -205,34 +205,72 @@ def ns(seconds: float) -> int:
     return round(seconds * SECOND)
 
 
+class Inspection(NamedTuple):
+    """The settings as far as they can be had, everything that is wrong, and the tables that were not understood whole."""
+
+    settings: Settings | None
+    problems: list[str]
+    doubtful: frozenset[str] = frozenset()
+
+
 def load(path: Path | str | None, env: Mapping[str, str] | None = None) -> Settings:
     """Settings from a file (or none) and the environment. Raises BadConfig with one line for each problem."""
-    settings, problems = inspect(path, env)
+    settings, problems, _ = inspect(path, env)
     if settings is None or problems:
         raise BadConfig("\n".join(problems))
     return settings
 
 
-def inspect(path: Path | str | None, env: Mapping[str, str] | None = None) -> tuple[Settings | None, list[str]]:
-    """The settings as far as they can be had, and everything that is wrong with them."""
+def inspect(path: Path | str | None, env: Mapping[str, str] | None = None) -> Inspection:
+    """Read everything, and stop at nothing: what is wrong is left out, so that the rest can be looked at, too."""
     env = os.environ if env is None else env
     try:
-        raw = {} if path is None else _toml(Path(path))
-        raw = _merged(raw, _from_environment(env))
+        raw = {} if path is None else sources.toml(Path(path))
+        raw = sources.merged(raw, _from_environment(env))
     except BadConfig as problem:
-        return None, [str(problem)]
-    raw = _merged(_machine(env), raw)
-    if path is not None:
-        _resolve(raw, Path(path).absolute().parent)
-    problems = [*_unknown_variables(env), *_missing_files(raw)]
-    password, fault = _password(raw, env)
+        return Inspection(None, [str(problem)])
+    raw = sources.merged(sources.machine(env), raw)
+    problems = [] if path is None else [*sources.resolve(raw, Path(path).absolute().parent)]
+    problems += [*_unknown_variables(env), *sources.missing_files(raw)]
+    password, fault = sources.password(raw, env)
     problems += [] if fault is None else [fault]
+    found = _validated(raw)
+    if found.settings is None:
+        return found._replace(problems=[*found.problems, *problems])
+    found.settings._password = password
+    return found._replace(problems=[*found.problems, *problems, *_contradictions(found.settings)])
+
+
+def _validated(raw: dict[str, Any]) -> Inspection:
+    """The settings without what cannot be used, and a sentence for each such place."""
     try:
-        settings = Settings.model_validate(raw)
+        return Inspection(Settings.model_validate(raw), [])
     except ValidationError as error:
-        return None, [*sentences(error, Settings), *problems]
-    settings._password = password
-    return settings, [*problems, *_contradictions(settings)]
+        said = [*sentences(error, Settings)]
+        places = [fault["loc"] for fault in error.errors(include_url=False)]
+    doubtful = frozenset(str(place[0]) for place in places)
+    try:
+        return Inspection(Settings.model_validate(_without(raw, places)), said, doubtful)
+    except ValidationError:
+        return Inspection(None, said, doubtful)
+
+
+def _without(raw: dict[str, Any], places: Sequence[Sequence[str | int]]) -> dict[str, Any]:
+    """A copy that lacks these places; a stream that has no topic without them goes as a whole."""
+    kept = deepcopy(raw)
+    streams = {
+        place[1] for place in places if place[0] == "streams" and place[2:3] in ((), ("topic",)) and len(place) > 1
+    }
+    for *above, last in places:
+        table: Any = kept
+        with suppress(LookupError, TypeError):  # a place within a key or within a value that is no table
+            for part in above:
+                table = table[part]
+            if isinstance(table, dict):
+                table.pop(last, None)
+    if streams:
+        kept["streams"] = [stream for number, stream in enumerate(kept["streams"]) if number not in streams]
+    return kept
 
 
 def missing_to_watch(settings: Settings) -> list[str]:
@@ -246,18 +284,26 @@ def missing_to_watch(settings: Settings) -> list[str]:
     ]
 
 
-# -- sources ---------------------------------------------------------------------------------------------------
+def contested(settings: Settings) -> list[str]:
+    """Streams that bring the same assets and name different models: only the model of the one that comes first is used."""
+    pairs = combinations(enumerate(settings.streams, start=1), 2)
+    return [
+        f"streams[{one}].topic, streams[{other}].topic: both bring the readings of the same assets, but they name different "
+        "models, of which only one is used; name the topics more closely, or give one of the streams an asset of its own"
+        for (one, first), (other, second) in pairs
+        if first.model != second.model and _share_assets(settings, first, second)
+    ]
 
 
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadConfig(f"{path}: cannot be read: {error.strerror}; name the settings file with --config") from None
-    except UnicodeDecodeError:
-        raise BadConfig(f"{path}: is not UTF-8 text; save it as UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        raise BadConfig(f"{path}: is not TOML: {error}; strings stand in quotes, tables in [brackets]") from None
+def _share_assets(settings: Settings, first: StreamSettings, second: StreamSettings) -> bool:
+    """Whether a message can be of the same asset for both."""
+    names = settings.asset_of(first), settings.asset_of(second)
+    if None not in names:
+        return False  # the same fixed name is a contradiction of its own
+    levels = [stream.topic.split("/").index("{asset}") for stream in (first, second) if "{asset}" in stream.topic]
+    name = names[0] or names[1] or "+"
+    filters = [topic_filter(stream.topic.replace("{asset}", name)) for stream in (first, second)]
+    return levels.count(levels[0]) == len(levels) and filters_overlap(*filters)
 
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
@@ -276,66 +322,6 @@ def _unknown_variables(env: Mapping[str, str]) -> Iterator[str]:
             yield f"{name}: is no setting{meant(name, known)}; unset it"
 
 
-def _machine(env: Mapping[str, str]) -> dict[str, Any]:
-    """What the machine itself says: its name, and where its services keep their state."""
-    host = platform.node().partition(".")[0]
-    state = env.get("STATE_DIRECTORY", "").partition(":")[0]
-    home = env.get("XDG_STATE_HOME") or str(Path(env.get("HOME") or "~").expanduser() / ".local" / "state")
-    return {"node": host or "edge-ae", "state_dir": state or str(Path(home) / "edge-ae")}
-
-
-def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
-    both = dict(low)
-    for key, value in high.items():
-        below = both.get(key)
-        both[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return both
-
-
-def _resolve(raw: dict[str, Any], base: Path) -> None:
-    """Makes the paths absolute, seen from the folder of the settings file."""
-    tables: list[tuple[Any, Sequence[str]]] = [
-        (raw, ("state_dir", "model_key")),
-        (raw.get("mqtt"), FILES),
-        (raw.get("record"), ("dir",)),
-    ]
-    streams = raw.get("streams")
-    tables += [(stream, ("model",)) for stream in streams] if isinstance(streams, list) else []
-    for table, keys in tables:
-        for key in keys if isinstance(table, dict) else ():
-            if isinstance(table.get(key), str) and table[key] != "":
-                table[key] = str(base / Path(table[key]).expanduser())
-
-
-def _table(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
-    table = raw.get(name)
-    return table if isinstance(table, dict) else {}
-
-
-def _missing_files(raw: Mapping[str, Any]) -> Iterator[str]:
-    mqtt = _table(raw, "mqtt")
-    named = {f"mqtt.{key}": mqtt.get(key) for key in FILES[:3]} | {"model_key": raw.get("model_key")}
-    for setting, path in named.items():
-        if isinstance(path, str) and not Path(path).is_file():
-            yield f"{setting}: there is no file {path}; put it there or correct the path"
-
-
-def _password(raw: Mapping[str, Any], env: Mapping[str, str]) -> tuple[SecretStr | None, str | None]:
-    named = _table(raw, "mqtt").get("password_file")
-    credential = Path(env.get("CREDENTIALS_DIRECTORY") or "/nonexistent") / CREDENTIAL
-    if not isinstance(named, str) and not credential.is_file():
-        return None, None
-    path = Path(named) if isinstance(named, str) else credential
-    try:
-        return SecretStr(path.read_text(encoding="utf-8").rstrip("\r\n")), None
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        return (
-            None,
-            f"mqtt.password_file: {path} cannot be read: {why}; make it readable for the user that runs edge-ae",
-        )
-
-
 # -- problems --------------------------------------------------------------------------------------------------
 
 
@@ -352,20 +338,10 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     owners: dict[str, Path | None] = {}
     for number, stream in enumerate(settings.streams, start=1):
         where = f"streams[{number}]"
-        if _overlaps(topic_filter(stream.topic), own):
+        if filters_overlap(topic_filter(stream.topic), own):
             yield f"{where}.topic: takes in edge-ae's own messages below {mqtt.base}/; name the sensors' topics more closely"
         if "{channel}" in stream.topic and stream.format == "influx":
             yield f"{where}.topic: names {{channel}}, but Influx lines name their fields; use + in its place"
         asset = settings.asset_of(stream)
         if asset is not None and owners.setdefault(asset, stream.model) != stream.model:
             yield f"{where}.asset: {asset!r} is already watched with another model; give this stream an asset of its own"
-
-
-def _overlaps(pattern: str, topic: str) -> bool:
-    levels, parts = pattern.split("/"), topic.split("/")
-    for level, part in zip(levels, parts, strict=False):
-        if level == "#":
-            return not part.startswith("$")
-        if level not in ("+", part):
-            return False
-    return len(levels) == len(parts)

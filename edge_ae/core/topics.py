@@ -28,6 +28,20 @@ def topic_filter(pattern: str) -> str:
     return "/".join("+" if level in PLACES else level for level in pattern.split("/"))
 
 
+def filters_overlap(first: str, second: str) -> bool:
+    """Whether some topic is taken in by both of two MQTT filters."""
+    if first.startswith("$") != second.startswith("$"):  # what begins with $ is taken in by no wildcard
+        return False
+    one, other = first.split("/"), second.split("/")
+    for level, counterpart in zip(one, other, strict=False):
+        if "#" in (level, counterpart):
+            return True
+        if "+" not in (level, counterpart) and level != counterpart:
+            return False
+    rest = one[len(other) :] or other[len(one) :]
+    return rest in ([], ["#"])  # a/# takes in a, too
+
+
 def topic_regex(pattern: str) -> re.Pattern[str]:
     """Matches the topics of a pattern, with the groups `asset` and `channel` where it has them."""
     levels = [LEVELS.get(level, re.escape(level)) for level in pattern.split("/")]

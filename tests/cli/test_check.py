@@ -1,5 +1,6 @@
 """Check: every problem at once, each with its fix; and a runtime that dies is a sentence."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from edge_ae import wiring
 from edge_ae.cli import check
+from edge_ae.config.settings import load
 from edge_ae.mqtt import probe
 from edge_ae.mqtt.options import Broker as Address
 from edge_ae.mqtt.simple_client import close, connect
@@ -75,6 +78,57 @@ def test_channels_that_the_model_does_not_have_are_told(tmp_path: Path, broker: 
     )
 
 
+def test_faults_of_the_settings_hide_no_other(tmp_path: Path) -> None:
+    (tmp_path / "pump.onnx").write_bytes(b"no model")
+    (tmp_path / "state").write_text("a file where a folder should be")
+    port = free_port()
+    done = run(settings(tmp_path, port, 'format = "xml"\n[alerts]\nbudget = "1/fortnight"\n'))
+    faults = [line for line in done.stdout.splitlines() if line.startswith("FAULT")]
+    assert len(faults) == 5
+    assert faults[0].startswith("FAULT streams[1].format: 'xml' should be")
+    assert faults[1].startswith("FAULT alerts.budget: '1/fortnight' should be")
+    assert faults[2].startswith(f"FAULT {tmp_path}/pump.onnx: not a whole model")
+    assert f"{tmp_path}/state: cannot be written" in faults[3]
+    assert f"broker at 127.0.0.1:{port} cannot be reached" in faults[4]
+
+
+def test_a_broker_whose_settings_are_at_fault_is_not_guessed(tmp_path: Path) -> None:
+    done = run(settings(tmp_path, 99_999))
+    assert [line for line in done.stdout.splitlines() if line.split()[1] in ("broker", "mqtt:")] == []
+    assert "FAULT mqtt.port: '99999'" in done.stdout
+
+
+def test_streams_that_fight_for_an_asset_are_told(tmp_path: Path, broker: Broker) -> None:
+    shutil.copy(tmp_path / "pump.onnx", tmp_path / "other.onnx")
+    second = '[[streams]]\ntopic = "plant/{asset}/#"\nmodel = "other.onnx"\n'
+    done = run(settings(tmp_path, broker.port, second))
+    assert done.returncode == 1
+    assert "FAULT streams[1].topic, streams[2].topic: both bring the readings of the same assets" in done.stdout
+
+
+def test_a_user_without_a_home_is_checked_like_any_other(tmp_path: Path, broker: Broker) -> None:
+    """As for a service with DynamicUser where libnss-systemd is not installed."""
+    become = ["setpriv", "--reuid=61234", "--clear-groups"]
+    if os.geteuid() != 0 or subprocess.run([*become, sys.executable, "-c", "import edge_ae"]).returncode != 0:
+        pytest.skip("only root can become a user that is in no passwd file, and not where that one may read nothing")
+    config, state = tmp_path / "edge-ae.toml", tmp_path / "state"
+    config.write_text(f'[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\n')
+    state.mkdir()
+    for path in (tmp_path, *list(tmp_path.parents)[:2], state):
+        path.chmod(0o777)
+    env = {"STATE_DIRECTORY": str(state), "PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.defpath}
+    command = [*become, sys.executable, "-m", "edge_ae", "check", "--config", str(config)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    assert done.stderr == ""
+    assert [line.split()[:2] for line in done.stdout.splitlines()] == [
+        ["ok", "settings"],
+        ["FAULT", "streams:"],
+        ["ok", "folder"],
+        ["ok", "clock"],
+        ["ok", "broker"],
+    ]
+
+
 def test_settings_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     done = run(tmp_path / "none.toml")
     assert (done.returncode, done.stdout.count("\n")) == (1, 1)
@@ -103,8 +157,11 @@ def test_a_model_says_what_it_is(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
-    assert check.directory(tmp_path / "new", 1) is None
-    assert list((tmp_path / "new").iterdir()) == []
+    assert check.directory(tmp_path / "new" / "er", 1) is None
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "old").mkdir()
+    assert check.directory(tmp_path / "old", 1) is None
+    assert list((tmp_path / "old").iterdir()) == []
     assert "and may need 1000000000" in (check.directory(tmp_path, 10**9) or "")
 
 
@@ -151,4 +208,14 @@ def test_the_password_is_nowhere_in_what_is_said(tmp_path: Path, broker: Broker)
     config.write_text(config.read_text().replace("[mqtt]", '[mqtt]\nusername = "u"\npassword_file = "secret"'))
     done = run(config)
     assert "hunter2" not in done.stdout + done.stderr
-    assert (tmp_path / "state").exists()
+    assert "ok    clock" in done.stdout
+    assert not (tmp_path / "state").exists()
+
+
+def test_streams_that_fight_for_an_asset_are_warned_of_at_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copy(tmp_path / "pump.onnx", tmp_path / "other.onnx")
+    second = '[[streams]]\ntopic = "plant/{asset}/#"\nmodel = "other.onnx"\n'
+    wiring.feeds(load(settings(tmp_path, 1883, second)))
+    assert ["both bring the readings of the same assets" in record.getMessage() for record in caplog.records] == [True]

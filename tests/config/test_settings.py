@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_ae.config.settings import Settings, inspect, load, missing_to_watch
+from edge_ae.config.settings import Settings, contested, inspect, load, missing_to_watch
 from edge_ae.core.alert import AlertRules, budget_ns
 from edge_ae.core.timestamps import SECOND
 from edge_ae.errors import BadConfig
@@ -52,6 +52,85 @@ def test_state_directory_of_systemd_is_taken() -> None:
     assert load(None, HOME | {"STATE_DIRECTORY": "/var/lib/edge-ae:/var/lib/other"}).state_dir == Path(
         "/var/lib/edge-ae"
     )
+
+
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for DynamicUser without libnss-systemd: no HOME, and a user that is in no passwd file."""
+
+    def unknown(_uid: int) -> None:
+        raise KeyError
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+
+
+@pytest.mark.usefixtures("homeless")
+def test_without_a_home_the_state_directory_of_systemd_is_enough(tmp_path: Path) -> None:
+    found = load(written(tmp_path, STREAM), {"STATE_DIRECTORY": "/var/lib/edge-ae"})
+    assert found.state_dir == Path("/var/lib/edge-ae")
+
+
+@pytest.mark.usefixtures("homeless")
+def test_without_a_home_what_lacks_is_said(tmp_path: Path) -> None:
+    path = written(tmp_path, 'model_key = "~/key.pub"\n' + STREAM)
+    assert inspect(path, {}).problems == [
+        'state_dir: is missing; add state_dir = "/var/lib/edge-ae"',
+        "model_key: '~/key.pub' is below a home that there is not; write the path in full",
+        "model_key: there is no file ~/key.pub; put it there or correct the path",
+    ]
+
+
+def streams(*each: tuple[str, str]) -> str:
+    return "".join(f'[[streams]]\ntopic = "{topic}"\nmodel = "{model}"\n' for topic, model in each)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("plant/{asset}/t", "plant/{asset}/t", True),
+        ("plant/{asset}/t", "plant/{asset}/+", True),
+        ("plant/{asset}/t", "plant/{asset}/#", True),
+        ("plant/{asset}/{channel}", "+/{asset}/t", True),
+        ("plant/{asset}/t", "plant/{asset}/u", False),
+        ("plant/{asset}/t", "{asset}/p1/t", False),
+        ("plant/{asset}/t", 'plant/p1/t"\nasset = "p1', True),
+        ("plant/{asset}/t", 'plant/+/t"\nasset = "p1', True),
+        ("plant/{asset}/t", 'plant/p1/t"\nasset = "p1-detail', False),
+        ("plant/p1/t", "plant/p1/#", False),
+        ("$SYS/{asset}", "+/{asset}", False),
+    ],
+)
+def test_streams_that_bring_the_same_assets_for_different_models_are_told(
+    tmp_path: Path, first: str, second: str, same: bool
+) -> None:
+    for pair in ((first, second), (second, first)):
+        found = load(written(tmp_path, streams((pair[0], "a.onnx"), (pair[1], "b.onnx"))), HOME)
+        told = contested(found)
+        assert [line.partition(":")[0] for line in told] == ["streams[1].topic, streams[2].topic"] * same
+        assert contested(load(written(tmp_path, streams((pair[0], "a.onnx"), (pair[1], "a.onnx"))), HOME)) == []
+
+
+def test_settings_with_faults_are_had_as_far_as_they_are_understood(tmp_path: Path) -> None:
+    text = """
+        node = "n1"
+        foo = 1
+        [mqtt]
+        host = "broker"
+        port = 99999
+        [[streams]]
+        topic = "a/#/b"
+        qos = 7
+        [[streams]]
+        topic = "plant/{asset}/t"
+        channels = { Flow = 1 }
+    """
+    found, said, doubtful = inspect(written(tmp_path, text), HOME)
+    assert found is not None
+    assert (found.node, found.mqtt.host, found.mqtt.tcp_port) == ("n1", "broker", 1883)
+    assert [(stream.topic, stream.channels) for stream in found.streams] == [("plant/{asset}/t", {})]
+    assert doubtful == {"foo", "mqtt", "streams"}
+    assert len(said) == 5
 
 
 def test_paths_are_seen_from_the_file(tmp_path: Path) -> None:
@@ -198,6 +277,6 @@ def test_any_text_is_settings_or_sentences(
 ) -> None:
     path = tmp_path_factory.mktemp("any") / "edge-ae.toml"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
-    found, said = inspect(path, HOME | env)
+    found, said, _ = inspect(path, HOME | env)
     assert isinstance(found, Settings) or said
     assert all("\n" not in line for line in said)

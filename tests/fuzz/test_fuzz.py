@@ -168,7 +168,7 @@ TOML = st.recursive(
 def test_settings_of_any_shape_are_settings_or_sentences(tmp_path: Path, tables: dict[str, Any]) -> None:
     file = tmp_path / "edge-ae.toml"
     file.write_text("".join(f"{name} = {toml(value)}\n" for name, value in tables.items()))
-    found, problems = inspect(file, {"HOME": str(tmp_path)})
+    found, problems, _ = inspect(file, {"HOME": str(tmp_path)})
     assert found is not None or problems
     assert all("\n" not in problem and "Traceback" not in problem for problem in problems)
 

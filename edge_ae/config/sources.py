@@ -1,0 +1,104 @@
+"""What settings are made of before they are settings: a TOML file, the machine, and files that the settings name.
+
+Plain tables in, plain tables out; of which settings there are, only the names of those that are paths are known here.
+"""
+
+import platform
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from edge_ae.errors import BadConfig
+
+CREDENTIAL = "mqtt-password"
+FILES = ("ca", "cert", "key", "password_file")  # of [mqtt]: read or handed on as they are
+
+
+def toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadConfig(f"{path}: cannot be read: {error.strerror}; name the settings file with --config") from None
+    except UnicodeDecodeError:
+        raise BadConfig(f"{path}: is not UTF-8 text; save it as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise BadConfig(f"{path}: is not TOML: {error}; strings stand in quotes, tables in [brackets]") from None
+
+
+def machine(env: Mapping[str, str]) -> dict[str, Any]:
+    """What the machine itself says: its name, and where its services, else its users, keep their state."""
+    host = platform.node().partition(".")[0]
+    state, own_home = env.get("STATE_DIRECTORY", "").partition(":")[0], home(env)
+    states = env.get("XDG_STATE_HOME") or (None if own_home is None else str(own_home / ".local" / "state"))
+    found = {"node": host or "edge-ae"}
+    if state != "" or states is not None:
+        found["state_dir"] = state or str(Path(states or "") / "edge-ae")
+    return found
+
+
+def home(env: Mapping[str, str]) -> Path | None:
+    """The home of who runs this; None: there is none, as for a service whose user is in no passwd file."""
+    try:
+        return Path(env.get("HOME") or "~").expanduser()
+    except RuntimeError:
+        return None
+
+
+def merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    both = dict(low)
+    for key, value in high.items():
+        below = both.get(key)
+        both[key] = merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return both
+
+
+def resolve(raw: dict[str, Any], base: Path) -> Iterator[str]:
+    """Makes the paths absolute, seen from the folder of the settings file. Yields a sentence for each that cannot be."""
+    tables: list[tuple[str, Any, Sequence[str]]] = [
+        ("", raw, ("state_dir", "model_key")),
+        ("mqtt.", raw.get("mqtt"), FILES),
+        ("record.", raw.get("record"), ("dir",)),
+    ]
+    streams = raw.get("streams")
+    for number, stream in enumerate(streams if isinstance(streams, list) else (), start=1):
+        tables.append((f"streams[{number}].", stream, ("model",)))
+    for where, table, keys in tables:
+        for key in keys if isinstance(table, dict) else ():
+            if not isinstance(table.get(key), str) or table[key] == "":
+                continue
+            try:
+                table[key] = str(base / Path(table[key]).expanduser())
+            except RuntimeError:
+                yield f"{where}{key}: {table[key][:60]!r} is below a home that there is not; write the path in full"
+
+
+def _table(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
+    table = raw.get(name)
+    return table if isinstance(table, dict) else {}
+
+
+def missing_files(raw: Mapping[str, Any]) -> Iterator[str]:
+    mqtt = _table(raw, "mqtt")
+    named = {f"mqtt.{key}": mqtt.get(key) for key in FILES[:3]} | {"model_key": raw.get("model_key")}
+    for setting, path in named.items():
+        if isinstance(path, str) and not Path(path).is_file():
+            yield f"{setting}: there is no file {path}; put it there or correct the path"
+
+
+def password(raw: Mapping[str, Any], env: Mapping[str, str]) -> tuple[SecretStr | None, str | None]:
+    named = _table(raw, "mqtt").get("password_file")
+    credential = Path(env.get("CREDENTIALS_DIRECTORY") or "/nonexistent") / CREDENTIAL
+    if not isinstance(named, str) and not credential.is_file():
+        return None, None
+    path = Path(named) if isinstance(named, str) else credential
+    try:
+        return SecretStr(path.read_text(encoding="utf-8").rstrip("\r\n")), None
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        return (
+            None,
+            f"mqtt.password_file: {path} cannot be read: {why}; make it readable for the user that runs edge-ae",
+        )
