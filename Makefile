@@ -5,6 +5,7 @@
 #   make bench-quality [DATA=DIR SEEDS=3]   detection beside the classics, the budget, sick sensors, reasons; hours
 #   make chaos [N=1000 SEED=1]   so many faults on real processes: alerts lost, doubled, stuck
 #   make soak [MINUTES=30]       2,000 messages a second, garbage among them: memory flat, nothing lost
+#   make docs              the documents as a site in out/docs, every link checked
 #   make fuzz [BYTES=10000000 FILES=10000 TRACES=100000]   hostile payloads, spoilt models, lives of alerts: each used or refused
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ BIN := .venv/bin
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types tests bench bench-quality chaos soak fuzz format clean
+.PHONY: help demo test lint types tests docs bench bench-quality chaos soak fuzz format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -46,6 +47,14 @@ types: .venv/.dev
 
 tests: .venv/.dev
 	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+.venv/.docs: .venv/bin/python pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	touch $@
+
+# The variable silences an advertisement of the theme's next generation.
+docs: .venv/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --config-file docs/site/mkdocs.yml
 
 bench: .venv/.dev
 	$(BIN)/python -m tests.bench.bench

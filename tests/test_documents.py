@@ -2,10 +2,12 @@
 
 import ast
 import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 import textwrap
 import tomllib
 from argparse import ArgumentParser
@@ -32,14 +34,19 @@ from edge_ae.core.payloads import alert_payload
 from edge_ae.core.timestamps import parse_time_ns
 from tests.conftest import Node, Subscriber, wait_for
 from tests.deploy.test_sample_settings import fields
+from tests.models import hand_made
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = {name: (ROOT / name).read_text() for name in ("README.md", "CHANGELOG.md", "SECURITY.md")}
-README = DOCUMENTS["README.md"]
+DOCS = ROOT / "docs"
+SITE = DOCS / "site" / "mkdocs.yml"
+FOR_ALL = ("README.md", "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md")
+DOCUMENTS = {path: path.read_text() for path in (*(ROOT / name for name in FOR_ALL), *sorted(DOCS.rglob("*.md")))}
+README, CHANGELOG = DOCUMENTS[ROOT / "README.md"], DOCUMENTS[ROOT / "CHANGELOG.md"]
 EVERYTHING = "\n".join(DOCUMENTS.values())
+WITH_OURS = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'train'}"}
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```", re.M | re.S)
 PROSE = FENCE.sub("", EVERYTHING)
-ELSEWHERE = {"python3", "pip", "scp", "apt-get", "install"}  # programs that are not ours
+ELSEWHERE = {"python3", "pip", "scp", "apt-get", "install", "git", "pre-commit"}  # programs that are not ours
 
 
 def train_parser() -> ArgumentParser:
@@ -51,8 +58,8 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def table(head: str) -> list[list[str]]:
-    """The rows below the README's table head that begins with `head`."""
-    _, _, rest = README.partition(f"\n| {head} |")
+    """The rows below the one table head in all documents that begins with `head`."""
+    _, rest = EVERYTHING.split(f"\n| {head} |")
     lines = rest.splitlines()[2:]
     rows = lines[: next(i for i, line in enumerate(lines) if not line.startswith("|"))]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in rows]
@@ -94,10 +101,18 @@ def check_command_to_daemon(arguments: Sequence[str]) -> None:
     parse(topic.rpartition("/")[2], payload.encode())
 
 
+def check_python(arguments: Sequence[str]) -> None:
+    """A script of ours is there and takes these options; what is not ours is a module."""
+    script, *options = arguments
+    if script != "-m":
+        subprocess.run([sys.executable, ROOT / script, *options, "--help"], check=True, capture_output=True)
+
+
 OURS: dict[str, Callable[[Sequence[str]], object]] = {
     "edge-ae": lambda arguments: device_parser().parse_args(arguments),
     "edge-ae-train": lambda arguments: train_parser().parse_args(arguments),
     "make": check_make,
+    "python": check_python,
     "install.sh": check_installer,
     "systemctl": check_unit,
     "mosquitto_pub": check_command_to_daemon,
@@ -122,7 +137,7 @@ def subparsers(program: str) -> dict[str, ArgumentParser]:
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_changelog_names_every_command_and_nowhere_is_there_one_more(program: str) -> None:
-    lines = "".join(re.findall(rf"^- `{program} .*", DOCUMENTS["CHANGELOG.md"], re.M)).replace(f"{program} ", "")
+    lines = "".join(re.findall(rf"^- `{program} .*", CHANGELOG, re.M)).replace(f"{program} ", "")
     named = set(re.findall(rf"`{program} ([a-z]\w*)", PROSE))
     assert set(subparsers(program)) == set(re.findall(r"`(\w+)`", lines))
     assert named <= set(subparsers(program))
@@ -136,15 +151,67 @@ def test_option_that_is_named_belongs_to_a_program() -> None:
     assert [option for option in named - foreign if option not in "".join(helps)] == []
 
 
-def test_readme_names_every_target_that_make_offers() -> None:
+def test_documents_name_every_target_that_make_offers() -> None:
     offered = re.findall(r"^#   make ([\w-]+)", (ROOT / "Makefile").read_text(), re.M)
-    assert [target for target in offered if f"make {target}" not in README] == []
+    assert [target for target in offered if f"make {target}" not in EVERYTHING] == []
 
 
-def test_files_and_links_that_are_named_are_there() -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]+)", EVERYTHING)
-    named = re.findall(r"`((?:deploy|systemd|tests|train)/[\w./-]+)`", EVERYTHING)
-    assert [path for path in {*links, *named} if not (ROOT / path).exists()] == []
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_and_links_that_are_named_are_there(path: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", DOCUMENTS[path])
+    named = re.findall(r"`((?:deploy|docs|edge_ae|systemd|tests|train)/[\w./-]+)`", DOCUMENTS[path])
+    assert [link for link in links if not (path.parent / link).exists()] == []
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_readme_is_one_sitting_and_leads_to_every_page() -> None:
+    """A page is reached from the README, or from the list of its folder."""
+    assert len(README.splitlines()) <= 90
+    leading = README + "".join(text for path, text in DOCUMENTS.items() if path.name == "index.md")
+    pages = [path.name for path in DOCUMENTS if path.is_relative_to(DOCS) and path.name != "index.md"]
+    assert [page for page in pages if page not in leading] == []
+
+
+# -- examples and the site --------------------------------------------------------------------------------------
+
+
+EXAMPLES = re.findall(r"^```python\n(.*?)^```\n\nIt prints:\n\n```\n(.*?)^```", EVERYTHING, re.M | re.S)
+
+
+@pytest.mark.parametrize(("code", "shown"), EXAMPLES, ids=range(len(EXAMPLES)))
+def test_example_prints_what_is_shown(
+    code: str, shown: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    (tmp_path / "pump.onnx").write_bytes(hand_made(tmp_path_factory).read_bytes())
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=WITH_OURS, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (shown, "")
+
+
+def test_every_example_in_python_shows_what_it_prints() -> None:
+    assert len(EXAMPLES) == len(blocks(EVERYTHING, "python")) > 0
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["a model it makes", "a model given"])
+def test_example_script_finds_its_fault(own: bool, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    options: list[str] = []
+    if own:
+        lines = [f"{1790000000 + s},{50 if 20 < s < 30 else 5},2.5\n" for s in range(40)]
+        (tmp_path / "week.csv").write_text("time,flow,pressure\n" + "".join(lines))
+        options = ["--model", str(hand_made(tmp_path_factory)), "--data", str(tmp_path / "week.csv")]
+    script = [sys.executable, str(DOCS / "examples" / "detect.py"), *options]
+    done = subprocess.run(script, cwd=tmp_path, env=WITH_OURS, capture_output=True, text=True, check=True)
+    assert (" new: flow 50 m3/h" if own else " new: pressure") in done.stdout
+    assert done.stdout.splitlines()[-1].endswith("not used: nothing")
+
+
+def test_site_is_built_without_a_warning_and_fetches_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-f", str(SITE), "-d", str(tmp_path)]
+    done = subprocess.run(command, env=WITH_OURS | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    pages = {path: path.read_text() for path in tmp_path.rglob("*.html")}
+    assert [path for path, page in pages.items() if re.search(r'src="?(https?:)?//', page)] == []
+    assert "Take the readings of one moment" in pages[tmp_path / "api.html"]
 
 
 # -- settings --------------------------------------------------------------------------------------------------
@@ -207,7 +274,7 @@ def test_commands_table_has_every_command_with_a_payload_that_works() -> None:
 
 
 def example() -> dict[str, Any]:
-    (body,) = (json.loads(block) for block in blocks(README, "json"))
+    (body,) = (json.loads(block) for block in blocks(EVERYTHING, "json"))
     return dict(body)
 
 
@@ -272,9 +339,8 @@ def test_counters_table_has_every_counter_and_each_is_counted() -> None:
 
 def test_changelog_has_this_version_and_the_price_of_every_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    changelog = DOCUMENTS["CHANGELOG.md"]
-    assert f"## {__version__}\n" in changelog
-    priced = re.findall(r"^\| ([a-z][\w-]+) \d", changelog, re.M)
+    assert f"## {__version__}\n" in CHANGELOG
+    priced = re.findall(r"^\| ([a-z][\w-]+) \d", CHANGELOG, re.M)
     assert sorted(priced) == sorted(re.match(r"[\w-]+", one)[0] for one in project["dependencies"])  # type: ignore[index]
 
 
@@ -284,4 +350,4 @@ def test_security_tells_the_exposure_that_systemd_finds() -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     found = re.search(r"Overall exposure level for edge-ae.service: ([\d.]+)", done.stdout)
     assert found is not None
-    assert f"exposure at {found[1]} of 10" in DOCUMENTS["SECURITY.md"]
+    assert f"exposure at {found[1]} of 10" in DOCUMENTS[DOCS / "security.md"]
