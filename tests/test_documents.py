@@ -12,6 +12,7 @@ import textwrap
 import tomllib
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,7 @@ def blocks(text: str, language: str) -> list[str]:
 def table(head: str) -> list[list[str]]:
     """The rows below the one table head in all documents that begins with `head`."""
     _, rest = EVERYTHING.split(f"\n| {head} |")
-    lines = rest.splitlines()[2:]
-    rows = lines[: next(i for i, line in enumerate(lines) if not line.startswith("|"))]
+    rows = takewhile(lambda line: line.startswith("|"), rest.splitlines()[2:])
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in rows]
 
 

@@ -38,7 +38,7 @@ def watch(model: edge_ae.OnnxModel, data: Path) -> None:
     for time, values in lines(data):
         for event in detector.push(time, values):
             if isinstance(event, edge_ae.AlertEvent):
-                print(f"{event.body['ts_onset']} {event.type}: {event.body['reason']}")
+                print(f"{time} {event.type}: {event.alert.reason}")
             else:
                 scored += 1
     print(f"{scored} windows scored; not used: {dict(detector.counts) or 'nothing'}")
