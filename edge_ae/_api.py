@@ -28,6 +28,7 @@ from edge_ae.offline import score_table
 from edge_ae.store.recording_csv import Table
 
 Time = int | float | str | datetime | np.generic
+FIRST_YEAR, LAST_YEAR = 1678, 2261  # whole years that nanoseconds since 1970 hold; numpy wraps around beyond them
 LONGEST_S = 1e9  # 31 years: more than this is a mistake of units
 
 
@@ -45,7 +46,7 @@ class Scores:
     `threshold`: float64 [row], the boundary that the score was held against; NaN likewise.
     `alert`: bool [row], whether the asset has an alert as of this row.
     `events`: the beginnings, updates and ends of alerts, in order.
-    `counts`: what was not used, by reason, such as `late` or `window_incomplete`; docs/topics.md explains each.
+    `counts`: what was not used, by reason, such as `late` or `window_incomplete`; docs/troubleshooting.md explains each.
     """
 
     score: NDArray[np.float64]
@@ -192,9 +193,12 @@ def _column(columns: Columns, name: str) -> NDArray[np.generic]:
 
 
 def _times_ns(column: NDArray[np.generic]) -> NDArray[np.int64]:
-    if column.dtype.kind == "M" and not np.isnat(column).any():
-        return column.astype("datetime64[ns]").astype(np.int64)
-    return np.array([_time_ns(value) for value in column.tolist()], np.int64)
+    if column.dtype.kind != "M":
+        return np.array([_time_ns(value) for value in column.tolist()], np.int64)
+    years = 1970 + column.astype("datetime64[Y]").astype(np.int64)  # of NaT, far below zero
+    if not ((years >= FIRST_YEAR) & (years <= LAST_YEAR)).all():
+        raise ValueError(f"a time is NaT, or outside {FIRST_YEAR} to {LAST_YEAR}")
+    return column.astype("datetime64[ns]").astype(np.int64)
 
 
 def _time_ns(time: Time) -> int:

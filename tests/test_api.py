@@ -132,7 +132,18 @@ def test_a_moment_may_be_written_in_each_of_these_ways(time: Any) -> None:
 
 @pytest.mark.parametrize(
     "time",
-    [datetime(2026, 9, 21), "yesterday", math.nan, True, None, np.datetime64("NaT"), np.bool_(True), [1], 10**30],
+    [
+        datetime(2026, 9, 21),
+        "yesterday",
+        math.nan,
+        True,
+        None,
+        np.datetime64("NaT"),
+        np.datetime64("3000-01-01"),
+        np.bool_(True),
+        [1],
+        10**30,
+    ],
     ids=repr,
 )
 def test_what_is_no_time_is_refused_and_changes_nothing(model: edge_ae.OnnxModel, time: Any) -> None:

@@ -22,7 +22,7 @@ from edge_ae_train.options import parser as _train_parser
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from edge_ae import __version__
+import edge_ae
 from edge_ae.cli.main import parser as device_parser
 from edge_ae.config.settings import PREFIX, Settings
 from edge_ae.core.alert import AlertSource, AlertState, Episode, Transition
@@ -187,6 +187,11 @@ def test_example_prints_what_is_shown(
     assert (done.stdout, done.stderr) == (shown, "")
 
 
+def test_public_names_are_documented_and_no_others() -> None:
+    shown = re.findall(r"^::: edge_ae\.(\w+)$", DOCUMENTS[DOCS / "api.md"], re.M)
+    assert sorted(shown) == sorted(set(edge_ae.__all__) - {"__version__"})
+
+
 def test_every_example_in_python_shows_what_it_prints() -> None:
     assert len(EXAMPLES) == len(blocks(EVERYTHING, "python")) > 0
 
@@ -339,7 +344,7 @@ def test_counters_table_has_every_counter_and_each_is_counted() -> None:
 
 def test_changelog_has_this_version_and_the_price_of_every_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert f"## {__version__}\n" in CHANGELOG
+    assert f"## {edge_ae.__version__}\n" in CHANGELOG
     priced = re.findall(r"^\| ([a-z][\w-]+) \d", CHANGELOG, re.M)
     assert sorted(priced) == sorted(re.match(r"[\w-]+", one)[0] for one in project["dependencies"])  # type: ignore[index]
 
