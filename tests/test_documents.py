@@ -215,7 +215,7 @@ def test_site_is_built_without_a_warning_and_fetches_nothing(tmp_path: Path) -> 
     done = subprocess.run(command, env=WITH_OURS | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     pages = {path: path.read_text() for path in tmp_path.rglob("*.html")}
-    assert [path for path, page in pages.items() if re.search(r'src="?(https?:)?//', page)] == []
+    assert [path for path, page in pages.items() if re.search(r'(src|<link[^>]*href)="?(https?:)?//', page)] == []
     assert "Take the readings of one moment" in pages[tmp_path / "api.html"]
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 import edge_ae
 
+START = np.datetime64("2026-11-23T00:00:00")  # times without an offset are UTC
 PERIOD_S = 10
 ROWS = 4000
 FAULT = slice(3000, 3060)  # ten minutes in which a valve leaks
@@ -71,8 +72,8 @@ def write_day(path: Path, *, seed: int, fault: bool) -> Path:
         pressure[FAULT] -= 0.3
     with path.open("w") as file:
         print("time,flow,pressure,current", file=file)
-        for second, *values in zip(seconds.tolist(), flow, pressure, current, strict=True):
-            print(1790000000 + second, *(f"{value:.3f}" for value in values), sep=",", file=file)
+        for moment, *values in zip(START + seconds, flow, pressure, current, strict=True):
+            print(moment, *(f"{value:.3f}" for value in values), sep=",", file=file)
     return path
 
 
