@@ -130,9 +130,20 @@ def test_command_in_a_code_block_exists_and_takes_these_options(words: list[str]
 PROGRAMS = {"edge-ae": device_parser, "edge-ae-train": train_parser}
 
 
+def commands(program: str) -> Any:
+    """argparse's own record of the commands: `choices` are their parsers, `_choices_actions` their help."""
+    (found,) = (action for action in PROGRAMS[program]()._actions if isinstance(action.choices, dict))
+    return found
+
+
 def subparsers(program: str) -> dict[str, ArgumentParser]:
-    (choices,) = (action.choices for action in PROGRAMS[program]()._actions if isinstance(action.choices, dict))
-    return choices
+    return dict(commands(program).choices)
+
+
+def test_commands_page_has_every_command_with_its_help() -> None:
+    shown = [[code(row[0])[0], row[1]] for row in table("program")]
+    helps = [[f"{name} {one.dest}", one.help] for name in PROGRAMS for one in commands(name)._choices_actions]
+    assert shown == helps
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
