@@ -58,6 +58,7 @@ docs: .venv/.docs
 
 bench: .venv/.dev
 	$(BIN)/python -m tests.bench.bench
+	$(BIN)/python -m tests.bench.store
 
 bench-quality: .venv/.dev
 	$(BIN)/python -m tests.bench.quality --seeds $(or $(SEEDS),3) $(if $(DATA),--data '$(DATA)') $(ARGS)

@@ -33,9 +33,9 @@ T = TypeVar("T")
 
 
 @contextmanager
-def started(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+def started(command: Sequence[str], cwd: Path = ROOT, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
     """A process that does not outlive the block."""
-    process = subprocess.Popen(command, cwd=ROOT, **options)
+    process = subprocess.Popen(command, cwd=cwd, **options)
     try:
         yield process
     finally:
@@ -56,14 +56,17 @@ def said(process: subprocess.Popen[bytes]) -> bytes:
 
 
 @contextmanager
-def mosquitto(folder: Path) -> Iterator[int]:
-    """A broker that keeps whatever it cannot deliver yet, so that nothing is dropped. Gives its port."""
+def mosquitto(folder: Path, inflight: int = 0) -> Iterator[int]:
+    """A broker that keeps whatever it cannot deliver yet, so that nothing is dropped. Gives its port.
+
+    `inflight`: how many messages it lets wait for acknowledgement; 0 is as many as the client says.
+    """
     assert MOSQUITTO is not None
     port, config = free_port(), folder / "mosquitto.conf"
     user = "user root\n" if os.geteuid() == 0 else ""
     config.write_text(
         f"listener {port} 127.0.0.1\nallow_anonymous true\n{user}persistence false\nset_tcp_nodelay true\n"
-        "max_inflight_messages 0\nmax_queued_messages 0\nmax_queued_bytes 0\n"
+        f"max_inflight_messages {inflight}\nmax_queued_messages 0\nmax_queued_bytes 0\n"
     )
     with (folder / "mosquitto.log").open("wb") as log, started([MOSQUITTO, "-c", str(config)], stderr=log):
         wait_for(lambda: "running" in (folder / "mosquitto.log").read_text(), "mosquitto")
@@ -132,15 +135,24 @@ class Publisher(AbstractContextManager["Publisher"]):
 
 
 class Node:
-    """`edge-ae run` as a process of its own, on `bench/<name>/{asset}`."""
+    """`edge-ae run` as a process of its own, on `bench/<name>/{asset}`. `code`: where its `edge_ae` is."""
 
     def __init__(
-        self, folder: Path, name: str, port: int, model: Path, *, qos: int = 1, **settings: Mapping[str, Any]
+        self,
+        folder: Path,
+        name: str,
+        port: int,
+        model: Path,
+        *,
+        qos: int = 1,
+        code: Path = ROOT,
+        **settings: Mapping[str, Any],
     ) -> None:
         self.name = name
-        self._folder = folder / name
-        self._folder.mkdir()
-        self._config = self._folder / "edge-ae.toml"
+        self._code = code
+        self.folder = folder / name
+        self.folder.mkdir()
+        self._config = self.folder / "edge-ae.toml"
         tables: dict[str, Mapping[str, Any]] = {
             "mqtt": {"host": "127.0.0.1", "port": port},
             "publish": {"stats_interval_s": 1.0},
@@ -148,7 +160,7 @@ class Node:
         }
         stream = {"topic": self.topic("{asset}"), "time": "ts", "model": str(model), "qos": qos}
         self._config.write_text(
-            f"node = {_toml(name)}\nstate_dir = {_toml(str(self._folder / 'state'))}\n"
+            f"node = {_toml(name)}\nstate_dir = {_toml(str(self.folder / 'state'))}\n"
             + "".join(f"[{table}]\n{_lines(facts)}" for table, facts in tables.items())
             + f"[[streams]]\n{_lines(stream)}"
         )
@@ -194,8 +206,12 @@ class Node:
     def run(self, ear: Ear) -> Iterator[psutil.Process]:
         """Running, and ready."""
         command = [sys.executable, "-m", "edge_ae", "run", "--config", str(self._config)]
+        environment = os.environ | {"PYTHONPATH": str(self._code)}
         self.began_ns = time.monotonic_ns()
-        with (self._folder / "log").open("wb") as log, started(command, stderr=log) as process:
+        with (
+            (self.folder / "log").open("wb") as log,
+            started(command, cwd=self._code, env=environment, stderr=log) as process,
+        ):
             self.online_ns, _ = ear.wait(self._online, "online")
             wait_for(lambda: "ready: " in self.log, "the daemon, which is not ready", PATIENCE_S)
             yield psutil.Process(process.pid)
@@ -205,7 +221,7 @@ class Node:
 
     @property
     def log(self) -> str:
-        return (self._folder / "log").read_text()
+        return (self.folder / "log").read_text()
 
 
 def _lines(facts: Mapping[str, Any]) -> str:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import bench
+from tests.bench import bench, store
 from tests.bench.bench import Figure, Sizes
+from tests.bench.parts import ROOT, mosquitto
 from tests.bench.plant import Plant
 from tests.conftest import MOSQUITTO
 from tests.models import pump, trained
@@ -24,6 +25,24 @@ def test_every_figure_is_measured_and_no_message_is_lost(
     measured = [figure.what for figure in found]
     for what in ("QoS 0", "QoS 1", "durable", "p99", "start", "memory", "growth", "processor", "disk", "edge-ae score"):
         assert any(what in name for name in measured), what
+
+
+@pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
+def test_what_it_costs_to_keep_state_is_measured(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"WARM_S": 0.2, "FLOOD": 300, "STARTS": 1, "CHECKPOINT_S": 10.0}.items():
+        monkeypatch.setattr(store, name, value)
+    simulation = pump()
+    what = Plant(simulation.names, simulation.values, 10**9, trained(tmp_path_factory))
+    load = store.Load("two pumps", assets=2, pumps=1, rate=20.0, faster=20.0)
+    with mosquitto(tmp_path, store.DEFAULT.inflight) as port:
+        site = store.Site(tmp_path, port, store.DEFAULT, ROOT)
+        found = store.cost(site, load, what, seconds=1.5, name="costs")
+    assert found.written.disk > 0
+    assert found.written.syncs is None or len(found.written.syncs) > 0
+    assert len(found.starts) == 2
+    assert len(found.cells()) == len(store.HEADER)
 
 
 def test_an_aim_that_is_missed_shows_in_the_table() -> None:
