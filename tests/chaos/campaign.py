@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import orjson
@@ -22,7 +22,7 @@ import orjson
 from tests.chaos import verdict
 from tests.chaos.faults import KINDS
 from tests.chaos.people import retained_alerts
-from tests.chaos.plant import plant, undisturbed
+from tests.chaos.plant import GUEST, plant, undisturbed
 from tests.chaos.verdict import Verdict
 from tests.chaos.world import MODEL, World, world
 from tests.conftest import wait_for
@@ -69,7 +69,7 @@ def _recovered(field: World, back_ns: int, name: str) -> float:
     """Seconds from `back_ns` until a row was used that had not been sent by then."""
     row = field.gateway.row_after(back_ns)
     wait_for(lambda: field.witness.newest >= row, f"a row to be used after '{name}'", PATIENCE_S)
-    return (field.witness.newest_ns - back_ns) / 1e9
+    return (field.witness.used_ns(row) - back_ns) / 1e9
 
 
 def campaign(faults: int, seed: int, out: Path, say: Say = lambda _: None) -> tuple[Course, Verdict]:
@@ -81,17 +81,27 @@ def campaign(faults: int, seed: int, out: Path, say: Say = lambda _: None) -> tu
         expected = undisturbed(field.gateway.plant, rows, out)
         (out / "expected.jsonl").write_bytes(b"\n".join(orjson.dumps(event) for event in expected))
         _settle(field, {verdict.key(event) for event in expected})
-        (out / "heard.jsonl").write_bytes(b"\n".join(orjson.dumps(event) for event in field.witness.events))
-        return course, verdict.judge(expected, field.witness.events, retained_alerts(field.broker.port))
+        (out / "heard.jsonl").write_bytes(b"\n".join(orjson.dumps(one.event) for one in field.witness.heard))
+        return course, _judged(field, expected)
+
+
+def _judged(field: World, expected: Sequence[verdict.Event]) -> Verdict:
+    events = [one.event for one in field.witness.heard]
+    guest = [event for event in events if event["asset"] == GUEST]
+    rest = [event for event in events if event["asset"] != GUEST]
+    found = verdict.judge(expected, rest, retained_alerts(field.broker.port))
+    stuck = [*found.stuck, *field.stuck, *verdict.never_ended(guest)]
+    again = verdict.sent_twice(field.witness.heard, field.broker.set_back_ns)
+    return replace(found, stuck=stuck, sent_twice=again)
 
 
 def _settle(field: World, wanted: set[verdict.Key]) -> None:
     """Until all is heard, or nothing more comes."""
     heard, since = -1, time.monotonic()
     while time.monotonic() - since < PATIENCE_S / 6:
-        if len(field.witness.events) != heard:
-            heard, since = len(field.witness.events), time.monotonic()
-        elif wanted <= {verdict.key(event) for event in field.witness.events} and time.monotonic() - since > 1.0:
+        if len(field.witness.heard) != heard:
+            heard, since = len(field.witness.heard), time.monotonic()
+        elif wanted <= {verdict.key(one.event) for one in field.witness.heard} and time.monotonic() - since > 1.0:
             return
         time.sleep(0.05)
 
@@ -108,6 +118,7 @@ def table(course: Course, found: Verdict) -> str:
         broken = getattr(found, what)
         lines.append(f"{what}: {len(broken)}" + (f", such as {broken[:5]}" if broken else ""))
     lines.append(f"delivered more than once under one id and seq, which QoS 1 allows: {found.repeated}")
+    lines.append(f"  of these, sent again though the broker had forgotten nothing: {len(found.sent_twice)}")
     return "\n".join(lines)
 
 

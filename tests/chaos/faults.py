@@ -9,12 +9,14 @@ from pathlib import Path
 
 from tests.chaos.clock import set_clock
 from tests.chaos.people import REMEMBERED_S
+from tests.chaos.plant import GUEST
 from tests.chaos.world import World
 from tests.conftest import wait_for
 
 DAY_NS = 86_400 * 10**9
 JUMPS_DAYS = 20.0
 OLDEST_SAVE_S = REMEMBERED_S / 2  # a broker is never set back by more
+WITHDRAWN_S = 15.0  # in which an asset that is watched no more is withdrawn, at the latest
 Strike = Callable[[World, random.Random], int]
 
 
@@ -168,6 +170,49 @@ def tear_outbox(world: World, dice: random.Random) -> int:
     return world.node.start()
 
 
+# -- settings --------------------------------------------------------------------------------------------------
+
+
+def change_streams_and_restart(world: World, dice: random.Random) -> int:
+    """The guest's stream goes, or comes back, while the daemon is down."""
+    _await_alert(world, dice)
+    world.node.end(dice.choice([signal.SIGKILL, signal.SIGTERM]))
+    world.node.configure(guest=not world.node.guest)
+    back_ns = world.node.start()
+    _see_change(world, back_ns)
+    return back_ns
+
+
+def change_streams_and_reload(world: World, dice: random.Random) -> int:
+    _await_alert(world, dice)
+    world.node.configure(guest=not world.node.guest)
+    back_ns = world.node.reload()
+    _see_change(world, back_ns)
+    return back_ns
+
+
+def _await_alert(world: World, dice: random.Random) -> None:
+    """Most streams are to go in the middle of an alert."""
+    if world.node.guest and dice.random() < 0.7:
+        wait_for(lambda: world.witness.alerts.get(GUEST, {}).get("state") == "active", "an alert of the guest")
+
+
+def _see_change(world: World, since_ns: int) -> None:
+    """A stream that has come is scored; of one that has gone nothing is left on the broker."""
+    if world.node.guest:
+        row = world.gateway.row_after(since_ns)
+        wait_for(lambda: world.witness.guest >= row, "a row of the guest to be used")
+        return
+    left: Mapping[str, Callable[[], bool]] = {
+        "retained alert": lambda: GUEST in world.witness.alerts,
+        "subscription": lambda: world.gateway.unheard_ns <= since_ns,
+    }
+    deadline = time.monotonic() + WITHDRAWN_S
+    while any(is_left() for is_left in left.values()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    world.stuck.extend(f"{GUEST}'s {what}" for what, is_left in left.items() if is_left())
+
+
 # -- readings --------------------------------------------------------------------------------------------------
 
 
@@ -197,6 +242,8 @@ KINDS: Mapping[str, Kind] = {
     "clock set": Kind(2, jump_clock),
     "newest checkpoint damaged": Kind(2, damage_checkpoint),
     "outbox torn": Kind(1, tear_outbox),
+    "stream taken out or put back, restarted": Kind(1.5, change_streams_and_restart),
+    "stream taken out or put back, reloaded": Kind(1.5, change_streams_and_reload),
     "readings out of order": Kind(2, shuffle),
     "readings repeated": Kind(2, repeat),
 }

@@ -2,8 +2,8 @@
 
 The gateway does what a broker that may lose its newest memory asks of one: whenever its connection breaks it sends the
 readings of the last `REMEMBERED_S` once more, in order, before it goes on; and it goes on only once the broker confirms
-that somebody listens, for a broker without memory has forgotten who does. The witness is a subscriber with a session of its
-own that comes back at once.
+that somebody listens, for a broker without memory has forgotten who does. Of the guest's rows it only notes that nobody
+listened. The witness is a subscriber with a session of its own that comes back at once.
 """
 
 import random
@@ -22,7 +22,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from tests.bench import packets
-from tests.chaos.plant import ASSETS, NODE, Plant, number_of
+from tests.chaos.plant import ASSETS, GUEST, NODE, Plant, number_of
+from tests.chaos.verdict import Heard
 from tests.conftest import wait_for
 
 ROWS_A_SECOND = 25.0  # of each asset
@@ -36,11 +37,14 @@ SILENCE_S = 30.0  # a broker that confirms nothing for so long
 
 
 class Gateway:
-    """Publishes rows at their pace, each with QoS 1, on a thread of its own. `sent_ns`: when each first went out."""
+    """Publishes rows at their pace, each with QoS 1, on a thread of its own. `sent_ns`: when each first went out;
+    `unheard_ns`: when the broker last said that nobody listens to the guest.
+    """
 
     def __init__(self, plant: Plant, port: int, seed: int) -> None:
         self.plant = plant
         self.sent_ns: list[int] = []  # of row 0, 1, 2, ...
+        self.unheard_ns = 0
         self.counts: Counter[str] = Counter()
         self._port = port
         self._dice = random.Random(seed)
@@ -107,6 +111,7 @@ class Gateway:
                 self._send(talk, self._block())
             else:
                 talk.listen(0.02)
+            self.unheard_ns = max(self.unheard_ns, talk.unheard_ns)
             if talk.under_way == 0:
                 self._confirmed = len(self.sent_ns)
 
@@ -135,13 +140,19 @@ class Gateway:
         for row in rows:
             for asset in ASSETS:
                 talk.publish(f"plant/{asset}/telemetry", self.plant.payload(asset, row))
+            talk.publish(f"guest/{GUEST}/telemetry", self.plant.payload(GUEST, row), for_whom_it_may_concern=True)
 
 
 class Talk:
-    """One connection: what is published on it, and how much of that is confirmed. The first message goes alone."""
+    """One connection: what is published on it, and how much of that is confirmed. The first message goes alone.
+
+    `unheard_ns`: when the broker last confirmed that nobody listens to a message that need not be heard.
+    """
 
     def __init__(self, sock: socket.socket, client_id: str = "gateway") -> None:
         self.under_way = 0
+        self.unheard_ns = 0
+        self._unconcerned: set[int] = set()  # packet ids of what need not be heard
         self._sock = sock
         self._number = 0
         self._unread = b""
@@ -151,9 +162,11 @@ class Talk:
         if len(sock.recv(256)) < 4:
             raise ConnectionError
 
-    def publish(self, topic: str, payload: bytes) -> None:
+    def publish(self, topic: str, payload: bytes, *, for_whom_it_may_concern: bool = False) -> None:
         while self.under_way >= WINDOW:
             self.listen(SILENCE_S)
+        packet_id = self._number % packets.PACKET_IDS + 1
+        (self._unconcerned.add if for_whom_it_may_concern else self._unconcerned.discard)(packet_id)
         self._sock.settimeout(SILENCE_S)
         self._sock.sendall(packets.publish(topic, payload, 1, self._number))
         self._number += 1
@@ -179,18 +192,28 @@ class Talk:
         self._unread += data
         while len(self._unread) >= 2 and len(self._unread) >= 2 + self._unread[1]:
             packet, self._unread = self._unread[: 2 + self._unread[1]], self._unread[2 + self._unread[1] :]
-            self.under_way -= packet[0] == PUBACK
-            if packet[0] == PUBACK and packet[4:5] == bytes([NOBODY_LISTENS]):
-                raise ConnectionError("nobody listens")
+            if packet[0] == PUBACK:
+                self.under_way -= 1
+                self._confirm(int.from_bytes(packet[2:4]), packet[4:5] == bytes([NOBODY_LISTENS]))
+
+    def _confirm(self, packet_id: int, unheard: bool) -> None:
+        if unheard and packet_id not in self._unconcerned:
+            raise ConnectionError("nobody listens")
+        if unheard:
+            self.unheard_ns = time.monotonic_ns()
 
 
 class Witness:
-    """Hears all that the node says. `events`: every delivery, in order; `newest`: the latest row known to be scored."""
+    """Hears all that the node says. `heard`: every delivery of an event, in order; `newest`: the latest row known to be
+    scored, of all assets but the guest; `guest`: that of the guest; `alerts`: what is retained of each asset.
+    """
 
     def __init__(self, port: int) -> None:
-        self.events: list[dict[str, Any]] = []
-        self.newest = -1
-        self.newest_ns = 0
+        self.heard: list[Heard] = []
+        self.guest = -1
+        self._rows: list[int] = []  # each newer than those before,
+        self._rows_ns: list[int] = []  # and when it was heard of
+        self.alerts: dict[str, dict[str, Any]] = {}
         self.connected = False
         self._stop = threading.Event()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, "witness", protocol=MQTTProtocolVersion.MQTTv5)
@@ -217,13 +240,30 @@ class Witness:
             self._stop.wait(RETRY_S)
 
     def _note(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
-        kind = message.topic.rpartition("/")[2]
+        asset, kind = message.topic.split("/")[-2:]
         if kind == "event":
-            self.events.append(orjson.loads(message.payload))
+            self.heard.append(Heard(time.monotonic_ns(), message.dup, orjson.loads(message.payload)))
+        elif kind == "alert" and message.payload:
+            self.alerts[asset] = orjson.loads(message.payload)
+        elif kind == "alert":
+            self.alerts.pop(asset, None)
         elif kind == "score":
-            row = number_of(orjson.loads(message.payload)["ts"])
-            if row > self.newest:
-                self.newest, self.newest_ns = row, time.monotonic_ns()
+            self._note_row(asset, number_of(orjson.loads(message.payload)["ts"]))
+
+    def _note_row(self, asset: str, row: int) -> None:
+        if asset == GUEST:
+            self.guest = max(self.guest, row)
+        elif row > self.newest:
+            self._rows_ns.append(time.monotonic_ns())
+            self._rows.append(row)
+
+    @property
+    def newest(self) -> int:
+        return self._rows[-1] if self._rows else -1
+
+    def used_ns(self, row: int) -> int:
+        """When this row or a newer one was first known to be scored; one was."""
+        return self._rows_ns[bisect_left(self._rows, row)]
 
     def close(self) -> None:
         self._stop.set()
@@ -234,13 +274,20 @@ def retained_alerts(port: int) -> dict[str, dict[str, Any]]:
     """What somebody who comes now is told of each asset."""
     found: dict[str, dict[str, Any]] = {}
     client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
-    client.on_connect = lambda client, *_: client.subscribe(f"edge-ae/{NODE}/+/alert", 1)
-    client.on_message = lambda _client, _data, message: found.update(
-        {message.topic.split("/")[2]: orjson.loads(message.payload)}
-    )
+    told_all = threading.Event()
+    last = f"edge-ae/{NODE}/status"  # a broker sends what it retains in the order of the filters
+
+    def note(_client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        if message.topic == last:
+            told_all.set()
+        else:
+            found[message.topic.split("/")[2]] = orjson.loads(message.payload)
+
+    client.on_connect = lambda client, *_: client.subscribe([(f"edge-ae/{NODE}/+/alert", 1), (last, 1)])
+    client.on_message = note
     client.connect("127.0.0.1", port)
     client.loop_start()
-    wait_for(lambda: len(found) == len(ASSETS), "the retained alerts")
+    wait_for(lambda: told_all.is_set() and found.keys() >= set(ASSETS), "the retained alerts")
     client.disconnect()
     client.loop_stop()
     return found

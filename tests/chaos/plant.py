@@ -1,4 +1,4 @@
-"""What is watched in the campaign: two pumps that break down every few minutes, and the model that knows them well.
+"""What is watched in the campaign: pumps that break down every few minutes, and the model that knows them well.
 
 Rows come from a simulated cycle, over and over: row `i` of an asset is the same in every run, and there is no last one.
 """
@@ -25,6 +25,7 @@ from edge_ae.model.onnx_model import OnnxModel
 
 NODE = "chaos"
 ASSETS = ("p1", "p2")
+GUEST = "p3"  # has a stream of its own, which is taken out of the settings and put back
 PERIOD_MS = 1000  # of the rows as they are told; the machine is simulated at a tenth of that pace,
 SIMULATED_PERIOD_S = 10.0  # so that a cycle shows all that it does
 T0_MS = 1_577_836_800_000  # 2020-01-01: no clock that jumps by weeks comes to before it
@@ -50,7 +51,8 @@ class Plant:
     def row(self, asset: str, number: int) -> dict[str, float]:
         repaired = self.repaired_from is not None and number >= self.repaired_from
         rows = self.healthy if repaired else self.broken
-        offset = ASSETS.index(asset) * CYCLE_ROWS // len(ASSETS)
+        everyone = (*ASSETS, GUEST)
+        offset = everyone.index(asset) * CYCLE_ROWS // len(everyone)
         return dict(zip(self.names, rows[(number + offset) % CYCLE_ROWS].tolist(), strict=True))
 
     def payload(self, asset: str, number: int) -> bytes:

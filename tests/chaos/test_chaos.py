@@ -11,13 +11,13 @@ import pytest
 from tests.chaos import soak
 from tests.chaos.campaign import campaign, table
 from tests.chaos.faults import KINDS
-from tests.chaos.verdict import judge, percentile
+from tests.chaos.verdict import Heard, judge, never_ended, percentile, sent_twice
 from tests.conftest import MOSQUITTO
 from tests.fuzz.daemon import T0_NS, Deaf, daemon
 
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
 
-FAULTS = 34  # each kind twice, about
+FAULTS = 38  # each kind twice, about
 
 
 @needs_mosquitto
@@ -52,6 +52,19 @@ def test_judge_finds_what_was_lost_doubled_and_stuck() -> None:
     heard = [event("a", 1), event("a", 2, "other words"), event("c", 1)]
     found = judge(TOLD, heard, {"p1": {"state": "active"}, "p2": {"state": "normal"}})
     assert (found.lost, found.doubled, found.stuck) == ([("b", 1)], [("a", 2), ("c", 1)], ["p1"])
+
+
+def test_alert_of_an_asset_that_went_must_be_heard_to_end() -> None:
+    said = [("a", 1, "new"), ("a", 2, "end"), ("b", 1, "new"), ("a", 1, "new"), ("c", 2, "end")]
+    heard = [{"asset": "p3", "id": name, "seq": seq, "type": kind} for name, seq, kind in said]
+    assert never_ended(heard) == ["p3's b"]
+
+
+def test_event_sent_again_is_the_daemons_fault_unless_the_broker_forgot_it_or_delivers_again_itself() -> None:
+    times = [Heard(at_ns, dup, event("a", 1)) for at_ns, dup in [(10, False), (20, True), (30, False), (50, False)]]
+    assert sent_twice(times, set_back_ns=[]) == [("a", 1), ("a", 1)]
+    assert sent_twice(times, set_back_ns=[25]) == [("a", 1)]
+    assert sent_twice(times, set_back_ns=[25, 40]) == []
 
 
 @pytest.mark.parametrize(("share", "value"), [(0.5, 2.0), (0.99, 4.0), (0.25, 1.0)])

@@ -1,4 +1,7 @@
-"""What subscribers ended up with, beside what an undisturbed run over the same rows says: lost, doubled, stuck."""
+"""What subscribers ended up with, beside what an undisturbed run over the same rows says: lost, doubled, stuck.
+
+Of an asset whose stream comes and goes no undisturbed run tells; but what was heard to begin must be heard to end.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,15 +15,26 @@ Event = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """A delivery of an event. `dup`: the broker says that it may have delivered this one before."""
+
+    at_ns: int
+    dup: bool
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """Keys of events, and assets whose retained alert is not over. `repeated`: deliveries beyond the first, which QoS 1
-    allows and (id, seq) tells."""
+    allows and (id, seq) tells; `sent_twice`: those that the daemon sent again though the broker had forgotten nothing.
+    """
 
     expected: int
     lost: list[Key]
     doubled: list[Key]
     stuck: list[str]
     repeated: int
+    sent_twice: Sequence[Key] = ()
 
     @property
     def clean(self) -> bool:
@@ -44,6 +58,31 @@ def judge(expected: Sequence[Event], heard: Sequence[Event], retained: Mapping[s
         stuck=[asset for asset, alert in retained.items() if alert["state"] != "normal"],
         repeated=len(heard) - len(got),
     )
+
+
+def never_ended(heard: Sequence[Event]) -> list[str]:
+    """The alerts of which the last that was heard is not the end."""
+    last: dict[str, Event] = {}
+    for event in heard:
+        if event["id"] not in last or event["seq"] >= last[event["id"]]["seq"]:
+            last[event["id"]] = event
+    return [f"{event['asset']}'s {event['id']}" for event in last.values() if event["type"] != "end"]
+
+
+def sent_twice(heard: Sequence[Heard], set_back_ns: Sequence[int]) -> list[Key]:
+    """What a subscriber who looks at no id would take for two, by no fault of the broker: it neither says that it
+    delivers again, nor was it set back (`set_back_ns`: when it was) since the delivery before.
+    """
+    before_ns: dict[Key, int] = {}
+    found = []
+    for one in heard:
+        name = key(one.event)
+        since_ns = before_ns.get(name)
+        forgotten = since_ns is not None and any(since_ns < at_ns < one.at_ns for at_ns in set_back_ns)
+        if since_ns is not None and not one.dup and not forgotten:
+            found.append(name)
+        before_ns[name] = one.at_ns
+    return found
 
 
 def _text(event: Event) -> bytes:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -76,12 +76,15 @@ class Mortal:
 
 
 class Broker(Mortal):
-    """Saves its memory when `save` says so, in place of every five minutes; `end` with SIGKILL loses what came since."""
+    """Saves its memory when `save` says so, in place of every five minutes; `end` with SIGKILL loses what came since,
+    which `set_back_ns` notes.
+    """
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.port = free_port()
         self.saved_ns = 0
+        self.set_back_ns: list[int] = []
         self._folder = folder
         self._config, self._memory = folder / "mosquitto.conf", folder / "mosquitto.db"
         lines = [line for line in DOCUMENTED.read_text().splitlines() if line and not line.startswith(("#", *OURS))]
@@ -99,6 +102,11 @@ class Broker(Mortal):
         wait_for(lambda: said.read_text().count(" running") > before, "mosquitto")
         return time.monotonic_ns()
 
+    def end(self, number: int) -> None:
+        if number == signal.SIGKILL:
+            self.set_back_ns.append(time.monotonic_ns())
+        super().end(number)
+
     def save(self) -> None:
         before = self._memory.stat().st_mtime_ns if self._memory.exists() else 0
         now_ns = time.monotonic_ns()
@@ -111,7 +119,7 @@ class Broker(Mortal):
 
 
 class Node(Mortal):
-    """`edge-ae run`. `clock`: the file of its clock's error."""
+    """`edge-ae run`. `clock`: the file of its clock's error; `guest`: whether the settings have the guest's stream."""
 
     def __init__(self, folder: Path, model: Path, port: int, checkpoint_s: float = CHECKPOINT_S) -> None:
         super().__init__()
@@ -120,17 +128,38 @@ class Node(Mortal):
         set_clock(self.clock, 0)
         self._log_path = folder / "edge-ae.log"
         self._config = folder / "edge-ae.toml"
-        self._config.write_text(
+        self._begin = 0  # of this start in the log
+        self._model = model
+        self._settings = (
             f"node = {_toml(NODE)}\nstate_dir = {_toml(str(self.state))}\n"
             f'[mqtt]\nhost = "127.0.0.1"\nport = {port}\nkeepalive_s = 5\nreceive_maximum = {UNDER_WAY}\n'
-            f'[[streams]]\ntopic = "plant/{{asset}}/telemetry"\ntime = "ts"\nmodel = {_toml(str(model))}\n'
-            f"lateness_s = {LATENESS_S}\n"
             f"[alerts]\nbudget = {_toml(BUDGET)}\nflood_limit = 1000000\n"
             f"[publish]\nscore_interval_s = 0\nstats_interval_s = 1\n[state]\ncheckpoint_s = {checkpoint_s}\n"
         )
+        self.configure(guest=True)
+
+    def configure(self, *, guest: bool) -> None:
+        """Write the settings with or without the guest's stream."""
+        self.guest = guest
+        topics = ["plant/{asset}/telemetry", *(["guest/{asset}/telemetry"] if guest else [])]
+        streams = (
+            f'[[streams]]\ntopic = {_toml(topic)}\ntime = "ts"\nmodel = {_toml(str(self._model))}\n'
+            f"lateness_s = {LATENESS_S}\n"
+            for topic in topics
+        )
+        self._config.write_text(self._settings + "".join(streams))
+
+    def reload(self) -> int:
+        """Make it read its settings again. Returns when it has taken them up."""
+        wait_for(lambda: "ready: " in self.log[self._begin :], "the daemon, which is told to reload")
+        before = self.log.count("taken up: ")
+        self.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: self.log.count("taken up: ") > before, "the settings to be taken up")
+        return time.monotonic_ns()
 
     def start(self) -> int:
         """Returns when it was started."""
+        self._begin = len(self.log)
         command: list[str | Path] = [sys.executable, "-m", "tests.chaos.clock", self.clock]
         self._process = started([*command, "run", "--config", self._config], stderr=subprocess.PIPE)
         assert self._process.stderr is not None
@@ -174,12 +203,15 @@ class Node(Mortal):
 
 @dataclass(frozen=True)
 class World:
+    """`stuck`: what stayed though it should have gone, as the faults found it."""
+
     plant: Plant
     broker: Broker
     wire: Wire
     node: Node
     gateway: Gateway
     witness: Witness
+    stuck: list[str] = field(default_factory=list)
 
 
 @contextmanager
