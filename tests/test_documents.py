@@ -263,15 +263,23 @@ def test_settings_that_are_shown_are_valid(block: str) -> None:
 
 
 def test_topics_table_has_what_the_daemon_publishes_and_nothing_else(node: Node, listener: Subscriber) -> None:
-    node.start(options={"flood_limit": 1, "denoised": True}).ready()
+    node.start(options={"flood_limit": 1, "denoised": True, "stats_interval_s": 0.1}).ready()
     for asset in ("first", "second"):
         rows = [{"ts": 1_790_000_000_000 + 100 * n, "a": 50.0 if n > 4 else 1.0, "b": 0.0} for n in range(10)]
         listener.publish_all(f"plant/{asset}/telemetry", rows)
     wait_for(lambda: all(map(listener.on, ("/flood", "/outbox", "/health"))), "what comes last")
+    wait_for(lambda: "first" in listener.last("/stats")["asset"], "the asset in stats")
     node.stop()
     published = {re.sub("/(first|second)/", "/pump-1/", message.topic) for message in listener.messages}
     shown = {code(row[0])[0].replace("/pi-7/", "/n1/") for row in table("topic")}
     assert shown - {"edge-ae/n1/recorder"} == published
+    stats = listener.last("/stats")
+    assert keys_shown("key of the node") == set(stats)
+    assert keys_shown("key of an asset") == set(stats["asset"]["first"])
+
+
+def keys_shown(head: str) -> set[str]:
+    return {key for row in table(head) for key in code(row[0])}
 
 
 def test_topic_that_is_named_anywhere_is_in_the_tables() -> None:
