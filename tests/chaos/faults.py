@@ -173,27 +173,35 @@ def tear_outbox(world: World, dice: random.Random) -> int:
 # -- settings --------------------------------------------------------------------------------------------------
 
 
-def change_streams_and_restart(world: World, dice: random.Random) -> int:
-    """The guest's stream goes, or comes back, while the daemon is down."""
+def take_stream_out_and_restart(world: World, dice: random.Random) -> int:
+    """The guest's stream goes while the daemon is down."""
+    if not world.node.guest:
+        _see_change(world, world.node.reload(guest=True))
     _await_alert(world, dice)
-    world.node.end(dice.choice([signal.SIGKILL, signal.SIGTERM]))
-    world.node.configure(guest=not world.node.guest)
-    back_ns = world.node.start()
+    return _restart(world, dice, guest=False)
+
+
+def change_streams(world: World, dice: random.Random) -> int:
+    """The guest's stream goes by a reload, and comes back by a restart."""
+    if not world.node.guest:
+        return _restart(world, dice, guest=True)
+    _await_alert(world, dice)
+    back_ns = world.node.reload(guest=False)
     _see_change(world, back_ns)
     return back_ns
 
 
-def change_streams_and_reload(world: World, dice: random.Random) -> int:
-    _await_alert(world, dice)
-    world.node.configure(guest=not world.node.guest)
-    back_ns = world.node.reload()
+def _restart(world: World, dice: random.Random, *, guest: bool) -> int:
+    world.node.end(dice.choice([signal.SIGKILL, signal.SIGTERM]))
+    world.node.configure(guest=guest)
+    back_ns = world.node.start()
     _see_change(world, back_ns)
     return back_ns
 
 
 def _await_alert(world: World, dice: random.Random) -> None:
     """Most streams are to go in the middle of an alert."""
-    if world.node.guest and dice.random() < 0.7:
+    if dice.random() < 0.7:
         wait_for(lambda: world.witness.alerts.get(GUEST, {}).get("state") == "active", "an alert of the guest")
 
 
@@ -242,8 +250,8 @@ KINDS: Mapping[str, Kind] = {
     "clock set": Kind(2, jump_clock),
     "newest checkpoint damaged": Kind(2, damage_checkpoint),
     "outbox torn": Kind(1, tear_outbox),
-    "stream taken out or put back, restarted": Kind(1.5, change_streams_and_restart),
-    "stream taken out or put back, reloaded": Kind(1.5, change_streams_and_reload),
+    "stream taken out by a restart": Kind(1.5, take_stream_out_and_restart),
+    "stream put back, or taken out by a reload": Kind(1.5, change_streams),
     "readings out of order": Kind(2, shuffle),
     "readings repeated": Kind(2, repeat),
 }

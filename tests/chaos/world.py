@@ -149,10 +149,11 @@ class Node(Mortal):
         )
         self._config.write_text(self._settings + "".join(streams))
 
-    def reload(self) -> int:
-        """Make it read its settings again. Returns when it has taken them up."""
+    def reload(self, *, guest: bool) -> int:
+        """Change the settings and make it read them. Returns when it has taken them up."""
         wait_for(lambda: "ready: " in self.log[self._begin :], "the daemon, which is told to reload")
         before = self.log.count("taken up: ")
+        self.configure(guest=guest)
         self.process.send_signal(signal.SIGHUP)
         wait_for(lambda: self.log.count("taken up: ") > before, "the settings to be taken up")
         return time.monotonic_ns()
