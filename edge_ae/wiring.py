@@ -36,25 +36,24 @@ log = logging.getLogger("edge_ae")
 def daemon(settings: Settings, config: Path) -> "Daemon":
     """The daemon, ready to run; `config` is read again when it is told to reload."""
     from edge_ae.daemon.loop import Daemon, DaemonOptions
-    from edge_ae.store.checkpoint import Checkpoint
-    from edge_ae.store.outbox import Outbox
+    from edge_ae.store import version_0_1
+    from edge_ae.store.node_store import FILE, NodeStore
     from edge_ae.store.recorder import Recorder
 
     limits, record = settings.limits, settings.record
     streams = feeds(settings)
     _make(settings.state_dir)
     durable = settings.state.checkpoint_s > 0
+    store = NodeStore(settings.state_dir / FILE if durable else None, limits.outbox_messages, limits.outbox_mb * 2**20)
+    if durable:
+        version_0_1.take_up(store, settings.state_dir)
     return Daemon(
         settings.node,
         settings.mqtt.base,
         streams,
         Link(link_options(settings), limits.inbox_messages),
-        Outbox(
-            settings.state_dir / "outbox.log" if durable else None, limits.outbox_messages, limits.outbox_mb * 2**20
-        ),
-        Checkpoint(settings.state_dir),
+        store,
         DaemonOptions(
-            state_dir=settings.state_dir,
             checkpoint_s=settings.state.checkpoint_s,
             receive_maximum=settings.mqtt.receive_maximum,
             score_interval_s=settings.publish.score_interval_s,

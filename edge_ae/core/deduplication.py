@@ -1,72 +1,73 @@
-"""Input that is acknowledged later -> what is owed to the broker, and what to know again when it comes twice.
+"""QoS 1 input between its use and its acknowledgement, and what to know again when it comes twice.
 
-A QoS 1 message is acknowledged once both checkpoint files cover it, so that either may be lost and the broker still has
-what is needed to go on from the other. Until then the broker may deliver it again, to us or to us after a crash;
-a duplicate, told by the DUP flag, the packet id and a checksum, has been used already and is only acknowledged.
-
-    since the last checkpoint ── checkpoint ──► covered once ── checkpoint ──► acknowledged, remembered once more
+A message is acknowledged once a checkpoint covers it. Until then, and as long as an acknowledgement may be on its way, the broker
+may deliver it again, to us or to us after a crash. Such a duplicate, known by the DUP flag, the packet id and a checksum, has
+been used already and is only acknowledged.
 """
 
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from itertools import islice
 from struct import iter_unpack, pack
 from typing import Any
 
-Owed = tuple[int, int]  # connection, packet id
+from edge_ae.core.timestamps import SECOND
+
+Receipt = tuple[int, int]
+"""What an acknowledgement names: the number of the connection, and the packet id."""
+
+REMEMBERED_NS = 10 * SECOND
+"""An acknowledgement that was sent longer ago than this has arrived, or its connection is gone."""
 
 
-class Seen:
-    """QoS 1 input between its use and its acknowledgement."""
+class Deduplicator:
+    """`limit`: messages that the broker lets wait for acknowledgement, so that no more than these can come again."""
 
-    def __init__(self) -> None:
-        self.repeated = 0  # duplicates that were known
-        self._uncovered: list[Owed] = []
-        self._covered: list[Owed] = []  # by one checkpoint
-        self._known: list[dict[int, int]] = [{}, {}, {}]  # packet id -> checksum, newest checkpoint's first
+    def __init__(self, limit: int) -> None:
+        self.duplicates = 0
+        self._limit = limit
+        self._unacknowledged: list[Receipt] = []
+        self._recent: dict[int, int] = {}  # Packet id -> checksum.
+        self._older: dict[int, int] = {}
+        self._turned_ns = 0
 
     @property
-    def uncovered(self) -> int:
-        return len(self._uncovered)
+    def unacknowledged(self) -> int:
+        return len(self._unacknowledged)
 
-    @property
-    def owed(self) -> int:
-        return len(self._uncovered) + len(self._covered)
-
-    def is_known(self, connection: int, mid: int, dup: bool, topic: str, payload: bytes) -> bool:
-        """Note a message. True: it has been used before, and is not to be used again."""
-        self._uncovered.append((connection, mid))
+    def is_duplicate(self, connection: int, mid: int, dup: bool, topic: str, payload: bytes) -> bool:
+        """Note a message, which is to be acknowledged. True: it has been used before, and is not to be used again."""
+        self._unacknowledged.append((connection, mid))
         checksum = zlib.crc32(payload, zlib.crc32(topic.encode()))
-        if dup and self._checksum(mid) == checksum:
-            self.repeated += 1
+        if dup and self._recent.get(mid, self._older.get(mid)) == checksum:
+            self.duplicates += 1
             return True
-        self._known[0][mid] = checksum
+        self._recent[mid] = checksum
         return False
 
-    def _checksum(self, mid: int) -> int | None:
-        return next((known[mid] for known in self._known if mid in known), None)
-
-    def settle(self) -> list[Owed]:
-        """A checkpoint is on disk: what is to be acknowledged now."""
-        due, self._covered, self._uncovered = self._covered, self._uncovered, []
-        if self._known[0]:
-            self._known = [{}, *self._known[:-1]]
-        return due
+    def settle(self, now_ns: int) -> list[Receipt]:
+        """A checkpoint covers all that has come: what is to be acknowledged now."""
+        receipts, self._unacknowledged = self._unacknowledged, []
+        if now_ns - self._turned_ns >= REMEMBERED_NS:
+            self._older, self._recent, self._turned_ns = self._recent, {}, now_ns
+        return receipts
 
     def reconnected(self, connection: int, present: bool) -> None:
         """What earlier connections brought cannot be acknowledged any more: it comes again. `present` False: the broker
         has a new session, which delivers nothing again, and its packet ids start anew.
         """
-        self._uncovered = [owed for owed in self._uncovered if owed[0] == connection]
-        self._covered = [owed for owed in self._covered if owed[0] == connection]
+        self._unacknowledged = [receipt for receipt in self._unacknowledged if receipt[0] == connection]
         if not present:
-            self._known = [{}, {}, {}]
+            self._recent, self._older = {}, {}
 
     def snapshot(self) -> dict[str, Any]:
-        newest, older, oldest = self._known
-        packed = b"".join(pack("<HI", mid, checksum) for mid, checksum in (oldest | older | newest).items())
-        return {"known": b64encode(packed).decode(), "repeated": self.repeated}
+        known = [*dict.fromkeys((*reversed(self._recent), *reversed(self._older)))]
+        newest = islice(known, self._limit)
+        packed = b"".join(pack("<HI", mid, self._recent.get(mid, self._older.get(mid))) for mid in newest)
+        return {"known": b64encode(packed).decode(), "duplicates": self.duplicates}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self._known = [{}, dict(iter_unpack("<HI", b64decode(state["known"]))), {}]
-        self.repeated = state["repeated"]
+        newest_first = list(iter_unpack("<HI", b64decode(state["known"])))
+        self._recent, self._older = dict(reversed(newest_first)), {}
+        self.duplicates = state["duplicates"]

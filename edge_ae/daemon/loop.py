@@ -1,10 +1,11 @@
 """The live loop: one thread owns all state, and takes one turn after the other.
 
-    take ─ decode ─ push ─ step ─ outbox ─ publish ─ checkpoint ─ acknowledge
+    take ─ ingest ─ score and judge ─ outbox ─ checkpoint ─ publish ─ acknowledge
 
-QoS 1 input is acknowledged once both checkpoint files cover it: after a crash the broker delivers again what the state
-has not seen, the same events come of it, and the outbox knows those that it has. Event time alone moves
-the core; this module's own clock decides only when to look after things.
+A checkpoint is one transaction: states, events, and the messages that they came of. Events are published after it, and QoS 1 input
+is acknowledged after it: after a crash the broker delivers again what the state has not seen, and no event is lost or made
+twice. Event time alone moves the core; this module's clocks decide only when to look after things, and for people: when
+a shelving ends.
 """
 
 import logging
@@ -12,43 +13,49 @@ import signal
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import orjson
 
+from edge_ae.core.events import AlertEvent, Scored
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.flood import Flood
 from edge_ae.core.timestamps import SECOND
 from edge_ae.daemon import systemd
-from edge_ae.daemon.ack_policy import Ledger
-from edge_ae.daemon.command_handler import Orders, answer
-from edge_ae.daemon.ingest import Feed, Intake, Recorder
-from edge_ae.daemon.publisher import Teller
-from edge_ae.daemon.stats import node_stats, status_line
+from edge_ae.daemon.checkpoint import Checkpoints
+from edge_ae.daemon.command_handler import CommandHandler, answer
+from edge_ae.daemon.ingest import Feed, Ingest, RowRecorder
+from edge_ae.daemon.publisher import Publisher, PublishOptions
+from edge_ae.daemon.stats import Parts, node_stats, status_line
 from edge_ae.errors import BadPayload, EdgeError
 from edge_ae.mqtt.link import Link, Message, Session
-from edge_ae.store.checkpoint import Checkpoint
-from edge_ae.store.outbox import Outbox
+from edge_ae.store.node_store import AssetState, Changes, NodeStore
 
 log = logging.getLogger(__name__)
 
-BATCH = 256  # messages in one turn
-# What a checkpoint of another version's shape raises.
+BATCH = 256
+"""Messages in one turn."""
+
 UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, struct.error)
+"""What a state of another version's shape raises."""
+
 ANSWER_EXPIRY_S = 60
-FLUSH_S = 1.0  # what stopping waits for confirmations
+
+FLUSH_S = 1.0
+"""What stopping waits for acknowledgements."""
+
+SUMMARY_NS = 60 * SECOND
+"""Payloads that were not used are summed up in the log this often."""
 
 
 @dataclass(frozen=True, slots=True)
 class DaemonOptions:
-    """`checkpoint_s` 0: nothing is kept, input is acknowledged at once."""
+    """`checkpoint_s` 0: no state is kept, input is acknowledged at once. `receive_maximum`: messages that may wait for that."""
 
-    state_dir: Path | None = None
     checkpoint_s: float = 60.0
     receive_maximum: int = 2_000
     score_interval_s: float = 1.0
@@ -72,42 +79,45 @@ class Daemon:
         base: str,
         feeds: Sequence[Feed],
         link: Link,
-        outbox: Outbox,
-        checkpoint: Checkpoint,
+        store: NodeStore,
         options: DaemonOptions,
         *,
         reload: Reload | None = None,
-        recorder: Recorder | None = None,
+        recorder: RowRecorder | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.node = node
-        self.link, self.outbox, self.checkpoint = link, outbox, checkpoint
-        self.options = options
-        self.started_ns = clock()
+        self.link, self.store = link, store
+        self._options = options
         self._prefix = f"{base}/{node}"
-        flood = Flood(node, options.flood_limit, round(options.flood_window_s * SECOND))
-        self.teller = Teller(self._prefix, link, outbox, flood, options.score_interval_s, options.denoised)
-        self.intake = Intake(feeds, Fleet(node, options.max_assets), self._prefix + "/", recorder)
-        self.ledger = Ledger(
-            link, outbox, checkpoint, self._settled, options.checkpoint_s, options.receive_maximum, self.started_ns
-        )
-        self._orders = Orders(options.state_dir)
-        self._reload = reload
         self._clock = clock
-        self._second_ns = self._stats_ns = self._summary_ns = self.started_ns
-        self._said_fault: str | None = None
-        self._ready = self._stop = self._hup = self._taking_up = False
+        self._second_ns = self._stats_ns = self._summary_ns = started_ns = clock()
+        flood = Flood(node, options.flood_limit, round(options.flood_window_s * SECOND))
+        publish = PublishOptions(self._prefix, options.score_interval_s, options.denoised, options.resend_s)
+        self.publisher = Publisher(publish, link, store, flood)
+        self.ingest = Ingest(feeds, Fleet(node, options.max_assets), self._prefix + "/", recorder)
+        self.checkpoints = Checkpoints(
+            store, link, self._changes, self._saved, options.checkpoint_s, options.receive_maximum
+        )
+        self.checkpoints.began(started_ns)
+        self.parts = Parts(started_ns, self.counts, link, store, self.checkpoints, self.ingest, self.publisher)
+        self._commands = CommandHandler(store)
+        self._reload = reload
+        self._removed: set[str] = set()  # Assets to be removed from the store.
+        self._subscribed: set[str] = set()  # What the broker's session may hold, as the store knows it.
+        self._logged_fault: str | None = None
+        self._ready = self._stop = self._hup = self._reloading = False
 
     @property
     def fleet(self) -> Fleet:
-        return self.intake.fleet
+        return self.ingest.fleet
 
     # -- the loop ------------------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Watch until a signal says stop."""
-        self._restore()
+        self._load()
         self.link.start(self._filters())
         with self._signals():
             while not self._stop:
@@ -121,17 +131,18 @@ class Daemon:
         now_ns = self._clock()
         session = self.link.opened()
         if session is not None:
-            self._connected(session)
+            self._connected(session, now_ns)
         if messages:
-            self.ledger.input(now_ns)
+            self.checkpoints.input(now_ns)
             self._use(messages)
             self._step(now_ns)
-        self.teller.confirm()
-        self.ledger.keep(now_ns)
+        self.publisher.acknowledged()
+        self.checkpoints.keep(now_ns)
+        self.publisher.publish_pending(now_ns)
         if self._hup:
             self._take_up_settings()
-        if self._taking_up and (self.link.subscribed or not self.link.connected):
-            self._taken_up()
+        if self._reloading and (self.link.subscribed or not self.link.connected):
+            self._reloaded()
         if now_ns >= self._second_ns:
             self._look_after(now_ns)
 
@@ -157,27 +168,38 @@ class Daemon:
 
     def _use(self, messages: Sequence[Message]) -> None:
         self.counts["received"] += len(messages)
-        is_known, take = self.ledger.is_known, self.intake.take
+        receive, take = self.checkpoints.receive, self.ingest.take
         for message in messages:
-            if not is_known(message) and not take(message):
+            if receive(message) and not take(message):
                 self._other(message)
 
     def _step(self, now_ns: int) -> None:
-        if self.fleet.due and self.teller.tell(self.fleet.step(), self.fleet, now_ns):
-            self.ledger.hurry()
+        """Score and judge what is due, and publish what comes of it."""
+        if self.fleet.due:
+            self._publish(self.fleet.step(), now_ns)
+
+    def _publish(self, results: Iterable[Scored | AlertEvent], now_ns: int) -> None:
+        """Events go out after the checkpoint that covers them; where the disk fails, they go out all the same."""
+        assets = self.publisher.take(results, self.fleet, now_ns)
+        if self.store.changed and self.store.fault is None:
+            self.ingest.touched.update(assets)
+            self.checkpoints.write(now_ns)
+        self.publisher.publish_pending(now_ns)
+        for asset in assets:
+            self.publisher.show(self.fleet.detectors[asset])
 
     # -- commands ------------------------------------------------------------------------------------------
 
     def _other(self, message: Message) -> None:
-        """What no feed takes: a command, or something that a wide filter brings."""
-        own, topic = self._prefix + "/", message.topic
-        if topic == self.teller.mark_topic and message.retain:  # not the echo of our own
-            self.teller.broker_remembers(message.payload, message.connection)
-        asset, _, name = topic.removeprefix(own).partition("/cmd/")
-        if not name or not topic.startswith(own):
+        """What no feed takes: the mark, a command, or something that a wide filter brings."""
+        topic = message.topic
+        asset, _, name = topic.removeprefix(self._prefix + "/").partition("/cmd/")
+        if topic == self.publisher.mark_topic:
+            self.publisher.mark_received(message)
+        if not name or not topic.startswith(self._prefix + "/"):
             self.counts["other_topics"] += 1
         elif message.retain:  # it would be carried out anew on every connection
-            self.intake.refuse(BadPayload("bad_command", "a command must not be retained"), message.topic)
+            self.ingest.refuse(BadPayload("bad_command", "a command must not be retained"), topic)
         else:
             self._command(asset, name, message)
 
@@ -187,77 +209,124 @@ class Daemon:
         self._step(now_ns)
         fault: str | None = None
         try:
-            detector = self.fleet.detectors.get(asset)
-            if detector is None:
-                raise BadPayload("bad_command", f"no asset {asset[:64]!r} is watched here")
-            events = self._orders.carry_out(name, message.payload, detector)
-            self.teller.tell(events, self.fleet, now_ns)
-            self.teller.show(detector)
-            self.counts["commands"] += 1
-            self.ledger.hurry()
-            log.info("%s: %s carried out", asset, name)
+            self._carry_out(asset, name, message.payload, now_ns)
         except BadPayload as error:
             fault = str(error)
-            self.intake.refuse(error, message.topic)
+            self.ingest.refuse(error, message.topic)
         if message.response_topic is not None:
-            correlation = message.correlation
             self.link.publish(
-                message.response_topic, answer(fault), 1, expiry_s=ANSWER_EXPIRY_S, correlation=correlation
+                message.response_topic,
+                answer(fault),
+                1,
+                expiry_s=ANSWER_EXPIRY_S,
+                correlation=message.correlation,
             )
+
+    def _carry_out(self, asset: str, name: str, payload: bytes, now_ns: int) -> None:
+        detector = self.fleet.detectors.get(asset)
+        if detector is None:
+            raise BadPayload("bad_command", f"no asset {asset[:64]!r} is watched here")
+        events = self._commands.carry_out(name, payload, detector, time.time_ns())
+        self.counts["commands"] += 1
+        log.info("%s: %s carried out", asset, name)
+        self._publish(events, now_ns)
+        self.ingest.touched.add(asset)
+        self.checkpoints.write(now_ns)
+        self.publisher.show(detector)
 
     # -- what survives a restart ---------------------------------------------------------------------------
 
-    def _settled(self) -> dict[str, Any]:
-        self._step(self._clock())
-        return self.snapshot()
-
-    def snapshot(self) -> dict[str, Any]:
-        return {
-            "node": self.node,
-            "origins": self.intake.origins,
-            "fleet": self.fleet.snapshot(),
-            "seen": self.ledger.seen.snapshot(),
-            "teller": self.teller.snapshot(),
+    def _changes(self) -> Changes:
+        """What has become of the node since the last checkpoint, with all input taken into account."""
+        now_ns = self._clock()
+        if self.fleet.due:
+            self.publisher.take(self.fleet.step(), self.fleet, now_ns)
+        detectors, origins = self.fleet.detectors, self.ingest.origins
+        touched = self.ingest.touched if self.checkpoints.keeps_state else ()
+        assets = {name: AssetState(origins[name], detectors[name].snapshot()) for name in touched if name in detectors}
+        node = {
+            "name": self.node,
+            "input": self.checkpoints.received.snapshot(),
+            "flood": self.publisher.flood.snapshot(),
+            "subscribed": sorted(self._subscribed),
         }
+        return Changes(assets, self._removed, node if self.checkpoints.keeps_state else {})
 
-    def _restore(self) -> None:
-        state = self.checkpoint.load() if self.ledger.durable else None
-        if state is None or state.get("node") != self.node:
-            self._adopt(self.intake.feeds, {}, {})
+    def _load(self) -> None:
+        """Take up what the last run left; where it cannot be read, watch without it until it can."""
+        saved = self.store.load()
+        if saved is not None and saved.node.get("name", self.node) != self.node:
+            self.store.set_aside(f"is that of node {saved.node['name']!r}")
+            saved = None
+        if saved is None:
+            self._adopt(self.ingest.feeds, {})
             return
-        nothing = self.snapshot()
-        try:
-            self._resume(state)
-            log.info("state of %d assets restored", len(self.fleet.detectors))
-        except UNFIT as fault:  # crashing would end in the same place at every start
-            log.error("the checkpoint does not fit this version (%r): the watch begins anew", fault)
-            self.checkpoint.set_aside()
-            self._resume(nothing)
+        self._load_node(saved.node)
+        self._adopt(self.ingest.feeds, saved.assets)
+        log.info("state of %d assets restored", len(self.fleet.detectors))
 
-    def _resume(self, state: Mapping[str, Any]) -> None:
-        self.ledger.seen.restore(state["seen"])
-        self.teller.restore(state["teller"])
-        self._adopt(self.intake.feeds, state["origins"], state["fleet"])
+    def _saved(self, changes: Changes) -> None:
+        self.ingest.touched -= changes.assets.keys()
+        self._removed -= set(changes.removed)
 
-    def _adopt(self, feeds: Sequence[Feed], origins: Mapping[str, str], state: Mapping[str, Any]) -> None:
+    def _load_late(self, now_ns: int) -> None:
+        """The store can be read at last: what it holds is taken up, as far as the watch has not gone on without it."""
+        self._step(now_ns)
+        saved = self.store.load()
+        if saved is None:
+            return
+        log.info("the state can be read again: %d assets are in it", len(saved.assets))
+        self._subscribed |= set(saved.node.get("subscribed", ()))
+        self._adopt(self.ingest.feeds, {**saved.assets, **self._snapshot()})
+
+    def _load_node(self, node: Mapping[str, Any]) -> None:
+        self._subscribed = set(node.get("subscribed", ()))
+        for name, restore in (("input", self.checkpoints.received.restore), ("flood", self.publisher.flood.restore)):
+            try:
+                if name in node:
+                    restore(node[name])
+            except UNFIT as fault:
+                log.error("state: that of %s does not fit this version (%r) and begins anew", name, fault)
+
+    def _adopt(self, feeds: Sequence[Feed], assets: Mapping[str, AssetState]) -> None:
         """Watch with these feeds; assets keep their state as far as their feed is still there."""
         watches = {feed.decoder.filter: feed.watch for feed in reversed(feeds)}
-        kept = {asset: watches[origin] for asset, origin in origins.items() if origin in watches}
-        fleet = Fleet(self.node, self.options.max_assets)
-        fleet.restore(state, kept)
-        self.intake.adopt(feeds, fleet, {asset: origins[asset] for asset in kept})
-        self.teller.adopt(fleet, sorted(set(origins) - set(kept)), time.time_ns())
+        kept = {name: asset for name, asset in assets.items() if asset.topic_filter in watches}
+        fleet = Fleet(self.node, self._options.max_assets)
+        for name, asset in kept.items():
+            detector = fleet.add(name, watches[asset.topic_filter])
+            try:
+                detector.restore(asset.state)
+            except UNFIT as fault:  # crashing would end in the same place at every start
+                log.error("state: that of %s does not fit this version (%r) and begins anew", name, fault)
+                fleet.add(name, watches[asset.topic_filter])
+        self.ingest.adopt(feeds, fleet, {name: asset.topic_filter for name, asset in kept.items()})
+        self.ingest.touched.update(kept)
+        self._removed |= assets.keys() - kept.keys()
+        self.publisher.adopt(fleet, sorted(assets.keys() - kept.keys()), time.time_ns())
+
+    def _snapshot(self) -> dict[str, AssetState]:
+        origins = self.ingest.origins
+        return {name: AssetState(origins[name], state) for name, state in self.fleet.snapshot().items()}
 
     # -- changes from outside ------------------------------------------------------------------------------
 
-    def _connected(self, session: Session) -> None:
-        self.ledger.reconnected(session)
-        self.teller.reconnected(session, self.fleet, self.options.resend_s)
+    def _connected(self, session: Session, now_ns: int) -> None:
+        self.checkpoints.reconnected(session)
+        self.publisher.reconnected(session, self.fleet, now_ns)
+        self._end_old_subscriptions()
         self._publish_stats()
         if not self._ready:
             self._ready = True
             systemd.ready()
-            log.info("ready: %d streams", len(self.intake.feeds))
+            log.info("ready: %d streams", len(self.ingest.feeds))
+
+    def _end_old_subscriptions(self) -> None:
+        """The broker's session outlives ours, and with it what an earlier run with other streams subscribed to."""
+        wanted = {name for name, _ in self._filters()}
+        if self._subscribed - wanted:
+            self.link.unsubscribe(sorted(self._subscribed - wanted))
+        self._subscribed = wanted
 
     def _take_up_settings(self) -> None:
         self._hup = False
@@ -271,63 +340,78 @@ class Daemon:
             log.error("the settings are not taken up, all stays as it was: %s", fault)
             systemd.ready()
         else:
-            self._step(self._clock())
-            self._adopt(feeds, self.intake.origins, self.fleet.snapshot())
+            now_ns = self._clock()
+            self._step(now_ns)
+            self._adopt(feeds, self._snapshot())
             self.link.resubscribe(self._filters())
-            self.ledger.hurry()
-            self._taking_up = True
+            self._subscribed |= {name for name, _ in self._filters()}
+            self.checkpoints.write(now_ns)
+            self._reloading = True
 
-    def _taken_up(self) -> None:
-        """Said once the broker knows of it: what is sent from now on is heard. Without a broker there is nobody to wait for."""
-        self._taking_up = False
+    def _reloaded(self) -> None:
+        """Logged once the broker knows of it. Without a broker there is nobody to wait for."""
+        self._reloading = False
         self.counts["reloads"] += 1
-        log.info("settings and models taken up: %d streams", len(self.intake.feeds))
+        log.info("settings and models taken up: %d streams", len(self.ingest.feeds))
         systemd.ready()
 
     def _filters(self) -> list[tuple[str, int]]:
         """The mark with QoS 0: one that the broker delivers again, for want of an answer, would be an old one."""
-        filters = {feed.decoder.filter: feed.qos for feed in self.intake.feeds}
-        return [*filters.items(), (f"{self._prefix}/+/cmd/+", 1), (self.teller.mark_topic, 0)]
+        filters = {feed.decoder.filter: feed.qos for feed in self.ingest.feeds}
+        return [*filters.items(), (f"{self._prefix}/+/cmd/+", 1), (self.publisher.mark_topic, 0)]
 
     def _finish(self) -> None:
         """Leave nothing undone that a restart would have to do again."""
         systemd.stopping()
         now_ns = self._clock()
         self._step(now_ns)
-        if self.ledger.durable:
-            self.ledger.save_both(now_ns)
+        self.checkpoints.write(now_ns)
         deadline_ns = now_ns + round(FLUSH_S * SECOND)
-        while len(self.outbox) > 0 and self.link.connected and self._clock() < deadline_ns:
-            self.link.take(0, 0.05)
-            self.teller.confirm()
+        while len(self.store.outbox) > 0 and self.link.connected and self._clock() < deadline_ns:
+            self._take_acknowledgements()
+        self.checkpoints.write(now_ns)
         self.link.stop()
-        self.outbox.close()
-        self.intake.close()
+        self.store.close()
+        self.ingest.close()
         log.info("stopped")
+
+    def _take_acknowledgements(self) -> None:
+        self.link.take(0, 0.05)
+        self.publisher.acknowledged()
+        self.publisher.publish_pending(self._clock())
 
     # -- once a second -------------------------------------------------------------------------------------
 
     def _look_after(self, now_ns: int) -> None:
         self._second_ns = now_ns + SECOND
-        self.outbox.retry()
-        self.teller.tell(self.fleet.tick(time.time_ns(), self.link.connected), self.fleet, now_ns)
+        self._retry_store(now_ns)
+        self._publish(self.fleet.tick(time.time_ns(), self.link.connected), now_ns)
         for detector in self.fleet.detectors.values():
-            self.teller.show(detector)
-            self.teller.show_health(detector)
-        self._say_fault(self.ledger.fault)
-        if now_ns - self._summary_ns >= 60 * SECOND:
+            self.publisher.show(detector)
+            self.publisher.show_health(detector)
+        self._log_fault(self.store.fault)
+        if now_ns - self._summary_ns >= SUMMARY_NS:
             self._summary_ns = now_ns
-            self.intake.summarise()
-        if now_ns - self._stats_ns >= self.options.stats_interval_s * SECOND:
+            self.ingest.log_summary()
+        if now_ns - self._stats_ns >= self._options.stats_interval_s * SECOND:
             self._publish_stats()
         systemd.watchdog()
-        systemd.status(status_line(self))
+        systemd.status(status_line(self.parts))
 
-    def _say_fault(self, fault: str | None) -> None:
-        """A disk that fails or recovers is said once, and shown in `stats` at once."""
-        if fault == self._said_fault:
+    def _retry_store(self, now_ns: int) -> None:
+        """A disk that failed is tried again; nothing is written to a state that has not been read."""
+        if not self.store.loaded:
+            self._load_late(now_ns)
+        if self.store.fault is not None:
+            self.ingest.touched.update(self.fleet.detectors)
+            self.store.outbox.write_all()
+            self.checkpoints.write(now_ns)
+
+    def _log_fault(self, fault: str | None) -> None:
+        """A disk that fails or recovers is logged once, and shown in `stats` at once."""
+        if fault == self._logged_fault:
             return
-        self._said_fault = fault
+        self._logged_fault = fault
         if fault is None:
             log.info("the state directory can be written again")
         else:
@@ -335,5 +419,6 @@ class Daemon:
         self._publish_stats()
 
     def _publish_stats(self) -> None:
-        self._stats_ns = self._clock()
-        self.link.publish(f"{self._prefix}/stats", orjson.dumps(node_stats(self)), retain=True)
+        now_ns = self._stats_ns = self._clock()
+        stats = orjson.dumps(node_stats(self.parts, now_ns))
+        self.link.publish(f"{self._prefix}/stats", stats, retain=True)

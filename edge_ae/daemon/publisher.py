@@ -1,16 +1,22 @@
-"""What came of the readings -> what subscribers are told, each thing in its own way.
+"""What came of the readings -> what subscribers get, each thing in its own way.
 
-AlertEvent ─ flood limit ─ outbox on disk ─ event      QoS 1, never retained, kept until the broker has it
-the asset's alert as it stands            ─ alert      QoS 1, retained, sent when it changes and on every connection
-its sensors as they stand                 ─ health     likewise
-Scored ─ one an asset and interval        ─ score      QoS 0, expires
-                                          ─ denoised   likewise, where it is asked for
+AlertEvent ─ flood limit ─ outbox ─ checkpoint ─ event      QoS 1, never retained, kept until the broker has it
+the asset's alert as it stands                 ─ alert      QoS 1, retained, sent when it changes and on every connection
+its sensors as they stand                      ─ health     likewise
+Scored ─ one an asset and interval             ─ score      QoS 0, expires
+                                               ─ denoised   likewise, where it is asked for
+
+`take` puts events into the outbox; the loop writes a checkpoint, and then calls `publish_pending`.
+
+Behind each event goes a mark, retained on `outbox`, that names it. On each connection it is read back before anything is sent
+again, so that an event which the broker has is not sent twice, and one that it has forgotten is.
 """
 
 import logging
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -19,234 +25,274 @@ from edge_ae.core.detector import Detector
 from edge_ae.core.events import AlertEvent, AssetHealth, EventType, FloodSummary, Scored
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.flood import Flood
-from edge_ae.core.orphans import Orphans
-from edge_ae.core.payloads import alert_payload, denoised_payload, flood_payload, health_payload, score_payload
+from edge_ae.core.payloads import (
+    alert_payload,
+    denoised_payload,
+    ended,
+    flood_payload,
+    health_payload,
+    score_payload,
+)
 from edge_ae.core.timestamps import SECOND
-from edge_ae.mqtt.link import Link, Session
-from edge_ae.store.outbox import Entry, Key, Outbox
+from edge_ae.mqtt.link import Link, Message, Session
+from edge_ae.store.node_store import AlertRecord, NodeStore
+from edge_ae.store.outbox import Key, OutgoingMessage
 
 log = logging.getLogger(__name__)
 
-IN_FLIGHT = 64  # events handed to the link and not yet confirmed
-SCORE_OUTLIVES = 3  # a score expires after so many intervals,
-SCORE_EXPIRY_S = 10  # and this at least
-SPENT_KEPT = 100  # times of new alerts remembered for an asset, to say what was spent of its budget
+IN_FLIGHT = 64
+"""Messages of the outbox handed to the link and not yet acknowledged."""
+
+SCORE_INTERVALS = 3
+"""A score expires after so many of its intervals."""
+
+SCORE_EXPIRY_S = 10
+"""And not before this."""
+
+MARK_PATIENCE_NS = 3 * SECOND
+"""What is waited for the mark on a new connection; a broker may not let us read it."""
 
 
-class Teller:
+@dataclass(frozen=True, slots=True)
+class PublishOptions:
+    """`prefix`: of all topics, "base/node". `score_interval_s`: one score an asset in this time. `resend_s`: how much a broker that
+    lost its memory gets again.
+    """
+
+    prefix: str
+    score_interval_s: float = 1.0
+    denoised: bool = False
+    resend_s: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _MarkAwaited:
+    """A connection on which the mark has been asked for. `last`: what the broker had acknowledged when it began."""
+
+    connection: int
+    session_present: bool
+    last: Key
+    asked_ns: int
+
+
+class Publisher:
     """Publishes for one node. `counts`: events, scores."""
 
-    def __init__(
-        self, prefix: str, link: Link, outbox: Outbox, flood: Flood, score_interval_s: float, denoised: bool = False
-    ) -> None:
+    def __init__(self, options: PublishOptions, link: Link, store: NodeStore, flood: Flood) -> None:
         self.counts: Counter[str] = Counter()
         self.flood = flood
-        self.spent: dict[str, deque[int]] = {}
-        self.mark_topic = f"{prefix}/outbox"
-        self._prefix = prefix
+        self.mark_topic = f"{options.prefix}/outbox"
+        self._options = options
         self._link = link
-        self._outbox = outbox
-        self._orphans = Orphans((), lambda _: None)
-        self._score_interval_ns = round(score_interval_s * SECOND)
-        self._score_expiry_s = max(round(SCORE_OUTLIVES * score_interval_s), SCORE_EXPIRY_S)
-        self._denoised = denoised
+        self._store = store
+        self._outbox = store.outbox
+        self._score_interval_ns = round(options.score_interval_s * SECOND)
+        self._score_expiry_s = max(round(SCORE_INTERVALS * options.score_interval_s), SCORE_EXPIRY_S)
         self._score_due: dict[str, int] = {}
-        self._shown: dict[str, tuple[object, ...]] = {}  # what the retained alert of an asset says
-        self._health_shown: dict[str, AssetHealth] = {}  # and its retained health,
-        self._sick: dict[str, dict[str, str]] = {}  # and the log
+        self._shown: dict[str, tuple[object, ...]] = {}  # What the retained alert of an asset says.
+        self._health_shown: dict[str, AssetHealth] = {}  # What its retained health says.
+        self._health_logged: dict[str, dict[str, str]] = {}
         self._in_flight: dict[int, Key] = {}
-        self._connection = 0
-        self._confirmed: Key | None = None  # when this connection began; None once it is compared with the mark
+        self._mark_awaited: _MarkAwaited | None = None
 
-    # -- telling -------------------------------------------------------------------------------------------
+    # -- what came of a step -------------------------------------------------------------------------------
 
-    def tell(self, results: Iterable[Scored | AlertEvent], fleet: Fleet, now_ns: int) -> bool:
-        """Make known what came of a step. True: an alert began or ended, which is worth a checkpoint."""
+    def take(self, results: Iterable[Scored | AlertEvent], fleet: Fleet, now_ns: int) -> list[str]:
+        """Publish scores, and put events into the outbox. Returns the assets concerned, whose alert is to be shown."""
         touched: dict[str, None] = {}
-        entries: list[Entry] = []
         t_ns = 0
         for result in results:
             touched[result.asset] = None
             if type(result) is Scored:
                 t_ns = result.t_ns
-                entries += self._time_goes_on(result)
-                if now_ns >= self._score_due.get(result.asset, 0):
-                    self._tell_score(result, fleet, now_ns)
+                self._score(result, fleet, now_ns)
             elif isinstance(result, AlertEvent):
-                t_ns = max(t_ns, fleet.detectors[result.asset].last_t_ns or 0) if t_ns == 0 else t_ns
-                entries += self._event(result, t_ns)
-        self._outbox.append(entries)
-        self.pump()
-        for asset in touched:
-            self.show(fleet.detectors[asset])
-        return bool(entries)
+                self._event(result, t_ns if t_ns > 0 else fleet.detectors[result.asset].last_t_ns or 0)
+        return list(touched)
 
-    def _time_goes_on(self, scored: Scored) -> list[Entry]:
-        entries = []
-        if len(self._orphans) > 0:
-            for asset, body in self._orphans.passed(scored.asset, scored.t_ns):
-                log.info("%s: alert %s was told before a crash and is ended", asset, body["id"])
-                entries.append(self._end(asset, body, scored.t_ns))
+    def _score(self, scored: Scored, fleet: Fleet, now_ns: int) -> None:
         if self.flood.active:
-            entries += [self._entry(event, scored.t_ns) for event in self.flood.tick(scored.t_ns)]
-        return entries
-
-    def _event(self, event: AlertEvent, t_ns: int) -> list[Entry]:
-        self.counts["events"] += 1
-        if len(self._orphans) > 0:
-            self._orphans.told_again(event.asset, event.id)
-        if event.type is EventType.NEW:
-            self.spent.setdefault(event.asset, deque(maxlen=SPENT_KEPT)).append(t_ns)
-        if event.type is not EventType.UPDATE:
-            log.info("%s: alert %s, %s: %s", event.asset, event.id, event.type, event.alert.reason)
-        return [self._entry(told, t_ns) for told in self.flood.push(event, t_ns)]
-
-    def _entry(self, event: AlertEvent | FloodSummary, t_ns: int) -> Entry:
-        if isinstance(event, AlertEvent):
-            topic, body = f"{self._prefix}/{event.asset}/event", alert_payload(event.alert)
-        else:
-            topic, body = f"{self._prefix}/flood", flood_payload(event)
-        return Entry(event.id, event.seq, t_ns, time.time_ns(), topic, orjson.dumps(body))
-
-    def _end(self, asset: str, body: Mapping[str, Any], t_ns: int) -> Entry:
-        topic = f"{self._prefix}/{asset}/event"
-        return Entry(body["id"], body["seq"], t_ns, time.time_ns(), topic, orjson.dumps(body))
-
-    def _tell_score(self, scored: Scored, fleet: Fleet, now_ns: int) -> None:
+            self._outbox.append([self._summary_message(summary) for summary in self.flood.tick(scored.t_ns)])
+        if now_ns < self._score_due.get(scored.asset, 0):
+            return
         self._score_due[scored.asset] = now_ns + self._score_interval_ns
         if not self._link.connected:
             return
         self.counts["scores"] += 1
-        body = orjson.dumps(score_payload(scored.t_ns, scored.verdict))
-        self._link.publish(f"{self._prefix}/{scored.asset}/score", body, expiry_s=self._score_expiry_s)
-        if self._denoised:
-            self._tell_denoised(scored.asset, fleet)
-
-    def _tell_denoised(self, asset: str, fleet: Fleet) -> None:
-        row = fleet.denoised(asset)
+        self._publish_expiring(scored.asset, "score", score_payload(scored.t_ns, scored.verdict))
+        row = fleet.denoised(scored.asset) if self._options.denoised else None
         if row is not None:
-            body = orjson.dumps(denoised_payload(fleet.detectors[asset].spec, row))
-            self._link.publish(f"{self._prefix}/{asset}/denoised", body, expiry_s=self._score_expiry_s)
+            self._publish_expiring(scored.asset, "denoised", denoised_payload(fleet.detectors[scored.asset].spec, row))
+
+    def _publish_expiring(self, asset: str, kind: str, body: Mapping[str, Any]) -> None:
+        self._link.publish(self._topic(asset, kind), orjson.dumps(body), expiry_s=self._score_expiry_s)
+
+    def _event(self, event: AlertEvent, t_ns: int) -> None:
+        self.counts["events"] += 1
+        if event.type is not EventType.UPDATE:
+            log.info("%s: alert %s, %s: %s", event.asset, event.id, event.type, event.alert.reason)
+        payload = orjson.dumps(alert_payload(event.alert))
+        passed = self.flood.push(event, t_ns)
+        self._store.record(_record(event, t_ns, payload, announced=event in passed))
+        self._outbox.append(
+            self._event_message(event.asset, event.id, event.seq, t_ns, payload)
+            if isinstance(one, AlertEvent)
+            else self._summary_message(one)
+            for one in passed
+        )
+
+    def _event_message(self, asset: str, identity: str, seq: int, t_ns: int, payload: bytes) -> OutgoingMessage:
+        return OutgoingMessage(identity, seq, t_ns, time.time_ns(), self._topic(asset, "event"), payload)
+
+    def _summary_message(self, summary: FloodSummary) -> OutgoingMessage:
+        payload = orjson.dumps(flood_payload(summary))
+        topic = f"{self._options.prefix}/flood"
+        return OutgoingMessage(summary.id, summary.seq, summary.t_ns, time.time_ns(), topic, payload)
+
+    def _topic(self, asset: str, kind: str) -> str:
+        return f"{self._options.prefix}/{asset}/{kind}"
+
+    # -- retained states -----------------------------------------------------------------------------------
 
     def show(self, detector: Detector) -> None:
         """Publish the retained alert, if it says something new."""
-        state = detector.alert
+        state, asset = detector.alert, detector.asset
         episode = None if state.episode is None else (state.episode.id, state.episode.seq, state.episode.acked)
         shown = (state.active, state.phase.value == "pending", state.shelved_until_ns, state.in_service, episode)
-        if self._shown.get(detector.asset) == shown or not self._link.connected:
+        if self._shown.get(asset) == shown or not self._link.connected:
             return
-        body = orjson.dumps(alert_payload(detector.alert_now()))
-        if self._link.publish(f"{self._prefix}/{detector.asset}/alert", body, 1, retain=True) is not None:
-            self._shown[detector.asset] = shown
+        if asset not in self._shown:  # it may have been withdrawn, and have come back since
+            self._outbox.withdraw((self._topic(asset, "alert"), self._topic(asset, "health")))
+        if self._publish_state(asset, "alert", alert_payload(detector.alert_now())):
+            self._shown[asset] = shown
 
     def show_health(self, detector: Detector) -> None:
         """Publish the retained health, if it says something new."""
         asset, health = detector.asset, detector.health_now()
         if self._health_shown.get(asset) == health or not self._link.connected:
             return
-        body = orjson.dumps(health_payload(health))
-        if self._link.publish(f"{self._prefix}/{asset}/health", body, 1, retain=True) is not None:
+        if self._publish_state(asset, "health", health_payload(health)):
             self._health_shown[asset] = health
             self._log_health(asset, health)
+
+    def _publish_state(self, asset: str, kind: str, body: Mapping[str, Any]) -> bool:
+        return self._link.publish(self._topic(asset, kind), orjson.dumps(body), 1, retain=True) is not None
 
     def _log_health(self, asset: str, health: AssetHealth) -> None:
         now = {f"channel {one.channel}": str(one.fault) for one in health.channels}
         now |= {} if health.fault is None else {"all channels": health.fault}
-        before = self._sick.get(asset, {})
+        before = self._health_logged.get(asset, {})
         for name, fault in now.items():
             if before.get(name) != fault:
                 log.warning("%s: %s: %s", asset, name, fault.replace("_", " "))
         for name in before.keys() - now.keys():
             log.info("%s: %s: no fault any more", asset, name)
-        self._sick[asset] = now
+        self._health_logged[asset] = now
 
     # -- the outbox ----------------------------------------------------------------------------------------
 
-    def confirm(self) -> None:
-        """Take note of what the broker has, and send what waits."""
+    def acknowledged(self) -> None:
+        """Take note of what the broker has acknowledged."""
         keys = [self._in_flight.pop(token) for token in self._link.acked() if token in self._in_flight]
         if keys:
-            self._outbox.done(keys)
-        self.pump()
+            self._outbox.acknowledge(keys)
 
-    def broker_remembers(self, mark: bytes, connection: int) -> None:
-        """The mark as the broker had it when the connection began, perhaps long ago: what it had forgotten is sent again."""
-        if connection != self._connection or self._confirmed is None:
+    def publish_pending(self, now_ns: int) -> None:
+        """Hand pending messages to the link, in order, as many as may be under way, and behind each of them the mark."""
+        if self._mark_awaited is not None and now_ns - self._mark_awaited.asked_ns >= MARK_PATIENCE_NS:
+            self._no_mark(self._mark_awaited)
+        if self._mark_awaited is not None or len(self._outbox) <= len(self._in_flight) or not self._link.connected:
             return
-        last, self._confirmed = self._confirmed, None
-        try:
-            identity, seq = orjson.loads(mark)
-            again = self._outbox.send_again_between((identity, seq), last)
-        except (ValueError, TypeError):  # somebody else wrote there
-            return
-        if again > 0:
-            log.info("the broker was restored from an older save: %d events are sent again", again)
-            self.pump()
-
-    def pump(self) -> None:
-        """Hand pending events to the link, in order, as many as may be under way; behind them, how far they go.
-
-        A broker that has the mark has them. One that is restored from an older save gives back an older mark.
-        """
-        if len(self._outbox) <= len(self._in_flight) or not self._link.connected:
-            return
-        last, flying = None, set(self._in_flight.values())
-        for entry in self._outbox.pending(IN_FLIGHT):
-            if entry.key in flying:
+        flying = set(self._in_flight.values())
+        for message in self._outbox.pending(IN_FLIGHT):
+            if message.key in flying:
                 continue
-            token = self._link.publish(entry.topic, entry.payload, 1)
+            token = self._link.publish(message.topic, message.payload, 1, message.retain)
             if token is None:
                 break
-            self._in_flight[token] = last = entry.key
-        if last is not None:
-            self._mark(last)
+            self._in_flight[token] = message.key
+            self._publish_mark(message.key)
 
-    def _mark(self, last: Key) -> None:
+    def _publish_mark(self, last: Key) -> None:
         self._link.publish(self.mark_topic, orjson.dumps(last), 1, retain=True)
 
-    def reconnected(self, session: Session, fleet: Fleet, resend_s: float) -> None:
-        """A new connection: what was under way on the old one is sent again, and the retained alerts are made true."""
+    # -- connections ---------------------------------------------------------------------------------------
+
+    def reconnected(self, session: Session, fleet: Fleet, now_ns: int) -> None:
+        """A new connection: the mark is asked for, and the retained states are made true.
+
+        A message to the mark's own topic comes back behind the retained mark, or alone where there is none.
+        """
         self._in_flight.clear()
         self._shown.clear()
         self._health_shown.clear()
-        self._connection, self._confirmed = session.number, self._outbox.last_confirmed
-        if not session.present:
-            again = self._outbox.send_again(round(resend_s * SECOND), time.time_ns())
-            if again > 0:
-                log.info("the broker knows no session of ours: the last %d events are sent again", again)
-            self._mark(self._outbox.last_confirmed)
-        self.pump()
+        last = self._outbox.last_acknowledged
+        self._mark_awaited = _MarkAwaited(session.number, session.present, last, now_ns)
+        self._link.publish(self.mark_topic, b"")
         for detector in fleet.detectors.values():
             self.show(detector)
 
+    def mark_received(self, message: Message) -> None:
+        """A message on the mark's topic: the mark as the broker had it when the connection began, or our own question."""
+        awaited = self._mark_awaited
+        if awaited is None or message.connection != awaited.connection:
+            return
+        if message.retain:
+            self._mark_awaited = None
+            self._compare(message.payload, awaited.last)
+        elif message.payload == b"":
+            self._no_mark(awaited)
+
+    def _compare(self, payload: bytes, last: Key) -> None:
+        try:
+            identity, seq = orjson.loads(payload)
+            mark = str(identity), int(seq)
+        except (ValueError, TypeError):  # somebody else wrote there
+            return
+        arrived = self._outbox.acknowledge_up_to(mark)
+        again = 0 if arrived > 0 else self._outbox.send_again_between(mark, last)
+        if arrived > 0:
+            log.info("%d events had reached the broker before the connection or the process ended", arrived)
+        elif again > 0:
+            log.info("the broker was restored from an older save: %d events are sent again", again)
+
+    def _no_mark(self, awaited: _MarkAwaited) -> None:
+        """The broker was never given one, or has lost its memory."""
+        self._mark_awaited = None
+        if awaited.session_present:
+            return
+        again = self._outbox.send_again(round(self._options.resend_s * SECOND), time.time_ns())
+        if again > 0:
+            log.info("the broker has lost its memory: the last %d events are sent again", again)
+        self._publish_mark(self._outbox.last_acknowledged)
+
     # -- assets that come and go ---------------------------------------------------------------------------
 
-    def adopt(self, fleet: Fleet, gone: Iterable[str], now_ns: int) -> None:
-        """The fleet is another one: end what was told and is not known to it, and withdraw the assets that are `gone`."""
+    def adopt(self, fleet: Fleet, removed: Iterable[str], now_ns: int) -> None:
+        """The fleet is another one: end the alerts that it knows nothing of, and withdraw the assets that are `removed`."""
+        for record in self._store.active_alerts():
+            detector = fleet.detectors.get(record.asset)
+            episode = None if detector is None else detector.alert.episode
+            if episode is None or episode.id != record.id:
+                self._end(record, now_ns)
+        for asset in removed:
+            topics = [self._topic(asset, kind) for kind in ("alert", "health")]
+            self._outbox.append(OutgoingMessage(topic, now_ns, now_ns, now_ns, topic, b"", True) for topic in topics)
+            for shown in (self._shown, self._health_shown, self._health_logged, self._score_due):
+                shown.pop(asset, None)
 
-        def present(asset: str) -> str | None:
-            detector = fleet.detectors.get(asset)
-            return None if detector is None or detector.alert.episode is None else detector.alert.episode.id
+    def _end(self, record: AlertRecord, now_ns: int) -> None:
+        """Nobody watches what an alert was raised for any more, or nothing is known of it: it must not stay active."""
+        body = ended(orjson.loads(record.payload), now_ns)
+        payload = orjson.dumps(body)
+        log.info("%s: alert %s, end: it is watched no more", record.asset, record.id)
+        if record.announced:
+            self._outbox.append([self._event_message(record.asset, record.id, body["seq"], now_ns, payload)])
+        self._store.record(replace(record, cleared_ns=now_ns, t_ns=now_ns, payload=payload))
 
-        self._orphans = Orphans(self._told(), present)
-        for asset in gone:
-            ends = self._orphans.abandoned(asset, now_ns)
-            self._outbox.append(self._end(*end, now_ns) for end in ends)
-            self._link.publish(f"{self._prefix}/{asset}/alert", b"", 1, retain=True)
-            self._link.publish(f"{self._prefix}/{asset}/health", b"", 1, retain=True)
-            self._shown.pop(asset, None)
-            self._health_shown.pop(asset, None)
-            self._score_due.pop(asset, None)
 
-    def _told(self) -> Iterable[tuple[str, int, Mapping[str, Any]]]:
-        for entry in self._outbox.history():
-            asset, _, kind = entry.topic.removeprefix(f"{self._prefix}/").partition("/")
-            if kind == "event":
-                yield asset, entry.t_ns, orjson.loads(entry.payload)
-
-    def snapshot(self) -> dict[str, Any]:
-        return {"flood": self.flood.snapshot(), "spent": {asset: list(times) for asset, times in self.spent.items()}}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        self.flood.restore(state["flood"])
-        self.spent = {asset: deque(times, maxlen=SPENT_KEPT) for asset, times in state["spent"].items()}
+def _record(event: AlertEvent, t_ns: int, payload: bytes, *, announced: bool) -> AlertRecord:
+    alert = event.alert
+    assert alert.raised_ns is not None
+    assert alert.ratio is not None
+    return AlertRecord(event.id, event.asset, alert.raised_ns, alert.cleared_ns, alert.ratio, announced, t_ns, payload)

@@ -3,90 +3,109 @@
 import os
 import time
 from collections import Counter
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 from edge_ae.core.detector import Detector
 from edge_ae.core.payloads import significant
+from edge_ae.core.threshold import FAULT_RATIO
 from edge_ae.core.timestamps import SECOND, rfc3339
+from edge_ae.daemon.checkpoint import Checkpoints
+from edge_ae.daemon.ingest import Ingest
+from edge_ae.daemon.publisher import Publisher
+from edge_ae.mqtt.link import Link
+from edge_ae.store.node_store import NodeStore
 
 WEEK_NS = 7 * 86_400 * SECOND
-ASSETS_LISTED = 200  # beyond this `stats` would outgrow a broker's packet limit
+ASSETS_LISTED = 200
+"""Beyond this `stats` would outgrow a broker's packet limit."""
 VERSION = version("edge-ae")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
-def node_stats(daemon: Any) -> dict[str, Any]:
-    """Counters count since the start of the process, those of assets since they were first seen."""
-    now_ns = time.monotonic_ns()
-    detectors = daemon.fleet.detectors
-    checkpoint, outbox = daemon.checkpoint, daemon.outbox
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of a daemon that have something to say. `counts`: of the loop itself."""
+
+    started_ns: int
+    counts: Counter[str]
+    link: Link
+    store: NodeStore
+    checkpoints: Checkpoints
+    ingest: Ingest
+    publisher: Publisher
+
+
+def node_stats(parts: Parts, now_ns: int) -> dict[str, Any]:
+    """Counters count since the start of the process, those of assets since they were first seen. `now_ns`: monotonic."""
+    detectors = parts.ingest.fleet.detectors
+    checkpoints, database, outbox = parts.checkpoints, parts.store.database, parts.store.outbox
     return {
         "schema": 1,
         "ts": rfc3339(time.time_ns()),
         "version": VERSION,
-        "uptime_s": (now_ns - daemon.started_ns) // SECOND,
+        "uptime_s": (now_ns - parts.started_ns) // SECOND,
         "rss_bytes": rss_bytes(),
-        "received": daemon.counts["received"],
-        "used": daemon.intake.used,
-        "refused": daemon.intake.refused.total(),
-        "other_topics": daemon.counts["other_topics"],
-        "repeated": daemon.ledger.seen.repeated,
-        "dropped": dict(dropped(daemon)),
-        "events": daemon.teller.counts["events"],
-        "scores": daemon.teller.counts["scores"],
-        "withheld_in_flood": daemon.teller.flood.withheld,
-        "commands": daemon.counts["commands"],
-        "reloads": daemon.counts["reloads"],
-        "reload_failures": daemon.counts["reload_failures"],
-        "connected": daemon.link.connected,
-        "unacknowledged": daemon.ledger.seen.owed,
-        "acknowledged_unsaved": daemon.ledger.counts["acknowledged_unsaved"],
+        "received": parts.counts["received"],
+        "used": parts.ingest.used,
+        "refused": parts.ingest.refused.total(),
+        "other_topics": parts.counts["other_topics"],
+        "repeated": checkpoints.received.duplicates,
+        "dropped": dict(dropped(parts)),
+        "events": parts.publisher.counts["events"],
+        "scores": parts.publisher.counts["scores"],
+        "withheld_in_flood": parts.publisher.flood.withheld,
+        "commands": parts.counts["commands"],
+        "reloads": parts.counts["reloads"],
+        "reload_failures": parts.counts["reload_failures"],
+        "connected": parts.link.connected,
+        "unacknowledged": checkpoints.received.unacknowledged,
+        "acknowledged_unsaved": checkpoints.counts["acknowledged_unsaved"],
         "outbox": len(outbox),
         "outbox_dropped": outbox.counts["dropped"],
-        "checkpoint_age_s": (now_ns - daemon.ledger.saved_ns) // SECOND if daemon.ledger.durable else None,
-        "checkpoints": checkpoint.counts["written"],
-        "checkpoint_bytes": checkpoint.bytes_written,
-        "checkpoint_failures": checkpoint.counts["write_failures"],
-        "checkpoints_damaged": checkpoint.counts["damaged"],
-        "fault": daemon.ledger.fault,
-        "link": dict(daemon.link.counts),
+        "checkpoint_age_s": checkpoints.age_s(now_ns) if checkpoints.keeps_state else None,
+        "checkpoints": database.counts["commits"],
+        "checkpoint_bytes": parts.store.bytes_written,
+        "checkpoint_failures": database.counts["write_failures"],
+        "checkpoints_damaged": database.counts["damaged"] + outbox.counts["damaged"],
+        "fault": parts.store.fault,
+        "link": dict(parts.link.counts),
         "assets": len(detectors),
-        "asset": {name: _asset(daemon, detectors[name]) for name in list(detectors)[:ASSETS_LISTED]},
+        "asset": {name: _asset(parts, detectors[name]) for name in list(detectors)[:ASSETS_LISTED]},
     }
 
 
-def dropped(daemon: Any) -> Counter[str]:
+def dropped(parts: Parts) -> Counter[str]:
     """What was not used, by reason: payloads, values, readings."""
-    total = Counter(daemon.intake.refused)
-    total.update(daemon.fleet.counts)
-    for feed in daemon.intake.feeds:
+    total = Counter(parts.ingest.refused)
+    total.update(parts.ingest.fleet.counts)
+    for feed in parts.ingest.feeds:
         total.update(feed.decoder.counts)
-    for detector in daemon.fleet.detectors.values():
+    for detector in parts.ingest.fleet.detectors.values():
         total.update(detector.counts)
     return +total
 
 
-def status_line(daemon: Any) -> str:
+def status_line(parts: Parts) -> str:
     """One line for a person; a fault comes first."""
-    fault = daemon.ledger.fault
-    active = sum(detector.alert.active for detector in daemon.fleet.detectors.values())
-    broker = "connected" if daemon.link.connected else "no broker"
-    parts = [broker, f"{len(daemon.fleet.detectors)} assets", f"{active} alerts", f"{len(daemon.outbox)} in the outbox"]
-    return "; ".join([fault, *parts] if fault is not None else parts)
+    detectors = parts.ingest.fleet.detectors
+    active = sum(detector.alert.active for detector in detectors.values())
+    broker = "connected" if parts.link.connected else "no broker"
+    facts = [broker, f"{len(detectors)} assets", f"{active} alerts", f"{len(parts.store.outbox)} in the outbox"]
+    return "; ".join([*([] if parts.store.fault is None else [parts.store.fault]), *facts])
 
 
 def rss_bytes() -> int:
+    """Resident memory of this process."""
     with open("/proc/self/statm", "rb") as file:  # noqa: PTH123  # a kernel's file, not a path
         return int(file.read().split()[1]) * PAGE_BYTES
 
 
-def _asset(daemon: Any, detector: Detector) -> dict[str, Any]:
-    spec, watch = detector.spec, daemon.intake.watch_of(detector.asset)
+def _asset(parts: Parts, detector: Detector) -> dict[str, Any]:
+    spec, watch = detector.spec, parts.ingest.watch_of(detector.asset)
     interval_ns = watch.rules.interval_ns
-    # New alerts in the last budget interval of event time, in which one is accepted.
     since_ns = (detector.last_t_ns or 0) - interval_ns
-    spent = sum(t_ns > since_ns for t_ns in daemon.teller.spent.get(detector.asset, ()))
     return {
         "model": spec.name,
         "model_sha256": spec.sha256,
@@ -97,5 +116,6 @@ def _asset(daemon: Any, detector: Detector) -> dict[str, Any]:
         "alert": str(detector.alert.phase),
         "budget_per_week": significant(WEEK_NS / interval_ns),
         "budget_interval_s": interval_ns // SECOND,
-        "budget_spent": spent,
+        # Alerts of the last budget interval of event time, in which one is accepted. A fault costs nothing of the budget.
+        "budget_spent": parts.store.alerts_since(detector.asset, since_ns, FAULT_RATIO),
     }

@@ -90,6 +90,12 @@ class Link:
         self._subscribe(self._live.client)
         self._wake_network()
 
+    def unsubscribe(self, filters: Sequence[str]) -> None:
+        """End subscriptions that an earlier run has left in the broker's session."""
+        if self._live is not None and filters:
+            self._live.client.unsubscribe(list(filters))
+            self._wake_network()
+
     def take(self, max_items: int, timeout_s: float) -> list[Message]:
         """The messages that are here, `max_items` and a chunk at most; waits for the first, or for `wake`."""
         if self._fault is not None:

@@ -1,40 +1,39 @@
-"""Events on disk until the broker has them: an append-only log of lines, each with its checksum in front.
+"""Messages on their way to the broker, and the newest of those that it has acknowledged.
 
-    5f0c83a1 {"event":["<id>",<seq>,<t_ns>,<at_ns>,"<topic>","<payload>"]}
-    91b2e0d7 {"done":["<id>",<seq>]}
+    append ─► pending ─ publish ─► acknowledge ─► kept for a while, to be sent again to a broker that lost its memory
 
-An event is written and synced before it is published and stays pending until it is confirmed. What has been confirmed is
-kept for a while: that makes `append` idempotent, so that a replay after a crash tells nothing twice, and it can be
-sent again to a broker that lost its memory. A torn tail is what a power cut leaves; it is cut off. Where the disk
-fails the outbox goes on in memory, says so in `fault`, and writes itself whole once there is room.
+What is pending is held in memory too; `write` brings to the database what has changed since it last did, as a part of the
+transaction that also covers the state which the messages came of. Appending is idempotent: (id, seq) is known again.
 """
 
-import os
+import sqlite3
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
-from typing import Any
 
-import orjson
-
-from edge_ae.store.atomic import reason_of, write_whole
+from edge_ae.store.database import Database
 
 Key = tuple[str, int]
 
-START: Key = ("", 0)  # before every event
+START: Key = ("", 0)
+"""Before every message: what a broker has that was given none."""
 
-MEMORY = 1_000  # confirmed events that are kept
-REWRITE_FACTOR = 4  # the file is written anew when it is this much longer than what it holds,
-REWRITE_FROM_BYTES = 256 * 1024  # and at least so long
-EVENT = [str, int, int, int, str, str]  # what a line of the file holds of one
+KEPT = 1_000
+"""Acknowledged messages that are kept."""
+
+COLUMNS = "id, seq, t_ns, at_ns, topic, payload, retain, checksum"
+TYPES = (str, int, int, int, str, bytes, int, int)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """An event on its way. (id, seq) is its identity; `t_ns` its event time; `at_ns` when it was put in."""
+class OutgoingMessage:
+    """One message that must reach the broker.
+
+    `id`, `seq`: its identity. `t_ns`: event time that it speaks of. `at_ns`: wall time at which it was made.
+    `retain`: the broker is to keep it; such a one is not sent again once it is acknowledged.
+    """
 
     id: str
     seq: int
@@ -42,222 +41,206 @@ class Entry:
     at_ns: int
     topic: str
     payload: bytes
+    retain: bool = False
 
     @property
     def key(self) -> Key:
         return self.id, self.seq
 
+    @property
+    def checksum(self) -> int:
+        fields = (self.id, self.seq, self.t_ns, self.at_ns, self.topic, self.retain)
+        return zlib.crc32(self.payload, zlib.crc32(repr(fields).encode()))
+
 
 class Outbox:
-    """`path` None keeps it in memory. `counts`: dropped, damaged_lines, write_failures."""
+    """`max_messages`, `max_bytes`: of what is pending; beyond them the oldest is dropped. `counts`: dropped, damaged."""
 
-    def __init__(self, path: Path | None, max_messages: int = 10_000, max_bytes: int = 16 * 2**20) -> None:
+    def __init__(self, database: Database, max_messages: int = 10_000, max_bytes: int = 64 * 2**20) -> None:
         self.counts: Counter[str] = Counter()
-        self.fault: str | None = None
-        self._path = path
+        self._database = database
         self._max_messages = max_messages
         self._max_bytes = max_bytes
-        self._pending: dict[Key, Entry] = {}
-        self._done: dict[Key, Entry] = {}
+        self._pending: dict[Key, OutgoingMessage] = {}
         self._bytes = 0
-        self._file_bytes = 0
-        self._fd: int | None = None
-        self._load()
+        self._new: dict[Key, OutgoingMessage] = {}  # Not in the database yet.
+        self._gone: dict[Key, OutgoingMessage] = {}  # Acknowledged or dropped since the last write.
+        self._last_acknowledged = START
 
-    # -- events --------------------------------------------------------------------------------------------
+    def __len__(self) -> int:
+        """How many the broker does not have yet."""
+        return len(self._pending)
 
-    def append(self, entries: Iterable[Entry]) -> list[Entry]:
-        """Take events in, on disk when this returns. Gives back those that were not known."""
-        fresh = []
-        for entry in entries:
-            if not self.knows(entry.key):
-                self._pending[entry.key] = entry
-                self._bytes += len(entry.payload)
-                fresh.append(entry)
-        if fresh:
-            self._write([_event_line(entry) for entry in fresh], sync=True)
-            self._bound()
-        return fresh
+    def load(self) -> None:
+        """Take up what the database holds, before what has been appended since."""
+        stored, acknowledged = self._stored("acknowledged = 0"), self._stored("acknowledged = 1")
+        known = {message.key for message in acknowledged}
+        self._pending = {message.key: message for message in stored} | self._pending
+        self._new = {key: message for key, message in self._new.items() if key not in known}
+        for key in known & self._pending.keys():
+            del self._pending[key]
+        self._bytes = sum(len(message.payload) for message in self._pending.values())
+        if acknowledged and self._last_acknowledged == START:
+            self._last_acknowledged = acknowledged[-1].key
+        self._bound()
+
+    def clear(self) -> None:
+        """What was taken in is none of this node's."""
+        self._pending, self._new, self._gone = {}, {}, {}
+        self._bytes, self._last_acknowledged = 0, START
+
+    def append(self, messages: Iterable[OutgoingMessage]) -> int:
+        """Take messages in; returns how many of them were not known. They are on disk after the next `write`."""
+        fresh = [message for message in messages if not self.knows(message.key)]
+        for message in fresh:
+            self._pending[message.key] = self._new[message.key] = message
+            self._bytes += len(message.payload)
+        self._bound()
+        return len(fresh)
 
     def knows(self, key: Key) -> bool:
-        return key in self._pending or key in self._done
+        if key in self._pending or key in self._gone:
+            return True
+        return len(self._database.rows("SELECT 1 FROM event WHERE id = ? AND seq = ?", *key)) > 0
 
-    def pending(self, most: int) -> list[Entry]:
-        """The oldest events that are not confirmed, in order, `most` of them."""
+    def pending(self, most: int) -> list[OutgoingMessage]:
+        """The oldest that are not acknowledged, in order, `most` of them."""
         return list(islice(self._pending.values(), most))
 
-    def done(self, keys: Iterable[Key]) -> None:
-        """The broker has confirmed these. Not synced: at worst they are sent once more."""
-        lines = []
+    def acknowledge(self, keys: Iterable[Key]) -> None:
+        """The broker has these."""
         for key in keys:
-            entry = self._pending.pop(key, None)
-            if entry is not None:
-                self._done[key] = entry
-                lines.append(_line({"done": key}))
-        if lines:
-            self._write(lines, sync=False)
-            self._bound()
+            message = self._pop(key)
+            if message is not None:
+                self._last_acknowledged = key
+                self._gone[key] = message
+
+    def acknowledge_up_to(self, last: Key) -> int:
+        """The broker has all that is pending up to `last`, if that is pending. Returns how many those are."""
+        keys = list(self._pending)
+        reached = keys[: keys.index(last) + 1] if last in self._pending else []
+        self.acknowledge(reached)
+        return len(reached)
+
+    def withdraw(self, topics: Iterable[str]) -> None:
+        """Messages to be retained on these topics need not be sent any more."""
+        wanted = set(topics)
+        for message in [one for one in self._pending.values() if one.retain and one.topic in wanted]:
+            self._pop(message.key)
+            self._gone[message.key] = message
+
+    @property
+    def last_acknowledged(self) -> Key:
+        """START where nothing was."""
+        return self._last_acknowledged
+
+    # -- a broker that forgot ------------------------------------------------------------------------------
 
     def send_again(self, span_ns: int, now_ns: int) -> int:
-        """The broker lost its memory: events that were put in within `span_ns` of the newest are pending once more. How many.
+        """The broker lost its memory: what was made within `span_ns` of the newest is pending once more. Returns how many.
 
         Of the newest, for the broker may have been away for long. And all after the first of them, however old they say
         they are: the clock may have been set, and an end is not to be parted from its beginning.
         """
-        keys = list(self._done)
-        if not keys:
+        kept = self._acknowledged()
+        if not kept:
             return 0
-        since_ns = min(now_ns, self._done[keys[-1]].at_ns) - span_ns
-        first = next((i for i, entry in enumerate(self._done.values()) if entry.at_ns >= since_ns), len(keys))
-        return self._again(keys[first:])
-
-    @property
-    def last_confirmed(self) -> Key:
-        """START where nothing is."""
-        return next(reversed(self._done), START)
+        since_ns = min(now_ns, kept[-1].at_ns) - span_ns
+        first = next((i for i, message in enumerate(kept) if message.at_ns >= since_ns), len(kept))
+        return self._again(kept[first:])
 
     def send_again_between(self, mark: Key, last: Key) -> int:
-        """What was confirmed after `mark`, up to `last`, is pending once more: the broker forgot it. Returns how many."""
-        keys = [START, *self._done]
+        """What was acknowledged after `mark`, up to `last`, is pending once more: the broker forgot it. Returns how many."""
+        kept = self._acknowledged()
+        keys = [START, *(message.key for message in kept)]
         if mark not in keys or last not in keys:
             return 0
-        return self._again(keys[keys.index(mark) + 1 : keys.index(last) + 1])
+        return self._again(kept[keys.index(mark) : keys.index(last)])
 
-    def _again(self, keys: Iterable[Key]) -> int:
-        again = {key: self._done[key] for key in keys}
-        for key in again:
-            del self._done[key]
+    def _acknowledged(self) -> list[OutgoingMessage]:
+        """In the order in which they were taken in."""
+        stored = {message.key: message for message in self._stored("acknowledged = 1")}
+        return list((stored | self._gone).values())
+
+    def _again(self, messages: Sequence[OutgoingMessage]) -> int:
+        again = {message.key: message for message in messages if not message.retain}
         self._pending = again | self._pending
-        if again:
-            self._rewrite()
+        self._bytes += sum(len(message.payload) for message in again.values())
+        for key in again:
+            self._gone.pop(key, None)
+        self._new = again | self._new
         return len(again)
 
-    def history(self) -> Iterator[Entry]:
-        """Every event that is known, oldest first as far as it was confirmed in order."""
-        yield from self._done.values()
-        yield from self._pending.values()
-
-    def __len__(self) -> int:
-        """Events that the broker does not have yet."""
-        return len(self._pending)
+    # -- bounds --------------------------------------------------------------------------------------------
 
     def _bound(self) -> None:
-        while len(self._done) > MEMORY or (self._done and self._bytes > self._max_bytes):
-            self._forget_oldest()
-        lines = []
         while len(self._pending) > self._max_messages or self._bytes > self._max_bytes:
-            entry = self._pending.pop(next(iter(self._pending)))
-            self._bytes -= len(entry.payload)
+            key = next(iter(self._pending))
+            message = self._pop(key)
+            assert message is not None
+            self._gone[key] = message
             self.counts["dropped"] += 1
-            lines.append(_line({"done": entry.key}))
-        if lines:
-            self._write(lines, sync=False)
+        for waiting, most in ((self._gone, KEPT), (self._new, self._max_messages)):  # a disk that fails for long
+            while len(waiting) > most:
+                del waiting[next(iter(waiting))]
 
-    def _forget_oldest(self) -> None:
-        """The first confirmed event, and those before it under its id that were sent again after it: what is left of an
-        alert must not be its beginning without its end.
-        """
-        identity, seq = next(iter(self._done))
-        for key in [key for key in self._done if key[0] == identity and key[1] <= seq]:
-            self._bytes -= len(self._done.pop(key).payload)
+    def _pop(self, key: Key) -> OutgoingMessage | None:
+        message = self._pending.pop(key, None)
+        if message is not None:
+            self._bytes -= len(message.payload)
+        return message
 
-    # -- the file ------------------------------------------------------------------------------------------
+    # -- the database --------------------------------------------------------------------------------------
 
-    def retry(self) -> None:
-        """Where the disk failed: write everything, if it can be written now."""
-        if self.fault is not None:
-            self._rewrite()
+    @property
+    def changed(self) -> bool:
+        """Whether there is something to write that a crash must not lose. That a message is acknowledged may be."""
+        return len(self._new) > 0
 
-    def close(self) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
-
-    def _load(self) -> None:
-        if self._path is None:
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Bring to the database what has changed; call `written` once the transaction has been committed."""
+        connection.executemany(
+            f"INSERT INTO event ({COLUMNS}, acknowledged) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0) "
+            "ON CONFLICT (id, seq) DO UPDATE SET acknowledged = 0",
+            [_row(message) for message in self._new.values()],
+        )
+        if not self._gone:
             return
-        try:
-            data = self._path.read_bytes()
-        except FileNotFoundError:
-            data = b""
-        except OSError as error:
-            self._fail(error)
-            return
-        for line in data.splitlines():
-            self._replay(line)
-        damaged = self.counts["damaged_lines"] > 0 or (data != b"" and not data.endswith(b"\n"))
-        self._file_bytes = len(data)
-        self._bound()
-        if damaged or not data:
-            self._rewrite()
+        connection.executemany("UPDATE event SET acknowledged = 1 WHERE id = ? AND seq = ?", [*self._gone])
+        connection.execute(
+            "DELETE FROM event WHERE acknowledged = 1 AND (retain = 1 OR position <= "
+            "(SELECT position FROM event WHERE acknowledged = 1 ORDER BY position DESC LIMIT 1 OFFSET ?))",
+            (KEPT,),
+        )
 
-    def _replay(self, line: bytes) -> None:
-        try:
-            record = orjson.loads(line[9:])
-            if int(line[:8], 16) != zlib.crc32(line[9:]):
-                raise ValueError("checksum")
-            if "event" in record:
-                self._replay_event(*record["event"])
+    def write_all(self) -> None:
+        """The next `write` is to bring everything that is pending: the database may be another one."""
+        self._new = dict(self._pending)
+
+    def written(self) -> None:
+        self._new.clear()
+        self._gone.clear()
+
+    def _stored(self, condition: str) -> list[OutgoingMessage]:
+        found = []
+        for row in self._database.rows(f"SELECT {COLUMNS} FROM event WHERE {condition} ORDER BY position"):
+            message = _message(row)
+            if message is None:
+                self.counts["damaged"] += 1
             else:
-                identity, seq = record["done"]
-                entry = self._pending.pop((identity, seq), None)
-                if entry is not None:
-                    self._done[identity, seq] = entry
-        except (ValueError, KeyError, TypeError):
-            self.counts["damaged_lines"] += 1
-
-    def _replay_event(self, identity: str, seq: int, t_ns: int, at_ns: int, topic: str, payload: str) -> None:
-        if [type(part) for part in (identity, seq, t_ns, at_ns, topic, payload)] != EVENT:
-            raise ValueError("types")
-        entry = Entry(identity, seq, t_ns, at_ns, topic, payload.encode())
-        if not self.knows(entry.key):
-            self._pending[entry.key] = entry
-            self._bytes += len(entry.payload)
-
-    def _write(self, lines: Sequence[bytes], *, sync: bool) -> None:
-        if self._path is None or self.fault is not None:
-            return
-        data = b"".join(lines)
-        try:
-            if self._fd is None:
-                self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            written = os.write(self._fd, data)
-            if written < len(data):
-                raise OSError(28, "No space left on device")
-            if sync:
-                os.fsync(self._fd)
-        except OSError as error:
-            self._fail(error)
-            return
-        self._file_bytes += len(data)
-        if self._file_bytes > max(REWRITE_FROM_BYTES, REWRITE_FACTOR * self._bytes):
-            self._rewrite()
-
-    def _rewrite(self) -> None:
-        if self._path is None:
-            return
-        lines = [_event_line(entry) for entry in self.history()]
-        lines += [_line({"done": key}) for key in self._done]
-        data = b"".join(lines)
-        self.close()  # the descriptor is of the file that is replaced
-        try:
-            write_whole(self._path, data)
-        except OSError as error:
-            self._fail(error)
-            return
-        self.fault = None
-        self._file_bytes = len(data)
-
-    def _fail(self, error: OSError) -> None:
-        self.counts["write_failures"] += 1
-        self.fault = f"the outbox {self._path} is in memory only: {reason_of(error)}"
+                found.append(message)
+        return found
 
 
-def _event_line(entry: Entry) -> bytes:
-    fields = [entry.id, entry.seq, entry.t_ns, entry.at_ns, entry.topic, entry.payload.decode()]
-    return _line({"event": fields})
+def _row(message: OutgoingMessage) -> tuple[object, ...]:
+    fields = (message.id, message.seq, message.t_ns, message.at_ns, message.topic, message.payload)
+    return (*fields, message.retain, message.checksum)
 
 
-def _line(record: dict[str, Any]) -> bytes:
-    text = orjson.dumps(record)
-    return b"%08x %s\n" % (zlib.crc32(text), text)
+def _message(row: tuple[object, ...]) -> OutgoingMessage | None:
+    """None for a row that is not what was written."""
+    if tuple(map(type, row)) != TYPES:
+        return None
+    *fields, retain, checksum = row
+    message = OutgoingMessage(*fields, bool(retain))  # type: ignore[arg-type, call-arg]  # they were compared
+    return message if message.checksum == checksum else None

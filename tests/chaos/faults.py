@@ -5,7 +5,6 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from tests.chaos.clock import set_clock
 from tests.chaos.people import REMEMBERED_S
@@ -126,9 +125,9 @@ def fill_disk_and_kill(world: World, dice: random.Random) -> int:
 
 
 def _fill(world: World, dice: random.Random) -> None:
-    """So that nothing, or checkpoints but no more alerts, or only part of a file can be written."""
-    sizes = [path.stat().st_size for path in (*world.node.checkpoints(), world.node.outbox) if path.exists()]
-    world.node.limit_disk(dice.choice([0, 100, *sizes, *(size + 50 for size in sizes)]))
+    """So that nothing, or only a part of a commit can be written."""
+    sizes = [path.stat().st_size for path in (world.node.database, world.node.database_log) if path.exists()]
+    world.node.limit_disk(dice.choice([0, 100, *sizes, *(size + 5_000 for size in sizes)]))
     time.sleep(dice.uniform(0.1, 1.2))
 
 
@@ -140,33 +139,19 @@ def jump_clock(world: World, dice: random.Random) -> int:
 # -- files -----------------------------------------------------------------------------------------------------
 
 
-def damage_checkpoint(world: World, dice: random.Random) -> int:
-    """The newest, where there is one before it: what two damaged ones held is gone."""
+def tear_commit(world: World, dice: random.Random) -> int:
+    """A commit that was being written when the power went: the end of the write-ahead log is rubbish."""
     world.node.end(signal.SIGKILL)
-    sound = world.node.checkpoints()
-    if len(sound) == 2:
-        _damage(sound[-1], dice)
+    with world.node.database_log.open("ab") as file:
+        file.write(dice.randbytes(dice.randrange(1, 9_000)))
     return world.node.start()
 
 
-def _damage(path: Path, dice: random.Random) -> None:
-    data = bytearray(path.read_bytes())
-    at = dice.randrange(len(data))
-    match dice.randrange(3):
-        case 0:
-            data[at] ^= 1 << dice.randrange(8)
-        case 1:
-            data = data[:at]
-        case _:
-            data[at : at + 512] = bytes(len(data[at : at + 512]))
-    path.write_bytes(data)
-
-
-def tear_outbox(world: World, dice: random.Random) -> int:
-    """A line that was being written when the power went."""
+def lose_index(world: World, dice: random.Random) -> int:
+    """What SQLite keeps in shared memory is gone after a power cut."""
     world.node.end(signal.SIGKILL)
-    with world.node.outbox.open("ab") as file:
-        file.write(b'0badc0de {"event":["5f0c83a1b2","2,'[: dice.randrange(1, 35)])
+    world.node.database.with_name(world.node.database.name + "-shm").unlink(missing_ok=True)
+    time.sleep(dice.uniform(0.0, 0.2))
     return world.node.start()
 
 
@@ -248,8 +233,8 @@ KINDS: Mapping[str, Kind] = {
     "disk full": Kind(3, fill_disk),
     "disk full, then daemon killed": Kind(1.5, fill_disk_and_kill),
     "clock set": Kind(2, jump_clock),
-    "newest checkpoint damaged": Kind(2, damage_checkpoint),
-    "outbox torn": Kind(1, tear_outbox),
+    "commit torn": Kind(2, tear_commit),
+    "index of the database lost": Kind(1, lose_index),
     "stream taken out by a restart": Kind(1.5, take_stream_out_and_restart),
     "stream put back, or taken out by a reload": Kind(1.5, change_streams),
     "readings out of order": Kind(2, shuffle),

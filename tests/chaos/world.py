@@ -19,8 +19,7 @@ from typing import IO
 
 import orjson
 
-from edge_ae.errors import BadState
-from edge_ae.store.checkpoint import NAMES, decode
+from edge_ae.store.node_store import FILE
 from tests.chaos.clock import set_clock
 from tests.chaos.people import LATENESS_S, Gateway, Witness
 from tests.chaos.plant import BUDGET, NODE, Plant
@@ -186,20 +185,13 @@ class Node(Mortal):
     def free_disk(self) -> None:
         self.limit_disk(resource.RLIM_INFINITY)
 
-    def checkpoints(self) -> list[Path]:
-        """Those that are sound, oldest first."""
-        found = []
-        for name in NAMES:
-            try:
-                generation, _ = decode((self.state / name).read_bytes(), name)
-                found.append((generation, self.state / name))
-            except (OSError, BadState):
-                continue
-        return [path for _, path in sorted(found)]
+    @property
+    def database(self) -> Path:
+        return self.state / FILE
 
     @property
-    def outbox(self) -> Path:
-        return self.state / "outbox.log"
+    def database_log(self) -> Path:
+        return self.state / f"{FILE}-wal"
 
 
 @dataclass(frozen=True)

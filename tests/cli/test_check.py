@@ -114,7 +114,7 @@ def test_a_user_without_a_home_is_checked_like_any_other(tmp_path: Path, broker:
     config, state = tmp_path / "edge-ae.toml", tmp_path / "state"
     config.write_text(f'[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\n')
     state.mkdir()
-    for path in (tmp_path, *list(tmp_path.parents)[:2], state):
+    for path in (tmp_path, *list(tmp_path.parents)[:3], state):
         path.chmod(0o777)
     env = {"STATE_DIRECTORY": str(state), "PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.defpath}
     command = [*become, sys.executable, "-m", "edge_ae", "check", "--config", str(config)]

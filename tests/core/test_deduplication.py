@@ -1,73 +1,82 @@
-from edge_ae.core.deduplication import Seen
+from edge_ae.core.deduplication import REMEMBERED_NS, Deduplicator
+
+LIMIT = 4
 
 
-def taken(seen: Seen, mid: int, *, dup: bool = False, payload: bytes = b"1") -> bool:
-    return not seen.is_known(1, mid, dup, "t", payload)
+def receive(dedup: Deduplicator, mid: int, *, dup: bool = False, payload: bytes = b"x", connection: int = 1) -> bool:
+    """Whether it is a duplicate."""
+    return dedup.is_duplicate(connection, mid, dup, "topic", payload)
 
 
-def test_duplicate_is_owed_an_acknowledgement_and_not_used() -> None:
-    seen = Seen()
-    assert taken(seen, 7)
-    assert not taken(seen, 7, dup=True)
-    assert seen.owed == 2
-    assert seen.repeated == 1
-
-
-def test_message_is_acknowledged_after_two_checkpoints() -> None:
-    seen = Seen()
-    taken(seen, 1)
-    assert seen.settle() == []
-    taken(seen, 2)
-    assert (seen.uncovered, seen.owed) == (1, 2)
-    assert seen.settle() == [(1, 1)]
-    assert seen.settle() == [(1, 2)]
+def test_duplicate_is_acknowledged_and_not_used() -> None:
+    dedup = Deduplicator(LIMIT)
+    assert not receive(dedup, 1)
+    assert receive(dedup, 1, dup=True)
+    assert (dedup.duplicates, dedup.unacknowledged) == (1, 2)
+    assert dedup.settle(0) == [(1, 1), (1, 1)]
+    assert dedup.unacknowledged == 0
 
 
 def test_same_packet_id_without_the_flag_is_another_message() -> None:
-    seen = Seen()
-    assert taken(seen, 7)
-    assert taken(seen, 7)
+    dedup = Deduplicator(LIMIT)
+    assert not receive(dedup, 1)
+    assert not receive(dedup, 1)
 
 
 def test_flagged_message_with_other_content_is_another_message() -> None:
-    seen = Seen()
-    assert taken(seen, 7)
-    assert taken(seen, 7, dup=True, payload=b"2")
+    dedup = Deduplicator(LIMIT)
+    assert not receive(dedup, 1)
+    assert not receive(dedup, 1, dup=True, payload=b"y")
 
 
-def test_what_may_come_again_is_remembered_over_a_restart() -> None:
-    seen = Seen()
-    for mid in (1, 2):
-        taken(seen, mid)
-        seen.settle()
-    taken(seen, 3)
-    restored = Seen()
-    restored.restore(seen.snapshot())
-    assert [taken(restored, mid, dup=True) for mid in (1, 2, 3)] == [False, False, False]
+def test_message_is_known_after_it_was_acknowledged_for_that_may_not_have_arrived() -> None:
+    dedup = Deduplicator(LIMIT)
+    receive(dedup, 1)
+    dedup.settle(0)
+    dedup.settle(1)
+    assert receive(dedup, 1, dup=True)
 
 
-def test_what_was_acknowledged_a_checkpoint_ago_is_forgotten() -> None:
-    seen = Seen()
-    for mid in (1, 2, 3, 4):
-        taken(seen, mid)
-        seen.settle()
-    assert not taken(seen, 3, dup=True)
-    assert taken(seen, 1, dup=True)
+def test_what_was_acknowledged_long_ago_is_forgotten() -> None:
+    dedup = Deduplicator(LIMIT)
+    receive(dedup, 1)
+    dedup.settle(REMEMBERED_NS)
+    dedup.settle(2 * REMEMBERED_NS)
+    assert not receive(dedup, 1, dup=True)
+
+
+def test_what_may_come_again_is_known_over_a_restart() -> None:
+    dedup = Deduplicator(LIMIT)
+    receive(dedup, 1)
+    receive(dedup, 2)
+    dedup.settle(REMEMBERED_NS)
+    receive(dedup, 3)
+    again = Deduplicator(LIMIT)
+    again.restore(dedup.snapshot())
+    assert [receive(again, mid, dup=True) for mid in (1, 2, 3)] == [True, True, True]
+    assert again.duplicates == 3
+
+
+def test_snapshot_holds_the_newest_and_no_more_than_can_come_again() -> None:
+    dedup = Deduplicator(LIMIT)
+    for mid in range(1, 11):
+        receive(dedup, mid)
+    again = Deduplicator(LIMIT)
+    again.restore(dedup.snapshot())
+    assert [mid for mid in range(1, 11) if receive(again, mid, dup=True)] == [7, 8, 9, 10]
 
 
 def test_new_session_begins_with_new_packet_ids() -> None:
-    seen = Seen()
-    taken(seen, 1)
-    seen.reconnected(2, present=False)
-    assert taken(seen, 1, dup=True)
+    dedup = Deduplicator(LIMIT)
+    receive(dedup, 1)
+    dedup.reconnected(2, present=False)
+    assert not receive(dedup, 1, dup=True, connection=2)
 
 
-def test_what_an_earlier_connection_brought_is_owed_no_more_and_yet_known() -> None:
-    seen = Seen()
-    for mid in (1, 2):
-        taken(seen, mid)
-        seen.settle()
-    taken(seen, 3)
-    seen.reconnected(2, present=True)
-    assert seen.owed == 0
-    assert not taken(seen, 3, dup=True)
+def test_what_an_earlier_connection_brought_cannot_be_acknowledged_and_is_known() -> None:
+    dedup = Deduplicator(LIMIT)
+    receive(dedup, 1)
+    dedup.reconnected(2, present=True)
+    assert dedup.settle(0) == []
+    assert receive(dedup, 1, dup=True, connection=2)
+    assert dedup.settle(0) == [(2, 1)]

@@ -23,8 +23,7 @@ from edge_ae.daemon.loop import Daemon, DaemonOptions
 from edge_ae.errors import BadConfig
 from edge_ae.mqtt.link import Link
 from edge_ae.mqtt.options import Broker, LinkOptions
-from edge_ae.store.checkpoint import Checkpoint
-from edge_ae.store.outbox import Outbox
+from edge_ae.store.node_store import FILE, NodeStore
 
 PERIOD_NS = SECOND // 10
 BOUNDARY = 10.0
@@ -82,14 +81,13 @@ def daemon(settings: dict[str, Any]) -> Daemon:
         ),
         settings.get("inbox", 10_000),
     )
-    options = DaemonOptions(state_dir=directory, **settings.get("options", {}))
+    options = DaemonOptions(**settings.get("options", {}))
     return Daemon(
         "n1",
         "edge-ae",
         [feed(**arguments) for arguments in settings.get("feeds", [{}])],
         link,
-        Outbox(directory / "outbox.log"),
-        Checkpoint(directory),
+        NodeStore(directory / FILE),
         options,
         reload=lambda: reload_feeds(directory / "feeds.json"),
     )

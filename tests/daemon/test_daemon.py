@@ -3,6 +3,7 @@
 import json
 import random
 import signal
+import sqlite3
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,8 @@ from edge_ae.core.events import AlertEvent
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.payloads import alert_payload
 from edge_ae.core.timestamps import rfc3339
+from edge_ae.store.node_store import FILE, Changes, NodeStore
+from edge_ae.store.outbox import OutgoingMessage
 from tests.conftest import Broker, Node, Subscriber, wait_for
 from tests.daemon.node_process import feed
 
@@ -52,16 +55,15 @@ def heard_once(listener: Subscriber) -> list[tuple[str, int, str, str | None]]:
     return list(dict.fromkeys(heard(listener)))
 
 
-def confirmed(node: Node) -> int:
-    """How many events the daemon knows the broker to have."""
-    path = node.directory / "state" / "outbox.log"
-    return path.read_bytes().count(b'{"done":') if path.exists() else 0
-
-
 def marked(listener: Subscriber) -> tuple[str, int] | None:
     """The last event that the broker has, as the daemon left it there."""
-    mark = listener.last("n1/outbox")
-    return None if mark is None else tuple(mark)
+    marks = [message.payload for message in listener.on("n1/outbox") if message.payload != b""]
+    return tuple(json.loads(marks[-1])) if marks else None
+
+
+def database(node: Node) -> sqlite3.Connection:
+    """What the daemon keeps, while it is not running."""
+    return sqlite3.connect(node.directory / "state" / FILE)
 
 
 def test_live_answer_is_that_of_the_core_alone(node: Node, listener: Subscriber) -> None:
@@ -90,13 +92,13 @@ def test_kill_in_mid_stream_loses_and_doubles_nothing(node: Node, listener: Subs
     assert heard_once(listener) == expected
 
 
-def test_events_of_a_killed_daemon_are_told_once_by_the_next(node: Node, listener: Subscriber) -> None:
-    """No checkpoint came between: the broker delivers all input again, and the outbox knows what it has told."""
+def test_events_of_a_killed_daemon_are_published_once_by_the_next(node: Node, listener: Subscriber) -> None:
+    """No acknowledgement is on disk: the retained mark says which events the broker has."""
     payloads = excursions(3)
     expected = core_events(payloads)
     node.start(options={"checkpoint_s": 1000}).ready()
     listener.publish_all(TOPIC, payloads[:75])
-    wait_for(lambda: len(heard(listener)) == confirmed(node) == 3)
+    wait_for(lambda: len(heard(listener)) == 3 and marked(listener) == expected[2][:2])
     node.stop(signal.SIGKILL)
     node.start(options={"checkpoint_s": 1000}).ready()
     listener.publish_all(TOPIC, payloads[75:])
@@ -159,7 +161,7 @@ def test_clean_restart_of_the_broker_repeats_nothing(node: Node, broker: Broker,
     expected = core_events(payloads)
     node.start(options={"flood_limit": 1000}).ready()
     listener.publish_all(TOPIC, payloads[:60])
-    wait_for(lambda: confirmed(node) == 3)
+    wait_for(lambda: marked(listener) == expected[2][:2])
     node.send(signal.SIGSTOP)
     listener.publish_all(TOPIC, payloads[60:])
     broker.stop(signal.SIGTERM)
@@ -176,11 +178,11 @@ def test_killed_daemon_is_not_misled_by_a_mark_that_it_never_acknowledged(node: 
     expected = core_events(payloads)
     node.start().ready()
     listener.publish_all(TOPIC, payloads[:55])
-    wait_for(lambda: confirmed(node) == 2)
+    wait_for(lambda: marked(listener) == expected[1][:2])
     node.stop()
     node.start(options={"checkpoint_s": 1000}).ready()  # here the broker gives it the mark of the second event
     listener.publish_all(TOPIC, payloads[55:75])
-    wait_for(lambda: confirmed(node) == 3)
+    wait_for(lambda: marked(listener) == expected[2][:2])
     node.stop(signal.SIGKILL)
     node.start().ready()
     listener.publish_all(TOPIC, payloads[75:])
@@ -217,39 +219,68 @@ def test_alert_stays_on_over_a_restart_and_ends_under_its_id(node: Node, broker:
     late.close()
 
 
-def test_alert_that_a_lost_checkpoint_forgot_is_ended(node: Node, listener: Subscriber) -> None:
-    """Told, acknowledged, then its checkpoints vanish: the broker will not say it again, so the outbox must end it."""
+def test_alert_of_an_asset_whose_state_is_lost_is_ended(node: Node, listener: Subscriber) -> None:
+    """Acknowledged input does not come again: nobody else would end it."""
     node.start().ready()
     listener.publish_all(TOPIC, rows([(20, 1.0), (10, 30.0)]))
     wait_for(lambda: len(heard(listener)) == 1)
     node.stop()
-    for name in ("checkpoint.0", "checkpoint.1"):
-        (node.directory / "state" / name).write_bytes(b"edge-ae checkpoint 1 3 0000\nnothing")
+    with database(node) as direct:
+        direct.execute("UPDATE asset SET state = ?", (b"not what was written",))
     node.start().ready()
-    listener.publish_all(TOPIC, rows([(30, 1.0)], start=30))
     wait_for(lambda: len(heard(listener)) >= 2)
     (new, end) = heard(listener)
     assert (end[0], end[2]) == (new[0], "end")
-    assert "checkpoint.0 is damaged" in node.log
+    assert "what is kept of p1 is damaged" in node.log
+    listener.publish_all(TOPIC, rows([(30, 1.0)], start=30))
+    wait_for(lambda: listener.last("p1/alert")["state"] == "normal")
 
 
-def test_damaged_newest_checkpoint_falls_back_to_the_one_before(node: Node, listener: Subscriber) -> None:
-    payloads = excursions(3)
-    node.start(options={"checkpoint_s": 0.1}).ready()
-    for first in range(0, 75, 25):
-        listener.publish_all(TOPIC, payloads[first : first + 25])
-        time.sleep(0.3)  # let a checkpoint come between
-    node.stop(signal.SIGKILL)
+def test_state_that_cannot_be_opened_is_left_alone_and_its_alerts_reach_the_broker_once_it_can_be(
+    node: Node, broker: Broker, listener: Subscriber
+) -> None:
+    """As a disk that gives an error once, or a file that belongs to somebody else for a while."""
+    node.start().ready()
+    listener.publish_all(TOPIC, rows([(20, 1.0)]))
+    wait_for(lambda: listener.on("p1/score"))
+    broker.stop()
+    node.stop()
     state = node.directory / "state"
-    newest = max(state.glob("checkpoint.[01]"), key=lambda path: path.stat().st_mtime_ns)
-    newest.write_bytes(newest.read_bytes()[:-10])
-    node.start(options={"checkpoint_s": 0.1}).ready()
-    listener.publish_all(TOPIC, payloads[75:])
-    wait_for(lambda: listener.last("p1/alert")["state"] == "normal" and len(heard(listener)) >= 6)
-    ids = {event[0] for event in heard(listener)}
-    kinds = [(event[0], event[2]) for event in heard(listener)]
-    assert all((one, "new") in kinds and (one, "end") in kinds for one in ids)
-    assert f"{newest.name} is damaged" in node.log
+    store = NodeStore(state / FILE)
+    store.load()
+    pending = OutgoingMessage("pending", 1, 1, 1, "edge-ae/n1/p1/event", b'{"id":"pending","seq":1,"type":"new"}')
+    store.outbox.append([pending])
+    assert store.commit(Changes())
+    store.close()
+    whole = (state / FILE).read_bytes()
+    (state / FILE).rename(state / "kept")
+    (state / FILE).mkdir()
+    broker.start()
+    wait_for(lambda: listener.client.is_connected())
+    node.start(options={"stats_interval_s": 1}).ready()
+    wait_for(lambda: "cannot be opened" in str((listener.last("n1/stats") or {}).get("fault")))
+    (state / FILE).rmdir()
+    assert (state / "kept").read_bytes() == whole
+    (state / "kept").rename(state / FILE)
+    wait_for(lambda: any(body["id"] == "pending" for body in listener.bodies("p1/event")))
+    wait_for(lambda: listener.last("n1/stats")["fault"] is None)
+    assert "the state can be read again: 1 assets" in node.log
+
+
+def test_retained_reading_without_a_time_of_its_own_says_nothing(node: Node, listener: Subscriber) -> None:
+    """Or a dead sensor would look alive at each start."""
+    listener.publish("plant/p1/telemetry", {"a": 1.0, "b": 0.5}, retain=True).wait_for_publish(5)
+    node.start(feeds=[{"time": None}], options={"stats_interval_s": 1}).ready()
+    wait_for(lambda: (stats := listener.last("n1/stats")) and stats["dropped"].get("retained") == 1)
+    assert listener.last("n1/stats")["assets"] == 0
+    listener.publish("plant/p1/telemetry", {"a": 1.0, "b": 0.5})
+    wait_for(lambda: listener.last("n1/stats")["assets"] == 1)
+
+
+def test_retained_reading_with_a_time_of_its_own_is_used(node: Node, listener: Subscriber) -> None:
+    listener.publish(TOPIC, rows([(1, 1.0)])[0], retain=True).wait_for_publish(5)
+    node.start(options={"stats_interval_s": 1}).ready()
+    wait_for(lambda: (stats := listener.last("n1/stats")) and stats["assets"] == 1)
 
 
 def test_status_is_online_then_offline_and_offline_by_will_when_killed(node: Node, listener: Subscriber) -> None:
@@ -278,8 +309,10 @@ def test_commands_are_carried_out_and_answered(node: Node, listener: Subscriber)
     assert listener.ask(command + "dance", {})["error"].startswith("'dance' is no command")
     assert listener.ask("edge-ae/n1/p9/cmd/ack", {})["error"] == "no asset 'p9' is watched here"
     wait_for(lambda: (alert := listener.last("p1/alert")) and alert["acked"] and alert["shelved"])
-    feedback = json.loads((node.directory / "state" / "feedback.jsonl").read_text())
-    assert (feedback["asset"], feedback["id"], feedback["label"]) == ("p1", identity, "false_alarm")
+    node.stop()
+    store = NodeStore(node.directory / "state" / FILE)
+    store.load()
+    assert [(said.asset, said.id, said.label) for said in store.feedback()] == [("p1", identity, "false_alarm")]
 
 
 def test_shelving_survives_a_kill(node: Node, listener: Subscriber) -> None:
@@ -377,24 +410,68 @@ def test_asset_whose_stream_is_gone_is_ended_and_withdrawn(node: Node, listener:
     wait_for(lambda: listener.on("p1/alert")[-1].payload == b"")
 
 
+def test_asset_whose_stream_is_gone_at_a_restart_is_ended_withdrawn_and_unsubscribed(
+    node: Node, broker: Broker, listener: Subscriber
+) -> None:
+    node.start().ready()
+    listener.publish_all(TOPIC, rows([(20, 1.0), (10, 30.0)]))
+    wait_for(lambda: heard(listener))
+    wait_for(lambda: listener.last("p1/health"))
+    node.stop()
+    broker.stop()
+    node.start(feeds=[{"topic": "hall/{asset}"}], options={"stats_interval_s": 1})  # with nobody to tell
+    wait_for(lambda: "cannot be reached" in node.log)
+    broker.start()
+    wait_for(lambda: len(heard(listener)) == 2)
+    assert heard(listener)[1][2] == "end"
+    late = Subscriber(broker.port, "edge-ae/n1/p1/#", "late")
+    wait_for(lambda: all(listener.on(f"p1/{kind}")[-1].payload == b"" for kind in ("alert", "health")))
+    assert late.messages == []
+    late.close()
+    listener.publish_all(TOPIC, rows([(20, 1.0)], start=30))
+    listener.publish_all("hall/p2", rows([(20, 1.0)]))
+    wait_for(lambda: (stats := listener.last("n1/stats")) and stats["assets"] == 1 and stats["used"] == 20)
+    assert listener.last("n1/stats")["other_topics"] < 20
+
+
+def test_asset_that_is_back_before_its_withdrawal_was_sent_keeps_its_alert(
+    node: Node, broker: Broker, listener: Subscriber
+) -> None:
+    node.start().ready()
+    listener.publish_all(TOPIC, rows([(20, 1.0)]))
+    wait_for(lambda: listener.last("p1/alert"))
+    node.stop()
+    broker.stop()
+    node.start(feeds=[{"topic": "hall/{asset}"}])
+    wait_for(lambda: "cannot be reached" in node.log)
+    node.stop()
+    broker.start()
+    wait_for(lambda: listener.client.is_connected())
+    listener.publish_all(TOPIC, rows([(20, 1.0)], start=20))
+    node.start().ready()
+    wait_for(lambda: marked(listener) is not None and listener.on("p1/score"))
+    late = Subscriber(broker.port, "edge-ae/n1/p1/alert", "late")
+    assert json.loads(wait_for(lambda: late.messages)[0].payload)["state"] == "normal"
+    late.close()
+
+
 def test_disk_that_cannot_be_written_stops_nothing_and_is_said(node: Node, listener: Subscriber) -> None:
     payloads = excursions(6)
-    state = node.directory / "state"
-    state.mkdir()
-    blocks = [state / "checkpoint.0.tmp", state / "checkpoint.1.tmp"]
-    for block in blocks:
-        block.mkdir()
     node.start(receive_maximum=20, options={"checkpoint_s": 0.1, "stats_interval_s": 1, "flood_limit": 1000}).ready()
+    state, elsewhere = node.directory / "state", node.directory / "elsewhere"
+    state.rename(elsewhere)
     listener.publish_all(TOPIC, payloads)
     expected = core_events(payloads)
     wait_for(lambda: len(heard(listener)) == len(expected))
     assert heard(listener) == expected
-    wait_for(lambda: "cannot be written" in str(listener.last("n1/stats")["fault"]))
-    for block in blocks:
-        block.rmdir()
+    wait_for(lambda: "cannot be" in str(listener.last("n1/stats")["fault"]))
+    elsewhere.rename(state)
     listener.publish_all(TOPIC, rows([(5, 1.0)], start=len(payloads)))
     wait_for(lambda: listener.last("n1/stats")["fault"] is None)
     assert "can be written again" in node.log
+    node.stop()
+    with database(node) as direct:
+        assert direct.execute("SELECT count(*) FROM alert").fetchone() == (6,)
 
 
 @pytest.mark.parametrize("broker_extra", ["max_inflight_messages 20\n"])
@@ -444,11 +521,15 @@ def test_stats_say_what_was_asked_of_the_budget_and_what_was_spent_in_its_interv
         asset = (listener.last("n1/stats") or {"asset": {}})["asset"].get("p1", {})
         return [asset.get(f"budget_{word}") for word in ("per_week", "interval_s", "spent")]
 
+    spent = rows([(20, 1.0), (15, 15.0)] * 3 + [(20, 1.0)])  # one and a half times the boundary
+    fault = rows([(15, 30.0), (20, 1.0)], start=len(spent))  # three times: a fault, which costs nothing
     node.start(options={"stats_interval_s": 1}).ready()
-    listener.publish_all(TOPIC, excursions(3))
+    listener.publish_all(TOPIC, spent + fault)
+    wait_for(lambda: len([event for event in heard(listener) if event[2] == "end"]) == 4)
     wait_for(lambda: budget() == [1.0, 7 * 86_400, 3])
     node.stop(signal.SIGKILL)
     node.start(options={"stats_interval_s": 1}).ready()
+    wait_for(lambda: budget() == [1.0, 7 * 86_400, 3])
     week_of_rows = 7 * 86_400 * 10
-    listener.publish_all(TOPIC, rows([(10, 1.0)], start=len(excursions(3)) + week_of_rows))
+    listener.publish_all(TOPIC, rows([(10, 1.0)], start=len(spent + fault) + week_of_rows))
     wait_for(lambda: budget() == [1.0, 7 * 86_400, 0])

@@ -3,6 +3,7 @@
 import signal
 from typing import Any
 
+from edge_ae.store.node_store import FILE, NodeStore
 from tests.conftest import Broker, Node, Subscriber, wait_for
 
 TOPIC = "plant/p1/telemetry"
@@ -48,11 +49,19 @@ def test_a_channel_that_sends_no_numbers_is_told_from_one_that_is_gone(node: Nod
     wait_for(lambda: faults(listener) == {"a": "not_a_number"}, "the fault")
 
 
+def saved(node: Node) -> bool:
+    """Whether the fault is on disk."""
+    store = NodeStore(node.directory / "state" / FILE)
+    state = store.load()
+    store.close()
+    return state is not None and "p1" in state.assets and state.assets["p1"].state["health"]["faults"] != []
+
+
 def test_health_is_retained_and_survives_a_crash(node: Node, broker: Broker, listener: Subscriber) -> None:
     node.start(options={"checkpoint_s": 0.1}).ready()
     listener.publish_all(TOPIC, rows(0, 40, b=...))
     wait_for(lambda: faults(listener) == {"b": "stale"}, "the fault")
-    wait_for(lambda: (node.directory / "state" / "checkpoint.1").exists(), "a checkpoint")
+    wait_for(lambda: saved(node), "a checkpoint")
     node.stop(signal.SIGKILL)
     late = Subscriber(broker.port, "edge-ae/n1/p1/health", "late")
     wait_for(lambda: faults(late) == {"b": "stale"}, "the retained health")

@@ -13,8 +13,7 @@ from edge_ae.core.timestamps import SECOND
 from edge_ae.daemon.ingest import Feed
 from edge_ae.daemon.loop import Daemon, DaemonOptions
 from edge_ae.mqtt.link import Message
-from edge_ae.store.checkpoint import Checkpoint
-from edge_ae.store.outbox import Outbox
+from edge_ae.store.node_store import FILE, NodeStore
 from tests.daemon.node_process import watch
 
 STREAMS = (
@@ -62,9 +61,12 @@ class Deaf:
         return []
 
 
-def daemon(directory: Path, checkpoint_s: float = 0.0) -> tuple[Daemon, Deaf]:
+MAX_ASSETS = 50
+
+
+def daemon(directory: Path, checkpoint_s: float = 0.0, receive_maximum: int = 2_000) -> tuple[Daemon, Deaf]:
     link: Any = Deaf()
     feeds = [Feed(Decoder(stream, watch().model.spec.names), watch()) for stream in STREAMS]
-    outbox = Outbox(directory / "outbox.log" if checkpoint_s > 0 else None)
-    options = DaemonOptions(directory, checkpoint_s, max_assets=50)
-    return Daemon("n1", "edge-ae", feeds, link, outbox, Checkpoint(directory), options), link
+    store = NodeStore(directory / FILE if checkpoint_s > 0 else None)
+    options = DaemonOptions(checkpoint_s, receive_maximum, max_assets=MAX_ASSETS)
+    return Daemon("n1", "edge-ae", feeds, link, store, options), link

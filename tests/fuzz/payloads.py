@@ -31,12 +31,12 @@ def run(total: int, seed: int) -> Counter[str]:
             link.put(batch)
             tried.turn()
             sent += len(batch)
-            _check(node_stats(tried), sent)
+            _check(node_stats(tried.parts, 0), sent)
         assert len(link.given) == sent, "a message was never acknowledged"
         counts = Counter({name: tried.counts[name] for name in ("received", "other_topics", "commands")})
-        refused = tried.intake.refused
-        in_part = Counter({f"({name})": n for name, n in (dropped(tried) - refused).items()})
-        return counts + Counter(used=tried.intake.used) + refused + in_part
+        refused = tried.ingest.refused
+        in_part = Counter({f"({name})": n for name, n in (dropped(tried.parts) - refused).items()})
+        return counts + Counter(used=tried.ingest.used) + refused + in_part
 
 
 def _check(stats: dict[str, int], sent: int) -> None:

@@ -1,12 +1,12 @@
-"""Bytes that nobody meant for us: as payloads, commands, settings, checkpoints, outbox lines. No crash; counters add up.
+"""Bytes that nobody meant for us: as payloads, commands, settings, kept states, rows of the outbox. No crash; counters add up.
 
-What one parser does with them is stated beside its facts (decode, commands, model, settings, state, outbox); here it is
+What one parser does with them is stated beside its facts (decoder, commands, model, settings, database, outbox); here it is
 the daemon as a whole, and files whose checksum is right and whose contents are not.
 """
 
 import copy
 import json
-import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_ae.config.settings import inspect
-from edge_ae.store.checkpoint import Checkpoint
-from edge_ae.store.outbox import Outbox
+from edge_ae.mqtt.link import Message, Session
+from edge_ae.store.node_store import FILE, AssetState, Changes, NodeStore
+from edge_ae.store.outbox import OutgoingMessage
 from tests.fuzz import payloads
 from tests.fuzz.daemon import T0_NS, daemon
 
@@ -47,13 +48,27 @@ def rows(first: int, number: int, value: float) -> list[tuple[str, bytes]]:
 
 @pytest.fixture(scope="module")
 def snapshot(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a daemon in the middle of an alert writes down."""
-    tried, link = daemon(tmp_path_factory.mktemp("state"))
+    """What a daemon in the middle of an alert writes down: its assets and the parts of the node."""
+    tried, link = daemon(tmp_path_factory.mktemp("state"), checkpoint_s=1.0)
+    tried.store.load()
     link.put(rows(0, 30, 1.0) + rows(30, 10, 50.0))
     tried.turn()
-    state: dict[str, Any] = orjson.loads(orjson.dumps(tried.snapshot(), option=orjson.OPT_SERIALIZE_NUMPY))
-    assert state["fleet"]["p1"]["alert"]["episode"] is not None
-    return state
+    saved = tried.store.load()
+    assert saved is not None
+    state = {"assets": {name: asset.state for name, asset in saved.assets.items()}, "node": saved.node}
+    assert state["assets"]["p1"]["alert"]["episode"] is not None
+    return orjson.loads(orjson.dumps(state))  # type: ignore[no-any-return]
+
+
+def save(directory: Path, state: Mapping[str, Any]) -> None:
+    (directory / FILE).unlink(missing_ok=True)
+    store = NodeStore(directory / FILE)
+    store.load()
+    assets = state["assets"] if isinstance(state["assets"], dict) else {}
+    assert store.commit(
+        Changes({name: AssetState("plant/+/telemetry", one) for name, one in assets.items()}, node=state["node"])
+    )
+    store.close()
 
 
 def paths(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -64,12 +79,12 @@ def paths(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 @FOLDER_STAYS
 @given(data=st.data())
-def test_checkpoint_of_another_shape_is_taken_up_or_said_and_left(
-    tmp_path: Path, snapshot: dict[str, Any], caplog: pytest.LogCaptureFixture, data: st.DataObject
+def test_state_of_another_shape_is_taken_up_or_said_and_left(
+    tmp_path: Path, snapshot: dict[str, Any], data: st.DataObject
 ) -> None:
     """Its checksum is right: another version wrote it. A crash would meet it again at every start."""
     state = copy.deepcopy(snapshot)
-    *way, last = data.draw(st.sampled_from([path for path in paths(state) if path]))
+    *way, last = data.draw(st.sampled_from([path for path in paths(state) if len(path) > 1]))
     holder = state
     for key in way:
         holder = holder[key]
@@ -77,56 +92,63 @@ def test_checkpoint_of_another_shape_is_taken_up_or_said_and_left(
         del holder[last]
     else:
         holder[last] = data.draw(JSON)
-    Checkpoint(tmp_path).save(state)
-    caplog.clear()
+    save(tmp_path, state)
     tried, _ = daemon(tmp_path, checkpoint_s=1.0)
-    tried._restore()
-    assert "does not fit this version" not in caplog.text or tried.fleet.detectors == {}
+    tried._load()
+    tried.store.close()
 
 
-def test_checkpoint_that_does_not_fit_is_said_once_and_the_watch_begins_anew(
+def test_state_that_does_not_fit_is_logged_and_that_asset_begins_anew(
     tmp_path: Path, snapshot: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     state = copy.deepcopy(snapshot)
-    del state["fleet"]["p1"]["window"]
-    Checkpoint(tmp_path).save(state)
+    del state["assets"]["p1"]["window"]
+    save(tmp_path, state)
     tried, link = daemon(tmp_path, checkpoint_s=1.0)
-    tried._restore()
-    assert caplog.text.count("does not fit this version (KeyError('window')): the watch begins anew") == 1
-    assert [path.name for path in tmp_path.glob("checkpoint*")] == ["checkpoint.1.unfit"]
+    tried._load()
+    assert caplog.text.count("that of p1 does not fit this version (KeyError('window')) and begins anew") == 1
     link.put(rows(0, 30, 1.0) + rows(30, 10, 50.0))
     tried.turn()
-    assert [entry.id for entry in tried.outbox.pending(9)] == [snapshot["fleet"]["p1"]["alert"]["episode"]["id"]]
+    assert [one.id for one in tried.store.outbox.pending(9)] == [snapshot["assets"]["p1"]["alert"]["episode"]["id"]]
 
 
-def line(record: Any) -> bytes:
-    text = orjson.dumps(record)
-    return b"%08x %s\n" % (zlib.crc32(text), text)
-
-
-EVENTS = st.tuples(*[SCALARS | st.just("id"), *[SCALARS] * 3, *[SCALARS] * 2]).map(list)
-RECORDS = st.fixed_dictionaries({"event": EVENTS | JSON}) | st.fixed_dictionaries({"done": JSON}) | JSON
+VALUES = st.none() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text(max_size=8) | st.binary(max_size=8)
 
 
 @FOLDER_STAYS
-@given(records=st.lists(RECORDS, max_size=5), mark=JSON)
-def test_outbox_line_of_another_shape_costs_only_itself(tmp_path: Path, records: list[Any], mark: Any) -> None:
-    path = tmp_path / "outbox.log"
-    good = ["id", 1, 2, 3, "edge-ae/n1/p1/event", "{}"]
-    path.write_bytes(b"".join(map(line, [*records, {"mark": mark}, {"event": good}])))
-    box = Outbox(path)
-    assert ("id", 1) in [entry.key for entry in box.history()]
-    box.send_again(10**18, 0)
-    box.send_again_between(("id", 1), ("id", 1))
-    box.close()
+@given(row=st.tuples(*[VALUES] * 9))
+def test_row_of_the_outbox_of_another_shape_costs_only_itself(tmp_path: Path, row: tuple[Any, ...]) -> None:
+    (tmp_path / FILE).unlink(missing_ok=True)
+    store = NodeStore(tmp_path / FILE)
+    store.load()
+    good = OutgoingMessage("id", 1, 2, 3, "edge-ae/n1/p1/event", b"{}")
+    store.outbox.append([good])
+    assert store.commit(Changes())
+    store.database.commit(
+        lambda connection: connection.execute(
+            "INSERT OR IGNORE INTO event (id, seq, t_ns, at_ns, topic, payload, retain, acknowledged, checksum) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            row,
+        )
+    )
+    store.close()
+    again = NodeStore(tmp_path / FILE)
+    again.load()
+    assert good in again.outbox.pending(9)
+    again.outbox.send_again(10**18, 0)
+    again.outbox.send_again_between(("id", 1), ("id", 1))
+    again.close()
 
 
 @FOLDER_STAYS
-@given(mark=st.binary(max_size=40) | JSON.map(orjson.dumps))
-def test_mark_that_somebody_else_wrote_changes_nothing(tmp_path: Path, mark: bytes) -> None:
+@given(mark=st.binary(max_size=40) | JSON.map(orjson.dumps), retain=st.booleans())
+def test_mark_that_somebody_else_wrote_changes_nothing(tmp_path: Path, mark: bytes, retain: bool) -> None:
     tried, _ = daemon(tmp_path)
-    tried.teller.broker_remembers(mark, 0)
-    assert len(tried.outbox) == 0
+    tried.store.load()
+    tried.publisher.reconnected(Session(1, True, "5"), tried.fleet, 0)
+    topic = tried.publisher.mark_topic
+    tried.publisher.mark_received(Message(0, topic, mark, 0, 0, False, 1, retain))
+    assert len(tried.store.outbox) == 0
 
 
 NAMES = (

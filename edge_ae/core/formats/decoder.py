@@ -79,8 +79,11 @@ class Decoder:
     def matches(self, topic: str) -> bool:
         return self._topic.fullmatch(topic) is not None
 
-    def decode(self, topic: str, payload: bytes, arrival_ns: int) -> list[Readings]:
-        """The readings of one message, in the order of the payload. Raises BadPayload."""
+    def decode(self, topic: str, payload: bytes, arrival_ns: int, *, retained: bool = False) -> list[Readings]:
+        """The readings of one message, in the order of the payload. Raises BadPayload.
+
+        `retained`: the broker had kept it, nobody knows for how long; without a time of its own it says nothing of now.
+        """
         try:
             route = self._routes[topic]
         except KeyError:
@@ -92,6 +95,8 @@ class Decoder:
             raise BadPayload("too_large", f"{len(payload)} bytes, where {self.stream.max_bytes} are allowed")
         if not payload:
             raise BadPayload("empty", "nothing in it")
+        if retained and self._time is None and self.stream.format != "influx":
+            raise BadPayload("retained", "the broker had kept it, and it has no time of its own")
         return self._read(route, payload, arrival_ns)
 
     # -- topics --------------------------------------------------------------------------------------------

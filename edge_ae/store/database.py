@@ -1,0 +1,221 @@
+"""One SQLite file in which a node keeps what a restart must know. This module opens, mends and writes it; what stands in it
+is the affair of `node_store` and `outbox`.
+
+    commit(write) ─► BEGIN, write(connection), COMMIT ─► on disk, whole or not at all
+
+Write-ahead log, and a sync with each commit: what is committed has survived a power cut when `commit` returns. A file that is
+damaged is read as far as it goes into a new one and set aside; one that cannot be opened is left alone until it can.
+"""
+
+import contextlib
+import logging
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from edge_ae.errors import BadState
+
+log = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 1
+SCHEMA = """
+CREATE TABLE asset (
+    name TEXT PRIMARY KEY, topic_filter TEXT NOT NULL, state BLOB NOT NULL);
+CREATE TABLE event (
+    position INTEGER PRIMARY KEY, id TEXT NOT NULL, seq INTEGER NOT NULL, t_ns INTEGER NOT NULL, at_ns INTEGER NOT NULL,
+    topic TEXT NOT NULL, payload BLOB NOT NULL, retain INTEGER NOT NULL, acknowledged INTEGER NOT NULL,
+    checksum INTEGER NOT NULL, UNIQUE (id, seq));
+CREATE TABLE alert (
+    id TEXT PRIMARY KEY, asset TEXT NOT NULL, raised_ns INTEGER NOT NULL, cleared_ns INTEGER, peak_ratio REAL NOT NULL,
+    announced INTEGER NOT NULL, t_ns INTEGER NOT NULL, payload BLOB NOT NULL);
+CREATE INDEX alert_of_asset ON alert (asset, raised_ns);
+CREATE INDEX alert_by_time ON alert (raised_ns);
+CREATE TABLE feedback (
+    position INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, asset TEXT NOT NULL, id TEXT NOT NULL, label TEXT NOT NULL,
+    note TEXT NOT NULL);
+CREATE TABLE node (
+    name TEXT PRIMARY KEY, value BLOB NOT NULL);
+"""
+TABLES = ("asset", "event", "alert", "feedback", "node")
+BUSY_S = 1.0  # A reader, such as a backup, may hold the file for so long.
+LOG_PAGES = 1_000  # The write-ahead log is written back to the file after so many pages of 4 kB.
+LOG_BYTES = 4 * 2**20  # The log is cut back to this once it has been written back.
+
+Write = Callable[[sqlite3.Connection], object]
+
+
+class Database:
+    """The file at `path`; None keeps all in memory. One thread owns it.
+
+    `fault`: why the file cannot be used at present, as a sentence. `counts`: commits, write_failures, damaged.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.counts: Counter[str] = Counter()
+        self.fault: str | None = None
+        self._connection: sqlite3.Connection | None = None
+
+    def open(self) -> bool:
+        """Open the file, made or mended where it has to be. False: it cannot be opened now, and is left as it is."""
+        if self._connection is not None:
+            return True
+        try:
+            self._connection = self._opened()
+        except (sqlite3.Error, OSError) as error:
+            self._fail("opened", error)
+            return False
+        self.fault = None
+        return True
+
+    def commit(self, write: Write) -> bool:
+        """Carry out `write` in one transaction, on disk when this returns True. False: nothing of it was kept.
+
+        After a fault the file is opened anew: it may be another one by then, on a disk that was replaced.
+        """
+        if not self.open():
+            return False
+        connection = self._connection
+        assert connection is not None
+        try:
+            self._check_place()
+            connection.execute("BEGIN IMMEDIATE")
+            write(connection)
+            connection.execute("COMMIT")
+        except (sqlite3.Error, OSError) as error:
+            self._fail("written", error)
+            if self.path is not None:
+                self.close()  # which also undoes what was begun
+            return False
+        self.counts["commits"] += 1
+        self.fault = None
+        return True
+
+    def _check_place(self) -> None:
+        """A file that was removed under us would take all that is written to it along. Raises OSError."""
+        if self.path is not None:
+            self.path.stat()
+
+    def rows(self, query: str, *values: object) -> list[tuple[object, ...]]:
+        """What a query gives; nothing where the file cannot be read, which `fault` says."""
+        if self._connection is None:
+            return []
+        try:
+            return self._connection.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            self._fail("read", error)
+            return []
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def set_aside(self, why: str) -> None:
+        """The file is sound and yet of no use: out of the way, where people may look at it, and begin anew."""
+        assert self.path is not None
+        self.close()
+        aside = _move_aside(self.path, "unfit")
+        log.error("state: %s; it is set aside as %s, and the watch begins anew", why, aside.name)
+        self.counts["damaged"] += 1
+        self.open()
+
+    # -- opening -------------------------------------------------------------------------------------------
+
+    def _opened(self) -> sqlite3.Connection:
+        if self.path is None:
+            return _connect(":memory:")
+        if self.path.exists():
+            self.path.open("rb").close()  # SQLite says only "unable to open"; the system says why
+        try:
+            return _sound(self.path)
+        except sqlite3.OperationalError:
+            raise  # no access, no room, a disk that fails: the file itself may be in order
+        except (sqlite3.DatabaseError, BadState) as damage:
+            self.counts["damaged"] += 1
+            return self._mended(self.path, damage)
+
+    def _mended(self, path: Path, damage: Exception) -> sqlite3.Connection:
+        aside = _move_aside(path, "damaged")
+        kept = _salvage(aside, path)
+        log.error("state: %s: %s; it is set aside as %s, and %d rows of it go on", path.name, damage, aside.name, kept)
+        return _sound(path)
+
+    def _fail(self, what: str, error: Exception) -> None:
+        self.counts["write_failures"] += 1
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        self.fault = f"the state {self.path} cannot be {what}: {reason}"
+
+
+def _connect(name: str | Path) -> sqlite3.Connection:
+    """A connection whose transactions are ours to begin, with the tables made where there are none."""
+    connection = sqlite3.connect(name, timeout=BUSY_S, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _sound(path: Path) -> sqlite3.Connection:
+    """The file's connection, once it is known to be whole and ours. Raises sqlite3.Error or BadState."""
+    path.touch(mode=0o600)  # its owner's alone, before SQLite makes it and what lies beside it
+    connection = _connect(path)
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version != SCHEMA_VERSION:
+            raise BadState(f"has schema version {version}, this program reads {SCHEMA_VERSION}")
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise BadState(f"is damaged ({verdict.splitlines()[-1]})")
+        for table in TABLES:
+            connection.execute(f"SELECT 1 FROM {table} LIMIT 1")
+    except sqlite3.OperationalError as error:
+        connection.close()
+        raise (BadState(f"is no state of edge-ae ({error})") if "no such" in str(error) else error) from None
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _move_aside(path: Path, why: str) -> Path:
+    """Rename the file and what SQLite keeps beside it; an earlier one of that name goes."""
+    aside = path.with_name(f"{path.name}.{why}")
+    for end in ("", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + end).replace(aside.with_name(aside.name + end))
+    return aside
+
+
+def _salvage(damaged: Path, path: Path) -> int:
+    """Copy what can be read of a damaged file into a new one, row by row, from both ends. Returns how many rows."""
+    kept = 0
+    path.touch(mode=0o600)
+    with contextlib.closing(_connect(path)) as new, contextlib.closing(sqlite3.connect(damaged)) as old:
+        new.execute("BEGIN IMMEDIATE")
+        for table in TABLES:
+            for order in ("ASC", "DESC"):
+                kept += _copy(old, new, table, order)
+        new.execute("COMMIT")
+    return kept
+
+
+def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str, order: str) -> int:
+    before = new.total_changes
+    for row in _readable(old, f"SELECT * FROM {table} ORDER BY rowid {order}"):
+        with contextlib.suppress(sqlite3.Error):  # a row of another shape is none of ours
+            new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+    return new.total_changes - before
+
+
+def _readable(old: sqlite3.Connection, query: str) -> Iterator[tuple[object, ...]]:
+    with contextlib.suppress(sqlite3.Error):
+        yield from old.execute(query)

@@ -1,0 +1,259 @@
+"""What a node knows, over any restart: the state of its assets, its outbox, its alerts, and what people said of them.
+
+    load() ─► Saved                        at the start, or once a file that could not be opened can be
+    commit(Changes) ─► one transaction     states, messages and alerts together: neither is ahead of the other
+
+States are JSON, packed by zlib, whose checksum tells a damaged one. Where the disk fails, all goes on in memory, `fault` says
+so, and the next commit that succeeds brings everything to disk.
+"""
+
+import logging
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from edge_ae.core.timestamps import rfc3339
+from edge_ae.store.database import Database
+from edge_ae.store.outbox import Outbox
+
+log = logging.getLogger(__name__)
+
+FILE = "edge-ae.db"
+ALERTS_KEPT = 10_000
+FEEDBACK_KEPT = 10_000
+MAX_STATE_BYTES = 256 * 2**20
+"""Of JSON: what unpacks to more is not ours."""
+ZLIB_LEVEL = 1
+"""Half the size of the JSON; more effort gains a few per cent."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssetState:
+    """`topic_filter`: of the stream that brought the asset. `state`: what `Detector.snapshot` gave."""
+
+    topic_filter: str
+    state: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRecord:
+    """An alert as it was published last. Times in ns of event time; `cleared_ns` None: active.
+
+    `announced`: subscribers know of it. `t_ns`: event time of this step in its life. `payload`: its JSON.
+    """
+
+    id: str
+    asset: str
+    raised_ns: int
+    cleared_ns: int | None
+    peak_ratio: float
+    announced: bool
+    t_ns: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a restart finds. `node`: the parts that belong to no asset, by name."""
+
+    assets: Mapping[str, AssetState]
+    node: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What has become of the node since the last commit. `removed`: assets that are watched no more."""
+
+    assets: Mapping[str, AssetState] = field(default_factory=dict)
+    removed: Iterable[str] = ()
+    node: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a person found out about an alert. `at_ns`: wall time."""
+
+    at_ns: int
+    asset: str
+    id: str
+    label: str
+    note: str
+
+
+class NodeStore:
+    """`path` None keeps all in memory. `bytes_written`: of states, packed. `loaded`: what the file held is known; before
+    that nothing is written to it.
+    """
+
+    def __init__(self, path: Path | None, max_messages: int = 10_000, max_bytes: int = 64 * 2**20) -> None:
+        self.database = Database(path)
+        self.outbox = Outbox(self.database, max_messages, max_bytes)
+        self.bytes_written = 0
+        self.loaded = False
+        self._alerts: dict[str, AlertRecord] = {}  # Not in the database yet.
+
+    @property
+    def fault(self) -> str | None:
+        """Why nothing can be kept at present, as a sentence."""
+        return self.database.fault
+
+    def set_aside(self, why: str) -> None:
+        """What the file holds cannot be used: out of the way with it, and begin with an empty one."""
+        self.database.set_aside(why)
+        self.outbox.clear()
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    def load(self) -> Saved | None:
+        """None: there is nothing, or it cannot be read now, which `fault` says; `loaded` tells the two apart."""
+        if not self.database.open():
+            return None
+        self.outbox.load()
+        assets = {name: AssetState(topic, state) for name, topic, state in self._asset_rows()}
+        node = {str(name): value for name, value in self._unpacked("SELECT name, value FROM node")}
+        self.loaded = self.database.fault is None
+        return Saved(assets, node) if self.loaded and node else None
+
+    def _asset_rows(self) -> Iterator[tuple[str, str, Any]]:
+        topics = {row[0]: row[1] for row in self.database.rows("SELECT name, topic_filter FROM asset")}
+        for name, state in self._unpacked("SELECT name, state FROM asset"):
+            yield str(name), str(topics[name]), state
+
+    def _unpacked(self, query: str) -> Iterator[tuple[object, Any]]:
+        for name, packed in self.database.rows(query):
+            try:
+                yield name, unpack(packed)
+            except (ValueError, TypeError, zlib.error):
+                self.database.counts["damaged"] += 1
+                log.warning("state: what is kept of %s is damaged; that begins anew", name)
+
+    def active_alerts(self) -> list[AlertRecord]:
+        """Those whose end has not been recorded."""
+        rows = self.database.rows(
+            "SELECT id, asset, raised_ns, cleared_ns, peak_ratio, announced, t_ns, payload FROM alert "
+            "WHERE cleared_ns IS NULL ORDER BY raised_ns"
+        )
+        stored = {record.id: record for record in map(_record, rows) if record is not None}
+        return [record for record in (stored | self._alerts).values() if record.cleared_ns is None]
+
+    def alerts_since(self, asset: str, since_ns: int, below_ratio: float) -> int:
+        """How many alerts of an asset were raised after `since_ns` (event time) and peaked below a ratio."""
+        rows = self.database.rows(
+            "SELECT id FROM alert WHERE asset = ? AND raised_ns > ? AND peak_ratio < ?", asset, since_ns, below_ratio
+        )
+        new = {r.id for r in self._alerts.values() if r.asset == asset and r.raised_ns > since_ns}
+        low = {r.id for r in self._alerts.values() if r.id in new and r.peak_ratio < below_ratio}
+        return len({str(identity) for (identity,) in rows} - self._alerts.keys() | low)
+
+    def feedback(self) -> list[Feedback]:
+        """All that people said, oldest first."""
+        rows = self.database.rows("SELECT at_ns, asset, id, label, note FROM feedback ORDER BY position")
+        return [Feedback(*row) for row in rows]  # type: ignore[arg-type]  # as they were written
+
+    # -- writing -------------------------------------------------------------------------------------------
+
+    def record(self, alert: AlertRecord) -> None:
+        """Note a step in an alert's life; on disk with the next commit."""
+        self._alerts[alert.id] = alert
+        while len(self._alerts) > ALERTS_KEPT:  # a disk that fails for long
+            del self._alerts[next(iter(self._alerts))]
+
+    @property
+    def changed(self) -> bool:
+        """Whether messages or alerts are in memory alone."""
+        return self.outbox.changed or len(self._alerts) > 0
+
+    def commit(self, changes: Changes) -> bool:
+        """All that has changed, on disk when this returns True. False: nothing of it; `fault` says why."""
+        if not self.loaded:
+            return False
+        packed = {name: pack(asset.state) for name, asset in changes.assets.items()}
+        node = {name: pack(value) for name, value in changes.node.items()}
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.executemany("DELETE FROM asset WHERE name = ?", [(name,) for name in changes.removed])
+            connection.executemany(
+                "INSERT INTO asset VALUES (?, ?, ?) ON CONFLICT (name) "
+                "DO UPDATE SET topic_filter = excluded.topic_filter, state = excluded.state",
+                [(name, asset.topic_filter, packed[name]) for name, asset in changes.assets.items()],
+            )
+            connection.executemany(
+                "INSERT INTO node VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", node.items()
+            )
+            self.outbox.write(connection)
+            self._write_alerts(connection)
+
+        if not self.database.commit(write):
+            return False
+        self.outbox.written()
+        self._alerts.clear()
+        self.bytes_written += sum(map(len, (*packed.values(), *node.values())))
+        return True
+
+    def _write_alerts(self, connection: sqlite3.Connection) -> None:
+        if not self._alerts:
+            return
+        connection.executemany(
+            "INSERT OR REPLACE INTO alert (id, asset, raised_ns, cleared_ns, peak_ratio, announced, t_ns, payload) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (a.id, a.asset, a.raised_ns, a.cleared_ns, a.peak_ratio, a.announced, a.t_ns, a.payload)
+                for a in self._alerts.values()
+            ],
+        )
+        connection.execute(
+            "DELETE FROM alert WHERE cleared_ns IS NOT NULL AND raised_ns <= "
+            "(SELECT raised_ns FROM alert ORDER BY raised_ns DESC LIMIT 1 OFFSET ?)",
+            (ALERTS_KEPT,),
+        )
+
+    def add_feedback(self, said: Feedback) -> bool:
+        """On disk when this returns True."""
+        if not self.loaded:
+            return False
+
+        def write(connection: sqlite3.Connection) -> None:
+            row = (said.at_ns, said.asset, said.id, said.label, said.note)
+            connection.execute("INSERT INTO feedback (at_ns, asset, id, label, note) VALUES (?, ?, ?, ?, ?)", row)
+            connection.execute(
+                "DELETE FROM feedback WHERE position <= (SELECT max(position) FROM feedback) - ?", (FEEDBACK_KEPT,)
+            )
+
+        return self.database.commit(write)
+
+    def close(self) -> None:
+        self.database.close()
+
+
+def pack(state: Any) -> bytes:
+    return zlib.compress(orjson.dumps(state, option=orjson.OPT_SERIALIZE_NUMPY), ZLIB_LEVEL)
+
+
+def unpack(packed: Any) -> Any:
+    """Raises ValueError, TypeError or zlib.error for what `pack` did not make."""
+    unpacker = zlib.decompressobj()
+    state = orjson.loads(unpacker.decompress(packed, MAX_STATE_BYTES))
+    if not unpacker.eof:
+        raise ValueError("cut off")
+    return state
+
+
+def _record(row: tuple[Any, ...]) -> AlertRecord | None:
+    """None where the payload is not the JSON that was written."""
+    record = AlertRecord(*row)
+    try:
+        orjson.loads(record.payload)
+    except (orjson.JSONDecodeError, TypeError):
+        return None
+    return record
+
+
+def feedback_line(said: Feedback) -> bytes:
+    """One line of JSON, as the trainer reads it: {"at", "asset", "id", "label", "note"}."""
+    fields = {"at": rfc3339(said.at_ns), "asset": said.asset, "id": said.id, "label": said.label, "note": said.note}
+    return orjson.dumps(fields)
