@@ -1,0 +1,88 @@
+"""What operators ask for is carried out on the detector, or refused in a sentence."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edge_ae.core.detector import Detector
+from edge_ae.core.events import EventType, Readings
+from edge_ae.core.fleet import Fleet
+from edge_ae.core.timestamps import SECOND
+from edge_ae.daemon.command_handler import CommandHandler, answer
+from edge_ae.errors import BadPayload
+from edge_ae.store.node_store import FILE, Feedback, NodeStore
+from tests.daemon.node_process import PERIOD_NS, watch
+
+NOW_NS = 1_790_000_000 * SECOND
+
+
+def alarmed(value: float = 50.0) -> Detector:
+    """A pump whose last rows had this value: above 10 its alert is active."""
+    fleet = Fleet("n1")
+    for row in range(10):
+        fleet.push(Readings("p1", NOW_NS + row * PERIOD_NS, {"a": value, "b": 1.0}), watch())
+    fleet.step()
+    return fleet.detectors["p1"]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> NodeStore:
+    opened = NodeStore(tmp_path / FILE)
+    opened.load()
+    return opened
+
+
+def carry_out(store: NodeStore, name: str, detector: Detector, **fields: object) -> list[EventType]:
+    payload = json.dumps(fields).encode()
+    return [event.type for event in CommandHandler(store).carry_out(name, payload, detector, NOW_NS)]
+
+
+def test_acknowledged_alert_is_published_as_that_once(store: NodeStore) -> None:
+    pump = alarmed()
+    assert carry_out(store, "ack", pump) == [EventType.UPDATE]
+    assert pump.alert_now().acked
+    assert carry_out(store, "ack", pump) == []
+
+
+def test_acknowledgement_of_another_alert_is_refused(store: NodeStore) -> None:
+    with pytest.raises(BadPayload, match=r"the active alert of p1 is .*, not another"):
+        carry_out(store, "ack", alarmed(), id="another")
+
+
+def test_acknowledgement_without_an_alert_is_refused(store: NodeStore) -> None:
+    with pytest.raises(BadPayload, match="p1 has no active alert"):
+        carry_out(store, "ack", alarmed(1.0))
+
+
+def test_shelving_counts_from_the_time_of_the_wall(store: NodeStore) -> None:
+    pump = alarmed(1.0)
+    assert carry_out(store, "shelve", pump, duration_s=60) == []
+    assert pump.alert_now().shelved_until_ns == NOW_NS + 60 * SECOND
+    carry_out(store, "unshelve", pump)
+    assert not pump.alert_now().shelved
+
+
+def test_feedback_is_kept_over_a_restart(store: NodeStore) -> None:
+    carry_out(store, "feedback", alarmed(), id="0badc0de", label="false_alarm", note="a test")
+    store.close()
+    again = NodeStore(store.database.path)
+    again.load()
+    assert again.feedback() == [Feedback(NOW_NS, "p1", "0badc0de", "false_alarm", "a test")]
+
+
+def test_feedback_that_cannot_be_kept_is_refused(tmp_path: Path) -> None:
+    (tmp_path / FILE).mkdir()
+    store = NodeStore(tmp_path / FILE)
+    store.load()
+    with pytest.raises(BadPayload, match="feedback cannot be kept: "):
+        carry_out(store, "feedback", alarmed(), id="0badc0de", label="false_alarm")
+
+
+def test_unknown_command_is_refused(store: NodeStore) -> None:
+    with pytest.raises(BadPayload, match="'reboot' is no command"):
+        carry_out(store, "reboot", alarmed())
+
+
+def test_answer_says_what_was_wrong() -> None:
+    assert [json.loads(answer(fault)) for fault in (None, "why")] == [{"ok": True}, {"ok": False, "error": "why"}]
