@@ -28,7 +28,7 @@ import numpy as np
 import orjson
 import psutil
 
-from tests.bench import packets
+from tests.bench import commit, packets
 from tests.bench.bench import Say, show_progress
 from tests.bench.footprint import DAY_S, MB
 from tests.bench.grid import Grid
@@ -44,6 +44,7 @@ STARTS, ROUNDS = 5, 3
 COMMITTED_S = 3.0  # in which some rows are used and committed
 WINDOWS = 2  # that fill, of each asset
 FLOOD = 20_000  # messages
+COMMITS = 500
 SYNC = re.compile(rb"\bf(?:data)?sync\b.*<([\d.]+)>$", re.M)  # of a finished call; strace -T says how long it took
 
 
@@ -240,7 +241,7 @@ HEADER = (
 )
 
 
-def costs(folder: Path, code: Path, plants: dict[int, Plant], seconds: float, say: Say) -> Iterator[Cost]:
+def costs(folder: Path, code: Path, plants: Mapping[int, Plant], seconds: float, say: Say) -> Iterator[Cost]:
     for terms in (DEPLOYED, DEFAULT):
         place = folder / f"inflight-{terms.inflight}"
         place.mkdir()
@@ -267,6 +268,20 @@ def grid(found: Sequence[Cost]) -> Grid:
     return Grid("What it costs to keep state", HEADER, [cost.cells() for cost in found], note)
 
 
+def commits(folder: Path, plants: Mapping[int, Plant], say: Say) -> Grid:
+    """With as many messages a commit as either broker brings about: half of what it lets wait, and no more than a minute's."""
+    rows: list[list[str]] = []
+    for terms in (DEPLOYED, DEFAULT):
+        for load in LOADS:
+            messages = min(terms.inflight // 2, round(load.rate * CHECKPOINT_S))
+            place = folder / f"commits-{len(rows)}"
+            place.mkdir()
+            say(f"commits of {messages} messages, {load.name}")
+            found = commit.commits(place, plants[load.pumps], load.assets, messages, COMMITS)
+            rows.append([f"{load.name}, {messages:,}", *found.cells()])
+    return Grid("How long a commit and a restart's reading take", ("load, messages a commit", *commit.HEADER), rows)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each load (%(default)s)")
@@ -280,9 +295,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(dir=base, prefix="bench-store-") as name:
         folder = Path(name)
         plants = {pumps: plant(folder, f"pumps-{pumps}", pumps, "pca") for pumps in (1, 2)}
-        found = list(costs(folder, options.code, plants, options.seconds, show_progress))
+        grids = [grid(list(costs(folder, options.code, plants, options.seconds, show_progress)))]
+        if options.code == ROOT:  # what is measured in this process is this version's
+            grids.append(commits(folder, plants, show_progress))
     show_progress("")
-    print(grid(found).as_text())
+    print("\n\n".join(each.as_text() for each in grids))
     return 0
 
 

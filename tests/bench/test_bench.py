@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import bench, store
+from tests.bench import bench, commit, store
 from tests.bench.bench import Figure, Sizes
 from tests.bench.parts import ROOT, mosquitto
 from tests.bench.plant import Plant
@@ -43,6 +43,16 @@ def test_what_it_costs_to_keep_state_is_measured(
     assert found.written.syncs is None or len(found.written.syncs) > 0
     assert len(found.starts) == 2
     assert len(found.cells()) == len(store.HEADER)
+
+
+def test_time_of_a_commit_is_measured_on_the_real_store(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    simulation = pump()
+    what = Plant(simulation.names, simulation.values, 10**9, trained(tmp_path_factory))
+    found = commit.commits(tmp_path, what, assets=2, messages=10, count=3)
+    assert len(found.commit_ms) == 3
+    assert len(found.cells()) == len(commit.HEADER)
 
 
 def test_an_aim_that_is_missed_shows_in_the_table() -> None:
