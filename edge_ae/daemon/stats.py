@@ -4,9 +4,9 @@ import os
 import time
 from collections import Counter
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
+from edge_ae import __version__
 from edge_ae.core.detector import Detector
 from edge_ae.core.payloads import significant
 from edge_ae.core.threshold import FAULT_RATIO
@@ -20,7 +20,6 @@ from edge_ae.store.node_store import NodeStore
 WEEK_NS = 7 * 86_400 * SECOND
 ASSETS_LISTED = 200
 """Beyond this `stats` would outgrow a broker's packet limit."""
-VERSION = version("edge-ae")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -44,7 +43,7 @@ def node_stats(parts: Parts, now_ns: int) -> dict[str, Any]:
     return {
         "schema": 1,
         "ts": rfc3339(time.time_ns()),
-        "version": VERSION,
+        "version": __version__,
         "uptime_s": (now_ns - parts.started_ns) // SECOND,
         "rss_bytes": rss_bytes(),
         "received": parts.counts["received"],
