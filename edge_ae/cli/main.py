@@ -7,9 +7,17 @@ import argparse
 from collections.abc import Sequence
 
 from edge_ae import __version__
-from edge_ae.cli import check, options, record, replay, run, score, watch
+from edge_ae.cli import check, feedback, options, record, replay, run, score, watch
 
-COMMANDS = {"run": run, "score": score, "replay": replay, "record": record, "check": check, "watch": watch}
+COMMANDS = {
+    "run": run,
+    "score": score,
+    "replay": replay,
+    "record": record,
+    "check": check,
+    "watch": watch,
+    "feedback": feedback,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,15 +9,21 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from edge_ae.core.deduplication import Receipt
 from edge_ae.core.formats.decoder import Decoder
+from edge_ae.core.timestamps import SECOND
+from edge_ae.daemon.ack_policy import StallDetector
 from edge_ae.errors import BadPayload
 
 BATCH = 256
 WAIT_S = 0.5
-FLUSH_S = 5.0
-STALL_OWED = 10  # a broker to which we owe so many, and that sends nothing
-STALL_S = 0.1  # for so long, may be waiting for them,
-STALL_ANSWER_S = 0.02  # and was, if it sends this soon after getting them
+FLUSH_NS = 5 * SECOND
+
+STALL_NS = SECOND // 10
+"""A broker that sends nothing for so long may be waiting for acknowledgements."""
+
+STALL_ANSWER_NS = SECOND // 50
+"""One that sends again this soon after getting them was."""
 
 
 class Message(Protocol):
@@ -51,59 +57,39 @@ class Sink(Protocol):
     def flush(self) -> None: ...
 
 
-class Debt:
-    """Messages on their way to disk, and when they have to be there: the acknowledgements owed to the broker."""
-
-    def __init__(self, most: int, now_s: float) -> None:
-        self.owed: list[tuple[int, int]] = []
-        self._most = most
-        self._settled_s = self._input_s = now_s
-        self._asked: int | None = None  # how many were owed when the broker seemed to wait
-
-    def add(self, messages: Sequence[Message], now_s: float) -> None:
-        if not messages:
-            return
-        if self._asked is not None and now_s - self._settled_s < STALL_ANSWER_S:
-            self._most = min(self._most, self._asked)  # from now on it need not wait
-        self._asked, self._input_s = None, now_s
-        self.owed += [(message.connection, message.mid) for message in messages if message.qos > 0]
-
-    def due(self, now_s: float) -> bool:
-        if len(self.owed) >= self._most or now_s - self._settled_s > FLUSH_S:
-            return True
-        if len(self.owed) < STALL_OWED or now_s - self._input_s < STALL_S:
-            return False
-        self._asked = len(self.owed)
-        return True
-
-    def settle(self, now_s: float) -> list[tuple[int, int]]:
-        due, self.owed, self._settled_s = self.owed, [], now_s
-        return due
-
-
 def record(
     source: Source,
     decoders: Sequence[Decoder],
     sink: Sink,
-    most_owed: int,
+    limit: int,
     stop: Callable[[], bool],
     progress: Callable[[Counter[str]], None] = lambda _counts: None,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Callable[[], int] = time.monotonic_ns,
 ) -> Counter[str]:
-    """Until `stop`. Returns what was received and recorded, and what was not used, by reason."""
+    """Until `stop`. Returns what was received and recorded, and what was not used, by reason.
+
+    `limit`: messages that may wait for acknowledgement.
+    """
     counts: Counter[str] = Counter()
-    debt = Debt(most_owed, clock())
+    waiting: list[Receipt] = []
+    flushed_ns = clock()
+    stall = StallDetector(limit, STALL_NS, STALL_ANSWER_NS, STALL_NS, flushed_ns)
     while not stop():
-        messages = source.take(BATCH, STALL_S if debt.owed else WAIT_S)
+        messages = source.take(BATCH, STALL_NS / SECOND if waiting else WAIT_S)
+        now_ns = clock()
+        if messages:
+            stall.received(now_ns)
         for message in messages:
             _use(message, decoders, sink, counts)
-        debt.add(messages, clock())
-        if debt.due(clock()):
+        waiting += [(message.connection, message.mid) for message in messages if message.qos > 0]
+        full = len(waiting) >= stall.limit or now_ns - flushed_ns > FLUSH_NS
+        if full or stall.stalled(now_ns, len(waiting)):
             sink.flush()
-            source.ack(debt.settle(clock()))
+            source.ack(waiting)
+            waiting, flushed_ns = [], clock()
         progress(counts)
     sink.flush()
-    source.ack(debt.owed)
+    source.ack(waiting)
     return counts
 
 

@@ -17,7 +17,6 @@ from typing import Any
 
 import orjson
 
-from edge_ae.core.timestamps import rfc3339
 from edge_ae.store.database import Database
 from edge_ae.store.outbox import Outbox
 
@@ -251,9 +250,3 @@ def _record(row: tuple[Any, ...]) -> AlertRecord | None:
     except (orjson.JSONDecodeError, TypeError):
         return None
     return record
-
-
-def feedback_line(said: Feedback) -> bytes:
-    """One line of JSON, as the trainer reads it: {"at", "asset", "id", "label", "note"}."""
-    fields = {"at": rfc3339(said.at_ns), "asset": said.asset, "id": said.id, "label": said.label, "note": said.note}
-    return orjson.dumps(fields)

@@ -8,7 +8,7 @@ import pytest
 
 from edge_ae.core.formats.decoder import Decoder, Stream
 from edge_ae.core.timestamps import SECOND
-from edge_ae.daemon.record_loop import FLUSH_S, STALL_S, record
+from edge_ae.daemon.record_loop import FLUSH_NS, STALL_NS, record
 from edge_ae.mqtt.link import Link, Message
 from edge_ae.mqtt.options import Broker as Address
 from edge_ae.mqtt.options import LinkOptions
@@ -59,6 +59,9 @@ class Meagre:
         self._acked += len(list(messages))
         assert self._acked <= self._disk.safe, "acknowledged before it was on disk"
 
+    def clock(self) -> int:
+        return round(self.now_s * SECOND)
+
     def all_acked(self) -> bool:
         return self._left == 0 and self._acked == self._sent
 
@@ -67,15 +70,15 @@ class Meagre:
 def test_whatever_a_broker_allows_everything_is_secured_and_acknowledged(allowed: int) -> None:
     disk = Disk()
     source = Meagre(disk, 200, allowed)
-    record(source, DECODERS, disk, 500, source.all_acked, clock=lambda: source.now_s)
+    record(source, DECODERS, disk, 500, source.all_acked, clock=source.clock)
     assert (disk.rows, disk.safe) == (200, 200)
 
 
 def test_a_broker_that_waits_is_found_out_by_its_first_stall() -> None:
     disk = Disk()
     source = Meagre(disk, 10_000, 20)
-    record(source, DECODERS, disk, 500, source.all_acked, clock=lambda: source.now_s)
-    assert source.now_s < 2 * STALL_S + 10_000 / 20 * 0.001
+    record(source, DECODERS, disk, 500, source.all_acked, clock=source.clock)
+    assert source.now_s < 2 * STALL_NS / SECOND + 10_000 / 20 * 0.001
 
 
 def test_a_sensor_that_is_merely_slow_is_written_in_large_pieces() -> None:
@@ -90,8 +93,8 @@ def test_a_sensor_that_is_merely_slow_is_written_in_large_pieces() -> None:
             return super().take(min(1, max_items), timeout_s)
 
     source = Slow(disk, 100, 1_000)
-    record(source, DECODERS, disk, 500, lambda: source._left == 0, clock=lambda: source.now_s)
-    assert disk.flushes <= 100 / FLUSH_S + 1
+    record(source, DECODERS, disk, 500, lambda: source._left == 0, clock=source.clock)
+    assert disk.flushes <= 100 * SECOND / FLUSH_NS + 1
 
 
 @pytest.mark.parametrize("broker_extra", ["max_inflight_messages 20\nmax_queued_messages 1000\n"])
