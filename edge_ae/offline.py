@@ -2,6 +2,7 @@
 
 A line's score is that of the window which ends with the line's slot, made of that line and earlier ones alone. Where
 several lines share a slot, each is answered from what the slot holds so far; the row itself closes with the last of them.
+A line whose time may be wrong, on which later lines decide, is answered as if it were right.
 """
 
 from collections import Counter
@@ -14,7 +15,7 @@ import orjson
 from numpy.typing import NDArray
 
 from edge_ae.core.detector import Detector, Watch
-from edge_ae.core.events import AlertEvent, Readings, Scored
+from edge_ae.core.events import AlertEvent, Readings, Scored, slot_of
 from edge_ae.core.fleet import MAX_BATCH, Fleet, scored
 from edge_ae.core.model_spec import Explanation, Floats, ModelSpec
 from edge_ae.core.payloads import alert_payload
@@ -104,7 +105,7 @@ def score_table(
     detector = fleet.add(asset, watch)
     lines = _Lines(len(table), len(spec.channels), explained)
     events: list[AlertEvent] = []
-    slots = ((table.t_ns + spec.period_ns // 2) // spec.period_ns).tolist()
+    slots = slot_of(table.t_ns, spec.period_ns).tolist()
     line_of: dict[int, int] = {}
 
     def step() -> None:
@@ -122,7 +123,7 @@ def score_table(
 
     for line, readings in enumerate(_readings(table, columns, spec, asset)):
         fleet.push(readings, watch)
-        if line + 1 < len(slots) and slots[line + 1] == slots[line]:
+        if detector.doubts or (line + 1 < len(slots) and slots[line + 1] == slots[line]):
             step()
             _answer_so_far(lines, line, detector, watch, slots[line], listener)
         else:

@@ -16,6 +16,7 @@ import pytest
 import edge_ae
 from edge_ae import _api
 from edge_ae.cli.main import main
+from edge_ae.core.events import slot_of
 from edge_ae.core.payloads import alert_payload
 from edge_ae.core.timestamps import SECOND
 from edge_ae.store.recording_csv import read_csv, write_csv
@@ -97,7 +98,7 @@ def test_readings_pushed_one_by_one_have_the_scores_and_alerts_of_the_table(pump
     assert tuple(e for e in events if isinstance(e, edge_ae.AlertEvent)) == found.events
     verdicts = {e.t_ns: e.verdict for e in events if isinstance(e, edge_ae.Scored)}
     period_ns = model.spec.period_ns
-    slots = (table["time"] + period_ns // 2) // period_ns * period_ns
+    slots = slot_of(table["time"], period_ns) * period_ns
     last_of_slot = np.append(np.diff(slots) > 0, True)
     pushed = [verdicts[t].score if t in verdicts else math.nan for t in slots[last_of_slot].tolist()]
     np.testing.assert_array_equal(pushed, found.score[last_of_slot])

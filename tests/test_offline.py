@@ -4,7 +4,7 @@ import csv
 import math
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,16 @@ def rough(table: Table, seed: int) -> Table:
     return replace(found, t_ns=found.t_ns + jitter, values=values)
 
 
+def astray(table: Table, seed: int) -> Table:
+    """Outages longer than usual, stamps that are minutes or hours ahead, and a clock that goes back by an hour."""
+    rng = random.Random(seed)
+    lines, t_ns = [i for i in range(len(table)) if not (60 <= i < 66 or 120 <= i < 170)], table.t_ns.copy()
+    for line in rng.sample(range(1, len(table)), 12):
+        t_ns[line] += rng.choice((60, 590, 3540, 80_000)) * SECOND
+    t_ns[210:] -= 3600 * SECOND
+    return part_of(replace(table, t_ns=t_ns), lines)
+
+
 def score(table: Table, model: OnnxModel, **options: Any) -> Result:
     return score_table(table, model, Watch(model, RULES), **options)
 
@@ -104,12 +114,13 @@ def test_alert_is_on_from_the_line_that_raised_it_to_the_one_before_it_cleared(m
     assert expected.any()
 
 
+@pytest.mark.parametrize("spoil", [rough, astray])
 @pytest.mark.parametrize("seed", [None, 1, 2, 3])
-@pytest.mark.parametrize("length", [1, 40, 150, 205, 230, 251])
+@pytest.mark.parametrize("length", [1, 40, 62, 120, 150, 174, 205, 230, 240])
 def test_the_first_lines_of_a_file_have_the_answers_of_the_first_lines(
-    model: OnnxModel, seed: int | None, length: int
+    model: OnnxModel, spoil: Callable[[Table, int], Table], seed: int | None, length: int
 ) -> None:
-    table = table_of() if seed is None else rough(table_of(), seed)
+    table = table_of() if seed is None else spoil(table_of(), seed)
     whole = score(table, model, explained=True)
     part = score(part_of(table, range(length)), model, explained=True)
     assert answers(part) == answers(whole, length)
@@ -131,6 +142,27 @@ def test_the_parts_of_a_score_add_up_to_it(model: OnnxModel) -> None:
     np.testing.assert_allclose(result.channel_score[known].sum(axis=1), result.score[known], rtol=1e-4)
     assert result.reconstruction is not None
     assert np.isfinite(result.reconstruction[known]).all()
+
+
+def test_an_odd_stamp_costs_no_other_line_its_score(model: OnnxModel) -> None:
+    table = table_of()
+    t_ns = table.t_ns.copy()
+    t_ns[100] += 59 * 60 * SECOND
+    found, undisturbed = score(replace(table, t_ns=t_ns), model), score(table, model)
+    assert np.isfinite(found.score).sum() >= np.isfinite(undisturbed.score).sum() - 1
+    assert answers(found)[:100] == answers(undisturbed)[:100]
+    assert found.counts["odd_time"] == 1
+
+
+@pytest.mark.parametrize("length", [100, 101, 102, 103])
+def test_a_line_whose_time_later_lines_refute_is_answered_by_what_was_known_then(model: OnnxModel, length: int) -> None:
+    table = table_of()
+    t_ns = table.t_ns.copy()
+    t_ns[100] += 60 * SECOND  # so little that a window would still bridge the gap
+    odd = replace(table, t_ns=t_ns)
+    whole = score(odd, model)
+    assert answers(score(part_of(odd, range(length)), model)) == answers(whole, length)
+    assert np.isfinite(whole.score[100])
 
 
 def test_columns_in_another_order_and_more_of_them_change_nothing(model: OnnxModel) -> None:

@@ -7,26 +7,40 @@
 Several readings of a channel in one slot become their mean; `math.fsum` is exact, so the order of arrival does
 not show. A slot without readings becomes a row of NaN, as soon as a later row exists; a gap of more than
 `max_gap_rows` is not filled: the jump in slots tells the window stage to start anew.
+
+No single stamp moves the watermark far. A reading that does not fit is set aside until others, one after the other and with
+none in between that fits, say the same:
+
+    ahead     beyond the lateness and a usual gap: AHEAD_CONFIRMED slots of them are data after an outage, and all are used
+    behind    SET_BACK_NS behind the watermark and in closed slots: BEHIND_CONFIRMED slots are a clock set back, and used likewise
+
+A reading that fits settles it: what was set aside is dropped, as `odd_time` where it was ahead and as `late` where it was behind.
 """
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from edge_ae.core.events import Readings, Row
+from edge_ae.core.events import Readings, Row, slot_of
 from edge_ae.core.timestamps import SECOND
 
 NAN = math.nan
-NEVER = -(2**62)  # before every event time, and every slot of one
+NEVER, FOREVER = -(2**62), 2**63  # before and after every event time, and every slot of one
 LARGEST = 1e300  # a mean takes no part of what is beyond: sums of such overflow, and no sensor says so
 MAX_READINGS_PER_SLOT = 4096  # a slot takes this many; more is a misconfigured period, counted as `crowded`
-SKEW_NS = 3600 * SECOND  # a sensor whose clock went back by more than this is followed,
-SKEW_CONFIRMED = 16  # once this many of its readings in a row say so
+USUAL_GAP_ROWS = 4  # Data that stays off for no longer is followed at once; a stamp this far ahead costs no more rows.
+AHEAD_CONFIRMED = 3  # One odd stamp may come twice, with two channels' messages or sent again, but then in one slot.
+BEHIND_CONFIRMED = 16  # More than ahead: a gateway may send what it had kept back, all at once.
+# No time zone differs from another by less, and senders that repeat their last minutes after a break stay below.
+SET_BACK_NS = 15 * 60 * SECOND
 
 
 class Aligner:
-    """One asset's readings on the grid of its model. `counts` holds what was not used, by reason."""
+    """One asset's readings on the grid of its model. `counts` holds what was not used, by reason.
+
+    `usual_gap_rows`: a gap that is nothing special. `hold_rows`: rows for which a channel keeps its last value.
+    """
 
     def __init__(
         self,
@@ -35,49 +49,61 @@ class Aligner:
         *,
         lateness_ns: int = 0,
         max_gap_rows: int = 0,
+        usual_gap_rows: int = USUAL_GAP_ROWS,
         hold_rows: int = 0,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self._channels = tuple(channels)
         self._period = period_ns
-        self._half = period_ns // 2
         self._lateness = lateness_ns
         self._max_gap = max_gap_rows
+        self._reach = lateness_ns + usual_gap_rows * period_ns
         self._hold = hold_rows
         self._restart()
 
     def _restart(self) -> None:
         self._open: dict[int, list[Readings]] = {}
-        self._watermark = NEVER  # latest event time seen
+        self._aside: dict[int, list[Readings]] = {}  # slot -> readings that do not fit; all ahead, or all behind
+        self._watermark = NEVER  # latest event time followed
         self._horizon = NEVER  # slots below are closed
         self._last: int | None = None  # slot of the last row made
         self._held: list[tuple[int, float]] = [(NEVER, NAN)] * len(self._channels)
-        self._behind = 0
 
     @property
     def newest_ns(self) -> int:
-        """The latest event time there was."""
+        """The latest event time followed."""
         return self._watermark
 
+    @property
+    def doubts(self) -> bool:
+        """Whether the newest reading was set aside, so that a later one decides on it."""
+        return len(self._aside) > 0
+
     def push(self, readings: Readings) -> list[Row]:
-        slot = (readings.t_ns + self._half) // self._period
-        if slot < self._horizon:
-            return self._late(readings)
-        self._behind = 0
+        """The rows that these readings close, often none."""
+        slot = slot_of(readings.t_ns, self._period)
+        ahead = readings.t_ns - self._watermark > self._reach and self._watermark != NEVER
+        if ahead or slot < self._horizon:
+            return self._set_aside(slot, readings)
+        if self._aside:
+            return self._take(slot, readings) + self._release(readings.t_ns + self._lateness)
+        return self._take(slot, readings)
+
+    def flush(self) -> list[Row]:
+        """Close every slot that has readings: the end of a file, where nothing more speaks against what is ahead."""
+        return self._release(FOREVER) + self._close_all()
+
+    # -- what fits -----------------------------------------------------------------------------------------
+
+    def _take(self, slot: int, readings: Readings) -> list[Row]:
         self._keep(slot, readings)
         if readings.t_ns > self._watermark:
             self._watermark = readings.t_ns
-            horizon = (readings.t_ns - self._lateness + self._half) // self._period
+            horizon = slot_of(readings.t_ns - self._lateness, self._period)
             if horizon > self._horizon:
                 self._horizon = horizon
                 return self._close()
         return []
-
-    def flush(self) -> list[Row]:
-        """Close every slot that has readings: the end of a file."""
-        if self._open:
-            self._horizon = max(self._open) + 1
-        return self._close()
 
     def _keep(self, slot: int, readings: Readings) -> None:
         pending = self._open.get(slot)
@@ -90,18 +116,67 @@ class Aligner:
         else:
             pending.append(readings)
 
-    def _late(self, readings: Readings) -> list[Row]:
-        self.counts["late"] += 1
-        if self._watermark - readings.t_ns < SKEW_NS:
-            self._behind = 0
+    # -- what does not fit ---------------------------------------------------------------------------------
+
+    def _set_aside(self, slot: int, readings: Readings) -> list[Row]:
+        behind = slot < self._horizon
+        self._contradict(behind, readings.t_ns)
+        if behind and not self._aside and self._watermark - readings.t_ns < SET_BACK_NS:
+            self.counts["late"] += 1
             return []
-        self._behind += 1
-        if self._behind < SKEW_CONFIRMED:
-            return []
+        group = self._aside.setdefault(slot, [])
+        if len(group) >= MAX_READINGS_PER_SLOT:
+            self.counts["crowded"] += 1
+        else:
+            group.append(readings)
+        confirmed = BEHIND_CONFIRMED if behind else AHEAD_CONFIRMED
+        return self._follow() if len(self._aside) >= confirmed else []
+
+    def _contradict(self, behind: bool, t_ns: int) -> None:
+        """Drop what a reading that does not fit speaks against: the other side, and what is later though it came before.
+
+        Readings behind that go back and forth are old ones, of no clock: none of them is kept.
+        """
+        if not self._aside:
+            return
+        until = slot_of(t_ns + self._lateness, self._period)
+        wrong = [slot for slot in self._aside if slot > until]
+        if behind != (min(self._aside) < self._horizon) or (behind and wrong):
+            wrong = list(self._aside)
+        for slot in wrong:
+            self._drop(slot, len(self._aside.pop(slot)))
+
+    def _drop(self, slot: int, readings: int) -> None:
+        self.counts["late" if slot < self._horizon else "odd_time"] += readings
+
+    def _follow(self) -> list[Row]:
+        """Enough readings say so: event time is what they say."""
+        if min(self._aside) >= self._horizon:
+            return self._release(FOREVER)
         self.counts["clock_set_back"] += 1
-        rows = self.flush()
+        aside, rows = self._aside, self._close_all()
         self._restart()
-        return rows + self.push(readings)
+        self._aside = aside
+        return rows + self._release(FOREVER)
+
+    def _release(self, until_ns: int) -> list[Row]:
+        """Nothing is aside any more: use what fits up to a time, and drop the rest."""
+        aside, self._aside = self._aside, {}
+        rows: list[Row] = []
+        for slot, group in sorted(aside.items()):
+            for readings in sorted(group, key=lambda one: one.t_ns):
+                if slot < self._horizon or readings.t_ns > until_ns:
+                    self._drop(slot, 1)
+                else:
+                    rows += self._take(slot, readings)
+        return rows
+
+    # -- rows ----------------------------------------------------------------------------------------------
+
+    def _close_all(self) -> list[Row]:
+        if self._open:
+            self._horizon = max(self._open) + 1
+        return self._close()
 
     def _close(self) -> list[Row]:
         rows: list[Row] = []
@@ -139,24 +214,33 @@ class Aligner:
 
     def snapshot(self) -> dict[str, Any]:
         return {
-            "open": [[r.asset, r.t_ns, dict(r.values)] for group in self._open.values() for r in group],
+            "open": _saved(self._open),
+            "aside": _saved(self._aside),
             "watermark": self._watermark,
             "horizon": self._horizon,
             "last": self._last,
             "held": [list(pair) for pair in self._held],
-            "behind": self._behind,
             "counts": dict(self.counts),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._restart()
-        for asset, t_ns, values in state["open"]:
-            known = {name: NAN if value is None else value for name, value in values.items()}
-            self._open.setdefault((t_ns + self._half) // self._period, []).append(Readings(asset, t_ns, known))
+        self._open = self._grouped(state["open"])
+        self._aside = self._grouped(state.get("aside", ()))  # version 0.1 had none
         self._watermark, self._horizon, self._last = state["watermark"], state["horizon"], state["last"]
         self._held = [(slot, NAN if value is None else value) for slot, value in state["held"]]
-        self._behind = state["behind"]
         self.counts = Counter(state["counts"])
+
+    def _grouped(self, saved: Iterable[tuple[str, int, Mapping[str, float | None]]]) -> dict[int, list[Readings]]:
+        groups: dict[int, list[Readings]] = {}
+        for asset, t_ns, values in saved:
+            known = {name: NAN if value is None else value for name, value in values.items()}
+            groups.setdefault(slot_of(t_ns, self._period), []).append(Readings(asset, t_ns, known))
+        return groups
+
+
+def _saved(groups: Mapping[int, Sequence[Readings]]) -> list[list[Any]]:
+    return [[one.asset, one.t_ns, dict(one.values)] for group in groups.values() for one in group]
 
 
 def _mean(name: str, pending: Sequence[Readings]) -> float:

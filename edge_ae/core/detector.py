@@ -14,7 +14,7 @@ import numpy as np
 
 from edge_ae.core import alert
 from edge_ae.core.alert import NO_EVIDENCE, AlertRules, AlertSource, AlertState, Evidence, Stepped, Transition
-from edge_ae.core.align import Aligner
+from edge_ae.core.align import USUAL_GAP_ROWS, Aligner
 from edge_ae.core.description import describe
 from edge_ae.core.events import (
     Alert,
@@ -28,7 +28,7 @@ from edge_ae.core.events import (
     Share,
     Window,
 )
-from edge_ae.core.liveness import Heard, Pulse
+from edge_ae.core.liveness import InputCounts, Liveness
 from edge_ae.core.model_spec import Explanation, Floats, Model, ModelSpec
 from edge_ae.core.sensor_health import Health
 from edge_ae.core.threshold import Threshold
@@ -65,10 +65,11 @@ class Detector:
             spec.period_ns,
             lateness_ns=watch.lateness_ns,
             max_gap_rows=longest_gap(spec.length),
+            usual_gap_rows=usual_gap_rows(spec),
             hold_rows=spec.hold_rows,
         )
         self._health = Health(spec.channels)
-        self._pulse = Pulse(silence_ns(spec))
+        self._liveness = Liveness(silence_ns(spec))
         self._pushed = 0
         self._window = Windower(spec.length, spec.hop, len(spec.channels))
         self._threshold = Threshold(spec, hop_ns / rules.interval_ns)
@@ -88,6 +89,11 @@ class Detector:
     def _windows(self, rows: list[Row]) -> list[Window]:
         return [window for row in rows for window in self._window.push(self._health.push(row))]
 
+    @property
+    def doubts(self) -> bool:
+        """Whether the newest readings did not fit the asset's time, so that later ones decide whether they are used."""
+        return self._align.doubts
+
     def fork(self) -> "Detector":
         """An independent copy, for asking what would be if nothing more came."""
         twin = copy.copy(self)
@@ -101,9 +107,9 @@ class Detector:
 
         `listening`: readings can reach us. Never reaches the score, which knows event time alone.
         """
-        counts = self._align.counts
-        heard = Heard(self._pushed, self._align.newest_ns, counts["late"], counts["clock_set_back"])
-        self._pulse.tick(now_ns, heard, listening)
+        unused = self._align.counts
+        counts = InputCounts(self._pushed, self._align.newest_ns, unused["late"], unused["clock_set_back"])
+        self._liveness.tick(now_ns, counts, listening)
         return self._take(alert.expire_shelving(self.alert, now_ns, self._t_ns, self._rules))
 
     def wants_explanation(self, score: float) -> bool:
@@ -170,13 +176,13 @@ class Detector:
 
     def health_now(self) -> AssetHealth:
         """Which sensors are sick, for the retained topic."""
-        pulse, period_ns = self._pulse, self.spec.period_ns
+        liveness, period_ns = self._liveness, self.spec.period_ns
         return AssetHealth(
             asset=self.asset,
             node=self._source.node,
             watched=self._health.watched,
-            fault=pulse.fault,
-            fault_since_ns=None if pulse.fault is None else pulse.since_ns,
+            fault=liveness.fault,
+            fault_since_ns=None if liveness.fault is None else liveness.since_ns,
             channels=tuple(
                 ChannelFault(one.channel, one.fault, one.since_slot * period_ns) for one in self._health.sick
             ),
@@ -203,7 +209,7 @@ class Detector:
             "model": self.spec.sha256,
             "align": self._align.snapshot(),
             "health": self._health.snapshot(),
-            "pulse": self._pulse.snapshot(),
+            "liveness": self._liveness.snapshot(),
             "window": self._window.snapshot(),
             "threshold": self._threshold.snapshot(),
             "alert": alert.snapshot(self.alert),
@@ -218,15 +224,24 @@ class Detector:
             return
         self._align.restore(state["align"])
         self._health.restore(state["health"])
-        self._pulse.restore(state["pulse"])
+        self._liveness.restore(state["liveness" if "liveness" in state else "pulse"])  # its name in version 0.1
         self._window.restore(state["window"])
         self._threshold.restore(state["threshold"])
 
 
+def usual_gap_rows(spec: ModelSpec) -> int:
+    """Rows without any reading that are nothing special: as training showed them, as long as a window bridges them."""
+    return min(max(USUAL_GAP_ROWS, _trained_gap_rows(spec)), longest_gap(spec.length))
+
+
 def silence_ns(spec: ModelSpec) -> int:
     """How long an asset may say nothing."""
-    gap_rows = min(channel.missing_rows for channel in spec.channels)
-    return max((SILENT_ROWS + 2 * max(gap_rows, spec.hold_rows)) * spec.period_ns, SILENT_NS)
+    return max((SILENT_ROWS + 2 * _trained_gap_rows(spec)) * spec.period_ns, SILENT_NS)
+
+
+def _trained_gap_rows(spec: ModelSpec) -> int:
+    """The longest time without any reading in training, or for which a channel that reports on change stands."""
+    return max(min(channel.missing_rows for channel in spec.channels), spec.hold_rows)
 
 
 def shares_of(spec: ModelSpec, window: Floats, explanation: Explanation) -> tuple[Share, ...]:

@@ -7,8 +7,21 @@ epoch: slot k of a grid with period P is centred on k * P. NaN means "missing" e
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edge_ae.core.model_spec import Floats, Similar
+
+
+@overload
+def slot_of(t_ns: int, period_ns: int) -> int: ...
+@overload
+def slot_of(t_ns: NDArray[np.int64], period_ns: int) -> NDArray[np.int64]: ...
+def slot_of(t_ns: Any, period_ns: int) -> Any:
+    """The slot of a time, or of an array of them, on the grid with that period."""
+    return (t_ns + period_ns // 2) // period_ns
 
 
 @dataclass(frozen=True, slots=True)

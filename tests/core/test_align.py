@@ -2,19 +2,29 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from edge_ae.core.align import MAX_READINGS_PER_SLOT, SKEW_CONFIRMED, SKEW_NS, Aligner
-from edge_ae.core.events import Readings, Row
+from edge_ae.core.align import (
+    AHEAD_CONFIRMED,
+    BEHIND_CONFIRMED,
+    MAX_READINGS_PER_SLOT,
+    SET_BACK_NS,
+    USUAL_GAP_ROWS,
+    Aligner,
+)
+from edge_ae.core.events import Readings, Row, slot_of
 from edge_ae.core.timestamps import SECOND
 
 NAN = math.nan
 P = SECOND
 NAMES = ("a", "b")
+HOUR_S = 3600
 
 
 def at(t_s: float, **values: float) -> Readings:
@@ -37,6 +47,15 @@ def plain(rows: Sequence[Row]) -> list[tuple[int, tuple[float | None, ...]]]:
 
 values = st.dictionaries(st.sampled_from(("a", "b", "unknown")), st.floats(-1e6, 1e6), max_size=3)
 streams = st.lists(st.builds(Readings, st.just("pump"), st.integers(0, 40 * P), values), max_size=40)
+odd_streams = st.lists(
+    st.builds(
+        lambda t_s, hour, of: Readings("pump", t_s * P + hour * HOUR_S * P, of),
+        st.integers(0, 40),
+        st.sampled_from((0, 0, 0, 1)),
+        values,
+    ),
+    max_size=60,
+)
 options = st.fixed_dictionaries(
     {"lateness_ns": st.integers(0, 5 * P), "max_gap_rows": st.integers(0, 6), "hold_rows": st.integers(0, 4)}
 )
@@ -170,36 +189,150 @@ def test_a_new_value_replaces_the_held_one_at_once() -> None:
     assert [row.values[0] for row in rows] == [1.0, 0.0, 0.0]
 
 
+# -- one odd stamp ------------------------------------------------------------------------------------------
+
+
+def sent(*times_s: float) -> list[Readings]:
+    """A reading each, whose value is its time."""
+    return [at(t_s, a=float(t_s)) for t_s in times_s]
+
+
+def seconds(rows: Sequence[Row]) -> list[float]:
+    """The values of `sent` that became rows."""
+    return [row.values[0] for row in rows if not math.isnan(row.values[0])]
+
+
+@pytest.mark.parametrize("ahead_s", [USUAL_GAP_ROWS + 1, 60, 59 * 60, 86_400])
+@pytest.mark.parametrize("lateness_s", [0, 1])
+def test_one_odd_stamp_ahead_does_not_blind_the_asset(ahead_s: int, lateness_s: int) -> None:
+    one = aligner(lateness_ns=lateness_s * P)
+    ahead_s += lateness_s
+    rows = rows_of(sent(1, 2, 3, 3 + ahead_s, *range(4, 10)), one)
+    assert seconds(rows) == list(range(1, 10))
+    assert one.counts == {"odd_time": 1}
+
+
+def test_an_odd_stamp_that_comes_again_or_for_each_channel_is_one_odd_stamp() -> None:
+    one = aligner()
+    odd = [at(3000, a=1.0), at(3000, a=1.0), at(3000.2, b=2.0)]
+    assert seconds(rows_of([*sent(1, 2), *odd, *sent(3, 4)], one)) == [1, 2, 3, 4]
+    assert one.counts == {"odd_time": 3}
+
+
+def test_odd_stamps_that_contradict_each_other_are_not_followed() -> None:
+    one = aligner()
+    assert seconds(rows_of(sent(1, 5000, 4000, 3000, 2000, 1000, 2, 3), one)) == [1, 2, 3]
+    assert one.counts == {"odd_time": 5}
+
+
+def test_two_clocks_on_one_asset_never_take_turns() -> None:
+    one = aligner()
+    both = [reading for t_s in range(1, 50) for reading in sent(t_s, t_s + HOUR_S)]
+    assert seconds(rows_of(both[:-1], one)) == list(range(1, 50))
+    assert one.counts == {"odd_time": 48}
+
+
+def test_one_odd_stamp_right_after_an_outage_costs_itself_alone() -> None:
+    one = aligner()
+    assert seconds(rows_of(sent(1, 2, 1000, 9000, 1001, 1002, 1003), one)) == [1, 2, 1000, 1001, 1002, 1003]
+    assert one.counts == {"odd_time": 1}
+
+
+def test_what_is_ahead_by_disorder_alone_is_used_once_the_reading_between_has_come() -> None:
+    late_s = 5
+    one, between = aligner(lateness_ns=late_s * P, max_gap_rows=20), 10 + late_s + USUAL_GAP_ROWS
+    rows = rows_of(sent(10, between + 2, between), one)
+    assert (seconds(rows), one.counts) == ([10, between, between + 2], {})
+
+
+# -- data after an outage -----------------------------------------------------------------------------------
+
+
+def test_a_usual_gap_is_followed_at_once() -> None:
+    one = aligner()
+    one.push(at(1, a=1.0))
+    assert len(one.push(at(1 + USUAL_GAP_ROWS, a=2.0))) == 1
+    assert not one.doubts
+    assert one.push(at(1 + 2 * USUAL_GAP_ROWS + 1, a=2.0)) == []
+    assert one.doubts
+
+
+@pytest.mark.parametrize("period_s", [0.1, 1, 60, 3600])
+def test_data_that_come_back_after_a_weekend_are_followed_and_none_is_lost(period_s: float) -> None:
+    one = Aligner(("a",), round(period_s * SECOND), max_gap_rows=5)
+    back = 3 * 86_400
+    times = [n * period_s for n in (1, 2)] + [back + n * period_s for n in range(AHEAD_CONFIRMED + 1)]
+    rows = [row for reading in sent(*times) for row in one.push(reading)]
+    assert seconds(rows) == times[:-1]
+    assert one.counts == {}
+
+
+def test_channels_that_come_one_by_one_are_confirmed_by_slots_and_none_is_lost() -> None:
+    one = aligner(lateness_ns=P)
+    stream = [at(t_s + lag, **{name: t_s}) for t_s in (1, 2, *range(500, 510)) for name, lag in (("b", 0.1), ("a", 0))]
+    rows = rows_of(stream, one)
+    assert plain(rows) == [(t_s, (t_s, t_s)) for t_s in (1, 2, *range(500, 510))]
+    assert one.counts == {}
+
+
+def test_readings_that_are_always_far_apart_are_all_used() -> None:
+    one = aligner()
+    times = range(0, 5000, 100)
+    assert seconds(rows_of(sent(*times), one)) == list(times)
+    assert one.counts == {}
+
+
+def test_the_end_of_the_data_decides_for_what_is_ahead() -> None:
+    assert seconds(rows_of(sent(1, 2, 1000), aligner())) == [1, 2, 1000]
+
+
 # -- a sensor's clock set back ------------------------------------------------------------------------------
 
 
-def test_a_clock_set_back_is_followed_once_enough_readings_say_so() -> None:
+@pytest.mark.parametrize("back_s", [SET_BACK_NS // SECOND + 1, 30 * 60, HOUR_S, 10 * HOUR_S])
+def test_a_clock_set_back_is_followed_once_enough_readings_say_so_and_none_is_lost(back_s: int) -> None:
+    """Red where exactly an hour, as at the end of daylight saving, was late for an hour."""
     one = aligner()
-    later = SKEW_NS // SECOND + 100
-    one.push(at(later, a=1.0))
-    rows = [row for t in range(SKEW_CONFIRMED + 2) for row in one.push(at(t, a=float(t)))]
-    first = SKEW_CONFIRMED - 1
-    assert plain(rows) == [(later, (1.0, None)), (first, (float(first), None)), (first + 1, (float(first + 1), None))]
-    assert one.counts == {"late": SKEW_CONFIRMED, "clock_set_back": 1}
+    first = 20 * HOUR_S
+    before, after = range(first - 3, first), range(first - back_s, first - back_s + BEHIND_CONFIRMED + 2)
+    assert seconds(rows_of(sent(*before, *after), one)) == [*before, *after]
+    assert one.counts == {"clock_set_back": 1}
 
 
 def test_one_good_reading_in_between_says_the_clock_is_fine() -> None:
     one = aligner()
-    later = SKEW_NS // SECOND + 100
+    later = SET_BACK_NS // SECOND + 100
     one.push(at(later, a=1.0))
-    for t in range(3 * SKEW_CONFIRMED):
+    for t in range(3 * BEHIND_CONFIRMED):
         one.push(at(t, a=1.0))
-        if t % (SKEW_CONFIRMED - 1) == 0:
-            one.push(at(later + t, a=1.0))
-    assert one.counts["clock_set_back"] == 0
+        if t % (BEHIND_CONFIRMED - 1) == 0:
+            one.push(at(later + t / 10, a=2.0))
+    one.flush()
+    assert one.counts == {"late": 3 * BEHIND_CONFIRMED}
 
 
-def test_readings_that_are_merely_late_never_turn_the_clock() -> None:
+@given(st.permutations(range(100)))
+def test_readings_that_are_merely_late_never_turn_the_clock(order: list[int]) -> None:
     one = aligner()
-    one.push(at(SKEW_NS / SECOND, a=1.0))
-    for t in range(1, 100):
-        one.push(at(t, a=1.0))
-    assert one.counts == {"late": 99}
+    one.push(at(SET_BACK_NS / SECOND, a=1.0))
+    for t_s in order:
+        one.push(at(1 + t_s, a=1.0))
+    assert one.counts == {"late": 100}
+
+
+def test_what_a_sender_repeats_after_a_break_is_late_and_changes_nothing() -> None:
+    one = aligner()
+    repeated = range(300, 999)
+    rows = rows_of(sent(*range(1000), *repeated, *range(1000, 1100)), one)
+    assert seconds(rows) == list(range(1100))
+    assert one.counts == {"late": len(repeated)}
+
+
+def test_old_readings_that_go_back_and_forth_never_turn_the_clock() -> None:
+    one = aligner()
+    times = [n * 100 % 997 for n in range(300)]
+    assert seconds(rows_of(sent(2 * HOUR_S, *times), one)) == [2 * HOUR_S]
+    assert one.counts == {"late": 300}
 
 
 # -- whole, one by one, shuffled, doubled, restored ---------------------------------------------------------
@@ -211,8 +344,37 @@ def test_nothing_in_nothing_out() -> None:
 
 @given(stream=streams, config=options)
 def test_a_slot_comes_once_and_in_order(stream: list[Readings], config: dict[str, int]) -> None:
-    slots = [row.slot for row in rows_of(stream, aligner(**config))]
+    one = aligner(**config)
+    slots = [row.slot for row in rows_of(stream, one)]
     assert slots == sorted(set(slots))
+    assert one.counts["clock_set_back"] == 0
+
+
+@given(stream=odd_streams, config=options)
+def test_every_reading_is_used_or_counted(stream: list[Readings], config: dict[str, int]) -> None:
+    one = aligner(**config | {"hold_rows": 0})
+    numbered = [replace(reading, values={"a": 1.0 + n}) for n, reading in enumerate(stream)]
+    rows = rows_of(numbered, one)
+    slots = len({slot_of(reading.t_ns, P) for reading in stream})
+    unused = one.counts["late"] + one.counts["odd_time"]
+    assert len(seconds(rows)) <= slots + len(stream) * one.counts["clock_set_back"]
+    assert len(seconds(rows)) + unused >= slots
+
+
+@given(stream=streams, config=options, odd=st.sets(st.integers(1, 39), max_size=10), data=st.data())
+def test_odd_stamps_change_nothing(
+    stream: list[Readings], config: dict[str, int], odd: set[int], data: st.DataObject
+) -> None:
+    """Readings without a gap, and between them single ones whose time is far ahead."""
+    steady = [replace(reading, t_ns=n * P) for n, reading in enumerate(stream)]
+    mixed = []
+    for n, reading in enumerate(steady):
+        if n in odd:
+            mixed.append(Readings("pump", data.draw(st.integers(100 * P, 10**6 * P)), {"a": -1.0}))
+        mixed.append(reading)
+    one = aligner(**config)
+    assert plain(rows_of(mixed, one)) == plain(rows_of(steady, aligner(**config)))
+    assert one.counts["odd_time"] == len(mixed) - len(steady)
 
 
 @given(stream=streams, config=options, data=st.data())
@@ -234,7 +396,7 @@ def test_duplicates_change_nothing(stream: list[Readings], config: dict[str, int
     assert plain(rows_of(again, aligner(**config))) == plain(rows_of(ordered, aligner(**config)))
 
 
-@given(stream=streams, config=options, cut=st.integers(0, 40))
+@given(stream=st.one_of(streams, odd_streams), config=options, cut=st.integers(0, 60))
 @example(stream=[Readings("pump", P, {"a": NAN}), Readings("pump", 2 * P, {"b": 1.0})], config={"hold_rows": 1}, cut=1)
 def test_a_restart_at_any_point_is_not_noticed(stream: list[Readings], config: dict[str, int], cut: int) -> None:
     whole = aligner(**config)
@@ -257,6 +419,7 @@ def test_what_is_kept_is_bounded_by_the_lateness(stream: list[Readings]) -> None
     for reading in stream:
         one.push(reading)
         assert len(one.snapshot()["open"]) <= 200
+        assert len({slot_of(t, P) for _, t, _ in one.snapshot()["aside"]}) < BEHIND_CONFIRMED
     if stream:
-        slots = {(t + P // 2) // P for _, t, _ in one.snapshot()["open"]}
+        slots = {slot_of(t, P) for _, t, _ in one.snapshot()["open"]}
         assert len(slots) <= 4 or max(slots) - min(slots) <= 4

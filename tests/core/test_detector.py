@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_ae.core.alert import AlertRules
-from edge_ae.core.detector import OFF_DELAY_HOPS, Detector, Watch, shares_of
+from edge_ae.core.align import USUAL_GAP_ROWS
+from edge_ae.core.detector import OFF_DELAY_HOPS, Detector, Watch, shares_of, usual_gap_rows
 from edge_ae.core.events import AlertEvent, Readings, Scored
 from edge_ae.core.fleet import Fleet
-from edge_ae.core.model_spec import Explanation, Modes, Similar
+from edge_ae.core.model_spec import Channel, Explanation, Modes, Similar
 from edge_ae.core.timestamps import SECOND
 from tests.models import LENGTH, FakeModel, spec_of
 
@@ -233,6 +234,14 @@ def test_an_alert_is_given_to_the_operating_mode_that_its_peak_is_nearest_to() -
         fleet.push(one, watch)
     new, end = events(fleet.step())
     assert new.alert.similar == end.alert.similar == Similar("mode 2", 2.0)
+
+
+@pytest.mark.parametrize(
+    ("missing_rows", "hold_rows", "usual"), [(0, 0, USUAL_GAP_ROWS), (9, 0, 9), (0, 30, 30), (100, 0, 64)]
+)
+def test_a_usual_gap_is_what_training_showed_up_to_a_window(missing_rows: int, hold_rows: int, usual: int) -> None:
+    channels = (Channel("flow", missing_rows=missing_rows), Channel("pressure", missing_rows=1000))
+    assert usual_gap_rows(spec_of(channels=channels, hold_rows=hold_rows, length=64)) == usual
 
 
 def test_shares_add_up_and_the_largest_is_first() -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
-from edge_ae.core.events import Row
+from edge_ae.core.events import Row, slot_of
 from edge_ae.core.model_spec import ModelSpec
 from edge_ae.core.payloads import alert_payload
 from edge_ae.core.sensor_health import Health
@@ -184,7 +184,7 @@ def _inside(segment: Segment, spans: Sequence[Span], spec: ModelSpec) -> Flags:
     """The segment's rows in the spans, and a window's length before each: a fault is there before it is noticed."""
     inside = np.zeros(len(segment), np.bool_)
     for span in spans:
-        first, last = ((t + spec.period_ns // 2) // spec.period_ns for t in (span.start_ns, span.end_ns))
+        first, last = (slot_of(t, spec.period_ns) for t in (span.start_ns, span.end_ns))
         inside[max(first - spec.length - segment.start_slot, 0) : max(last + 1 - segment.start_slot, 0)] = True
     return inside
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ae.core.align import Aligner
-from edge_ae.core.events import Readings, Row
+from edge_ae.core.events import Readings, Row, slot_of
 from edge_ae.core.model_spec import Floats
 from edge_ae.core.sensor_health import LARGEST
 from edge_ae.core.timestamps import SECOND, rfc3339
@@ -288,7 +288,7 @@ def _segments(table: Table, period_ns: int, hold_rows: int, max_gap_rows: int) -
                 runs.append((start, []))
             runs[-1][1].append(values)
             next_slot = start + len(values)
-    slots = (table.t_ns + period_ns // 2) // period_ns
+    slots = slot_of(table.t_ns, period_ns)
     labelled = None if table.labels is None else slots[table.labels]
     return [_segment(asset_name(table), start, np.concatenate(parts), slots, labelled) for start, parts in runs]
 

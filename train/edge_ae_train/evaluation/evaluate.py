@@ -21,6 +21,7 @@ from rich.table import Table as Grid
 
 from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
+from edge_ae.core.events import slot_of
 from edge_ae.core.model_spec import ModelSpec
 from edge_ae.core.timestamps import SECOND
 from edge_ae.errors import BadData
@@ -161,7 +162,7 @@ def series_of(table: Table, result: Result, spec: ModelSpec) -> Series:
     """The rows from the first score on, with the last score where there is none: between two hops, or in a hole.
 
     The last line of each slot speaks for its row."""
-    slot = (table.t_ns + spec.period_ns // 2) // spec.period_ns
+    slot = slot_of(table.t_ns, spec.period_ns)
     scored = np.maximum.accumulate(np.where(np.isfinite(result.score), np.arange(len(table)), -1))
     rows = np.flatnonzero(np.append(slot[1:] != slot[:-1], True) & (scored >= 0))
     newest = scored[rows]

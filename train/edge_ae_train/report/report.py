@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
-from edge_ae.core.events import AlertEvent
+from edge_ae.core.events import AlertEvent, slot_of
 from edge_ae.core.model_spec import Floats
 from edge_ae.core.payloads import alert_payload
 from edge_ae.core.timestamps import SECOND, parse_time_ns, rfc3339
@@ -312,7 +312,7 @@ def _latent(model: OnnxModel, shown: Sequence[Shown]) -> tuple[Floats, NDArray[n
     spec = model.spec
     ends: list[tuple[Floats, bool]] = []
     for one in shown:
-        slots = (one.table.t_ns + spec.period_ns // 2) // spec.period_ns
+        slots = slot_of(one.table.t_ns, spec.period_ns)
         step = max(1, len(one.table) * len(shown) // (LATENT_WINDOWS * spec.hop))
         for segment in prepare.rows([one.table], spec.period_ns, hold_rows=spec.hold_rows, length=spec.length):
             for end in scored_ends(segment.start_slot, segment.values, spec.length, spec.hop)[::step].tolist():
