@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from edge_ae_train.data.segments import Segment
-from edge_ae_train.export import export
-from edge_ae_train.fit import Options, fit, save
+from edge_ae_train.data.segments import Recording, Segment
+from edge_ae_train.export import Contents, Origin, export, save
+from edge_ae_train.fit import Options, fit
 from edge_ae_train.synthetic.simulator import Fault, Simulation, simulate
 from torch import Tensor, nn
 
@@ -103,7 +103,7 @@ def write_model(out: Path, **changes: Any) -> OnnxModel:
     windows = rng.uniform(low, high, (16, spec.length, len(spec.channels))).astype(np.float32)
     windows[1, 1:3, 0] = np.nan
     graph: Any = DistanceGraph(spec.channels)
-    return export(graph, spec, {"candidates": []}, "d" * 64, windows, out)
+    return export(graph, Contents(spec, {"candidates": []}, "d" * 64), windows, out)
 
 
 def cached(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
@@ -139,14 +139,8 @@ def trained(factory: pytest.TempPathFactory) -> Path:
 
 def train_model(out: Path, options: Options | None = None) -> OnnxModel:
     simulation = pump(TRAIN_ROWS)
-    rows = [Segment(simulation.values.astype(np.float32))]
+    rows = (Segment(simulation.values.astype(np.float32)),)
     fitted = fit(rows, options or Options(family="pca", length=TRAINED_LENGTH))
-    period_ns = int(np.diff(simulation.t_ns[:2])[0])
+    recording = Recording(simulation.names, int(np.diff(simulation.t_ns[:2])[0]), rows)
     units = dict(zip(simulation.names, simulation.units, strict=True))
-    facts: dict[str, Any] = {
-        "name": "pump",
-        "units": units,
-        "trained_at": "2026-01-01T00:00:00Z",
-        "data_sha256": "d" * 64,
-    }
-    return save(fitted, rows, simulation.names, period_ns, out, **facts)
+    return save(fitted, recording, Origin("pump", "2026-01-01T00:00:00Z", "d" * 64, units), out)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_ae.errors import BadConfig, EdgeError
+from edge_ae.store.atomic import is_special
 
 if TYPE_CHECKING:
     from edge_ae.core.alert import AlertRules
@@ -114,7 +115,7 @@ def spare(inputs: Iterable[Path], outputs: Iterable[Path | None]) -> None:
     """BadConfig where an output would take the place of an input, or of another output. Pipes and devices may come twice."""
     taken = {path.resolve(): "is read from" for path in inputs}
     for path in outputs:
-        if path is None or (path.exists() and not path.is_file()):
+        if path is None or is_special(path):
             continue
         if path.resolve() in taken:
             raise BadConfig(f"{path}: {taken[path.resolve()]}, and would be written over; name another file")

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from edge_ae.core.timestamps import parse_time_ns
 from edge_ae.errors import BadData
+from edge_ae.store.atomic import is_special
 
 BLOCK_LINES = 8192  # lines held as text at once: 40 channels of these are about 25 MB
 DELIMITERS = ("\t", ";", ",")  # the comma last: it may be part of a name or of a decimal number
@@ -122,7 +123,7 @@ def whole_text(path: Path) -> Iterator[IO[str]]:
     A pipe or a device, such as /dev/stdout, is written to and not replaced.
     """
     try:
-        if path.exists() and not path.is_file():
+        if is_special(path):
             with path.open("w", encoding="utf-8", newline="") as text:
                 yield text
             return

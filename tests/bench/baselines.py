@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from edge_ae_train.models.autoencoders import Cva, Shape, build, lags_for, stack_lags
+from edge_ae_train.models.autoencoders import Shape, build
+from edge_ae_train.models.linear import Cva, lags_for, stack_lags
 from numpy.typing import NDArray
 from river.anomaly import HalfSpaceTrees
 from sklearn.ensemble import IsolationForest

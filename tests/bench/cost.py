@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import torch
-from edge_ae_train.data.segments import Segment
-from edge_ae_train.fit import Options, fit, save
-from edge_ae_train.models.autoencoders import MAX_LATENT, NAMES, Shape, build
+from edge_ae_train.candidates import FAMILIES
+from edge_ae_train.data.segments import Recording, Segment
+from edge_ae_train.export import Origin, save
+from edge_ae_train.fit import Options, fit
+from edge_ae_train.models.autoencoders import MAX_LATENT, Shape, build
 from edge_ae_train.synthetic.simulator import simulate
 from torch import Tensor, nn
 
@@ -61,7 +63,7 @@ def cost() -> list[dict[str, Any]]:
     rows = run.values.astype(np.float32)
     scores: dict[str, Score] = {PLAIN: plain(rows)}
     sizes = {PLAIN: 0}
-    for family in NAMES:
+    for family in FAMILIES:
         model, sizes[family] = ours(family, rows, run.names)
         scores[family] = model.score
     windows = np.lib.stride_tricks.sliding_window_view(rows, LENGTH, axis=0).transpose(0, 2, 1)
@@ -93,11 +95,11 @@ def plain(rows: Floats) -> Score:
 
 def ours(family: str, rows: Floats, names: Sequence[str]) -> tuple[OnnxModel, int]:
     """The model as a device loads it, and the bytes of its file."""
-    fitted = fit([Segment(rows)], Options(family=family, length=LENGTH))
-    facts: dict[str, Any] = {"name": "pump", "units": {}, "trained_at": "", "data_sha256": ""}
+    recording = Recording(tuple(names), 60 * SECOND, (Segment(rows),))
+    fitted = fit(recording.segments, Options(family=family, length=LENGTH))
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "pump.onnx"
-        return save(fitted, [Segment(rows)], names, 60 * SECOND, out, **facts), out.stat().st_size
+        return save(fitted, recording, Origin("pump"), out), out.stat().st_size
 
 
 def taken(scores: Sequence[tuple[str, Score]], windows: Floats, calls: int) -> dict[str, float]:

@@ -6,16 +6,17 @@ the rows go the daemon's way: readings in, health and alerts out, our clock bein
 
 import argparse
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edge_ae_train.data import prepare
-from edge_ae_train.data.segments import Segment
-from edge_ae_train.fit import Options, fit, save
+from edge_ae_train.data.prepare import recording_of
+from edge_ae_train.data.segments import Recording, Segment
+from edge_ae_train.export import Origin, save
+from edge_ae_train.fit import Options, fit
 from edge_ae_train.synthetic.simulator import FAULTS, Fault, simulate
 from numpy.typing import NDArray
 
@@ -130,16 +131,16 @@ def folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory()
 
 
-def trained(segments: Sequence[Segment], names: Sequence[str], period_ns: int, name: str) -> OnnxModel:
-    out = Path(folder().name) / f"{name}.onnx"
-    facts: dict[str, Any] = {"name": name, "units": {}, "trained_at": "", "data_sha256": ""}
-    return save(fit(segments, Options(family="pca", length=16)), segments, names, period_ns, out, **facts)
+def trained(recording: Recording, name: str) -> OnnxModel:
+    fitted = fit(recording.segments, Options(family="pca", length=16))
+    return save(fitted, recording, Origin(name), Path(folder().name) / f"{name}.onnx")
 
 
 @cache
 def pump(number: int) -> OnnxModel:
     run = simulate(TRAIN_ROWS, PERIOD_S, seed=300 + number)
-    return trained([Segment(run.values.astype(np.float32))], run.names, round(PERIOD_S * SECOND), f"pump{number}")
+    rows = Segment(run.values.astype(np.float32))
+    return trained(Recording(run.names, round(PERIOD_S * SECOND), (rows,)), f"pump{number}")
 
 
 @cache
@@ -220,9 +221,7 @@ def normal(folder: Path | None) -> Iterator[dict[str, Any]]:
 
 
 def quiet(name: str, table: Table, start: int) -> dict[str, Any]:
-    tables, _ = prepare.clean([series.part(table, 0, start)])
-    period_ns = prepare.sample_period_ns(tables)
-    model = trained(prepare.rows(tables, period_ns), tables[0].names, period_ns, "normal")
+    model = trained(recording_of([series.part(table, 0, start)]), "normal")
     columns = [table.names.index(channel) for channel in model.spec.names]
     seen = watched(model, Input(table.t_ns[start:], table.t_ns[start:], table.values[start:, columns]))
     months = float(table.t_ns[-1] - table.t_ns[start]) / MONTH_NS

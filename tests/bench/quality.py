@@ -65,17 +65,14 @@ def ours(case: Case, seed: int, rows_per_alert: int = ROWS_PER_ALERT) -> tuple[A
 def trained(case: Case, seed: int) -> OnnxModel:
     """Fit with every default, and export."""
     from edge_ae_train import fit
-    from edge_ae_train.data import prepare
+    from edge_ae_train.data.prepare import recording_of
+    from edge_ae_train.export import Origin, save
 
     with tempfile.TemporaryDirectory() as folder:
         table = series.part(case.table, 0, case.start)
-        tables, _ = prepare.clean([table])
-        period_ns = prepare.sample_period_ns(tables)
-        segments = prepare.rows(tables, period_ns)
-        fitted = fit.fit(segments, fit.Options(seed=seed))
-        out = Path(folder) / "model.onnx"
-        facts: dict[str, Any] = {"name": case.name, "units": {}, "trained_at": "", "data_sha256": ""}
-        return fit.save(fitted, segments, tables[0].names, period_ns, out, **facts)
+        recording = recording_of([table])
+        fitted = fit.fit(recording.segments, fit.Options(seed=seed))
+        return save(fitted, recording, Origin(case.name), Path(folder) / "model.onnx")
 
 
 def judged(case: Case, model: OnnxModel, rows_per_alert: int) -> tuple[Answer, int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from edge_ae_train.fit import LENGTHS
+from edge_ae_train.data.window_length import LENGTHS
 from edge_ae_train.synthetic.simulator import Fault, simulate
 from numpy.typing import NDArray
 

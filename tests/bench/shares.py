@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edge_ae_train.data.segments import Segment
-from edge_ae_train.fit import Options, fit, save
+from edge_ae_train.data.segments import Recording, Segment
+from edge_ae_train.export import Origin, save
+from edge_ae_train.fit import Options, fit
 from edge_ae_train.synthetic.simulator import simulate
 from numpy.typing import NDArray
 
@@ -69,11 +70,10 @@ def outcomes(number: int) -> list[Outcome]:
 
 
 def trained(rows: Values, names: Sequence[str]) -> OnnxModel:
-    segments = [Segment(rows.astype(np.float32))]
-    fitted = fit(segments, Options(family=FAMILY, length=LENGTH))
-    facts: dict[str, Any] = {"name": "pump", "units": {}, "trained_at": "", "data_sha256": ""}
+    recording = Recording(tuple(names), round(PERIOD_S * SECOND), (Segment(rows.astype(np.float32)),))
+    fitted = fit(recording.segments, Options(family=FAMILY, length=LENGTH))
     with tempfile.TemporaryDirectory() as folder:
-        return save(fitted, segments, names, round(PERIOD_S * SECOND), Path(folder) / "pump.onnx", **facts)
+        return save(fitted, recording, Origin("pump"), Path(folder) / "pump.onnx")
 
 
 def place(model: OnnxModel, table: Table, channel: str) -> int | None:

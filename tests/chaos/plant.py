@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edge_ae_train.data.segments import Segment
-from edge_ae_train.fit import Options, fit, save
+from edge_ae_train.data.segments import Recording, Segment
+from edge_ae_train.export import Origin, save
+from edge_ae_train.fit import Options, fit
 from edge_ae_train.synthetic.simulator import simulate
 from numpy.typing import NDArray
 
@@ -85,10 +86,9 @@ def _broken(names: Sequence[str], rows: NDArray[np.float64]) -> NDArray[np.float
 
 
 def _train(rows: Sequence[NDArray[np.float32]], names: Sequence[str], path: Path) -> None:
-    segments = [Segment(part) for part in rows]
-    fitted = fit(segments, Options(family="pca", length=LENGTH))
-    facts: dict[str, Any] = {"name": "pump", "units": {}, "trained_at": "2026-01-01T00:00:00Z", "data_sha256": "d" * 64}
-    save(fitted, segments, names, PERIOD_MS * 1_000_000, path, **facts)
+    recording = Recording(tuple(names), PERIOD_MS * 1_000_000, tuple(Segment(part) for part in rows))
+    fitted = fit(recording.segments, Options(family="pca", length=LENGTH))
+    save(fitted, recording, Origin("pump", "2026-01-01T00:00:00Z", "d" * 64), path)
 
 
 def undisturbed(plant: Plant, rows: int, folder: Path) -> list[dict[str, Any]]:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edge_ae_train import candidates
 from edge_ae_train.cli import main
-from edge_ae_train.models import autoencoders
 from edge_ae_train.options import EXAMPLES, FAMILIES
 
 from edge_ae.core.alert import AlertRules
@@ -37,7 +37,7 @@ def test_help_of_every_command_has_an_example_of_it(command: str, capsys: pytest
 
 
 def test_families_to_ask_for_are_those_there_are() -> None:
-    assert set(FAMILIES) == set(autoencoders.NAMES)
+    assert set(FAMILIES) == set(candidates.FAMILIES)
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from edge_ae_train.export import export
+from edge_ae_train.export import Contents, export
 
 from edge_ae.core.model_spec import Floats
 from edge_ae.model.onnx_model import KEYS, OPTIONAL, OUTPUTS, PREFIX, OnnxModel
@@ -88,6 +88,6 @@ def test_a_failed_export_leaves_the_old_file(tmp_path: Path, tmp_path_factory: p
     spec = spec_of(hop=0)  # refused on loading
     graph: Any = DistanceGraph(spec.channels)
     with pytest.raises(Exception, match="must be positive"):
-        export(graph, spec, {}, "d" * 64, np.ones((4, spec.length, 2), np.float32), out)
+        export(graph, Contents(spec, {}, "d" * 64), np.ones((4, spec.length, 2), np.float32), out)
     assert out.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]

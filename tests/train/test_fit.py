@@ -1,28 +1,16 @@
 """Rows -> a model: what is chosen, what is refused, and that the same seed makes the same model."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 import torch
 from edge_ae_train import candidates
-from edge_ae_train import fit as fit_module
-from edge_ae_train.candidates import plan
 from edge_ae_train.data.dataset import WindowSet
-from edge_ae_train.data.segments import Segment
-from edge_ae_train.fit import (
-    CONSTANT_LIMIT,
-    LENGTHS,
-    Options,
-    choose_length,
-    correlation_time,
-    fit,
-    fit_scaler,
-    held_out_blocks,
-    some_windows,
-)
+from edge_ae_train.data.segments import Recording, Segment
+from edge_ae_train.export import Origin, save
+from edge_ae_train.fit import Options, fit
 from edge_ae_train.models.trainer import Recipe
 
 from edge_ae.core.model_spec import Floats
@@ -72,18 +60,17 @@ def test_the_same_seed_makes_the_same_file_apart_from_its_time(path: Path, model
 def test_a_network_trained_twice_from_one_seed_scores_the_same_and_as_torch_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fit_module, "Recipe", lambda: Recipe(batch=16, steps=60, check_every=30))
-    monkeypatch.setattr(fit_module, "FOLDS", 2)
+    monkeypatch.setattr(candidates, "Recipe", lambda: Recipe(batch=16, steps=60, check_every=30))
+    monkeypatch.setattr(candidates, "FOLDS", 2)
     options = Options(family="cae", length=TRAINED_LENGTH, seed=3)
-    rows = [segment_of(0, 500)]
+    rows = (segment_of(0, 500),)
     one, other = fit(rows, options), fit(rows, options)
     windows = all_windows()[:200]
     with torch.no_grad():
         scores, again = (f.graph(torch.from_numpy(windows))[0].numpy() for f in (one, other))
     np.testing.assert_array_equal(scores, again)
     assert np.isfinite(scores).all()
-    facts: Any = {"name": "m", "units": {}, "trained_at": "", "data_sha256": "d" * 64}
-    model = fit_module.save(one, rows, pump(2).names, 10**10, tmp_path / "m.onnx", **facts)
+    model = save(one, Recording(pump(2).names, 10**10, rows), Origin("m"), tmp_path / "m.onnx")
     assert model.spec.family == "cae"
     np.testing.assert_allclose(model.score(windows), scores, rtol=1e-5, atol=1e-5)
 
@@ -184,75 +171,9 @@ def test_channel_far_from_zero_is_heard() -> None:
         assert fitted.graph(torch.from_numpy(window[None]))[0] > 2.0
 
 
-def test_a_faster_signal_has_a_shorter_window() -> None:
-    rng = np.random.default_rng(0)
-    noise = rng.normal(size=(4000, 2)).astype(np.float32)
-    slow = np.cumsum(noise, axis=0)
-    assert choose_length([Segment(noise)]) == LENGTHS[0]
-    assert choose_length([Segment(slow)]) == LENGTHS[-1]
-    assert choose_length([Segment(slow[:100])]) == LENGTHS[0]
-
-
-def test_a_constant_or_missing_signal_has_no_memory() -> None:
-    assert correlation_time(np.full(100, 7.0, np.float32)) == 1.0
-    assert correlation_time(np.full(100, np.nan, np.float32)) == 1.0
-
-
-def test_window_fits_any_unit_and_the_stretches() -> None:
-    slow = np.sin(np.arange(4000) / 40).astype(np.float32)[:, None]
-    assert choose_length([Segment(1e-10 * slow)]) == LENGTHS[-1]
-    assert choose_length([Segment(slow[a : a + 24]) for a in range(0, 4000, 24)]) == LENGTHS[0]
-
-
-def test_injected_faults_are_cut_as_the_model_cuts_them() -> None:
-    """A channel that stood still says three deviations at most, to the comparison and to the device."""
-    rows = rows_of(0, 400)
-    rows[:, 0] = 7.0
-    candidate = fit([Segment(rows)], Options(family="pca", length=16)).candidate
-    limit = fit_scaler([rows]).limit
-    largest = [np.abs(one.rows).max(axis=0) for block in plan(candidate, limit, 0) for one in block]
-    assert np.max(largest, axis=0)[0] == CONSTANT_LIMIT
-    assert (np.max(largest, axis=0)[1:] > CONSTANT_LIMIT).all()
-
-
 def test_twelve_windows_of_rows_are_enough_for_a_network() -> None:
     fit([segment_of(0, 12 * 16)], Options(family="ae", length=16))
 
 
-def test_every_row_is_held_out_once_where_rows_are_few() -> None:
-    blocks = held_out_blocks(1001)
-    assert [row for a, b in blocks for row in range(a, b)] == list(range(1001))
-    first, last = held_out_blocks(100_000)[0][0], held_out_blocks(100_000)[-1][1]
-    assert (first > 50_000, last) == (True, 100_000)
-
-
-def test_scaling_survives_channels_that_never_move_or_never_come() -> None:
-    rows = np.array([[5.0, np.nan, 1.0], [5.0, np.nan, 3.0], [5.0, np.nan, np.nan]], np.float32)
-    scaler = fit_scaler([rows])
-    for part in (scaler.centre, scaler.spread, scaler.limit, scaler.root):
-        assert np.isfinite(part).all()
-    assert (scaler.spread > 0).all()
-    assert (scaler.centre[0], scaler.centre[2]) == (5.0, 2.0)
-
-
-def test_the_proof_uses_windows_from_all_over_and_never_over_a_gap() -> None:
-    parts = [Segment(np.full((n, 2), n, np.float32)) for n in (3, 40, 500)]
-    windows = some_windows(parts, 16)
-    assert windows.shape[1:] == (16, 2)
-    assert {float(w.min()) for w in windows} == {float(w.max()) for w in windows} == {40.0, 500.0}
-
-
 def test_the_file_says_how_it_was_chosen(model: OnnxModel) -> None:
     assert (model.report["chosen"], model.report["rows"], model.spec.length) == ("pca", TRAIN_ROWS, TRAINED_LENGTH)
-
-
-@pytest.mark.parametrize(
-    ("found", "chosen"),
-    [
-        ({"pca": 0.40, "cva": 0.44, "cae": 0.44}, "pca"),
-        ({"pca": 0.30, "cva": 0.38, "cae": 0.40}, "cva"),
-        ({"pca": 0.30, "cva": 0.38, "cae": 0.50}, "cae"),
-    ],
-)
-def test_of_families_that_find_as_many_but_for_chance_the_simplest_ships(found: dict[str, float], chosen: str) -> None:
-    assert candidates.best({family: {"all": share} for family, share in found.items()}) == chosen

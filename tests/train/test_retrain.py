@@ -12,9 +12,10 @@ import pytest
 from edge_ae_train import retrain
 from edge_ae_train.cli import main
 from edge_ae_train.data import history, recorded
-from edge_ae_train.data.history import Past, Said, Span
+from edge_ae_train.data.history import Hindsight, Past, Span
+from edge_ae_train.data.loading import ColumnRoles
 from edge_ae_train.data.segments import Segment
-from edge_ae_train.retrain import Outcome, Showing
+from edge_ae_train.retrain import Outcome, Performance
 from edge_ae_train.synthetic.simulator import Fault, Simulation, simulate, write_csv
 
 from edge_ae.core.alert import AlertRules, AlertSource, alert_id
@@ -33,14 +34,16 @@ HOURLY = AlertRules(interval_ns=3600 * SECOND)
 SMALL_START = 1_700_000_000 + ROWS  # s, of the faulty recording
 
 
-NOTHING = Said()
+NOTHING = Hindsight()
 
 
-def recalled(small: Small, said: Said = NOTHING, label: str | None = "anomaly", rules: AlertRules = HOURLY) -> Past:
+def recalled(
+    small: Small, hindsight: Hindsight = NOTHING, label: str | None = "anomaly", rules: AlertRules = HOURLY
+) -> Past:
     current = OnnxModel.load(small.model)
     ignore = [] if label is not None else ["anomaly"]
-    series = recorded.read([small.faulty], current.spec, label=label, ignore=ignore)
-    return history.recall(series, current, rules, said)
+    series = recorded.read([small.faulty], current.spec, ColumnRoles(ignore, label))
+    return history.recall(series, current, rules, hindsight)
 
 
 def kept(found: Past) -> list[int]:
@@ -75,23 +78,23 @@ def test_labelled_rows_are_left_out_and_are_known_faults(small: Small) -> None:
 
 
 def test_false_alarm_is_kept_as_normal(small: Small) -> None:
-    said = Said(labels={own_alert(small)["id"]: history.FALSE_ALARM}, node="n")
-    found = recalled(small, said, label=None)
+    hindsight = Hindsight(labels={own_alert(small)["id"]: history.FALSE_ALARM}, node="n")
+    found = recalled(small, hindsight, label=None)
     assert set(range(FAULT, FAULT_END)) <= set(kept(found))
     assert found.assets[0].faults == ()
 
 
 def test_confirmed_alert_is_a_known_fault(small: Small) -> None:
-    said = Said(labels={own_alert(small)["id"]: history.TRUE_ALARM}, node="n")
-    (fault,) = recalled(small, said, label=None).assets[0].faults
+    hindsight = Hindsight(labels={own_alert(small)["id"]: history.TRUE_ALARM}, node="n")
+    (fault,) = recalled(small, hindsight, label=None).assets[0].faults
     assert fault.id == own_alert(small)["id"]
 
 
 def test_feedback_on_another_models_alert_needs_the_alert(small: Small) -> None:
     labels = {"0123456789abcdef": history.TRUE_ALARM}
-    assert "feedback is passed over" in recalled(small, Said(labels=labels)).notes[-1]
+    assert "feedback is passed over" in recalled(small, Hindsight(labels=labels)).notes[-1]
     span = Span(SMALL_START * SECOND, (SMALL_START + 50) * SECOND, "faulty", "0123456789abcdef")
-    found = recalled(small, Said((span,), labels))
+    found = recalled(small, Hindsight((span,), labels))
     assert len(found.notes) == 1
     assert not set(kept(found)) & set(range(51))
     assert span in found.assets[0].faults
@@ -107,7 +110,7 @@ def test_alerts_and_feedback_are_read_as_they_were_written(small: Small, tmp_pat
     ]
     (state / history.FEEDBACK).write_bytes(b"".join(orjson.dumps(word) + b"\n" for word in words))
     alerts.write_text("".join(json.dumps(body | {"ts_cleared": c}) + "\n\n" for c in (None, body["ts_cleared"])))
-    found = history.said([alerts], [state], "n")
+    found = history.read_hindsight([alerts], [state], "n")
     assert found.labels == {body["id"]: history.TRUE_ALARM}
     (span,) = found.alerts
     spec = OnnxModel.load(small.model).spec
@@ -123,7 +126,7 @@ def test_broken_line_is_named(line: str, tmp_path: Path) -> None:
     file = tmp_path / "f.jsonl"
     file.write_text('{"id": "a", "label": "false_alarm"}\n' + line)
     with pytest.raises(BadData, match=r"f\.jsonl, line 2: is not what edge-ae writes there"):
-        history.said([], [file], "n")
+        history.read_hindsight([], [file], "n")
 
 
 def test_value_of_a_sick_sensor_is_missing(small: Small) -> None:
@@ -193,7 +196,7 @@ def test_recordings_of_something_else_are_refused_in_one_sentence(small: Small, 
 
 
 def outcome(**candidate: Any) -> Outcome:
-    current = Showing("pump", "pca", "", false_alerts=1, known_found=2, injected_found={"all": 0.6})
+    current = Performance("pump", "pca", "", false_alerts=1, known_found=2, injected_found={"all": 0.6})
     return Outcome(current, replace(current, **candidate), 1000, 10**12, alerts_allowed=0.5, known=3)
 
 

@@ -1,33 +1,64 @@
-"""Candidates side by side: the share of injected faults that each finds at the same rate of false alerts.
+"""A candidate: a family's network, trained on the rows that are its to see, and calibrated on those held out.
 
-Held-out rows alone are used, and for each block the whitening of the other blocks: nothing that is compared has seen the rows
-on which it is compared. The boundary of each candidate is the one that its own tail gives for TRIAL_RATE.
+    rows ─┬─ fold 1: train ▓▓▓▓▓▓▓▓░░held out░░▓▓▓▓▓▓ ─► views of windows, of which the network has   ─┐
+          ├─ fold 2 ...                                    seen no row                                ├─► calibrate
+          └─ all rows ─► the network that ships                                                       ┘
+
+With few rows every block is held out in turn; with many, the last part alone, and the network that saw the rest ships.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
+from edge_ae.core.detector import OFF_DELAY_HOPS
 from edge_ae.core.model_spec import Floats
-from edge_ae_train.data import fault_injection
-from edge_ae_train.data.dataset import CHUNK
-from edge_ae_train.data.fault_injection import Injection
-from edge_ae_train.scoring.calibrate import Calibration
-from edge_ae_train.scoring.graph import Measure, Views, Whitening
+from edge_ae.errors import BadData
+from edge_ae_train.data.dataset import CHUNK, WindowSet, spread_over, standardised
+from edge_ae_train.data.segments import Segment, cut, values_of
+from edge_ae_train.models import autoencoders, linear
+from edge_ae_train.models.trainer import Recipe, train
+from edge_ae_train.progress import Reporter
+from edge_ae_train.scoring.calibrate import Calibration, HeldOut, calibrate
+from edge_ae_train.scoring.graph import PLAIN, TEMPERED, Measure, Views
+from edge_ae_train.scoring.preprocess import Scaler, Standardise
+from edge_ae_train.scoring.whitening import Whitening, fit_whitening
+
+FAMILIES = (*linear.LINEAR, *autoencoders.NEURAL)  # the simplest first
+
+FEW_ROWS = 4000  # below this every block is held out in turn
+FOLDS = 4
+BATCH_OF_FEW, LEAST_STEPS = 64, 300  # of training a network
+HELD_OUT = 0.3  # of many rows, the last
+CHECK = 0.15  # of the rows to train on, the last: for stopping early
+MOST_CHUNKS = 16  # of a block's windows, spread over it: more make its tail no better
+LATENT_FLOOR = 0.01  # of the latent's largest standard deviation: finer directions are not trusted
+LATENT_WINDOWS = 4096  # of those trained on, for the latent's whitening
 
 Chunk = tuple[Tensor, Tensor]
 """Standardised windows [window, length, channel] without holes, and where they were present."""
 
-TRIAL_RATE = 1e-3  # alerts a window at which candidates are compared
-REPEATS = 16  # of each kind and strength in each block: with 4, the seed's luck was as large as TIE
-# A lead smaller than this is chance: the simpler family is kept. Chosen on 400 normal rows at a time and judged on the 600 after
-# them, the networks that led by less raised false alerts on 16 % of the rows, the linear models that they had beaten on 6 %.
-TIE = 0.05
+
+@dataclass(frozen=True)
+class Material:
+    """What all candidates of a fit are made of: the same stretches of rows, scaled alike, and windows of one size."""
+
+    parts: Sequence[Segment]
+    scaler: Scaler
+    standardise: Standardise
+    length: int
+    hop: int
+    seed: int
+
+    @property
+    def rows(self) -> int:
+        return sum(map(len, self.parts))
 
 
 @dataclass(frozen=True)
@@ -57,66 +88,142 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Block:
-    """A stretch of held-out standardised rows, with the network that has not seen it."""
+class HeldOutBlock:
+    """A block of rows, with a network that has seen none of them.
 
-    rows: Floats
+    `windows`: what calibration asks of its windows. `rows` [row, channel]: its longest stretch, standardised and without
+    holes, for faults to be put into. `error`: the mean square of the residual, standardised.
+    """
+
     trained: Trained
+    windows: HeldOut
+    rows: Floats
+    error: float
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A family, trained on the rows that are its to see, and calibrated on the others."""
+    """`trained`: the network that ships, if this candidate does."""
 
     family: str
     trained: Trained
     length: int
-    blocks: tuple[Block, ...]
+    blocks: tuple[HeldOutBlock, ...]
     calibration: Calibration
-    error: float  # mean square of the held-out residual, standardised
+
+    @property
+    def error(self) -> float:
+        return float(np.mean([block.error for block in self.blocks]))
 
 
-def plan(candidate: Candidate, limit: Floats, seed: int) -> list[list[Injection]]:
-    """The faults for each block: the same for every candidate, and cut at `limit` [channel] as the graph cuts values."""
-    rng = np.random.default_rng(seed)
-    return [
-        [one.clipped(limit) for one in fault_injection.inject(block.rows, candidate.length, REPEATS, rng)]
-        for block in candidate.blocks
-    ]
+def train_candidate(family: str, material: Material, reporter: Reporter) -> tuple[Candidate, Candidate]:
+    """The same network with plain and with tempered squares. Raises BadData where too little can be held out."""
+    few = material.rows < FEW_ROWS
+    blocks: list[HeldOutBlock] = []
+    trained = None
+    for number, block in enumerate(held_out_blocks(material.rows)):
+        if few or trained is None:
+            reporter.step(f"{family}: held-out block {number + 1}")
+            trained = train_on(family, _others(material, block, both_sides=few), material, reporter)
+        blocks += _held_out(trained, material, block)
+    if len(blocks) < 2:
+        raise BadData(
+            f"no two stretches of {material.length} rows without a gap to calibrate on: record for longer, without gaps"
+        )
+    if few or trained is None:
+        reporter.step(f"{family}: all rows")
+        trained = train_on(family, material.parts, material, reporter)
+    held = [block.windows for block in blocks]
+    plain, tempered = (calibrate(held, material.scaler.floor, OFF_DELAY_HOPS, temper) for temper in (PLAIN, TEMPERED))
+    candidate = Candidate(family, trained, material.length, tuple(blocks), plain)
+    return candidate, replace(candidate, calibration=tempered)
 
 
-def found(candidate: Candidate, trials: Sequence[Sequence[Injection]]) -> dict[str, float]:
-    """The share found, of each strength and of each kind, and `all`."""
-    outcome: dict[str, list[bool]] = {}
-    calibration = candidate.calibration
-    boundary = calibration.tail.boundary(TRIAL_RATE)
-    for block, whitening, injections in zip(candidate.blocks, calibration.crossed, trials, strict=True):
-        parts = [injection.windows(candidate.length) for injection in injections]
-        values = torch.from_numpy(np.concatenate(parts))
-        chunks = [(part, torch.ones_like(part)) for part in torch.split(values, CHUNK)]
-        scores = calibration.score(block.trained.distances(chunks, whitening, calibration.temper))
-        ends = np.cumsum([len(part) for part in parts])[:-1]
-        for injection, part in zip(injections, np.split(scores, ends), strict=True):
-            for key in ("all", injection.strength, injection.kind):
-                outcome.setdefault(key, []).append(bool(part.max() > boundary))
-    return {key: float(np.mean(hits)) for key, hits in outcome.items()}
+def held_out_blocks(rows: int) -> list[tuple[int, int]]:
+    """First and last row (exclusive) of each block that is held out, in time order."""
+    start = 0 if rows < FEW_ROWS else int(rows * (1.0 - HELD_OUT))
+    edges = np.linspace(start, rows, FOLDS + 1).astype(int)
+    return [(int(a), int(b)) for a, b in pairwise(edges)]
 
 
-def best(shares: Mapping[str, Mapping[str, float]]) -> str:
-    """The family that finds most, or the first, in the order given, that finds as many but for chance: the simplest."""
-    most = max(found["all"] for found in shares.values())
-    return next(family for family, found in shares.items() if most - found["all"] <= TIE)
+def _others(material: Material, block: tuple[int, int], *, both_sides: bool) -> list[Segment]:
+    """The rows before a block, and on `both_sides` those behind it, but for a window's length next to it."""
+    first, last = block
+    before = cut(material.parts, 0, first - material.length)
+    return before + (cut(material.parts, last + material.length, material.rows) if both_sides else [])
 
 
-def print_comparison(report: Mapping[str, Any]) -> None:
-    """The comparison as a table: families down, strengths of faults across, the share found in each cell."""
-    strengths = list(fault_injection.STRENGTHS)
-    print(f"injected faults found at one false alert in {1 / report['trial_rate']:.0f} windows:")
-    print(f"  {'family':<8}" + "".join(f"{word:>9}" for word in (*strengths, "all")))
-    for family, entry in report["candidates"].items():
-        cells = "".join(f"{entry['found'][key]:>8.0%} " for key in (*strengths, "all"))
-        print(f"  {family:<8}{cells}{'<- exported' if family == report['chosen'] else ''}")
-    leader = max(report["candidates"], key=lambda family: report["candidates"][family]["found"]["all"])
-    lead = report["candidates"][leader]["found"]["all"] - report["candidates"][report["chosen"]]["found"]["all"]
-    if lead > TIE:
-        print(f"note: {leader} finds {lead:.0%} more than {report['chosen']}, which was asked for")
+def _held_out(trained: Trained, material: Material, block: tuple[int, int]) -> list[HeldOutBlock]:
+    """The block; none where no stretch of it has room for a fault behind a window of normal rows."""
+    parts = held_out_rows(material.parts, block, material.length)
+    windows = WindowSet(parts, material.standardise, material.length, material.hop)
+    longest = max(values_of(parts), key=len, default=material.parts[0].values[:0])
+    if len(windows) == 0 or len(longest) <= material.length:
+        return []
+    averages, error = trained.averages(windows.chunks(MOST_CHUNKS))
+    held = HeldOut(averages, partial(_distances, trained, windows))
+    return [HeldOutBlock(trained, held, standardised(longest, material.standardise), error)]
+
+
+def held_out_rows(parts: Sequence[Segment], block: tuple[int, int], length: int) -> list[Segment]:
+    """A block's rows and those before it that its first windows begin with: each window is in the block in which it ends."""
+    first, last = block
+    return cut(parts, max(first - length + 1, 0), last)
+
+
+def _distances(trained: Trained, windows: WindowSet, whitening: Whitening, temper: float) -> NDArray[np.float64]:
+    return trained.distances(windows.chunks(MOST_CHUNKS), whitening, temper)
+
+
+def train_on(family: str, parts: Sequence[Segment], material: Material, reporter: Reporter) -> Trained:
+    """A network of the family, the forecaster, and the whitening of the latent, from some of the material's stretches."""
+    windows = WindowSet(parts, material.standardise, material.length)
+    if len(windows) == 0:
+        raise BadData(
+            f"in a part of the recordings, no stretch of {material.length} rows has values in half of them: "
+            "give a longer --period, or record without gaps"
+        )
+    network = train_network(family, parts, material, reporter)
+    forecaster = linear.fit_forecaster(_standardised(parts, material), material.length)
+    values, _ = windows.take(spread_over(len(windows), LATENT_WINDOWS))
+    with torch.no_grad():
+        latents = [network(part)[0] for part in torch.split(values, CHUNK)]
+    latent = torch.cat(latents)[None].numpy()
+    floor = np.full(latent.shape[2], LATENT_FLOOR * float(latent.std(axis=1).max()) + 1e-6, np.float32)
+    return Trained(Views(network, forecaster, material.length), fit_whitening([latent], floor))
+
+
+def train_network(family: str, parts: Sequence[Segment], material: Material, reporter: Reporter) -> nn.Module:
+    """Seeded anew each time, so that a family's network does not depend on which others were trained."""
+    if family in linear.LINEAR:
+        return linear.fit_linear(family, _standardised(parts, material))
+    rows, length = sum(map(len, parts)), material.length
+    split = int(rows * (1.0 - CHECK))
+    train_set = WindowSet(cut(parts, 0, split), material.standardise, length)
+    check_set = WindowSet(cut(parts, split, rows), material.standardise, length)
+    if min(len(train_set), len(check_set)) == 0:
+        raise BadData(f"no stretch of {length} rows without a gap in what there is to train on: record without gaps")
+    recipe = _recipe(family, rows, len(train_set), material.seed)
+
+    def progress(step: int, error: float) -> None:
+        reporter.step(f"{family}: step {step} of {recipe.steps}, error {error:.4f}")
+
+    channels = parts[0].values.shape[1]
+    shape = autoencoders.Shape(length, channels, latent=min(4 + channels, autoencoders.MAX_LATENT))
+    torch.manual_seed(material.seed)
+    return train(autoencoders.build(family, shape), train_set, check_set, recipe, progress)
+
+
+def _recipe(family: str, rows: int, windows: int, seed: int) -> Recipe:
+    usual = Recipe()
+    return replace(
+        usual,
+        batch=BATCH_OF_FEW if rows < FEW_ROWS else usual.batch,
+        steps=int(np.clip(windows, LEAST_STEPS, usual.steps)),
+        denoising=family == "dae",
+        seed=seed,
+    )
+
+
+def _standardised(parts: Sequence[Segment], material: Material) -> list[Floats]:
+    return [standardised(values, material.standardise) for values in values_of(parts)]

@@ -11,11 +11,17 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_ae.cli.options import Command, alert_rules, ns, run, spare
 from edge_ae.errors import BadData
+from edge_ae.store.atomic import is_special
 from edge_ae_train.options import KEPT, parser
+from edge_ae_train.progress import reporting
+
+if TYPE_CHECKING:
+    from edge_ae_train.data.loading import ColumnRoles
+    from edge_ae_train.export import Origin
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,38 +42,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _fit(options: Namespace) -> int:
     from edge_ae_train import fit
-    from edge_ae_train.candidates import print_comparison
     from edge_ae_train.data import prepare
     from edge_ae_train.data.loading import recordings
-    from edge_ae_train.progress import progress
+    from edge_ae_train.export import save
     from edge_ae_train.scoring.calibrate import reach
+    from edge_ae_train.select import print_comparison
 
-    _replaceable(options.out, reads=recordings(options.data))
+    _require_replaceable(options.out, reads=recordings(options.data))
     if options.hold is not None and options.period is None:
         raise BadData("--hold needs --period: channels that report on change show none")
-    period_ns = None if options.period is None else ns(options.period)
-    recording = prepare.read(
-        options.data, **_columns(options), period_ns=period_ns, hold_ns=ns(options.hold or 0.0), length=options.length
-    )
-    for text in recording.notes:
-        _note(text)
-    units = _units(options.units, recording.names)
-    with progress() as say:
+    asked = prepare.RowOptions(_period_ns(options), ns(options.hold or 0.0), options.length)
+    recording = prepare.read(options.data, _columns(options), asked)
+    with reporting() as reporter:
+        for text in recording.notes:
+            reporter.note(text)
+        origin = _origin(options, options.out.stem, _units(options.units, recording.names))
         chosen = fit.Options(options.family, options.length, options.hop, options.seed)
-        fitted = fit.fit(recording.segments, chosen, say)
-        say("export")
-        model = fit.save(
-            fitted,
-            recording.segments,
-            recording.names,
-            recording.period_ns,
-            options.out,
-            name=options.name or options.out.stem,
-            units=units,
-            trained_at=_now(),
-            data_sha256=_sha256(options.data),
-            hold_rows=recording.hold_rows,
-        )
+        fitted = fit.fit(recording.segments, chosen, reporter)
+        reporter.step("export")
+        model = save(fitted, recording, origin, options.out)
     print_comparison(fitted.report)
     if sentence := fit.what_hides_faults(fitted, model, recording.segments):
         print(sentence)
@@ -81,27 +74,23 @@ def _fit(options: Namespace) -> int:
 
 def _evaluate(options: Namespace) -> int:
     from edge_ae_train.data.loading import recordings
-    from edge_ae_train.evaluation import evaluate
-    from edge_ae_train.progress import progress
+    from edge_ae_train.evaluation import figures
+    from edge_ae_train.evaluation.evaluate import evaluate
 
-    _writable(options.json, reads=(options.model, *recordings(options.data)))
-    with progress() as say:
-        found = evaluate.evaluate(
-            options.model, options.data, alert_rules(options), **_columns(options), say=say, note=_note
-        )
-    evaluate.show(found)
-    _write_json(options.json, evaluate.as_dict(found))
+    _require_writable(options.json, reads=(options.model, *recordings(options.data)))
+    with reporting() as reporter:
+        found = evaluate(options.model, options.data, alert_rules(options), _columns(options), reporter)
+    figures.show(found)
+    _write_json(options.json, figures.as_dict(found))
     return 0
 
 
 def _report(options: Namespace) -> int:
-    from edge_ae_train.progress import progress
     from edge_ae_train.report.report import report
 
-    with progress() as say:
-        page = report(
-            options.model, options.data, options.out, alert_rules(options), **_columns(options), say=say, note=_note
-        )
+    with reporting() as reporter:
+        source = (options.model, options.data, options.out)
+        page = report(*source, alert_rules(options), _columns(options), reporter)
     print(page)
     return 0
 
@@ -111,30 +100,21 @@ def _retrain(options: Namespace) -> int:
     from edge_ae_train import fit, retrain
     from edge_ae_train.data import history, recorded
     from edge_ae_train.data.loading import recordings
-    from edge_ae_train.progress import progress
 
     inputs = [*recordings(options.data), *options.alerts, *options.feedback]
-    _replaceable(options.out, reads=inputs)
-    _writable(options.json, reads=(options.current, options.out, *inputs))
-    spec, rules = (current := OnnxModel.load(options.current)).spec, alert_rules(options)
-    said = history.said(options.alerts, options.feedback, options.node)
-    series = recorded.read(options.data, spec, **_columns(options), note=_note)
-    recorded.require_period(series, spec)
-    with progress() as say:
-        remembered = history.recall(series, current, rules, said, say, options.length)
-        for text in remembered.notes:
-            _note(text)
-        outcome = retrain.retrain(
-            current,
-            remembered,
-            rules,
-            options.out,
-            fit.Options(options.family, options.length, spec.hop, options.seed),
-            name=options.name or spec.name,
-            trained_at=_now(),
-            data_sha256=_sha256(options.data),
-            say=say,
-        )
+    _require_replaceable(options.out, reads=inputs)
+    _require_writable(options.json, reads=(options.current, options.out, *inputs))
+    current = OnnxModel.load(options.current)
+    spec, units = current.spec, {channel.name: channel.unit for channel in current.spec.channels}
+    hindsight = history.read_hindsight(options.alerts, options.feedback, options.node)
+    with reporting() as reporter:
+        series = recorded.read(options.data, spec, _columns(options), reporter)
+        recorded.require_period(series, spec)
+        past = history.recall(series, current, alert_rules(options), hindsight, options.length, reporter)
+        for text in past.notes:
+            reporter.note(text)
+        chosen = fit.Options(options.family, options.length, spec.hop, options.seed)
+        outcome = retrain.retrain(past, chosen, _origin(options, spec.name, units), options.out, reporter)
     retrain.show(outcome)
     _write_json(options.json, retrain.as_dict(outcome))
     print(f"{options.out}: the candidate" if outcome.replaced else f"{options.current} stays the model in use")
@@ -145,7 +125,7 @@ def _generate(options: Namespace) -> int:
     from edge_ae.store.recording_csv import write_csv
     from edge_ae_train.synthetic.generate import generate
 
-    _writable(options.out, reads=[options.model])
+    _require_writable(options.out, reads=[options.model])
     series = generate(options.model, options.rows, options.seed)
     write_csv(options.out, series.times, series.names, series.values)
     return 0
@@ -154,7 +134,7 @@ def _generate(options: Namespace) -> int:
 def _keygen(options: Namespace) -> int:
     from edge_ae_train.signing import keygen
 
-    _writable(options.out)
+    _require_writable(options.out)
     print(f"{options.out}: keep it; {keygen(options.out)}: for model_key on the devices")
     return 0
 
@@ -180,32 +160,38 @@ COMMANDS: Mapping[str, Command] = {
 # -- what commands share ---------------------------------------------------------------------------------------
 
 
-def _columns(options: Namespace) -> dict[str, Any]:
-    return {"ignore": options.ignore, "label": options.label, "asset_column": options.asset_column}
+def _columns(options: Namespace) -> "ColumnRoles":
+    from edge_ae_train.data.loading import ColumnRoles
+
+    return ColumnRoles(options.ignore, options.label, options.asset_column)
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+def _period_ns(options: Namespace) -> int | None:
+    return None if options.period is None else ns(options.period)
 
 
-def _note(text: str) -> None:
-    print(text, file=sys.stderr)
+def _origin(options: Namespace, name: str, units: Mapping[str, str]) -> "Origin":
+    """`name`: where the options have none."""
+    from edge_ae_train.export import Origin
+
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return Origin(options.name or name, now, _sha256(options.data), units)
 
 
-def _writable(path: Path | None, reads: Sequence[Path] = ()) -> None:
+def _require_writable(path: Path | None, reads: Sequence[Path] = ()) -> None:
     """Said before the work and not after it. None: nothing is wanted. `reads`: files that it must not take the place of."""
     if path is None:
         return
-    place = path if path.exists() and not path.is_file() else path.parent  # a pipe or a device stays
+    place = path if is_special(path) else path.parent
     if path.is_dir() or not os.access(place, os.W_OK):
         raise BadData(f"{path}: cannot be written; name a file in a directory that exists and is yours")
     spare(reads, [path])
 
 
-def _replaceable(path: Path, reads: Sequence[Path]) -> None:
+def _require_replaceable(path: Path, reads: Sequence[Path]) -> None:
     """For a model, which takes its file's place in one move: a pipe or a device would be gone."""
-    _writable(path, reads)
-    if path.exists() and not path.is_file():
+    _require_writable(path, reads)
+    if is_special(path):
         raise BadData(f"{path}: is no file, and a model is written as one")
 
 

@@ -1,60 +1,134 @@
-"""A trained graph -> one ONNX file that proves itself: metadata, golden vectors, digest; and onnxruntime must agree with torch."""
+"""A fitted model -> one ONNX file that proves itself: metadata, golden vectors, digest; and onnxruntime must agree with torch."""
 
 import json
 import logging
-import os
 import warnings
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
 
-from edge_ae.core.model_spec import Floats, ModelSpec
+from edge_ae.core.channel_profile import with_habits
+from edge_ae.core.model_spec import Channel, Floats, ModelSpec
 from edge_ae.model.onnx_model import NO_DIGEST, OUTPUTS, PREFIX, SCHEMA_VERSION, OnnxModel, digest
-from edge_ae_train.data.dataset import spread_over
+from edge_ae.store.atomic import write_whole
+from edge_ae_train.data.dataset import CHUNK, MODE_WINDOWS, some_windows, spread_over
+from edge_ae_train.data.segments import Recording, stretches, values_of
+from edge_ae_train.fit import Fitted
+from edge_ae_train.scoring import modes
 from edge_ae_train.scoring.graph import ScoredNetwork
+from edge_ae_train.synthetic import sampler
 
 GOLDEN_WINDOWS = 3
 DIGEST = PREFIX + "digest"
 PROOF_TOLERANCE = 1e-5  # of the score, relative where it is above 1
+READABLE = 0o666  # less the umask: a model is no secret, and is copied by other users
 
 
-def export(
-    graph: ScoredNetwork,
-    spec: ModelSpec,
-    report: Mapping[str, Any],
-    data_sha256: str,
-    windows: Floats,
-    out: Path,
-    extra: Mapping[str, str] = MappingProxyType({}),
-) -> OnnxModel:
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a model is from: its name in alerts, the unit of each channel that has one, RFC 3339, and the recordings' digest."""
+
+    name: str
+    trained_at: str = ""
+    data_sha256: str = ""
+    units: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a model file says beside its graph. `extra`: optional metadata, by its key without the prefix."""
+
+    spec: ModelSpec
+    report: Mapping[str, Any]
+    data_sha256: str
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+def save(fitted: Fitted, recording: Recording, origin: Origin, out: Path) -> OnnxModel:
+    """Export what was fitted to the recording, and prove it on windows from all over its rows."""
+    graph, length = fitted.graph, fitted.candidate.length
+    parts = stretches(recording.segments, length)
+    rows = values_of(parts)
+    extra = sampler.metadata(graph.measure.views.network, rows, graph.standardise, length)
+    extra |= modes.metadata(latents(graph, some_windows(parts, length, MODE_WINDOWS)))
+    contents = Contents(_spec(fitted, recording, origin, rows), fitted.report, origin.data_sha256, extra)
+    return export(graph, contents, some_windows(parts, length), out)
+
+
+def _spec(fitted: Fitted, recording: Recording, origin: Origin, rows: Sequence[Floats]) -> ModelSpec:
+    """`rows`: the stretches that habits are measured on."""
+    calibration, units = fitted.candidate.calibration, origin.units
+    channels = [channel(name, units.get(name, ""), rows, index) for index, name in enumerate(recording.names)]
+    return ModelSpec(
+        name=origin.name,
+        sha256="",
+        family=fitted.candidate.family,
+        channels=with_habits(channels, rows),
+        period_ns=recording.period_ns,
+        length=fitted.candidate.length,
+        hop=fitted.hop,
+        tail=calibration.tail,
+        typical=calibration.typical,
+        trained_at=origin.trained_at,
+        hold_rows=recording.hold_rows,
+    )
+
+
+def channel(name: str, unit: str, segments: Sequence[Floats], index: int) -> Channel:
+    """Range and smallest step of a channel in the rows."""
+    values = np.unique(np.concatenate([segment[:, index] for segment in segments]))
+    values = values[np.isfinite(values)]
+    steps = np.diff(values)
+    resolution = float(steps.min()) if len(steps) > 0 else 0.0
+    low, high = (float(values[0]), float(values[-1])) if len(values) > 0 else (-np.inf, np.inf)
+    return Channel(name, unit, low, high, resolution)
+
+
+def latents(graph: ScoredNetwork, windows: Floats) -> Floats:
+    """[window, latent] of windows [window, length, channel] in physical units, as the model file will give them."""
+    with torch.no_grad():
+        parts = [graph(part)[3] for part in torch.split(torch.from_numpy(windows), CHUNK)]
+    found: Floats = torch.cat(parts).numpy()
+    return found
+
+
+def export(graph: ScoredNetwork, contents: Contents, windows: Floats, out: Path) -> OnnxModel:
     """Write the model file whole, load it as a device would, and compare it with torch on `windows` (physical).
 
-    `extra`: metadata beside what the spec holds, by its key without the prefix.
+    Raises BadModel or RuntimeError where the file does not prove itself; what was in `out` stays then.
     """
     graph = graph.eval()
     with torch.no_grad():
         expected = graph(torch.from_numpy(windows))[0].numpy()
-    proto = _to_onnx(graph, spec)
+    proto = _to_onnx(graph, contents.spec)
     golden = spread_over(len(windows), GOLDEN_WINDOWS)
-    _add_metadata(proto, spec, report, data_sha256, windows[golden], expected[golden], extra)
-    temporary = out.with_name(out.name + ".part")
-    try:
-        _write_whole(proto.SerializeToString(), temporary)
-        model = OnnxModel.load(temporary)
-        difference = np.abs(model.score(windows) - expected) / np.maximum(expected, 1.0)
+    _seal(proto, _metadata(contents, windows[golden], expected[golden]))
+
+    def prove(written: Path) -> None:
+        difference = np.abs(OnnxModel.load(written).score(windows) - expected) / np.maximum(expected, 1.0)
         if not float(difference.max()) <= PROOF_TOLERANCE:
             raise RuntimeError(f"onnxruntime and torch differ by {difference.max():.2g} in the score")
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    write_whole(out, proto.SerializeToString(), mode=READABLE, check=prove)
     return OnnxModel.load(out)
+
+
+def with_report(source: Path, report: Mapping[str, Any], out: Path) -> OnnxModel:
+    """The model of the file `source` with another report, written whole to `out`."""
+    proto = onnx.load(source)
+    metadata = {prop.key: prop.value for prop in proto.metadata_props}
+    _seal(proto, metadata | {PREFIX + "report": json.dumps(report)})
+    write_whole(out, proto.SerializeToString(), mode=READABLE, check=OnnxModel.load)
+    return OnnxModel.load(out)
+
+
+# -- the graph -------------------------------------------------------------------------------------------------
 
 
 def _to_onnx(graph: ScoredNetwork, spec: ModelSpec) -> onnx.ModelProto:
@@ -117,16 +191,14 @@ def _branches(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
     return (attribute.g for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH)
 
 
-def _add_metadata(
-    proto: onnx.ModelProto,
-    spec: ModelSpec,
-    report: Mapping[str, Any],
-    data_sha256: str,
-    golden: Floats,
-    scores: Floats,
-    extra: Mapping[str, str],
-) -> None:
+# -- the metadata ----------------------------------------------------------------------------------------------
+
+
+def _metadata(contents: Contents, golden: Floats, scores: Floats) -> dict[str, str]:
+    """`golden`: windows [window, length, channel] that a machine can be checked by, and their scores [window]."""
+    spec = contents.spec
     channels = [{k: v for k, v in asdict(c).items() if v not in (np.inf, -np.inf)} for c in spec.channels]
+    vectors = {"windows": b64encode(golden.astype("<f4").tobytes()).decode(), "scores": scores.tolist()}
     values = {
         "schema_version": str(SCHEMA_VERSION),
         "name": spec.name,
@@ -136,14 +208,12 @@ def _add_metadata(
         "hold_rows": str(spec.hold_rows),
         "family": spec.family,
         "tail": json.dumps(asdict(spec.tail) | {"typical": spec.typical}),
-        "golden": json.dumps(
-            {"windows": b64encode(golden.astype("<f4").tobytes()).decode(), "scores": scores.tolist()}
-        ),
+        "golden": json.dumps(vectors),
         "trained_at": spec.trained_at,
-        "train_data_sha256": data_sha256,
-        "report": json.dumps(report),
+        "train_data_sha256": contents.data_sha256,
+        "report": json.dumps(contents.report),
     }
-    _seal(proto, {PREFIX + key: value for key, value in {**extra, **values}.items()})
+    return {PREFIX + key: value for key, value in {**contents.extra, **values}.items()}
 
 
 def _seal(proto: onnx.ModelProto, metadata: Mapping[str, str]) -> None:
@@ -152,25 +222,3 @@ def _seal(proto: onnx.ModelProto, metadata: Mapping[str, str]) -> None:
     onnx.helper.set_model_props(proto, {**metadata, DIGEST: NO_DIGEST})
     seal = next(prop for prop in proto.metadata_props if prop.key == DIGEST)
     seal.value = digest(proto.SerializeToString(), NO_DIGEST)
-
-
-def with_report(source: Path, report: Mapping[str, Any], out: Path) -> OnnxModel:
-    """The model of the file `source` with another report, written whole to `out`."""
-    proto = onnx.load(source)
-    metadata = {prop.key: prop.value for prop in proto.metadata_props}
-    _seal(proto, metadata | {PREFIX + "report": json.dumps(report)})
-    temporary = out.with_name(out.name + ".part")
-    try:
-        _write_whole(proto.SerializeToString(), temporary)
-        OnnxModel.load(temporary)
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return OnnxModel.load(out)
-
-
-def _write_whole(data: bytes, path: Path) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())

@@ -7,7 +7,7 @@ Both are judged as model files, by the code of the device, at the boundaries tha
 held-out rows are new to the candidate; the model in use may have seen them, which can only be to its advantage.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,25 +26,22 @@ from edge_ae_train import fit
 from edge_ae_train.data import fault_injection
 from edge_ae_train.data.dataset import standardised
 from edge_ae_train.data.fault_injection import Injection
-from edge_ae_train.data.history import Asset, Past, Span
-from edge_ae_train.data.prepare import duration
-from edge_ae_train.data.segments import Segment, episodes, stretches, values_of
-from edge_ae_train.export import with_report
-from edge_ae_train.scoring.graph import Scaler, Standardise
+from edge_ae_train.data.history import AssetPast, Past, Span
+from edge_ae_train.data.period import duration
+from edge_ae_train.data.segments import Recording, Segment, episodes, stretches, values_of
+from edge_ae_train.export import Origin, save, with_report
+from edge_ae_train.progress import SILENT, Reporter
+from edge_ae_train.scoring.preprocess import Scaler, Standardise, fit_scaler
 
 HELD_OUT = 0.2  # of the normal rows, the last
 SPARE_ALERTS = 1  # false alerts that the candidate may raise beyond the budget: so many are chance
 LOSS = 0.02  # of the injected faults that it may miss beyond those that the current model misses: so many are chance
 INJECTED_INTO = 4  # stretches of held-out rows, the longest
 REPEATS = 5  # of each kind and strength of fault in each stretch
-STRIDE = 4  # every fourth window of a fault is looked at
-BATCH = 256
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Showing:
+class Performance:
     """How one of the two models did."""
 
     name: str
@@ -57,8 +54,8 @@ class Showing:
 
 @dataclass(frozen=True)
 class Outcome:
-    current: Showing
-    candidate: Showing
+    current: Performance
+    candidate: Performance
     held_out_rows: int
     held_out_ns: int
     alerts_allowed: float  # by the budget, in the time held out
@@ -88,38 +85,20 @@ class Outcome:
         return not self.worse
 
 
-def retrain(
-    current: OnnxModel,
-    past: Past,
-    rules: AlertRules,
-    out: Path,
-    options: fit.Options,
-    *,
-    name: str,
-    trained_at: str,
-    data_sha256: str,
-    say: Say = lambda _text: None,
-) -> Outcome:
-    """Writes the candidate to `out`, which may be the current model's file, where it is no worse."""
-    train, held_out = split(past.normal, current.spec.length)
-    require_channels(train, current.spec)
+def retrain(past: Past, options: fit.Options, origin: Origin, out: Path, reporter: Reporter = SILENT) -> Outcome:
+    """Writes the candidate to `out`, which may be the current model's file, where it is no worse than that."""
+    spec = past.current.spec
+    train, held_out = split(past.normal, spec.length)
+    require_channels(train, spec)
+    recording = Recording(spec.names, spec.period_ns, tuple(train), spec.hold_rows)
     temporary = out.with_name(f".{out.name}.candidate")
     try:
-        fitted = fit.fit(train, options, say)
-        say("export")
-        candidate = fit.save(
-            fitted,
-            train,
-            current.spec.names,
-            current.spec.period_ns,
-            temporary,
-            name=name,
-            units={channel.name: channel.unit for channel in current.spec.channels},
-            trained_at=trained_at,
-            data_sha256=data_sha256,
-            hold_rows=current.spec.hold_rows,
-        )
-        outcome = compare(current, candidate, past, train, held_out, rules, options.seed, say)
+        fitted = fit.fit(train, options, reporter)
+        reporter.step("export")
+        candidate = save(fitted, recording, origin, temporary)
+        length = max(spec.length, candidate.spec.length)
+        trial = Trial(past.rules, past.assets, tuple(held_out), injections(train, held_out, length, options.seed))
+        outcome = compare(past.current, candidate, trial, reporter)
         if outcome.replaced:
             with_report(temporary, fitted.report | {"retrained": as_dict(outcome)}, out)
     finally:
@@ -161,47 +140,52 @@ TOO_LITTLE = (
 # -- comparison ------------------------------------------------------------------------------------------------
 
 
-def compare(
-    current: OnnxModel,
-    candidate: OnnxModel,
-    past: Past,
-    train: Sequence[Segment],
-    held_out: Sequence[Segment],
-    rules: AlertRules,
-    seed: int,
-    say: Say = lambda _text: None,
-) -> Outcome:
-    length = max(current.spec.length, candidate.spec.length)
-    trials = injections(train, held_out, length, seed)
+@dataclass(frozen=True)
+class Trial:
+    """What both models are judged on: held-out normal rows, the assets' known faults, and injected ones."""
 
-    def judged(model: OnnxModel) -> Showing:
-        say(f"judging {model.spec.family} of {model.spec.trained_at}")
-        return Showing(
-            name=model.spec.name,
-            family=model.spec.family,
-            trained_at=model.spec.trained_at,
-            false_alerts=sum(_alerts(model, rules, segment) for segment in held_out),
-            known_found=sum(_found_known(model, rules, asset) for asset in past.assets if asset.faults),
-            injected_found=_found_injected(model, rules, trials),
-        )
+    rules: AlertRules
+    assets: tuple[AssetPast, ...]
+    held_out: tuple[Segment, ...]
+    injected: Sequence[Injection]
 
-    rows = sum(map(len, held_out))
-    held_out_ns = rows * current.spec.period_ns
-    allowed = held_out_ns / rules.interval_ns
-    known = sum(len(asset.faults) for asset in past.assets)
-    return Outcome(judged(current), judged(candidate), rows, held_out_ns, allowed, known)
+
+def compare(current: OnnxModel, candidate: OnnxModel, trial: Trial, reporter: Reporter = SILENT) -> Outcome:
+    held_out_rows = sum(map(len, trial.held_out))
+    held_out_ns = held_out_rows * current.spec.period_ns
+    return Outcome(
+        current=_judged(current, trial, reporter),
+        candidate=_judged(candidate, trial, reporter),
+        held_out_rows=held_out_rows,
+        held_out_ns=held_out_ns,
+        alerts_allowed=held_out_ns / trial.rules.interval_ns,
+        known=sum(len(asset.faults) for asset in trial.assets),
+    )
+
+
+def _judged(model: OnnxModel, trial: Trial, reporter: Reporter) -> Performance:
+    reporter.step(f"judging {model.spec.family} of {model.spec.trained_at}")
+    return Performance(
+        name=model.spec.name,
+        family=model.spec.family,
+        trained_at=model.spec.trained_at,
+        false_alerts=sum(_alerts(model, trial.rules, segment) for segment in trial.held_out),
+        known_found=sum(_found_known(model, trial.rules, asset) for asset in trial.assets if asset.faults),
+        injected_found=_found_injected(model, trial),
+    )
 
 
 def _alerts(model: OnnxModel, rules: AlertRules, segment: Segment) -> int:
     """Each row as a line; those that fill a gap are left to the device's own law, which depends on the model."""
     rows = np.arange(len(segment), dtype=np.int64) if segment.gap is None else np.flatnonzero(segment.gap == 0)
-    t_ns = (segment.start_slot + rows) * model.spec.period_ns
+    spec = model.spec
+    t_ns = (segment.start_slot + rows) * spec.period_ns
     values = segment.values[rows].astype(np.float64)
-    table = Table(Path(segment.asset), [""] * len(t_ns), t_ns, model.spec.names, values)
+    table = Table(Path(segment.asset), [""] * len(t_ns), t_ns, spec.names, values)
     return len(episodes(score_table(table, model, Watch(model, rules)).alert))
 
 
-def _found_known(model: OnnxModel, rules: AlertRules, asset: Asset) -> int:
+def _found_known(model: OnnxModel, rules: AlertRules, asset: AssetPast) -> int:
     alert = score_table(asset.table, model, Watch(model, rules)).alert
     return sum(_alert_in(span, asset.table.t_ns, alert) for span in asset.faults)
 
@@ -213,7 +197,7 @@ def _alert_in(span: Span, t_ns: NDArray[np.int64], alert: NDArray[np.bool_]) -> 
 def injections(train: Sequence[Segment], held_out: Sequence[Segment], length: int, seed: int) -> list[Injection]:
     """Faults in held-out rows, in physical units; their strengths are in standard deviations of the rows trained on."""
     rng = np.random.default_rng(seed)
-    scaler = fit.fit_scaler(values_of(train))
+    scaler = fit_scaler(values_of(train))
     enough = [
         part for part in stretches(held_out, length) if len(part) > 2 * length
     ]  # a window of normal, and a fault as long
@@ -233,14 +217,14 @@ def _standard(segment: Segment, scaler: Scaler) -> Floats:
     return standardised(segment.values, Standardise(scaler))
 
 
-def _found_injected(model: OnnxModel, rules: AlertRules, trials: Sequence[Injection]) -> dict[str, float]:
+def _found_injected(model: OnnxModel, trial: Trial) -> dict[str, float]:
     """The share whose highest score is beyond the model's own boundary; by strength, by kind, and of `all`."""
     spec = model.spec
-    boundary = spec.tail.boundary(spec.hop * spec.period_ns / rules.interval_ns)
+    boundary = spec.tail.boundary(spec.hop * spec.period_ns / trial.rules.interval_ns)
     outcomes: dict[str, list[bool]] = {}
-    for trial in trials:
-        hit = bool(model.score(trial.windows(spec.length)).max() > boundary)
-        for key in ("all", trial.strength, trial.kind):
+    for injection in trial.injected:
+        hit = bool(model.score(injection.windows(spec.length)).max() > boundary)
+        for key in ("all", injection.strength, injection.kind):
             outcomes.setdefault(key, []).append(hit)
     return {key: float(np.mean(hits)) for key, hits in outcomes.items()}
 
@@ -282,5 +266,5 @@ def show(outcome: Outcome) -> None:
     print("the candidate is no worse" if outcome.replaced else f"the candidate is worse: {'; '.join(outcome.worse)}")
 
 
-def _percent(key: str, *showings: Showing) -> tuple[str, ...]:
+def _percent(key: str, *showings: Performance) -> tuple[str, ...]:
     return tuple(f"{showing.injected_found[key]:.0%}" for showing in showings)

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from edge_ae_train.data.dataset import CHUNK, WindowSet
-from edge_ae_train.data.segments import Segment, cut, values_of
-from edge_ae_train.fit import fit_scaler
-from edge_ae_train.scoring.graph import Standardise
+from edge_ae_train.data.dataset import CHUNK, WindowSet, some_windows
+from edge_ae_train.data.segments import Segment
+from edge_ae_train.scoring.preprocess import Standardise, fit_scaler
 
 from edge_ae.core.events import Row
 from edge_ae.core.model_spec import Floats
@@ -70,10 +69,8 @@ def test_what_is_missing_is_marked_and_filled_with_a_number() -> None:
     assert bool(torch.isfinite(values).all())
 
 
-@pytest.mark.parametrize(("first", "last"), [(0, 0), (0, 30), (3, 8), (8, 25), (-5, 4), (25, 99), (10, 10)])
-def test_a_cut_over_segments_is_the_cut_over_their_rows(first: int, last: int) -> None:
-    parts = segments(8, 2, 20)
-    found = values_of(cut([Segment(part) for part in parts], first, last))
-    whole = np.concatenate(parts)[max(first, 0) : max(last, 0)]
-    np.testing.assert_array_equal(np.concatenate(found) if found else np.empty((0, 3)), whole)
-    assert all(len(part) > 0 for part in found)
+def test_the_proof_uses_windows_from_all_over_and_never_over_a_gap() -> None:
+    parts = [Segment(np.full((n, 2), n, np.float32)) for n in (3, 40, 500)]
+    windows = some_windows(parts, 16)
+    assert windows.shape[1:] == (16, 2)
+    assert {float(w.min()) for w in windows} == {float(w.max()) for w in windows} == {40.0, 500.0}

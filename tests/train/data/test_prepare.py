@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edge_ae_train.data import loading, prepare
+from edge_ae_train.data.clean import clean
+from edge_ae_train.data.loading import ColumnRoles
+from edge_ae_train.data.prepare import RowOptions, Sampling
 
 from edge_ae.errors import BadData
 
@@ -52,8 +55,8 @@ def test_gap_ends_a_segment_and_a_short_one_is_rows_of_nan(tmp_path: Path) -> No
 
 def test_slot_is_labelled_by_any_of_its_lines(tmp_path: Path) -> None:
     text = "t,a,l\n100,1,0\n100.4,2,1\n101,3,0\n103,5,1\n104,1,0\n"
-    tables, _ = prepare.clean(loading.load([make(tmp_path, text)], label="l"))
-    (segment,) = prepare.rows(tables, SECOND)
+    tables, _ = clean(loading.load([make(tmp_path, text)], ColumnRoles(label="l")))
+    (segment,) = prepare.rows(tables, Sampling(SECOND))
     assert segment.labels is not None
     assert segment.labels.tolist() == [True, False, False, True, False]
     assert segment.values[0].tolist() == [1.5]
@@ -100,121 +103,28 @@ def test_files_of_other_names_stay_alone(tmp_path: Path) -> None:
 
 def test_assets_of_one_file_become_segments_of_their_own(tmp_path: Path) -> None:
     text = "t,pump,a\n100,p2,1\n100,p1,10\n101,p1,11\n101,p2,2\n"
-    recording = prepare.read([make(tmp_path, text)], asset_column="pump")
+    recording = prepare.read([make(tmp_path, text)], ColumnRoles(asset="pump"))
     assert [(s.asset, s.values[:, 0].tolist()) for s in recording.segments] == [
         ("p1", [10.0, 11.0]),
         ("p2", [1.0, 2.0]),
     ]
 
 
-@pytest.mark.parametrize(
-    ("seconds", "period_ns"),
-    [
-        ([0.0, 1.0, 2.0, 3.0], SECOND),
-        ([0.0, 0.9997, 1.9994, 2.9991], SECOND),
-        ([0.0, 1.0, 2.0, 2.0, 60.0, 61.0], SECOND),
-        ([0.0, 0.1, 0.2, 0.3], 100_000_000),
-        ([0.0, 0.333, 0.666, 0.999], 333_000_000),
-        ([0.0, 59.5, 119.0, 178.5], 60 * SECOND),
-        ([2.0, 0.0, 1.0, 3.0], SECOND),
-    ],
-)
-def test_sample_period_is_the_usual_step_made_round(tmp_path: Path, seconds: list[float], period_ns: int) -> None:
-    tables, _ = prepare.clean(loading.load([make(tmp_path, "t,a,b\n" + lines(seconds))]))
-    assert prepare.sample_period_ns(tables) == period_ns
-
-
-def test_sample_period_is_a_channels_not_a_lines(tmp_path: Path) -> None:
-    text = "t,a,b\n" + "".join(f"{s},{s},\n{s + 0.4},,{s}\n" for s in range(1, 9))
-    tables, _ = prepare.clean(loading.load([make(tmp_path, text)]))
-    assert prepare.sample_period_ns(tables) == SECOND
-
-
-def test_what_was_odd_is_said(tmp_path: Path) -> None:
-    text = "t,a,still,gone,anomaly\n3,1,5,,0\n1,2,5,,1\n1,4,5,,0\n2,3,5,,0\n"
-    path = make(tmp_path, text)
-    recording = prepare.read([path])
-    assert recording.names == ("a", "still", "anomaly")
-    assert recording.segments[0].values[:, 0].tolist() == [3.0, 3.0, 1.0]
-    assert recording.notes == (
-        f"{path}: the time goes back 1 times; the lines are put in order",
-        f"{path}: 1 lines have the time of the line before; each row is the mean of its lines",
-        f"{path}: 'anomaly' looks like a label, yet is taken for a channel; use --label anomaly or --ignore anomaly",
-        "channel 'gone' holds no value and is left out",
-        "channel 'still' never moves",
-        "the sample period is 1 s",
-    )
-
-
-def test_period_that_changes_in_the_middle_is_said(tmp_path: Path) -> None:
-    seconds = [float(s) for s in range(300)] + [float(s) for s in range(300, 1300, 10)]
-    path = make(tmp_path, "t,a,b\n" + lines(seconds))
-    notes = prepare.read([path]).notes
-    assert f"{path}: the time between lines changes, from 1 s to 10 s; rows of 1 s are made of all" in notes
-    assert "891 of 1291 rows hold no value, for lines came less often than that" in notes
-
-
-def test_file_with_another_period_than_the_rest_is_said(tmp_path: Path) -> None:
-    header = "t,a,b\n"
-    often = [make(tmp_path, header + lines([float(s) for s in range(9)]), f"{n}.csv") for n in (1, 2)]
-    seldom = make(tmp_path, header + lines([float(s) for s in range(0, 90, 10)]), "3.csv")
-    notes = prepare.read([*often, seldom]).notes
-    assert f"{seldom}: lines come every 10 s; rows of 1 s are made of them" in notes
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("t,a\n1,5\n2,5\n", "no channel ever moves"),
-        ("t,a\n1,\n2,nan\n", "every channel is empty"),
-        ("t,a\n1,5\n1,6\n", "fewer than two different times"),
-    ],
-)
-def test_recording_of_nothing_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
-    with pytest.raises(BadData, match=sentence):
-        prepare.read([make(tmp_path, text)])
-
-
 def test_nothing_is_learned_from_rows_that_a_label_marks(tmp_path: Path) -> None:
     text = "t,a,l\n" + "".join(f"{s},{s},{int(s in (103, 104))}\n" for s in range(100, 110))
-    recording = prepare.read([make(tmp_path, text)], label="l")
+    recording = prepare.read([make(tmp_path, text)], ColumnRoles(label="l"))
     assert [(one.start_slot, len(one)) for one in recording.segments] == [(100, 3), (105, 5)]
     assert "2 rows that 'l' marks are left out: a model learns from normal ones alone" in recording.notes
     assert not any("gap" in note for note in recording.notes)
     path = make(tmp_path, "t,a,l\n1,1,1\n2,2,1\n")
     with pytest.raises(BadData, match=r"r\.csv: 'l' marks every row"):
-        prepare.read([path], label="l")
-
-
-@pytest.mark.parametrize("wrong", [-999.0, 1e6, 1e31, -3e38])
-def test_value_that_no_sensor_measured_is_missing_and_said(tmp_path: Path, wrong: float) -> None:
-    values = [round(5 + np.sin(s), 3) for s in range(400)]
-    values[7] = wrong
-    text = "t,a,b\n" + "".join(f"{s},{value},{s % 7}\n" for s, value in enumerate(values))
-    recording = prepare.read([make(tmp_path, text)])
-    assert np.argwhere(np.isnan(recording.segments[0].values)).tolist() == [[7, 0]]
-    assert f"channel 'a': 1 value far beyond all others, such as {wrong:g}, is taken for missing" in recording.notes
-
-
-@pytest.mark.parametrize(
-    "rare",
-    [[3.0, 9.0, 30.0], [1.0] * 3, [8.0]],
-    ids=["bursts of all sizes", "a switch that is seldom on", "a jump that a machine may make"],
-)
-def test_rare_value_that_a_machine_can_have_stays(rare: list[float]) -> None:
-    usual = np.zeros(1000) if rare[0] == 1.0 else np.linspace(0.0, 1.0, 1000)
-    low, high = prepare.plausible(np.concatenate([usual, rare]))
-    assert low < min(rare) <= max(rare) < high
-
-
-def test_channel_too_fine_for_single_precision_is_said(tmp_path: Path) -> None:
-    text = "t,a,b\n" + "".join(f"{s},{100_000_000 + s % 3},{s}\n" for s in range(50))
-    notes = prepare.read([make(tmp_path, text)]).notes
-    assert any("channel 'a' moves by less than single precision shows at 1e+08" in note for note in notes)
+        prepare.read([path], ColumnRoles(label="l"))
 
 
 def test_many_gaps_are_counted_and_not_all_told(tmp_path: Path) -> None:
-    notes = prepare.read([make(tmp_path, "t,a,b\n" + lines([1000.0 * n for n in range(20)]))], period_ns=SECOND).notes
+    notes = prepare.read(
+        [make(tmp_path, "t,a,b\n" + lines([1000.0 * n for n in range(20)]))], asked=RowOptions(period_ns=SECOND)
+    ).notes
     assert sum("a gap of" in note for note in notes) == prepare.MOST_GAPS
     assert "and 14 more gaps" in notes
 

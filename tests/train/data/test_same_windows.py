@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edge_ae_train.candidates import held_out_blocks, held_out_rows
 from edge_ae_train.data import prepare
 from edge_ae_train.data.dataset import window_ends
+from edge_ae_train.data.prepare import Sampling
 from edge_ae_train.data.segments import Segment, stretches, values_of
-from edge_ae_train.fit import held_out_blocks, held_out_rows
+from edge_ae_train.data.window_length import LENGTHS
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -90,7 +92,7 @@ def test_calibration_sees_the_windows_that_the_device_scores(
 ) -> None:
     """`known`: whether the length was asked for, or is chosen once the rows are there."""
     table = table_of((first + np.cumsum([step for step, _ in lines])).tolist(), [cells for _, cells in lines])
-    segments = prepare.rows([table], SECOND, hold_rows=hold_rows, length=length if known else prepare.LONGEST_WINDOW)
+    segments = prepare.rows([table], Sampling(SECOND, hold_rows, length if known else LENGTHS[-1]))
     assert calibrated_on(segments, length, hop) == scored_by_the_device(table, length, hop, hold_rows)
 
 
@@ -104,15 +106,5 @@ def test_the_detector_itself_bridges_and_skips_as_calibration_does(gap: int) -> 
     for t_ns, values in zip(table.t_ns.tolist(), table.values.tolist(), strict=True):
         windows += detector.push(Readings("pump", t_ns, dict(zip(NAMES, values, strict=True))))
     found = by_slot([*windows, *detector.flush()])
-    assert found == calibrated_on(prepare.rows([table], SECOND), model.spec.length, 3)
+    assert found == calibrated_on(prepare.rows([table], Sampling(SECOND)), model.spec.length, 3)
     assert len(found) > 3
-
-
-def test_labels_and_cuts_keep_the_grid_and_the_length_of_a_gap() -> None:
-    """A gap that is too long stays so where a part of it is cut away."""
-    slots = [*range(10), *range(20, 40)]
-    (segment,) = prepare.rows([table_of(slots, [(1.0, 1.0)] * len(slots))], SECOND)
-    parts = stretches([segment.part(0, 9), segment.part(17, 40)], length=4)
-    assert [(part.start_slot, len(part)) for part in parts] == [(0, 9), (20, 20)]
-    bridged = stretches([segment.part(17, 40)], length=10)
-    assert [(part.start_slot, len(part)) for part in bridged] == [(17, 23)]

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edge_ae_train.evaluation import evaluate
-from edge_ae_train.evaluation.evaluate import Evaluation, Series
+from edge_ae_train.data.loading import ColumnRoles
+from edge_ae_train.evaluation import evaluate, figures
+from edge_ae_train.evaluation.evaluate import Evaluation, ScoredRows
+from edge_ae_train.progress import Reporter
 from edge_ae_train.report.report import report
 from numpy.typing import NDArray
 
@@ -28,9 +30,9 @@ def flags(text: str) -> NDArray[np.bool_]:
     return np.array([mark == "#" for mark in text])
 
 
-def series(alert: str, label: str | None, name: str = "a") -> Series:
+def series(alert: str, label: str | None, name: str = "a") -> ScoredRows:
     alarm = flags(alert)
-    return Series(
+    return ScoredRows(
         name=name,
         period_ns=60 * SECOND,
         score=np.where(alarm, 3.0, 1.0),
@@ -40,13 +42,13 @@ def series(alert: str, label: str | None, name: str = "a") -> Series:
     )
 
 
-def evaluation(*several: Series) -> Evaluation:
+def evaluation(*several: ScoredRows) -> Evaluation:
     return Evaluation("pump", "cae", 60 * SECOND, 1.0, tuple(map(evaluate.judge, several)))
 
 
 def test_figures_of_a_labelled_recording() -> None:
-    figures = evaluate.as_dict(evaluation(series("#...##....", "....####..")))["series"][0]
-    assert figures == {
+    found = figures.as_dict(evaluation(series("#...##....", "....####..")))["series"][0]
+    assert found == {
         "name": "a",
         "rows": 10,
         "alerts": 2,
@@ -76,15 +78,15 @@ def test_figures_of_a_labelled_recording() -> None:
 
 def test_counts_are_pooled_and_curves_averaged() -> None:
     one, two = series("##..", "##.."), series("....", "##..", "b")
-    total = evaluate.as_dict(evaluation(one, two))["total"]
+    total = figures.as_dict(evaluation(one, two))["total"]
     assert (total["f1"], total["recall"], total["events"], total["events_found"]) == (0.666667, 0.5, 2, 1)
     assert total["auc_pr"] == pytest.approx((1.0 + 0.5) / 2)
 
 
 def test_figure_that_does_not_exist_is_null_in_json_and_a_dash_in_the_table() -> None:
     no_event = evaluation(series("....", "...."))
-    assert json.loads(json.dumps(evaluate.as_dict(no_event), allow_nan=False))["total"]["recall"] is None
-    assert "-" in evaluate.table_rows(no_event)[1][0]
+    assert json.loads(json.dumps(figures.as_dict(no_event), allow_nan=False))["total"]["recall"] is None
+    assert "-" in figures.table_rows(no_event)[1][0]
 
 
 def test_without_labels_the_alerts_stand_against_the_budget() -> None:
@@ -92,12 +94,12 @@ def test_without_labels_the_alerts_stand_against_the_budget() -> None:
     found = evaluation(series(week, None))
     assert found.labelled == ()
     assert found.alerts_per_week == 1.0
-    assert evaluate.as_dict(found)["total"] is None
-    assert evaluate.conclusion(found) == ("1 alert in 7 days; the budget is 1 a week on normal data, which allows 1.")
+    assert figures.as_dict(found)["total"] is None
+    assert figures.conclusion(found) == ("1 alert in 7 days; the budget is 1 a week on normal data, which allows 1.")
 
 
 def test_short_recording_is_not_held_against_the_budget() -> None:
-    assert evaluate.conclusion(evaluation(series("#..#", "#..."))) == (
+    assert figures.conclusion(evaluation(series("#..#", "#..."))) == (
         "2 alerts in 4 min, 1 of them false; "
         "the budget is 1 a week on normal data, which so short a recording cannot show."
     )
@@ -105,14 +107,14 @@ def test_short_recording_is_not_held_against_the_budget() -> None:
 
 def test_table_in_a_pipe_is_not_folded() -> None:
     text = io.StringIO()
-    evaluate.show(evaluation(series("##..", "##.."), series("....", "##..", "b")), text)
+    figures.show(evaluation(series("##..", "##.."), series("....", "##..", "b")), text)
     assert "affiliation F1" in text.getvalue()
     assert "\x1b" not in text.getvalue()
     assert any("│ all " in line and "1 of 2" in line for line in text.getvalue().splitlines())
 
 
 def test_evaluation_is_of_the_daemons_own_alerts(small: Small) -> None:
-    found = evaluate.evaluate(small.model, [small.faulty], RULES, label="anomaly")
+    found = evaluate.evaluate(small.model, [small.faulty], RULES, ColumnRoles(label="anomaly"))
     model = OnnxModel.load(small.model)
     scored = score_table(read_csv(small.faulty, label="anomaly"), model, Watch(model, RULES), asset="faulty")
     (quality,) = found.series
@@ -142,7 +144,7 @@ def test_recording_too_short_for_a_window_does_not_stop_the_others(small: Small,
     short = tmp_path / "short.csv"
     short.write_text("t,flow,speed\n1,1,1\n")
     heard: list[str] = []
-    found = evaluate.evaluate(small.model, [short, small.normal], RULES, note=heard.append)
+    found = evaluate.evaluate(small.model, [short, small.normal], RULES, reporter=Reporter(note=heard.append))
     assert [quality.name for quality in found.series] == ["normal"]
     assert f"{short}: 1 lines do not fill one window of 16 rows of 1 s; no score can be made" in heard
     page = report(small.model, [short, small.normal], tmp_path / "report", RULES).read_text()
@@ -151,7 +153,7 @@ def test_recording_too_short_for_a_window_does_not_stop_the_others(small: Small,
 
 
 def test_column_to_leave_out_need_not_be_in_every_file(small: Small) -> None:
-    found = evaluate.evaluate(small.model, [small.normal, small.faulty], RULES, ignore=["anomaly"])
+    found = evaluate.evaluate(small.model, [small.normal, small.faulty], RULES, ColumnRoles(ignore=["anomaly"]))
     assert [quality.name for quality in found.series] == ["normal", "faulty"]
 
 
@@ -163,7 +165,7 @@ def test_row_without_a_score_of_its_own_counts_with_the_last_one(small: Small) -
         Path("a.csv"), [""] * 8, np.arange(8) * SECOND, spec.names, np.zeros((8, 2)), labels=flags(".....#..")
     )
     result = Result(score, np.full(8, 2.0), flags("....###."), [], Counter())
-    found = evaluate.series_of(table, result, spec)
+    found = evaluate.scored_rows(table, result, spec)
     assert found.score.tolist() == [1.0, 1.0, 3.0, 3.0, 3.0, 1.0]
     assert evaluate.judge(found).rows == 6
     assert evaluate.judge(found).truth.events.found == 1  # type: ignore[union-attr]

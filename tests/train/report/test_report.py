@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edge_ae_train.data.loading import ColumnRoles
+from edge_ae_train.progress import Reporter
 from edge_ae_train.report import page, pictures
-from edge_ae_train.report.page import Grid, Picture, Section
+from edge_ae_train.report.page import Chapter, Grid, Picture
 from edge_ae_train.report.report import report
 from edge_ae_train.scoring.modes import find_modes, mode_map
 from matplotlib.figure import Figure
@@ -23,7 +25,7 @@ PNG = b"\x89PNG"
 
 
 def test_report_of_a_recording_stands_alone_and_says_why(small: Small, tmp_path: Path) -> None:
-    written = report(small.model, [small.faulty], tmp_path, RULES, label="anomaly")
+    written = report(small.model, [small.faulty], tmp_path, RULES, ColumnRoles(label="anomaly"))
     text = written.read_text()
     assert written == tmp_path / "report.html"
     assert set(re.findall(r'src="([^,"]{0,22})', text)) == {"data:image/png;base64"}
@@ -58,13 +60,13 @@ def test_place_that_cannot_be_written_is_said_in_a_sentence(small: Small, tmp_pa
     (tmp_path / "file").touch()
     said: list[str] = []
     with pytest.raises(BadData, match="the report cannot be written"):
-        report(small.model, [small.normal], tmp_path / "file", RULES, say=said.append)
+        report(small.model, [small.normal], tmp_path / "file", RULES, reporter=Reporter(said.append))
     assert said == []
 
 
 def test_names_cannot_break_out_of_the_page() -> None:
     evil = '<script>alert("x")</script>|`*'
-    sections = [Section(evil, (evil, Grid((evil,), [(evil,)]), Picture("p.png", PNG)))]
+    sections = [Chapter(evil, (evil, Grid((evil,), [(evil,)]), Picture("p.png", PNG)))]
     assert "<script" not in page.as_html(evil, sections)
     assert page.as_html(evil, sections).count("&lt;script&gt;") == 7
     markdown = page.as_markdown(evil, sections)

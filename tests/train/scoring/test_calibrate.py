@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 from edge_ae_train.scoring.calibrate import HeldOut, calibrate, fit_tail, reach
-from edge_ae_train.scoring.graph import LATENT_WEIGHT, Whitening
+from edge_ae_train.scoring.graph import LATENT_WEIGHT
+from edge_ae_train.scoring.whitening import Whitening
 from numpy.typing import NDArray
 
 from edge_ae.core.model_spec import Floats

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edge_ae_train import fit
+from edge_ae_train import candidates
 from edge_ae_train.cli import main
 from edge_ae_train.evaluation import evaluate
 from edge_ae_train.models.trainer import Recipe
@@ -42,7 +42,7 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Twin:
     found = Twin(folder / "vae.onnx", folder / "real.csv", folder / "synthetic.csv")
     write_csv(simulate(4300, 60.0), found.real)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit, "Recipe", lambda: Recipe(steps=STEPS))
+        patch.setattr(candidates, "Recipe", lambda: Recipe(steps=STEPS))
         arguments = ["fit", "--data", str(found.real), "--out", str(found.model), "--length", str(LENGTH)]
         assert main([*arguments, "--family", "vae"]) == 0
     assert main(["generate", "--model", str(found.model), "--rows", "4000", "--out", str(found.synthetic)]) == 0
@@ -59,7 +59,7 @@ def test_detector_trained_on_real_rows_takes_them_for_normal(twin: Twin, tmp_pat
     assert main(arguments) == 0
     model, (_, synthetic) = OnnxModel.load(detector), tables(twin)
     result = score_table(synthetic, model, Watch(model, DAILY))
-    found = evaluate.judge(evaluate.series_of(synthetic, result, model.spec))
+    found = evaluate.judge(evaluate.scored_rows(synthetic, result, model.spec))
     budget = 4000 * 60 / 86_400  # alerts in as many rows
     assert found.alerts <= 2 * budget
     assert found.alert_rows < 0.05 * found.rows

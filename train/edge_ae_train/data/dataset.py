@@ -13,9 +13,11 @@ from torch import Tensor
 from edge_ae.core.model_spec import Floats
 from edge_ae.core.window import scored_ends
 from edge_ae_train.data.segments import Segment, values_of
-from edge_ae_train.scoring.graph import Standardise, bridged, fill, mend
+from edge_ae_train.scoring.preprocess import Standardise, bridged, fill, mend
 
 CHUNK = 1024  # windows cut out at a time where all of them are walked through
+PROOF_WINDOWS = 256
+MODE_WINDOWS = 1000  # that the operating modes are found in
 
 
 class WindowSet:
@@ -75,3 +77,11 @@ def window_ends(parts: Sequence[Segment], length: int, hop: int = 1) -> NDArray[
 def spread_over(count: int, most: int) -> NDArray[np.intp]:
     """At most `most` indices below `count`, evenly spread."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.intp))
+
+
+def some_windows(parts: Sequence[Segment], length: int, most: int = PROOF_WINDOWS) -> Floats:
+    """At most `most` windows [n, length, channel] that a device would score, spread over the stretches."""
+    ends = window_ends(parts, length)
+    chosen = ends[spread_over(len(ends), most)]
+    every: Floats = np.concatenate(values_of(parts))[chosen[:, None] + np.arange(1 - length, 1)]
+    return every

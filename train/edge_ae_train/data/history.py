@@ -30,13 +30,14 @@ from edge_ae.store.recording_csv import Table
 from edge_ae_train.data import prepare
 from edge_ae_train.data.recorded import Series
 from edge_ae_train.data.segments import Flags, Segment, episodes, kept
+from edge_ae_train.data.window_length import LENGTHS
+from edge_ae_train.progress import SILENT, Reporter
 
 FEEDBACK = "feedback.jsonl"  # in a daemon's state_dir
 FALSE_ALARM, TRUE_ALARM = "false_alarm", "true_alarm"
 EXTREMES = 1.0  # times that normal rows reach, in recordings of that length, the score from which on rows are left out
 MOST_EXTREME = 0.1  # of the windows: where more look extreme, the machine has changed, and extremes are no longer it
 
-Say = Callable[[str], None]
 Found = TypeVar("Found")
 
 
@@ -54,7 +55,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Said:
+class Hindsight:
     """What is known beside the recordings: the alerts of a daemon on `node`, and what people called them, by id."""
 
     alerts: tuple[Span, ...] = ()
@@ -63,22 +64,27 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Asset:
-    """`alert`: what the current model says of each line. `normal`: the rows to learn from. `faults`: known to be real."""
+class AssetPast:
+    """`alert`: what the current model says of each line. `normal`: the rows to learn from. `faults`: known to be real.
 
-    name: str
+    `left_out`: rows by the reason for which they are left out; one with two reasons counts for both.
+    """
+
     table: Table
     alert: Flags
     normal: tuple[Segment, ...]
     faults: tuple[Span, ...]
     rows: int
     left_out: Mapping[str, int]
-    """rows by the reason for which they are left out; one with two reasons counts for both"""
 
 
 @dataclass(frozen=True)
 class Past:
-    assets: tuple[Asset, ...]
+    """What `current` says of recordings, under the rules that it is used with, and what there is to learn from them."""
+
+    current: OnnxModel
+    rules: AlertRules
+    assets: tuple[AssetPast, ...]
     notes: tuple[str, ...]
 
     @property
@@ -90,47 +96,49 @@ def recall(
     series: Sequence[Series],
     current: OnnxModel,
     rules: AlertRules,
-    said: Said,
-    say: Say = lambda _text: None,
+    hindsight: Hindsight,
     length: int | None = None,
+    reporter: Reporter = SILENT,
 ) -> Past:
-    """`length`: rows of the candidate's windows; None: not known yet."""
-    assets, known = [], {span.id for span in said.alerts}
+    """`length`: rows of the next model's windows; None: not known yet."""
+    assets, known = [], {span.id for span in hindsight.alerts}
+    sampling = prepare.sampling_of(current.spec, length or LENGTHS[-1])
     for one in series:
-        say(f"{one.asset}: what the current model says")
-        watch = Watch(current, rules)
-        result = score_table(one.table, current, watch, node=said.node, asset=one.asset)
-        alerts = _alerts(result, one)
-        known |= {span.id for span in alerts}
-        alerts += [span for span in said.alerts if span.asset == one.asset]
-        assets.append(_asset(one, result, alerts, said.labels, current.spec, rules, length or prepare.LONGEST_WINDOW))
-    return Past(tuple(assets), (_summary(assets), *_strangers(said, known)))
+        reporter.step(f"{one.asset}: scoring with the current model")
+        result = score_table(one.table, current, Watch(current, rules), node=hindsight.node, asset=one.asset)
+        own = _alerts(result, one)
+        known |= {span.id for span in own}
+        alerts = own + [span for span in hindsight.alerts if span.asset == one.asset]
+        extremes = _runs(one.table, extreme(result, current.spec, rules))
+        reasons = _reasons(alerts, extremes, _runs(one.table, one.table.labels), hindsight.labels)
+        segments = [_masked(segment, current.spec) for segment in prepare.rows([one.table], sampling)]
+        normal, left_out = _without(segments, reasons, current.spec)
+        rows, faults = sum(map(len, segments)), tuple(reasons["fault"])
+        assets.append(AssetPast(one.table, result.alert, tuple(normal), faults, rows, left_out))
+    return Past(current, rules, tuple(assets), (_summary(assets), *_strangers(hindsight, known)))
 
 
-def _asset(
-    series: Series,
-    result: Result,
-    alerts: Sequence[Span],
-    labels: Mapping[str, str],
-    spec: ModelSpec,
-    rules: AlertRules,
-    length: int,
-) -> Asset:
-    table = series.table
+def _reasons(
+    alerts: Sequence[Span], extremes: Sequence[Span], labelled: Sequence[Span], labels: Mapping[str, str]
+) -> dict[str, Sequence[Span]]:
+    """What to leave out, by the reason: suspects that no false alarm excuses, and what is known to be a fault."""
     false_alarms = [span for span in alerts if labels.get(span.id) == FALSE_ALARM]
-    faults = [span for span in alerts if labels.get(span.id) == TRUE_ALARM] + _runs(table, table.labels)
-    extremes = _runs(table, extreme(result, spec, rules))
+    confirmed = [span for span in alerts if labels.get(span.id) == TRUE_ALARM]
     suspects = {"alert": alerts, "extreme": extremes}
-    reasons = {why: [s for s in spans if not s.overlaps(false_alarms)] for why, spans in suspects.items()}
-    reasons["fault"] = faults
-    rows = prepare.rows([table], spec.period_ns, hold_rows=spec.hold_rows, length=length)
-    segments = [_masked(segment, spec) for segment in rows]
+    excused = {why: [span for span in spans if not span.overlaps(false_alarms)] for why, spans in suspects.items()}
+    return {**excused, "fault": [*confirmed, *labelled]}
+
+
+def _without(
+    segments: Iterable[Segment], reasons: Mapping[str, Sequence[Span]], spec: ModelSpec
+) -> tuple[list[Segment], dict[str, int]]:
+    """What is left of the segments without the rows in the spans, and the rows that each reason takes."""
     normal, counts = [], dict.fromkeys(reasons, 0)
     for segment in segments:
         masks = {why: _inside(segment, spans, spec) for why, spans in reasons.items()}
         normal += kept(segment, ~np.any(list(masks.values()), axis=0))
         counts = {why: counts[why] + int(mask.sum()) for why, mask in masks.items()}
-    return Asset(series.asset, table, result.alert, tuple(normal), tuple(faults), sum(map(len, segments)), counts)
+    return normal, counts
 
 
 def extreme(result: Result, spec: ModelSpec, rules: AlertRules) -> Flags:
@@ -189,7 +197,7 @@ def _inside(segment: Segment, spans: Sequence[Span], spec: ModelSpec) -> Flags:
     return inside
 
 
-def _summary(assets: Sequence[Asset]) -> str:
+def _summary(assets: Sequence[AssetPast]) -> str:
     rows, normal = sum(asset.rows for asset in assets), sum(len(part) for asset in assets for part in asset.normal)
     whys = {why: sum(asset.left_out[why] for asset in assets) for why in assets[0].left_out}
     return f"{normal} of {rows} rows are taken for normal; left out: " + ", ".join(
@@ -197,8 +205,8 @@ def _summary(assets: Sequence[Asset]) -> str:
     )
 
 
-def _strangers(said: Said, known: set[str]) -> list[str]:
-    unknown = sorted(set(said.labels) - known)
+def _strangers(hindsight: Hindsight, known: set[str]) -> list[str]:
+    unknown = sorted(set(hindsight.labels) - known)
     if not unknown:
         return []
     return [
@@ -210,14 +218,14 @@ def _strangers(said: Said, known: set[str]) -> list[str]:
 # -- what was written down -------------------------------------------------------------------------------------
 
 
-def said(alerts: Iterable[Path], feedback: Iterable[Path], node: str) -> Said:
+def read_hindsight(alerts: Iterable[Path], feedback: Iterable[Path], node: str) -> Hindsight:
     """Alerts as `edge-ae score --events` writes them or a subscriber to the event topic keeps them, and feedback.
 
     Of several words on one alert the last one counts. BadData names the file and the line.
     """
     spans = {span.id: span for path in alerts for span in _lines(path, _span)}
     words = [_lines(path / FEEDBACK if path.is_dir() else path, _word) for path in feedback]
-    return Said(tuple(spans.values()), dict(word for file in words for word in file), node)
+    return Hindsight(tuple(spans.values()), dict(word for file in words for word in file), node)
 
 
 def _word(body: Mapping[str, Any]) -> tuple[str, str]:

@@ -2,61 +2,63 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ae.errors import BadData
 from edge_ae.store.recording_csv import Table, csv_columns, read_csv
-from edge_ae_train.data.series import columns, joined
+from edge_ae_train.data.series import channels, joined
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 
 
-def load(
-    paths: Iterable[str | Path],
-    *,
-    ignore: Sequence[str] = (),
-    label: str | None = None,
-    asset_column: str | None = None,
-) -> list[Table]:
+@dataclass(frozen=True, slots=True)
+class ColumnRoles:
+    """Which columns are no channels: those to `ignore`, the `label` of 0 and 1, and the `asset` that a line is of."""
+
+    ignore: Sequence[str] = ()
+    label: str | None = None
+    asset: str | None = None
+
+
+ALL_COLUMNS = ColumnRoles()
+
+
+def load(paths: Iterable[str | Path], columns: ColumnRoles = ALL_COLUMNS) -> list[Table]:
     """One table for each asset in a file; the files of a recorder's asset are one, with the channels of all of them.
 
     All tables have the same channels.
     """
-    tables = joined(read_tables(paths, ignore=ignore, label=label, asset_column=asset_column))
+    tables = joined(read_tables(paths, columns))
     return [_reorder(table, tables[0]) for table in tables]
 
 
-def read_tables(
-    paths: Iterable[str | Path],
-    *,
-    ignore: Sequence[str] = (),
-    label: str | None = None,
-    asset_column: str | None = None,
-) -> list[Table]:
-    """One table for each asset in a file, as they are. `ignore`: columns of which each is in some of the files."""
-    found = recordings(paths)
+def read_tables(paths: Iterable[str | Path], columns: ColumnRoles = ALL_COLUMNS) -> list[Table]:
+    """One table for each asset in a file, as they are. Each column to ignore must be in one of the files at least."""
+    found, ignore = recordings(paths), columns.ignore
     there = {file: _column_names(file) for file in found} if len(found) > 1 and ignore else {}
     if unknown := [name for name in ignore if there and not any(name in names for names in there.values())]:
         raise BadData(f"{found[0]} and {len(found) - 1} more: none has a column {', '.join(map(repr, unknown))}")
     tables: list[Table] = []
     for file in found:
         here = [name for name in ignore if name in there.get(file, ignore)]
-        table = read_table(file, ignore=here, label=label, asset=asset_column)
-        tables += [table] if asset_column is None else _split_assets(table)
+        table = read_table(file, replace(columns, ignore=here))
+        tables += [table] if columns.asset is None else _split_assets(table)
     return tables
 
 
-def read_table(path: Path, *, ignore: Sequence[str] = (), label: str | None = None, asset: str | None = None) -> Table:
+def read_table(path: Path, columns: ColumnRoles = ALL_COLUMNS) -> Table:
     """A CSV, CSV.gz or Parquet file."""
+    facts: dict[str, Any] = {"ignore": columns.ignore, "label": columns.label, "asset": columns.asset}
     if path.suffix != ".parquet":
-        return read_csv(path, ignore=ignore, label=label, asset=asset)
+        return read_csv(path, **facts)
     from edge_ae_train.data.parquet import read_parquet  # pyarrow takes half a second to import
 
-    return read_parquet(path, ignore=ignore, label=label, asset=asset)
+    return read_parquet(path, **facts)
 
 
 def _column_names(path: Path) -> Sequence[str]:
@@ -66,6 +68,12 @@ def _column_names(path: Path) -> Sequence[str]:
     from edge_ae_train.data.parquet import parquet_columns
 
     return parquet_columns(path)
+
+
+def where_of(tables: Sequence[Table]) -> str:
+    """The files that a sentence is about, by the first."""
+    more = len(tables) - 1
+    return f"{tables[0].path}" if more == 0 else f"{tables[0].path} and {more} more"
 
 
 def recordings(paths: Iterable[str | Path]) -> list[Path]:
@@ -119,4 +127,4 @@ def _reorder(table: Table, first: Table) -> Table:
         raise BadData(f"{table.path}: lacks {', '.join(lacking)}, which {first.path} has")
     if extra:
         raise BadData(f"{table.path}: has {', '.join(extra)}, which {first.path} lacks; leave out with --ignore")
-    return replace(table, names=first.names, values=columns(table, first.names))
+    return replace(table, names=first.names, values=channels(table, first.names))

@@ -4,16 +4,17 @@ The files of `edge-ae record`, DIR/<asset>/<time>.csv.gz, are put together again
 and with every new channel. Any other file is a series of its own.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_ae.core.model_spec import ModelSpec
 from edge_ae.errors import BadData
 from edge_ae.store.recording_csv import Table, suspicious_labels
-from edge_ae_train.data import prepare, series
-from edge_ae_train.data.loading import read_tables
-from edge_ae_train.data.prepare import PERIOD_CHANGE, duration
+from edge_ae_train.data import clean, series
+from edge_ae_train.data.loading import ALL_COLUMNS, ColumnRoles, read_tables
+from edge_ae_train.data.period import PERIOD_CHANGE, duration, sample_period_ns
+from edge_ae_train.progress import SILENT, Reporter
 
 
 @dataclass(frozen=True)
@@ -27,27 +28,24 @@ class Series:
 def read(
     paths: Iterable[str | Path],
     spec: ModelSpec,
-    *,
-    ignore: Sequence[str] = (),
-    label: str | None = None,
-    asset_column: str | None = None,
-    note: Callable[[str], None] = lambda _text: None,
+    columns: ColumnRoles = ALL_COLUMNS,
+    reporter: Reporter = SILENT,
 ) -> list[Series]:
-    """BadData in one sentence where a channel of the model is in none of them. `note` hears what is odd about them."""
-    tables = read_tables(paths, ignore=ignore, label=label, asset_column=asset_column)
+    """BadData in one sentence where a channel of the model is in none of them; notes on what is odd about them."""
+    tables = read_tables(paths, columns)
     _check_channels(tables, spec)
     for table in tables:
-        for text in (*prepare.time_notes(table), *_label_notes(table, spec)):
-            note(text)
+        for text in (*clean.time_notes(table), *_label_notes(table, spec)):
+            reporter.note(text)
     whole = series.joined([_with_channels(table, spec) for table in tables])
-    return [Series(series.asset_name(table), prepare.in_order(table)) for table in whole]
+    return [Series(series.asset_name(table), clean.in_order(table)) for table in whole]
 
 
 def require_period(found: Sequence[Series], spec: ModelSpec) -> None:
     """BadData where the lines come at another pace than the model's rows."""
     if spec.hold_rows > 0:  # channels that report on change show no period
         return
-    measured = prepare.sample_period_ns([one.table for one in found])
+    measured = sample_period_ns([one.table for one in found])
     if not 1 / PERIOD_CHANGE < measured / spec.period_ns < PERIOD_CHANGE:
         raise BadData(
             f"{found[0].table.path}: a line comes every {duration(measured)}, the current model takes one every "
@@ -73,4 +71,4 @@ def _check_channels(tables: Sequence[Table], spec: ModelSpec) -> None:
 
 def _with_channels(table: Table, spec: ModelSpec) -> Table:
     """A channel that this file lacks is missing in all its lines; one that the model does not know is left out."""
-    return replace(table, names=spec.names, values=series.columns(table, spec.names))
+    return replace(table, names=spec.names, values=series.channels(table, spec.names))

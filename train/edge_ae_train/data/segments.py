@@ -11,6 +11,9 @@ from edge_ae.core.window import longest_gap
 
 Flags = NDArray[np.bool_]
 
+RESOLUTION = 3.0  # steps of a float32: a channel that moves by less, or by less than STILL, is taken for constant
+STILL = 1e-30  # units of the channel: what single precision can still divide by
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segment:
@@ -35,6 +38,20 @@ class Segment:
         gap = None if self.gap is None else self.gap[first:end]
         labels = None if self.labels is None else self.labels[first:end]
         return Segment(self.values[first:end], self.start_slot + first, self.asset, gap, labels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recording:
+    """What a model is trained on: the channels' names, the rows' period, and stretches of normal rows in the order of time.
+
+    `hold_rows`: for which a channel that reports on change keeps its value. `notes`: sentences on what was odd.
+    """
+
+    names: tuple[str, ...]
+    period_ns: int
+    segments: tuple[Segment, ...]
+    hold_rows: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def episodes(flags: Flags) -> NDArray[np.int64]:
@@ -76,3 +93,8 @@ def cut(segments: Sequence[Segment], first: int, last: int) -> list[Segment]:
 def values_of(segments: Sequence[Segment]) -> list[Floats]:
     """The rows [row, channel] of each."""
     return [segment.values for segment in segments]
+
+
+def is_constant(centre: NDArray[np.float64], spread: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether channels of such means and standard deviations move by no more than single precision shows."""
+    return spread <= np.maximum(RESOLUTION * np.spacing(np.abs(centre).astype(np.float32)), STILL)

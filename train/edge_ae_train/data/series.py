@@ -32,13 +32,13 @@ def _join(tables: Sequence[Table]) -> Table:
         names=names,
         times=[time for table in tables for time in table.times],
         t_ns=np.concatenate([table.t_ns for table in tables]),
-        values=np.concatenate([columns(table, names) for table in tables]),
+        values=np.concatenate([channels(table, names) for table in tables]),
         labels=np.concatenate(labels) if any(table.labels is not None for table in tables) else None,
         assets=[name for table in tables for name in table.assets or ()] or None,
     )
 
 
-def columns(table: Table, names: Sequence[str]) -> NDArray[np.float64]:
+def channels(table: Table, names: Sequence[str]) -> NDArray[np.float64]:
     """The values [line, channel] of the channels that are asked for, NaN of one that the table lacks."""
     nothing = np.full(len(table), np.nan)
     return np.column_stack([table.values[:, table.names.index(n)] if n in table.names else nothing for n in names])

@@ -15,7 +15,7 @@ DIVERGENCE_WEIGHT = 1e-3  # of the variational family's prior, against a mean sq
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How long and how hard to train. `patience`: checks without progress after which it stops."""
+    """How long and how hard to train, and whether from corrupted windows. `patience`: checks without progress until it stops."""
 
     batch: int = 128
     steps: int = 1500
@@ -24,6 +24,8 @@ class Recipe:
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
     check_windows: int = 2048
+    denoising: bool = False
+    seed: int = 0
 
 
 def device() -> torch.device:
@@ -34,16 +36,13 @@ def train(
     network: Autoencoder,
     train_set: WindowSet,
     check_set: WindowSet,
-    *,
-    denoising: bool,
-    seed: int,
     recipe: Recipe,
     progress: Callable[[int, float], None],
 ) -> Autoencoder:
-    """The network as it was when it restored `check_set` best."""
+    """The network as it was when it restored `check_set` best. `progress` hears of each check: the step, the error."""
     where = device()
-    rng = np.random.default_rng(seed)
-    generator = torch.Generator(where).manual_seed(seed)
+    rng = np.random.default_rng(recipe.seed)
+    generator = torch.Generator(where).manual_seed(recipe.seed)
     network = network.to(where)
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=recipe.steps)
@@ -54,7 +53,7 @@ def train(
         # one step: windows at random, corrupted for the denoising family, to be restored
         values, present = (part.to(where) for part in train_set.take(rng.integers(len(train_set), size=recipe.batch)))
         network.train()
-        source = corrupt(values, generator) if denoising else values
+        source = corrupt(values, generator) if recipe.denoising else values
         loss = _loss(network, source, values, present, generator)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

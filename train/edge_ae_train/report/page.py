@@ -41,7 +41,7 @@ Block = str | Picture | Grid
 
 
 @dataclass(frozen=True)
-class Section:
+class Chapter:
     """A heading and what stands under it: sentences, pictures and tables in order."""
 
     title: str
@@ -62,7 +62,7 @@ def make_folder(out: Path) -> None:
         (out / "pictures").mkdir(parents=True, exist_ok=True)
 
 
-def write(out: Path, title: str, sections: Sequence[Section], facts: bytes) -> Path:
+def write(out: Path, title: str, sections: Sequence[Chapter], facts: bytes) -> Path:
     """report.html, report.md, report.json and pictures/ in a folder that is prepared."""
     texts = {
         "report.html": as_html(title, sections).encode(),
@@ -76,7 +76,7 @@ def write(out: Path, title: str, sections: Sequence[Section], facts: bytes) -> P
     return out / "report.html"
 
 
-def as_html(title: str, sections: Sequence[Section]) -> str:
+def as_html(title: str, sections: Sequence[Chapter]) -> str:
     links = "".join(f'<a href="#s{i}">{html.escape(s.title)}</a>' for i, s in enumerate(sections))
     parts = "".join(
         f'<h2 id="s{i}">{html.escape(s.title)}</h2>' + "".join(map(_html_block, s.blocks))
@@ -100,7 +100,7 @@ def _html_block(block: Block) -> str:
     return f'<div class="wide"><table><tr>{header}</tr>{rows}</table></div>'
 
 
-def as_markdown(title: str, sections: Sequence[Section]) -> str:
+def as_markdown(title: str, sections: Sequence[Chapter]) -> str:
     parts = [f"# {_plain(title)}"]
     for section in sections:
         parts += [f"## {_plain(section.title)}", *map(_markdown_block, section.blocks)]

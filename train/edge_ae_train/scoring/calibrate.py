@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from edge_ae.core.model_spec import Floats, Tail
 from edge_ae.core.timestamps import SECOND
-from edge_ae_train.scoring.graph import LATENT_WEIGHT, PLAIN, Whitening, fit_whitening
+from edge_ae_train.scoring.graph import LATENT_WEIGHT, PLAIN
+from edge_ae_train.scoring.whitening import Whitening, fit_whitening
 
 LIMIT_QUANTILE = 0.99  # of each view's distance on held-out windows: where its ratio is 1
 LEAST_LIMIT = 0.1  # for a view in which nothing moves

@@ -23,7 +23,7 @@ from torch import nn
 from edge_ae.core.model_spec import Floats
 from edge_ae_train.data.dataset import CHUNK, spread_over, standardised
 from edge_ae_train.models.autoencoders import VariationalAutoencoder
-from edge_ae_train.scoring.graph import Standardise
+from edge_ae_train.scoring.preprocess import Standardise
 
 KEY = "generator"  # of the metadata
 OVERLAP = 4  # windows that each row is made of

@@ -1,9 +1,9 @@
-"""What a family's network may look at."""
+"""What a forecaster may look at."""
 
 import numpy as np
 import pytest
 import torch
-from edge_ae_train.models.autoencoders import MAX_HORIZON, Cva, fit_outlook
+from edge_ae_train.models.linear import MAX_HORIZON, Cva, fit_forecaster
 from edge_ae_train.scoring.graph import Views
 
 from edge_ae.core.model_spec import Floats
@@ -20,39 +20,39 @@ def rows(count: int) -> Floats:
 
 
 @pytest.mark.parametrize(("length", "horizon"), [(16, 8), (32, 16), (64, MAX_HORIZON)])
-def test_an_outlook_restores_a_row_from_its_sources_alone(length: int, horizon: int) -> None:
-    outlook = fit_outlook([rows(2000)], length)
-    assert outlook.horizon == horizon
+def test_a_forecaster_restores_a_row_from_its_sources_alone(length: int, horizon: int) -> None:
+    forecaster = fit_forecaster([rows(2000)], length)
+    assert forecaster.horizon == horizon
     window = torch.from_numpy(rows(length))[None]
-    sources = outlook.sources(length)
+    sources = forecaster.sources(length)
     for source in range(length):
         other = window.clone()
         other[:, source] += 5.0
-        changed = (outlook(other)[1] != outlook(window)[1]).any(dim=2)[0].numpy()
+        changed = (forecaster(other)[1] != forecaster(window)[1]).any(dim=2)[0].numpy()
         later = np.arange(length) >= horizon  # before that, each row is restored from itself
         assert set(np.flatnonzero(changed & later)) <= set(np.flatnonzero(sources[:, source])) | {0}
     assert sources[horizon:].any(axis=1).all()
     assert not sources[:horizon].any()
 
 
-def test_a_level_that_has_moved_stays_in_sight_of_the_outlook_longer_than_of_the_next_row() -> None:
+def test_a_level_that_has_moved_stays_in_sight_of_the_forecaster_longer_than_of_the_next_row() -> None:
     slow, length = [rows(4000)], 32
-    near, far = Cva(slow, 2), fit_outlook(slow, length)
+    near, far = Cva(slow, 2), fit_forecaster(slow, length)
     window = torch.zeros(1, length, CHANNELS)
     window[:, length // 2 :, 0] = 4.0
     left = [float((window - network(window)[1])[0, -1, 0].abs()) for network in (near, far)]
     assert left[1] > 3.0 * left[0]
 
 
-def test_nothing_is_foretold_from_a_row_that_lacks_some_of_its_values() -> None:
+def test_nothing_is_predicted_from_a_row_that_lacks_some_of_its_values() -> None:
     length = 16
-    outlook = fit_outlook([rows(2000)], length)
+    forecaster = fit_forecaster([rows(2000)], length)
     present = torch.ones(1, length, CHANNELS)
     present[0, 2, 1] = 0.0
     present[0, 4] = 0.0
-    near, far = Views(outlook, outlook, length).known(present)
+    near, far = Views(forecaster, forecaster, length).known(present)
     assert torch.equal(near, present)
-    without = np.flatnonzero(outlook.sources(length)[:, 2])
+    without = np.flatnonzero(forecaster.sources(length)[:, 2])
     expected = present.clone()
     expected[0, without] = 0.0
     assert torch.equal(far, expected)

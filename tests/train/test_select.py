@@ -1,0 +1,33 @@
+"""Who is chosen, and by which faults."""
+
+import numpy as np
+import pytest
+from edge_ae_train import select
+from edge_ae_train.data.segments import Segment
+from edge_ae_train.fit import Options, fit
+from edge_ae_train.scoring.preprocess import CONSTANT_LIMIT, fit_scaler
+
+from tests.models import pump
+
+
+def test_injected_faults_are_cut_as_the_model_cuts_them() -> None:
+    """A channel that stood still says three deviations at most, to the comparison and to the device."""
+    rows = pump().values[:400].astype(np.float32)
+    rows[:, 0] = 7.0
+    candidate = fit([Segment(rows)], Options(family="pca", length=16)).candidate
+    limit = fit_scaler([rows]).limit
+    largest = [np.abs(one.rows).max(axis=0) for block in select.plan(candidate, limit, 0) for one in block]
+    assert np.max(largest, axis=0)[0] == CONSTANT_LIMIT
+    assert (np.max(largest, axis=0)[1:] > CONSTANT_LIMIT).all()
+
+
+@pytest.mark.parametrize(
+    ("found", "chosen"),
+    [
+        ({"pca": 0.40, "cva": 0.44, "cae": 0.44}, "pca"),
+        ({"pca": 0.30, "cva": 0.38, "cae": 0.40}, "cva"),
+        ({"pca": 0.30, "cva": 0.38, "cae": 0.50}, "cae"),
+    ],
+)
+def test_of_families_that_find_as_many_but_for_chance_the_simplest_ships(found: dict[str, float], chosen: str) -> None:
+    assert select.best({family: {"all": share} for family, share in found.items()}) == chosen

@@ -1,0 +1,76 @@
+"""The sections on a model alone: what it looks at, what its score's boundary is, and the comparison that chose it."""
+
+from collections.abc import Iterable
+
+from edge_ae.core.timestamps import SECOND
+from edge_ae.model.onnx_model import OnnxModel
+from edge_ae_train.report.page import Block, Chapter, Grid
+
+STRENGTHS = ("all", "small", "medium", "large")  # these lines of the comparison first, then the kinds of fault
+FACTS = {
+    "trial_rate": "false alerts a window, in the comparison",
+    "asked": "family asked for",
+    "chosen": "family chosen",
+}
+BUDGETS = (("hour", 1), ("day", 24), ("week", 168), ("month", 730))  # hours in each
+
+
+def model_section(model: OnnxModel) -> Chapter:
+    spec = model.spec
+    hours = spec.hop * spec.period_ns / (3600 * SECOND)
+    budgets = [(f"1 / {name}", f"{spec.tail.boundary(hours / length):.4g}") for name, length in BUDGETS]
+    channels = [(c.name, c.unit, f"{c.low:.6g}", f"{c.high:.6g}", f"{c.resolution:.3g}") for c in spec.channels]
+    window_s = spec.length * spec.period_ns / SECOND
+    return Chapter(
+        "The model",
+        (
+            f"{spec.name}, family {spec.family}, trained {spec.trained_at or 'at an unknown time'}; file {spec.sha256[:12]}. "
+            f"It looks at {spec.length} rows of {spec.period_ns / SECOND:g} s ({window_s:g} s) at a time, "
+            f"every {spec.hop} row{'s' if spec.hop > 1 else ''}.",
+            "The owner chooses how many alerts are acceptable on normal data; the boundary of the score follows from it "
+            f"(a usual score is {spec.typical:.3g}).",
+            Grid(("budget", "boundary"), budgets),
+            "The sensors, and what was seen of them in training.",
+            Grid(("sensor", "unit", "smallest", "largest", "smallest step"), channels),
+        ),
+    )
+
+
+def training_section(model: OnnxModel) -> Iterable[Chapter]:
+    """The comparison that chose the model, as the trainer wrote it into the file."""
+    facts = [
+        (FACTS.get(key, key), _plain(value))
+        for key, value in model.report.items()
+        if isinstance(value, str | int | float)
+    ]
+    found = _found(model.report.get("candidates"))
+    blocks: list[Block] = []
+    if found:
+        families = list(found)
+        kinds = dict.fromkeys([*STRENGTHS, *(kind for shares in found.values() for kind in shares)])
+        rows = [[kind, *(_percent(found[family].get(kind)) for family in families)] for kind in kinds]
+        blocks += [
+            "Faults of many kinds and three strengths were added to normal rows that the candidates had not seen. "
+            "The table says how many each found, all at the same rate of false alerts.",
+            Grid(["fault", *families], rows),
+        ]
+    if facts:
+        blocks.append(Grid(("fact", "value"), facts))
+    if blocks:
+        yield Chapter("How it was trained", tuple(blocks))
+
+
+def _found(candidates: object) -> dict[str, dict[str, float]]:
+    """Family -> kind of fault -> share found. A file made by another version may hold something else, or nothing."""
+    if not isinstance(candidates, dict):
+        return {}
+    shares = {name: entry.get("found") for name, entry in candidates.items() if isinstance(entry, dict)}
+    return {name: share for name, share in shares.items() if isinstance(share, dict)}
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.0f} %"
+
+
+def _plain(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,165 @@
+"""Physical windows with holes -> standardised windows without: what the networks and the score look at.
+
+What a channel lacks is filled by its conditional mean given the others, found by conjugate gradients: exact after as many
+steps as channels lack; and lifted by what the channel, where the window does show it, differs from that mean: slow channels
+go their own way. A row of which nothing is known is as the one before it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edge_ae.core.model_spec import Floats
+from edge_ae_train.data.segments import is_constant
+from edge_ae_train.scoring.whitening import FLOOR, whitening_root
+
+CLIP = 20.0  # standardised values beyond this are this: a channel that has gone must not drown what the others say
+CONSTANT_LIMIT = 3.0  # a channel that never moved in training and now moves speaks as loud as three deviations
+FILL_STEPS = 3  # missing channels for which the fill is exact
+BRIDGE = 3  # rows in a row of which nothing is known that are taken to be as the one before them
+MIN_COVER = 0.5  # a channel that has less of a window's rows, or of a scale's weight, counts as missing there
+TINY = 1e-12  # a clamp, for the exporter's optimiser takes `+ 1e-12` for `+ 0` and drops it
+
+Parts = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Scaler:
+    """Per channel [channel]: `centre` and `spread` in physical units; standardised values are cut at `limit`, and vary by
+    `floor` at the least. `root` [channel, channel] whitens a standardised row."""
+
+    centre: Floats
+    spread: Floats
+    limit: Floats
+    floor: Floats
+    root: Floats
+
+
+def fit_scaler(segments: Sequence[Floats]) -> Scaler:
+    """Mean and standard deviation of each channel; one that never moves is given its smallest sensible step."""
+    rows = np.concatenate(segments).astype(np.float64)
+    count = np.maximum(np.isfinite(rows).sum(axis=0), 1)
+    centre = np.nansum(rows, axis=0) / count
+    spread = np.sqrt(np.nansum((rows - centre) ** 2, axis=0) / count)
+    constant = is_constant(centre, spread)
+    spread = np.where(constant, np.maximum(0.01 * np.abs(centre), 1e-3), spread)
+    limit = np.where(constant, CONSTANT_LIMIT, CLIP)
+    floor = np.where(constant, 1.0, FLOOR)
+    scaled = np.nan_to_num(np.clip((rows - centre) / spread, -limit, limit))
+    parts = (centre, spread, limit, floor, whitening_root(scaled, floor))
+    return Scaler(*(part.astype(np.float32) for part in parts))
+
+
+class Standardise(nn.Module):
+    """Physical values with holes -> standardised values without, and where they were present."""
+
+    def __init__(self, scaler: Scaler) -> None:
+        super().__init__()
+        for name in ("centre", "spread", "limit", "root"):
+            self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(getattr(scaler, name), np.float32)))
+
+    centre: Tensor
+    spread: Tensor
+    limit: Tensor
+    root: Tensor
+
+    def forward(self, physical: Tensor) -> Parts:
+        """Windows [batch, row, channel] -> standardised, without holes; and where they were present."""
+        present = (~torch.isnan(physical)).to(physical.dtype)
+        return mend(self.scaled(physical), self.root, present)
+
+    def scaled(self, physical: Tensor) -> Tensor:
+        """Standardised values, NaN where they are missing."""
+        return ((physical - self.centre) / self.spread).clamp(-self.limit, self.limit)
+
+    def restore(self, values: Tensor) -> Tensor:
+        """Standardised values in physical units."""
+        return values * self.spread + self.centre
+
+
+def where_missing(
+    present: Tensor, holes: Callable[..., Parts], whole: Callable[..., Parts], operands: tuple[Tensor, ...]
+) -> Parts:
+    """`holes(*operands)` if anything is not `present`, else `whole(*operands)`, which must be the same where nothing is
+    missing: filling takes most of the time, and a window's score must not depend on its company in a batch."""
+    if torch.compiler.is_exporting():
+        chosen: Parts = torch.cond(torch.min(present) < 1.0, holes, whole, operands)
+        return chosen
+    return holes(*operands) if bool((present < 1.0).any()) else whole(*operands)
+
+
+def mend(values: Tensor, root: Tensor, present: Tensor) -> Parts:
+    """Standardised windows [batch, row, channel], of any value where not `present` -> without holes, and where a value was
+    present in a channel that is."""
+    return where_missing(present, _mended, _unchanged, (values, root, present))
+
+
+def _mended(values: Tensor, root: Tensor, present: Tensor) -> Parts:
+    present = covered(present)
+    values = torch.where(present > 0.0, values, 0.0)
+    return at_its_level(fill(values, root, present), root, present), present
+
+
+def _unchanged(values: Tensor, _root: Tensor, present: Tensor) -> Parts:
+    return values.clone(), present.clone()  # a branch may not return what it was given
+
+
+def covered(present: Tensor) -> Tensor:
+    """[batch, row, channel]: a channel that lacks most of its rows is missing in all. A few true values among filled ones,
+    which follow the other channels, would look like a jump."""
+    share = present.new_ones(1, present.shape[-2]) @ present / present.shape[-2]
+    return present * (share >= MIN_COVER).to(present.dtype)
+
+
+def fill(values: Tensor, root: Tensor, present: Tensor) -> Tensor:
+    """`values` [..., row, channel], zero where not `present`, with their conditional means there: minimises v' P v, with
+    P = root root, over the missing entries by conjugate gradients."""
+    missing = 1.0 - present
+    residual = -(values @ root @ root) * missing
+    direction = residual
+    power = total(residual * residual)
+    for _ in range(FILL_STEPS):
+        image = (direction @ root @ root) * missing
+        length = power / total(direction * image).clamp(min=TINY)
+        values = values + length * direction
+        residual = residual - length * image
+        next_power = total(residual * residual)
+        direction = residual + next_power / power.clamp(min=TINY) * direction
+        power = next_power
+    return values
+
+
+def at_its_level(values: Tensor, root: Tensor, present: Tensor) -> Tensor:
+    """`values` [batch, row, channel] as `fill` has filled them, each channel's filled rows moved by the mean difference of its
+    present rows from their conditional mean: x - E[x | others] = (P x) / diag P, with P = root root; and rows of which nothing
+    is known as those before them."""
+    precision = root @ root
+    apart = (values @ precision) / precision.diagonal() * present
+    rows = values.new_ones(1, values.shape[-2])  # products, as in `total`
+    mean = (rows @ apart) / (rows @ present).clamp(min=1.0)
+    return bridged(values + mean * (1.0 - present), present)
+
+
+def bridged(rows: Tensor, present: Tensor) -> Tensor:
+    """`rows` [batch, row, any]; one of which nothing is `present` [batch, row, channel] is as the row before it, up to BRIDGE
+    in a row."""
+    there = present.amax(dim=2, keepdim=True)
+    for _ in range(BRIDGE):
+        next_to = (1.0 - there) * _before(there)
+        rows = torch.where(next_to > 0.0, _before(rows), rows)
+        there = there + next_to
+    return rows
+
+
+def _before(rows: Tensor) -> Tensor:
+    """Each row's predecessor; the first row's is itself."""
+    return torch.cat([rows[:, :1], rows[:, :-1]], dim=1)
+
+
+def total(values: Tensor) -> Tensor:
+    """Sum over the last axis, which stays with length 1. A product, for a runtime's reduction rounds by where a row lies in
+    memory: a window's score would depend on its place in the batch, and live and offline would differ."""
+    return values @ values.new_ones(values.shape[-1], 1)
