@@ -1,51 +1,79 @@
 """Checkpoints: the state of the node to disk, and then, to the broker, the acknowledgement of the input that it covers.
 
+    load ─► adopt ─► the fleet as it was ─ messages ─► write ─► acknowledge
+
 Where the disk fails, input stays unacknowledged as long as the broker can send more: a crash until then loses nothing. Then it
-is acknowledged all the same, for going on without a net beats going blind.
+is acknowledged all the same, for going on without a net beats going blind. A state that cannot be read is never written over:
+the watch goes on without it, and takes it up once it can be read.
 """
 
+import logging
+import struct
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from edge_ae.core.deduplication import Deduplicator
+from edge_ae.core.fleet import Fleet
 from edge_ae.core.timestamps import SECOND
 from edge_ae.daemon.ack_policy import AckPolicy
+from edge_ae.daemon.ingest import Feed, Ingest
+from edge_ae.daemon.publisher import Publisher
 from edge_ae.mqtt.link import Link, Message, Session
-from edge_ae.store.node_store import Changes, NodeStore
+from edge_ae.store.node_store import AssetState, Changes, NodeStore
+
+log = logging.getLogger(__name__)
+
+UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, struct.error)
+"""What a state of another version's shape raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointOptions:
+    """`checkpoint_s` 0: no state is kept, and input is acknowledged at once. `receive_maximum`: messages that may wait for that."""
+
+    node: str
+    checkpoint_s: float = 60.0
+    receive_maximum: int = 2_000
+    max_assets: int = 1_000
 
 
 class Checkpoints:
-    """`changes`: makes what is to be written, with all input taken into account; `saved`: is given it once it is on disk.
-    `counts`: acknowledged_unsaved.
+    """Keeps what `ingest` and `publisher` know in `store`. `counts`: acknowledged_unsaved.
 
-    `checkpoint_s` 0: no state is kept, and input is acknowledged at once.
+    `subscriptions`: topic filters that the broker's session may hold.
     """
 
     def __init__(
         self,
+        options: CheckpointOptions,
         store: NodeStore,
         link: Link,
-        changes: Callable[[], Changes],
-        saved: Callable[[Changes], None],
-        checkpoint_s: float,
-        receive_maximum: int,
+        ingest: Ingest,
+        publisher: Publisher,
+        now_ns: int,
     ) -> None:
         self.counts: Counter[str] = Counter()
-        self.received = Deduplicator(receive_maximum)
-        self.keeps_state = checkpoint_s > 0
+        self.received = Deduplicator(options.receive_maximum)
+        self.keeps_state = options.checkpoint_s > 0
+        self.subscriptions: set[str] = set()
+        self._options = options
         self._store = store
         self._link = link
-        self._changes = changes
-        self._saved = saved
-        self._policy = AckPolicy(round(checkpoint_s * SECOND), receive_maximum, 0)
+        self._ingest = ingest
+        self._publisher = publisher
+        self._policy = AckPolicy(round(options.checkpoint_s * SECOND), options.receive_maximum, now_ns)
         self._changed = False
+        self._removed: set[str] = set()  # Assets that the store is to forget.
 
-    def began(self, now_ns: int) -> None:
-        """The first checkpoint is due `checkpoint_s` from now."""
-        self._policy.tried(now_ns)
+    # -- input ---------------------------------------------------------------------------------------------
 
-    def age_s(self, now_ns: int) -> int:
-        return (now_ns - self._policy.tried_ns) // SECOND
+    def input(self, now_ns: int) -> None:
+        """Messages have come."""
+        self._policy.received(now_ns)
+        self._changed = True
 
     def receive(self, message: Message) -> bool:
         """Note a message. False: it has been used before, and is not to be used again."""
@@ -55,13 +83,15 @@ class Checkpoints:
             message.connection, message.mid, message.dup, message.topic, message.payload
         )
 
-    def input(self, now_ns: int) -> None:
-        """Messages have come."""
-        self._policy.received(now_ns)
-        self._changed = True
-
     def reconnected(self, session: Session) -> None:
+        """Earlier connections have nothing to be acknowledged any more."""
         self.received.reconnected(session.number, session.present)
+
+    # -- writing -------------------------------------------------------------------------------------------
+
+    def age_s(self, now_ns: int) -> int:
+        """Since the last checkpoint, or the last attempt at one."""
+        return (now_ns - self._policy.tried_ns) // SECOND
 
     def keep(self, now_ns: int) -> None:
         """Once a turn: write a checkpoint where one is due."""
@@ -78,15 +108,30 @@ class Checkpoints:
             self._acknowledge_unsaved(now_ns)
 
     def write(self, now_ns: int) -> bool:
-        """Write a checkpoint now. False: the disk fails, and nothing is acknowledged."""
+        """Write a checkpoint now; no window may be due. False: the disk fails, and nothing is acknowledged."""
         self._policy.tried(now_ns)
-        changes = self._changes()
+        changes = self._changes() if self.keeps_state else Changes()
         if not self._store.commit(changes):
             return False
-        self._saved(changes)
         self._changed = False
+        self._ingest.touched.clear()
+        self._removed.clear()
         self._acknowledge(now_ns)
         return True
+
+    def _changes(self) -> Changes:
+        """What has become of the node since the last checkpoint."""
+        fleet, origins = self._ingest.fleet, self._ingest.origins
+        assert fleet.due == 0
+        touched = [name for name in self._ingest.touched if name in fleet.detectors]
+        assets = {name: AssetState(origins[name], fleet.detectors[name].snapshot()) for name in touched}
+        node = {
+            "name": self._options.node,
+            "input": self.received.snapshot(),
+            "flood": self._publisher.flood.snapshot(),
+            "subscribed": sorted(self.subscriptions),
+        }
+        return Changes(assets, sorted(self._removed), node)
 
     def _acknowledge_unsaved(self, now_ns: int) -> None:
         self.counts["acknowledged_unsaved"] += self.received.unacknowledged
@@ -94,3 +139,71 @@ class Checkpoints:
 
     def _acknowledge(self, now_ns: int) -> None:
         self._link.ack(self.received.settle(now_ns))
+
+    def retry(self, now_ns: int) -> None:
+        """Where the disk failed: read what could not be read, and write everything, for it may be another disk."""
+        unread = not self._store.loaded
+        if unread:
+            self._load_late()
+        if unread or self._store.fault is not None:
+            self._ingest.touched.update(self._ingest.fleet.detectors)
+            self._store.outbox.write_all()
+            self.write(now_ns)
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        """Take up what the last run left; where it cannot be read, watch without it until it can be."""
+        saved = self._store.load()
+        if saved is not None and saved.node.get("name", self._options.node) != self._options.node:
+            self._store.set_aside(f"is that of node {saved.node['name']!r}")
+            saved = None
+        if saved is None:
+            self.adopt(self._ingest.feeds, {})
+            return
+        self._load_node(saved.node)
+        self.adopt(self._ingest.feeds, saved.assets)
+        log.info("state of %d assets restored", len(self._ingest.fleet.detectors))
+
+    def _load_node(self, node: Mapping[str, Any]) -> None:
+        self.subscriptions = set(node.get("subscribed", ()))
+        for name, restore in (("input", self.received.restore), ("flood", self._publisher.flood.restore)):
+            try:
+                if name in node:
+                    restore(node[name])
+            except UNFIT as fault:
+                log.error("state: that of %s does not fit this version (%r) and begins anew", name, fault)
+
+    def _load_late(self) -> None:
+        """The store can be read at last: what it holds is taken up, as far as the watch has not gone on without it."""
+        saved = self._store.load()
+        if saved is None:
+            return
+        log.info("the state can be read again: %d assets are in it", len(saved.assets))
+        self.subscriptions |= set(saved.node.get("subscribed", ()))
+        self.adopt(self._ingest.feeds, {**saved.assets, **self._snapshot()})
+
+    def reload(self, feeds: Sequence[Feed]) -> None:
+        """Watch by other feeds from now on; no window may be due."""
+        self.adopt(feeds, self._snapshot())
+
+    def _snapshot(self) -> dict[str, AssetState]:
+        origins = self._ingest.origins
+        return {name: AssetState(origins[name], state) for name, state in self._ingest.fleet.snapshot().items()}
+
+    def adopt(self, feeds: Sequence[Feed], assets: Mapping[str, AssetState]) -> None:
+        """Watch with these feeds; assets keep their state as far as their feed is still there."""
+        watches = {feed.decoder.filter: feed.watch for feed in reversed(feeds)}
+        kept = {name: asset for name, asset in assets.items() if asset.topic_filter in watches}
+        fleet = Fleet(self._options.node, self._options.max_assets)
+        for name, asset in kept.items():
+            detector = fleet.add(name, watches[asset.topic_filter])
+            try:
+                detector.restore(asset.state)
+            except UNFIT as fault:  # crashing would end in the same place at every start
+                log.error("state: that of %s does not fit this version (%r) and begins anew", name, fault)
+                fleet.add(name, watches[asset.topic_filter])
+        self._ingest.adopt(feeds, fleet, {name: asset.topic_filter for name, asset in kept.items()})
+        self._ingest.touched.update(kept)
+        self._removed |= assets.keys() - kept.keys()
+        self._publisher.adopt(fleet, sorted(assets.keys() - kept.keys()), time.time_ns())

@@ -10,14 +10,12 @@ a shelving ends.
 
 import logging
 import signal
-import struct
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
 
 import orjson
 
@@ -26,22 +24,19 @@ from edge_ae.core.fleet import Fleet
 from edge_ae.core.flood import Flood
 from edge_ae.core.timestamps import SECOND
 from edge_ae.daemon import systemd
-from edge_ae.daemon.checkpoint import Checkpoints
+from edge_ae.daemon.checkpoint import CheckpointOptions, Checkpoints
 from edge_ae.daemon.command_handler import CommandHandler, answer
 from edge_ae.daemon.ingest import Feed, Ingest, RowRecorder
 from edge_ae.daemon.publisher import Publisher, PublishOptions
 from edge_ae.daemon.stats import Parts, node_stats, status_line
 from edge_ae.errors import BadPayload, EdgeError
 from edge_ae.mqtt.link import Link, Message, Session
-from edge_ae.store.node_store import AssetState, Changes, NodeStore
+from edge_ae.store.node_store import NodeStore
 
 log = logging.getLogger(__name__)
 
 BATCH = 256
 """Messages in one turn."""
-
-UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, struct.error)
-"""What a state of another version's shape raises."""
 
 ANSWER_EXPIRY_S = 60
 
@@ -97,15 +92,11 @@ class Daemon:
         publish = PublishOptions(self._prefix, options.score_interval_s, options.denoised, options.resend_s)
         self.publisher = Publisher(publish, link, store, flood)
         self.ingest = Ingest(feeds, Fleet(node, options.max_assets), self._prefix + "/", recorder)
-        self.checkpoints = Checkpoints(
-            store, link, self._changes, self._saved, options.checkpoint_s, options.receive_maximum
-        )
-        self.checkpoints.began(started_ns)
+        keep = CheckpointOptions(node, options.checkpoint_s, options.receive_maximum, options.max_assets)
+        self.checkpoints = Checkpoints(keep, store, link, self.ingest, self.publisher, started_ns)
         self.parts = Parts(started_ns, self.counts, link, store, self.checkpoints, self.ingest, self.publisher)
         self._commands = CommandHandler(store)
         self._reload = reload
-        self._removed: set[str] = set()  # Assets to be removed from the store.
-        self._subscribed: set[str] = set()  # What the broker's session may hold, as the store knows it.
         self._logged_fault: str | None = None
         self._ready = self._stop = self._hup = self._reloading = False
 
@@ -117,7 +108,7 @@ class Daemon:
 
     def run(self) -> None:
         """Watch until a signal says stop."""
-        self._load()
+        self.checkpoints.load()
         self.link.start(self._filters())
         with self._signals():
             while not self._stop:
@@ -234,81 +225,6 @@ class Daemon:
         self.checkpoints.write(now_ns)
         self.publisher.show(detector)
 
-    # -- what survives a restart ---------------------------------------------------------------------------
-
-    def _changes(self) -> Changes:
-        """What has become of the node since the last checkpoint, with all input taken into account."""
-        now_ns = self._clock()
-        if self.fleet.due:
-            self.publisher.take(self.fleet.step(), self.fleet, now_ns)
-        detectors, origins = self.fleet.detectors, self.ingest.origins
-        touched = self.ingest.touched if self.checkpoints.keeps_state else ()
-        assets = {name: AssetState(origins[name], detectors[name].snapshot()) for name in touched if name in detectors}
-        node = {
-            "name": self.node,
-            "input": self.checkpoints.received.snapshot(),
-            "flood": self.publisher.flood.snapshot(),
-            "subscribed": sorted(self._subscribed),
-        }
-        return Changes(assets, self._removed, node if self.checkpoints.keeps_state else {})
-
-    def _load(self) -> None:
-        """Take up what the last run left; where it cannot be read, watch without it until it can."""
-        saved = self.store.load()
-        if saved is not None and saved.node.get("name", self.node) != self.node:
-            self.store.set_aside(f"is that of node {saved.node['name']!r}")
-            saved = None
-        if saved is None:
-            self._adopt(self.ingest.feeds, {})
-            return
-        self._load_node(saved.node)
-        self._adopt(self.ingest.feeds, saved.assets)
-        log.info("state of %d assets restored", len(self.fleet.detectors))
-
-    def _saved(self, changes: Changes) -> None:
-        self.ingest.touched -= changes.assets.keys()
-        self._removed -= set(changes.removed)
-
-    def _load_late(self, now_ns: int) -> None:
-        """The store can be read at last: what it holds is taken up, as far as the watch has not gone on without it."""
-        self._step(now_ns)
-        saved = self.store.load()
-        if saved is None:
-            return
-        log.info("the state can be read again: %d assets are in it", len(saved.assets))
-        self._subscribed |= set(saved.node.get("subscribed", ()))
-        self._adopt(self.ingest.feeds, {**saved.assets, **self._snapshot()})
-
-    def _load_node(self, node: Mapping[str, Any]) -> None:
-        self._subscribed = set(node.get("subscribed", ()))
-        for name, restore in (("input", self.checkpoints.received.restore), ("flood", self.publisher.flood.restore)):
-            try:
-                if name in node:
-                    restore(node[name])
-            except UNFIT as fault:
-                log.error("state: that of %s does not fit this version (%r) and begins anew", name, fault)
-
-    def _adopt(self, feeds: Sequence[Feed], assets: Mapping[str, AssetState]) -> None:
-        """Watch with these feeds; assets keep their state as far as their feed is still there."""
-        watches = {feed.decoder.filter: feed.watch for feed in reversed(feeds)}
-        kept = {name: asset for name, asset in assets.items() if asset.topic_filter in watches}
-        fleet = Fleet(self.node, self._options.max_assets)
-        for name, asset in kept.items():
-            detector = fleet.add(name, watches[asset.topic_filter])
-            try:
-                detector.restore(asset.state)
-            except UNFIT as fault:  # crashing would end in the same place at every start
-                log.error("state: that of %s does not fit this version (%r) and begins anew", name, fault)
-                fleet.add(name, watches[asset.topic_filter])
-        self.ingest.adopt(feeds, fleet, {name: asset.topic_filter for name, asset in kept.items()})
-        self.ingest.touched.update(kept)
-        self._removed |= assets.keys() - kept.keys()
-        self.publisher.adopt(fleet, sorted(assets.keys() - kept.keys()), time.time_ns())
-
-    def _snapshot(self) -> dict[str, AssetState]:
-        origins = self.ingest.origins
-        return {name: AssetState(origins[name], state) for name, state in self.fleet.snapshot().items()}
-
     # -- changes from outside ------------------------------------------------------------------------------
 
     def _connected(self, session: Session, now_ns: int) -> None:
@@ -324,9 +240,8 @@ class Daemon:
     def _end_old_subscriptions(self) -> None:
         """The broker's session outlives ours, and with it what an earlier run with other streams subscribed to."""
         wanted = {name for name, _ in self._filters()}
-        if self._subscribed - wanted:
-            self.link.unsubscribe(sorted(self._subscribed - wanted))
-        self._subscribed = wanted
+        self.link.unsubscribe(sorted(self.checkpoints.subscriptions - wanted))
+        self.checkpoints.subscriptions = wanted
 
     def _take_up_settings(self) -> None:
         self._hup = False
@@ -342,9 +257,9 @@ class Daemon:
         else:
             now_ns = self._clock()
             self._step(now_ns)
-            self._adopt(feeds, self._snapshot())
+            self.checkpoints.reload(feeds)
             self.link.resubscribe(self._filters())
-            self._subscribed |= {name for name, _ in self._filters()}
+            self.checkpoints.subscriptions |= {name for name, _ in self._filters()}
             self.checkpoints.write(now_ns)
             self._reloading = True
 
@@ -384,7 +299,7 @@ class Daemon:
 
     def _look_after(self, now_ns: int) -> None:
         self._second_ns = now_ns + SECOND
-        self._retry_store(now_ns)
+        self.checkpoints.retry(now_ns)
         self._publish(self.fleet.tick(time.time_ns(), self.link.connected), now_ns)
         for detector in self.fleet.detectors.values():
             self.publisher.show(detector)
@@ -397,15 +312,6 @@ class Daemon:
             self._publish_stats()
         systemd.watchdog()
         systemd.status(status_line(self.parts))
-
-    def _retry_store(self, now_ns: int) -> None:
-        """A disk that failed is tried again; nothing is written to a state that has not been read."""
-        if not self.store.loaded:
-            self._load_late(now_ns)
-        if self.store.fault is not None:
-            self.ingest.touched.update(self.fleet.detectors)
-            self.store.outbox.write_all()
-            self.checkpoints.write(now_ns)
 
     def _log_fault(self, fault: str | None) -> None:
         """A disk that fails or recovers is logged once, and shown in `stats` at once."""

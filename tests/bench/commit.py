@@ -49,7 +49,7 @@ def commits(folder: Path, what: Plant, assets: int, messages: int, count: int) -
     """`count` commits with so many messages of all assets in turn between two; then restarts."""
     model = OnnxModel.load(what.model)
     daemon, link = _daemon(folder, model)
-    daemon._load()
+    daemon.checkpoints.load()
     rows = what.payloads(2 * LENGTH + messages * count // assets + 2)
     sent = ((f"bench/pump-{asset}", row) for row in rows for asset in range(assets))
     _use(daemon, link, islice(sent, LENGTH * assets))
@@ -80,7 +80,7 @@ def _use(daemon: Daemon, link: Deaf, messages: Iterable[tuple[str, bytes]]) -> N
 
 def _restore_ms(folder: Path, model: OnnxModel, assets: int) -> float:
     daemon, _ = _daemon(folder, model)
-    took = _ms(daemon._load)
+    took = _ms(daemon.checkpoints.load)
     assert len(daemon.fleet.detectors) == assets
     daemon.store.close()
     return took

@@ -94,7 +94,7 @@ def test_state_of_another_shape_is_taken_up_or_said_and_left(
         holder[last] = data.draw(JSON)
     save(tmp_path, state)
     tried, _ = daemon(tmp_path, checkpoint_s=1.0)
-    tried._load()
+    tried.checkpoints.load()
     tried.store.close()
 
 
@@ -105,7 +105,7 @@ def test_state_that_does_not_fit_is_logged_and_that_asset_begins_anew(
     del state["assets"]["p1"]["window"]
     save(tmp_path, state)
     tried, link = daemon(tmp_path, checkpoint_s=1.0)
-    tried._load()
+    tried.checkpoints.load()
     assert caplog.text.count("that of p1 does not fit this version (KeyError('window')) and begins anew") == 1
     link.put(rows(0, 30, 1.0) + rows(30, 10, 50.0))
     tried.turn()
