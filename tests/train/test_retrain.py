@@ -26,6 +26,7 @@ from edge_ae.core.timestamps import SECOND
 from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.offline import Result, score_table
+from edge_ae.store.node_store import FILE, Feedback, NodeStore
 from edge_ae.store.recorder import Recorder
 from edge_ae.store.recording_csv import read_csv
 from tests.train.conftest import FAULT, FAULT_END, ROWS, Small
@@ -98,6 +99,14 @@ def test_feedback_on_another_models_alert_needs_the_alert(small: Small) -> None:
     assert len(found.notes) == 1
     assert not set(kept(found)) & set(range(51))
     assert span in found.assets[0].faults
+
+
+def test_feedback_is_read_from_the_state_of_a_daemon(tmp_path: Path) -> None:
+    store = NodeStore(tmp_path / FILE)
+    store.load()
+    for label in ("true_alarm", "false_alarm"):  # the last word counts
+        assert store.add_feedback(Feedback(1, "pump", "a1", label, "a note\nof two lines"))
+    assert history.read_hindsight([], [tmp_path], "n").labels == {"a1": "false_alarm"}
 
 
 def test_alerts_and_feedback_are_read_as_they_were_written(small: Small, tmp_path: Path) -> None:

@@ -72,7 +72,12 @@ def _retrain_options(parser: Parser) -> None:
         "--alerts", type=Path, nargs="+", default=[], metavar="JSONL", help="alerts that were raised, one event a line"
     )
     parser.add_argument(
-        "--feedback", type=Path, nargs="+", default=[], metavar="DIR", help="feedback.jsonl, or the state_dir with it"
+        "--feedback",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="what edge-ae feedback printed, or a state_dir",
     )
     parser.add_argument(
         "--node", default=platform.node(), help="that watched, for the ids in its feedback (default: this host's name)"

@@ -23,9 +23,11 @@ from edge_ae.core.model_spec import ModelSpec
 from edge_ae.core.payloads import alert_payload
 from edge_ae.core.sensor_health import Health
 from edge_ae.core.timestamps import SECOND, parse_time_ns
-from edge_ae.errors import BadData
+from edge_ae.errors import BadData, BadState
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.offline import Result, score_table
+from edge_ae.store.feedback import read_feedback
+from edge_ae.store.node_store import FILE
 from edge_ae.store.recording_csv import Table
 from edge_ae_train.data import prepare
 from edge_ae_train.data.recorded import Series
@@ -33,7 +35,7 @@ from edge_ae_train.data.segments import Flags, Segment, episodes, kept
 from edge_ae_train.data.window_length import LENGTHS
 from edge_ae_train.progress import SILENT, Reporter
 
-FEEDBACK = "feedback.jsonl"  # in a daemon's state_dir
+FEEDBACK = "feedback.jsonl"
 FALSE_ALARM, TRUE_ALARM = "false_alarm", "true_alarm"
 EXTREMES = 1.0  # times that normal rows reach, in recordings of that length, the score from which on rows are left out
 MOST_EXTREME = 0.1  # of the windows: where more look extreme, the machine has changed, and extremes are no longer it
@@ -224,8 +226,20 @@ def read_hindsight(alerts: Iterable[Path], feedback: Iterable[Path], node: str) 
     Of several words on one alert the last one counts. BadData names the file and the line.
     """
     spans = {span.id: span for path in alerts for span in _lines(path, _span)}
-    words = [_lines(path / FEEDBACK if path.is_dir() else path, _word) for path in feedback]
+    words = [_words(path) for path in feedback]
     return Hindsight(tuple(spans.values()), dict(word for file in words for word in file), node)
+
+
+def _words(path: Path) -> list[tuple[str, str]]:
+    """Of a file of lines, or of a `state_dir`: its database, or what version 0.1 kept there."""
+    database = path / FILE
+    if not database.exists():
+        return _lines(path / FEEDBACK if path.is_dir() else path, _word)
+    try:
+        lines = read_feedback(database)
+    except BadState as fault:
+        raise BadData(f"{database}: {fault}") from None
+    return [_parsed(database, number, line, _word) for number, line in enumerate(lines, start=1)]
 
 
 def _word(body: Mapping[str, Any]) -> tuple[str, str]:
