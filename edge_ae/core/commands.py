@@ -50,7 +50,7 @@ class AcceptNormal:
 
 
 @dataclass(frozen=True, slots=True)
-class Feedback:
+class GiveFeedback:
     """What a person found out about an alert; kept for the next training."""
 
     id: str
@@ -58,7 +58,7 @@ class Feedback:
     note: str
 
 
-Command = Acknowledge | Shelve | Unshelve | SetService | AcceptNormal | Feedback
+Command = Acknowledge | Shelve | Unshelve | SetService | AcceptNormal | GiveFeedback
 
 
 def parse(name: str, payload: bytes) -> Command:
@@ -101,11 +101,11 @@ def _shelve(fields: Mapping[str, Any]) -> Shelve:
     raise BadPayload("bad_command", "shelve takes a positive duration_s of a year at most, or one_shot: true")
 
 
-def _feedback(fields: Mapping[str, Any]) -> Feedback:
+def _feedback(fields: Mapping[str, Any]) -> GiveFeedback:
     label = fields.get("label")
     if label not in LABELS:
         raise BadPayload("bad_command", f"feedback takes a label: {' or '.join(LABELS)}")
-    return Feedback(_text(fields, "id", 64), label, _text(fields, "note", MAX_NOTE) if "note" in fields else "")
+    return GiveFeedback(_text(fields, "id", 64), label, _text(fields, "note", MAX_NOTE) if "note" in fields else "")
 
 
 def _text(fields: Mapping[str, Any], key: str, longest: int) -> str:

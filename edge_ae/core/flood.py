@@ -22,7 +22,7 @@ SUMMARY_EVERY_NS = 60 * SECOND  # updates of a summary are at least this far apa
 
 
 @dataclass(frozen=True, slots=True)
-class _Episode:
+class _OpenFlood:
     """One flood. `published_ns`: when its last summary was; `count`, `assets`: of the new alerts withheld."""
 
     id: str
@@ -46,7 +46,7 @@ class Flood:
         self._window = window_ns
         self._recent: deque[int] = deque(maxlen=max(limit, 1))
         self._silent: dict[str, None] = {}  # ids of open alerts that were withheld
-        self._episode: _Episode | None = None
+        self._episode: _OpenFlood | None = None
 
     @property
     def active(self) -> bool:
@@ -86,9 +86,9 @@ class Flood:
         self._episode = replace(episode, seq=episode.seq + 1, published_ns=t_ns)
         return [self._summary(self._episode, EventType.UPDATE, t_ns)]
 
-    def _begun(self, event: AlertEvent, t_ns: int) -> _Episode:
+    def _begun(self, event: AlertEvent, t_ns: int) -> _OpenFlood:
         identity = hashlib.sha256(f"{self._node}\nflood\n{t_ns}\n{event.id}".encode()).hexdigest()[:16]
-        return _Episode(identity, t_ns, t_ns, seq=1, count=1, assets=(event.asset,))
+        return _OpenFlood(identity, t_ns, t_ns, seq=1, count=1, assets=(event.asset,))
 
     def _withhold(self, event: AlertEvent) -> None:
         self.withheld += 1
@@ -99,7 +99,7 @@ class Flood:
     def _within(self, t_ns: int) -> int:
         return sum(abs(t_ns - recent) < self._window for recent in self._recent)
 
-    def _summary(self, episode: _Episode, kind: EventType, t_ns: int) -> FloodSummary:
+    def _summary(self, episode: _OpenFlood, kind: EventType, t_ns: int) -> FloodSummary:
         return FloodSummary(
             node=self._node,
             type=kind,
@@ -128,7 +128,7 @@ class Flood:
         self._episode = None if state["episode"] is None else _restored(state["episode"])
 
 
-def _counted(episode: _Episode, asset: str) -> _Episode:
+def _counted(episode: _OpenFlood, asset: str) -> _OpenFlood:
     """One more alert withheld, and its asset listed while there is room."""
     known = asset in episode.assets or len(episode.assets) >= ASSETS_LISTED
     return replace(episode, count=episode.count + 1, assets=episode.assets if known else (*episode.assets, asset))
@@ -137,6 +137,6 @@ def _counted(episode: _Episode, asset: str) -> _Episode:
 RENAMED = {"since": "onset_ns", "told": "published_ns"}  # since version 0.1
 
 
-def _restored(saved: Mapping[str, Any]) -> _Episode:
+def _restored(saved: Mapping[str, Any]) -> _OpenFlood:
     facts = {RENAMED.get(name, name): value for name, value in saved.items()}
-    return _Episode(**(facts | {"assets": tuple(facts["assets"])}))
+    return _OpenFlood(**(facts | {"assets": tuple(facts["assets"])}))

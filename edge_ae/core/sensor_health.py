@@ -49,7 +49,7 @@ class Health:
     def __init__(self, channels: Sequence[Channel]) -> None:
         self.counts: Counter[str] = Counter()
         self.sick: tuple[SickChannel, ...] = ()
-        self._limits = _Limits(channels)
+        self._limits = _HabitLimits(channels)
         self._low, self._high = _bounds(channels, FAR_SPANS)
         self._end = 0  # slot at which the next block begins
         self._rows = array("d")  # of this block, one after the other
@@ -237,7 +237,7 @@ class _Block:
     far: Ints
 
 
-class _Limits:
+class _HabitLimits:
     """What the habits in training allow, per channel. Never changes."""
 
     def __init__(self, channels: Sequence[Channel]) -> None:
@@ -253,7 +253,7 @@ class _Limits:
         self.fewest = np.array([c.fewest_values for c in channels])
         self._near = _bounds(channels, NEAR_SPANS)
 
-    def __deepcopy__(self, _memo: dict[int, Any]) -> "_Limits":
+    def __deepcopy__(self, _memo: dict[int, Any]) -> "_HabitLimits":
         return self
 
     def is_out(self, index: int, value: float) -> bool:

@@ -32,7 +32,7 @@ class CommandHandler:
             case commands.AcceptNormal():
                 detector.accept_normal()
                 return []
-            case commands.Feedback(identity, label, note):
+            case commands.GiveFeedback(identity, label, note):
                 self._keep(Feedback(now_ns, detector.asset, identity, label, note))
                 return []
 

@@ -26,7 +26,7 @@ STALL_ANSWER_NS = SECOND // 50
 """One that sends again this soon after getting them was."""
 
 
-class Message(Protocol):
+class Received(Protocol):
     @property
     def arrival_ns(self) -> int: ...
     @property
@@ -44,7 +44,7 @@ class Message(Protocol):
 class Source(Protocol):
     """What the loop asks of the link to the broker."""
 
-    def take(self, max_items: int, timeout_s: float) -> Sequence[Message]: ...
+    def take(self, max_items: int, timeout_s: float) -> Sequence[Received]: ...
 
     def ack(self, messages: Iterable[tuple[int, int]]) -> None: ...
 
@@ -93,7 +93,7 @@ def record(
     return counts
 
 
-def _use(message: Message, decoders: Sequence[Decoder], sink: Sink, counts: Counter[str]) -> None:
+def _use(message: Received, decoders: Sequence[Decoder], sink: Sink, counts: Counter[str]) -> None:
     counts["received"] += 1
     for decoder in decoders:
         if not decoder.matches(message.topic):

@@ -68,7 +68,7 @@ class _Layout:
 
 
 @dataclass(frozen=True)
-class _Block:
+class _ParsedLines:
     times: list[str]
     t_ns: NDArray[np.int64]
     values: NDArray[np.float64]
@@ -232,7 +232,7 @@ def _is_time(text: str) -> bool:
     return True
 
 
-def _blocks(layout: _Layout, lines: Iterator[list[str]]) -> Iterator[_Block]:
+def _blocks(layout: _Layout, lines: Iterator[list[str]]) -> Iterator[_ParsedLines]:
     first_line = 2
     while rows := list(islice(lines, BLOCK_LINES)):
         block = _block(layout, rows, first_line)
@@ -241,7 +241,7 @@ def _blocks(layout: _Layout, lines: Iterator[list[str]]) -> Iterator[_Block]:
         first_line += len(rows)
 
 
-def _block(layout: _Layout, rows: list[list[str]], first_line: int) -> _Block:
+def _block(layout: _Layout, rows: list[list[str]], first_line: int) -> _ParsedLines:
     """Numbers by numpy in one go; the slower way, cell by cell, when that does not understand one of them."""
     filled = [row for row in rows if row]  # the csv module gives an empty list for a blank line
     if any(len(row) != len(layout.header) for row in filled):
@@ -256,7 +256,7 @@ def _block(layout: _Layout, rows: list[list[str]], first_line: int) -> _Block:
     if layout.label >= 0 and not np.isin(values[:, -1], (0.0, 1.0)).all():
         raise _fault(layout, rows, first_line)
     assets = [] if layout.asset < 0 else [sys.intern(row[layout.asset]) for row in filled]
-    return _Block(times, t_ns, values, assets)
+    return _ParsedLines(times, t_ns, values, assets)
 
 
 def _numbers(rows: list[list[str]], columns: tuple[int, ...]) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from edge_ae.core.commands import (
     AcceptNormal,
     Acknowledge,
     Command,
-    Feedback,
+    GiveFeedback,
     SetService,
     Shelve,
     Unshelve,
@@ -30,8 +30,8 @@ from edge_ae.errors import BadPayload
         ("out_of_service", b" ", SetService(False)),
         ("in_service", b"{}", SetService(True)),
         ("accept_normal", b"{}", AcceptNormal()),
-        ("feedback", b'{"id": "17", "label": "false_alarm"}', Feedback("17", "false_alarm", "")),
-        ("feedback", b'{"id": "17", "label": "true_alarm", "note": "x"}', Feedback("17", "true_alarm", "x")),
+        ("feedback", b'{"id": "17", "label": "false_alarm"}', GiveFeedback("17", "false_alarm", "")),
+        ("feedback", b'{"id": "17", "label": "true_alarm", "note": "x"}', GiveFeedback("17", "true_alarm", "x")),
     ],
 )
 def test_payload_becomes_its_command(name: str, payload: bytes, command: Command) -> None:
