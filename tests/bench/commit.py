@@ -50,8 +50,8 @@ def commits(folder: Path, what: Plant, assets: int, messages: int, count: int) -
     model = OnnxModel.load(what.model)
     daemon, link = _daemon(folder, model)
     daemon.checkpoints.load()
-    rows = what.payloads(2 * LENGTH + messages * count // assets + 2)
-    sent = ((f"bench/pump-{asset}", row) for row in rows for asset in range(assets))
+    rows = what.payloads_of(assets, 2 * LENGTH + messages * count // assets + 2)
+    sent = ((f"bench/pump-{asset}", payload) for asset, payload in rows)
     _use(daemon, link, islice(sent, LENGTH * assets))
     took = []
     for _ in range(count):

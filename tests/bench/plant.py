@@ -17,6 +17,7 @@ CHANNELS = 8  # of one pump
 TRAIN_ROWS = 4200  # one network to train; below 4000 there are five
 PERIOD_S = 10.0  # of event time: half a day to learn from. How fast the rows come is another matter
 LENGTH = 32
+STAGGER_ROWS = 61  # between what two assets do
 TRAIN_TIMEOUT_S = 600
 SECOND = 1_000_000_000
 
@@ -42,6 +43,13 @@ class Plant:
         """A JSON object for each of `count` rows."""
         for t_ns, values in zip(self.times(count), self.rows(count), strict=True):
             yield packets.payload(self.names, t_ns, values)
+
+    def payloads_of(self, assets: int, count: int) -> Iterator[tuple[int, bytes]]:
+        """`count` rows of each of several assets in turn, which are alike and never do the same at the same time."""
+        values = self.rows(count + assets * STAGGER_ROWS)
+        for row, t_ns in enumerate(self.times(count)):
+            for asset in range(assets):
+                yield asset, packets.payload(self.names, t_ns, values[row + asset * STAGGER_ROWS])
 
 
 def plant(folder: Path, name: str, pumps: int, family: str = "cae") -> Plant:

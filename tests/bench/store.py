@@ -134,9 +134,8 @@ def written(site: Site, load: Load, what: Plant, name: str, seconds: float) -> W
 def messages(load: Load, what: Plant, node: Node, count: int) -> Packets:
     """Rows of all assets in turn, and behind them a command that the retained alert of the first shows to be obeyed."""
     made = [
-        packets.publish(node.topic(f"pump-{asset}"), payload, 1, row * load.assets + asset)
-        for row, payload in enumerate(what.payloads(-(-count // load.assets)))
-        for asset in range(load.assets)
+        packets.publish(node.topic(f"pump-{asset}"), payload, 1, number)
+        for number, (asset, payload) in enumerate(what.payloads_of(load.assets, -(-count // load.assets)))
     ]
     shelve = packets.publish(node.own("pump-0/cmd/shelve"), b'{"one_shot": true}', 1, count)
     return packets.write(node.folder / "packets", [*made[:count], shelve])
