@@ -9,12 +9,13 @@ import pytest
 from edge_ae_train.data.loading import ColumnRoles
 from edge_ae_train.progress import Reporter
 from edge_ae_train.report import page, pictures
+from edge_ae_train.report.model_card import model_section
 from edge_ae_train.report.page import Chapter, Grid, Picture
 from edge_ae_train.report.report import report
 from edge_ae_train.scoring.modes import find_modes, mode_map
 from matplotlib.figure import Figure
 
-from edge_ae.core.alert import AlertRules
+from edge_ae.core.alert import AlertRules, budget_ns
 from edge_ae.core.model_spec import Similar
 from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel
@@ -157,3 +158,14 @@ def test_one_cloud_is_one_mode_even_in_one_dimension() -> None:
     found = mode_map(latent, np.ones(200, dtype=np.bool_))
     assert found.points.shape == (200, 2)
     assert mode_map(np.ones((5, 2), np.float32), np.ones(5, dtype=np.bool_)).shares.tolist() == [1.0]
+
+
+def test_boundaries_of_the_report_are_those_of_the_budgets_that_the_daemon_takes(small: Small) -> None:
+    model = OnnxModel.load(small.model)
+    (grid,) = [
+        block for block in model_section(model).blocks if isinstance(block, Grid) and block.header[0] == "budget"
+    ]
+    window_ns = model.spec.hop * model.spec.period_ns
+    expected = [(text, f"{model.spec.tail.boundary(window_ns / budget_ns(text)):.4g}") for text, _ in grid.rows]
+    assert list(grid.rows) == expected
+    assert "1 / month" in [text for text, _ in grid.rows]

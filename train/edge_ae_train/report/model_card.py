@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from edge_ae.core.alert import HOURS
 from edge_ae.core.timestamps import SECOND
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae_train.report.page import Block, Chapter, Grid
@@ -12,13 +13,12 @@ FACTS = {
     "asked": "family asked for",
     "chosen": "family chosen",
 }
-BUDGETS = (("hour", 1), ("day", 24), ("week", 168), ("month", 730))  # hours in each
 
 
 def model_section(model: OnnxModel) -> Chapter:
     spec = model.spec
     hours = spec.hop * spec.period_ns / (3600 * SECOND)
-    budgets = [(f"1 / {name}", f"{spec.tail.boundary(hours / length):.4g}") for name, length in BUDGETS]
+    budgets = [(f"1 / {name}", f"{spec.tail.boundary(hours / length):.4g}") for name, length in HOURS.items()]
     channels = [(c.name, c.unit, f"{c.low:.6g}", f"{c.high:.6g}", f"{c.resolution:.3g}") for c in spec.channels]
     window_s = spec.length * spec.period_ns / SECOND
     return Chapter(
