@@ -13,6 +13,7 @@ from copy import deepcopy
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
@@ -50,6 +51,16 @@ def _base(text: str) -> str:
     if topic_fault(text) is not None or set("+#{$") & set(text) or not all(text.split("/")):
         raise ValueError('should be a topic without wildcards, such as "edge-ae"')
     return text
+
+
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        if not available_timezones():
+            raise ValueError("is unknown, for this machine knows no time zones: install its package tzdata") from None
+        raise ValueError('is no time zone that this machine knows; write it like "Europe/Berlin"') from None
+    return name
 
 
 Name = Annotated[str, AfterValidator(_name)]
@@ -91,6 +102,8 @@ class StreamSettings(Section):
     topic: Annotated[str, AfterValidator(_topic)] = Field(examples=["plant/{asset}/telemetry"])
     format: Literal["json", "number", "influx"] = "json"
     time: str | None = Field(default=None, min_length=1, examples=["ts"])
+    # Of times that name no offset; None: UTC.
+    time_zone: Annotated[str, AfterValidator(_time_zone)] | None = Field(default=None, examples=["Europe/Berlin"])
     model: Path | None = None
     channels: dict[str, str] = Field(default={}, examples=[{"Pressure": "data.pressure"}])
     value: str = Field(default="value", min_length=1)
@@ -192,6 +205,7 @@ class Settings(Section):
             asset=self.asset_of(stream),
             max_bytes=self.limits.payload_bytes,
             max_future_ns=ns(stream.max_future_s),
+            time_zone=None if stream.time_zone is None else ZoneInfo(stream.time_zone),
         )
 
 
@@ -342,6 +356,8 @@ def _contradictions(settings: Settings) -> Iterator[str]:
             yield f"{where}.topic: takes in edge-ae's own messages below {mqtt.base}/; name the sensors' topics more closely"
         if "{channel}" in stream.topic and stream.format == "influx":
             yield f"{where}.topic: names {{channel}}, but Influx lines name their fields; use + in its place"
+        if stream.time_zone is not None and stream.time is None:
+            yield f"{where}.time_zone: says nothing without time, the path of the time in the payload; add time"
         asset = settings.asset_of(stream)
         if asset is not None and owners.setdefault(asset, stream.model) != stream.model:
             yield f"{where}.asset: {asset!r} is already watched with another model; give this stream an asset of its own"

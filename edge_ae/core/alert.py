@@ -62,7 +62,7 @@ UPDATE_EVERY_NS = 60 * SECOND  # An episode's updates are at least this far apar
 UPDATE_GROWTH = 1.25  # An update is worth it where the peak has grown by this factor since the last event.
 
 BUDGET = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:/|per)\s*(hour|day|week|month)\s*", re.I)
-HOURS = {"hour": 1, "day": 24, "week": 168, "month": 720}
+HOURS = {"hour": 1.0, "day": 24.0, "week": 168.0, "month": 365.2425 * 24 / 12}  # a month: the calendar's mean
 
 
 @dataclass(frozen=True, slots=True)

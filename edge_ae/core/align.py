@@ -99,7 +99,7 @@ class Aligner:
         self._keep(slot, readings)
         if readings.t_ns > self._watermark:
             self._watermark = readings.t_ns
-            horizon = slot_of(readings.t_ns - self._lateness, self._period)
+            horizon = slot if self._lateness == 0 else slot_of(readings.t_ns - self._lateness, self._period)
             if horizon > self._horizon:
                 self._horizon = horizon
                 return self._close()
@@ -244,7 +244,12 @@ def _saved(groups: Mapping[int, Sequence[Readings]]) -> list[list[Any]]:
 
 
 def _mean(name: str, pending: Sequence[Readings]) -> float:
-    """Mean over the distinct (time, value) pairs of a channel, so that a reading sent twice counts once."""
+    """Mean over the distinct (time, value) pairs of a channel, so that a reading sent twice counts once.
+
+    Infinite where there are values and none is finite: the sensor sends, and what it sends is no number.
+    """
     pairs = {(r.t_ns, r.values[name]) for r in pending if name in r.values}
     values = [value for _, value in pairs if -LARGEST < value < LARGEST]
-    return math.fsum(values) / len(values) if values else NAN
+    if values:
+        return math.fsum(values) / len(values)
+    return math.inf if any(value == value for _, value in pairs) else NAN

@@ -25,7 +25,7 @@ from edge_ae.core.model_spec import ModelSpec
 
 SPENDING_STEP = 1.0  # an alert divides the rate asked of the tail by e; its budgeted time without one gives it back
 SPENDING_LIMIT = math.log(30.0)  # a thirtieth of the budgeted rate, and thirty times
-FAULT_RATIO = 2.0  # an alert that reaches this is left out, as severity "medium" begins here
+FAULT_RATIO = 2.0  # An alert that reaches this is a fault and costs no budget; severity "medium" begins here.
 DRIFT_LIMIT = math.log(2.0)
 LIFT_LIMIT = math.log(20.0)  # residue and accepted level lift the boundary this far and no further
 MEMORY_WINDOWS = 2000  # windows after which a lasting change of the quiet level has been followed
@@ -34,6 +34,11 @@ RECOVERY_WINDOWS = 10  # windows in a row that are more than half-way back, in l
 LEAST_HEIGHT = math.log(1.5)  # an excursion that hardly left the boundary has no way back to show
 RESIDUE_MARGIN = math.log(1.3)  # just over what the deadband asks for, so that the alert clears
 TINY = 1e-9
+
+
+def costs_budget(peak_ratio: float) -> bool:
+    """Whether an alert with this highest ratio counts against the budget: a machine's fault does not."""
+    return peak_ratio < FAULT_RATIO
 
 
 @dataclass(slots=True)
@@ -92,7 +97,7 @@ class Threshold:
         if active:
             lift.peak = max(lift.peak, ratio)
             return
-        counted = 1.0 if 0.0 < lift.peak < FAULT_RATIO else 0.0
+        counted = 1.0 if lift.peak > 0.0 and costs_budget(lift.peak) else 0.0
         spent = lift.spent + SPENDING_STEP * (counted - self._budget)
         lift.spent = min(max(spent, -SPENDING_LIMIT), SPENDING_LIMIT)
         lift.peak = 0.0

@@ -2,13 +2,13 @@
 
 Knows nothing of clocks. Numbers are epoch times whose unit is told by their magnitude: seconds below 1e11,
 milliseconds below 1e14, microseconds below 1e17, nanoseconds above (each unit covers 1973 to 5138). ISO 8601
-without an offset is UTC. No float is ever multiplied into nanoseconds: a double holds epoch seconds to a
+without an offset is UTC, or the local time of a zone where one is given. No float is ever multiplied into nanoseconds: a double holds epoch seconds to a
 quarter of a microsecond, and what a product adds below that would move readings over the edge of their slot.
 """
 
 import math
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 
 SECOND = 1_000_000_000
@@ -22,10 +22,14 @@ _MICROSECONDS_LONG = len("20261123T101433.123456")
 _FINE = re.compile(r"^(.*:\d\d)[.,](\d{7,})(.*)$", re.ASCII)
 
 
-def time_ns(value: str | int | float) -> int:
-    """Nanoseconds since the epoch of a time in a payload; ValueError with a short reason."""
+def time_ns(value: str | int | float, zone: tzinfo | None = None, near_ns: int = 0) -> int:
+    """Nanoseconds since the epoch of a time in a payload; ValueError with a short reason.
+
+    `zone`: of ISO 8601 without an offset. A local time that comes twice, or never, where clocks are changed, is the one of
+    its two meanings that is nearer to `near_ns`.
+    """
     if isinstance(value, str):
-        return parse_time_ns(value)
+        return parse_time_ns(value, zone, near_ns)
     if isinstance(value, bool):
         raise ValueError("a truth value is no time")
     if isinstance(value, int):
@@ -35,17 +39,17 @@ def time_ns(value: str | int | float) -> int:
     raise ValueError(f"{type(value).__name__} is no time")
 
 
-def parse_time_ns(text: str) -> int:
-    """Nanoseconds since the epoch of an epoch number or ISO 8601 text; ValueError with a short reason."""
+def parse_time_ns(text: str, zone: tzinfo | None = None, near_ns: int = 0) -> int:
+    """Nanoseconds since the epoch of an epoch number or ISO 8601 text, as `time_ns`; ValueError with a short reason."""
     if text.isdecimal() and text.isascii():
         number = int(text)
         return _checked(number * _unit_ns(number))
     stripped = text.strip()
     if stripped[4:5] == "-" and stripped[7:8] == "-":  # 2026-11-23...: no need to ask whether it is a number
-        return _iso_ns(stripped)
+        return _iso_ns(stripped, zone, near_ns)
     if _NUMBER.fullmatch(stripped):
         return _decimal_ns(stripped)
-    return _iso_ns(stripped)
+    return _iso_ns(stripped, zone, near_ns)
 
 
 def rfc3339(t_ns: int) -> str:
@@ -80,17 +84,30 @@ def _decimal_ns(text: str) -> int:
         raise ValueError("no time has such an exponent") from None
 
 
-def _iso_ns(text: str) -> int:
+def _iso_ns(text: str, zone: tzinfo | None, near_ns: int) -> int:
     """datetime holds microseconds and drops what is finer: those digits are added by hand."""
     fine = _FINE.match(text) if len(text) > _MICROSECONDS_LONG else None
     if fine:
         digits = fine[2][:9].ljust(9, "0")
-        return _checked(_iso_ns(fine[1] + fine[3]) + int(digits))
+        return _checked(_iso_ns(fine[1] + fine[3], zone, near_ns) + int(digits))
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError("neither ISO 8601 nor an epoch time") from None
-    since = moment - (_EPOCH if moment.tzinfo is None else _EPOCH_UTC)
+    if moment.tzinfo is not None:
+        return _since_ns(moment - _EPOCH_UTC)
+    if zone is None:
+        return _since_ns(moment - _EPOCH)
+    first, second = (_since_ns(moment - _EPOCH - _offset(moment.replace(tzinfo=zone, fold=fold))) for fold in (0, 1))
+    return first if abs(first - near_ns) <= abs(second - near_ns) else second
+
+
+def _offset(moment: datetime) -> timedelta:
+    offset = moment.utcoffset()
+    return timedelta() if offset is None else offset
+
+
+def _since_ns(since: timedelta) -> int:
     return _checked(((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1000)
 
 

@@ -1,6 +1,7 @@
 """Settings: defaults, file and environment in that order; and every problem at once, with its fix."""
 
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pytest
 from hypothesis import given, settings
@@ -191,6 +192,7 @@ def test_every_problem_is_told_at_once_with_its_fix(tmp_path: Path) -> None:
         ('[mqtt]\npassword_file = "none"\n', "mqtt.password_file: .*none cannot be read: No such file"),
         ('[[streams]]\ntopic = "#"\nasset = "x"\n', r"streams\[1\].topic: takes in edge-ae's own messages"),
         ('[[streams]]\ntopic = "t/{channel}"\nformat = "influx"\n', r"streams\[1\].topic: names \{channel\}"),
+        ('[[streams]]\ntopic = "a"\ntime_zone = "CET"\n', r"streams\[1\].time_zone: says nothing without time"),
         (f"{STREAM}asset = 5\n", r"streams\[1\].asset: '5' .*should be a valid string"),
         (
             '[[streams]]\ntopic = "a"\nasset = "x"\nmodel = "1"\n[[streams]]\ntopic = "b"\nasset = "x"\nmodel = "2"\n',
@@ -233,9 +235,33 @@ def test_the_password_may_be_a_credential_of_systemd(tmp_path: Path) -> None:
     assert load(None, HOME | {"CREDENTIALS_DIRECTORY": "/nonexistent"}).password is None
 
 
+@pytest.mark.parametrize("zone", ["Europe/Berlni", "", "Europe", "../passwd"])
+def test_an_unknown_time_zone_is_one_sentence(tmp_path: Path, zone: str) -> None:
+    (line,) = problems(tmp_path, f'[[streams]]\ntopic = "a"\ntime = "ts"\ntime_zone = "{zone}"')
+    assert line == (
+        f'streams[1].time_zone: {zone!r} is no time zone that this machine knows; write it like "Europe/Berlin"'
+    )
+
+
+def test_a_machine_without_time_zones_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_zone(name: str) -> ZoneInfo:
+        raise ZoneInfoNotFoundError(name)
+
+    monkeypatch.setattr("edge_ae.config.settings.ZoneInfo", no_zone)
+    monkeypatch.setattr("edge_ae.config.settings.available_timezones", set)
+    (line,) = problems(tmp_path, '[[streams]]\ntopic = "a"\ntime = "ts"\ntime_zone = "Europe/Berlin"')
+    assert "install its package tzdata" in line
+
+
+def test_the_time_zone_of_a_stream_reaches_the_decoder(tmp_path: Path) -> None:
+    text = '[[streams]]\ntopic = "a"\ntime = "ts"\ntime_zone = "Europe/Berlin"'
+    found = load(written(tmp_path, text), HOME)
+    assert found.stream(found.streams[0]).time_zone == ZoneInfo("Europe/Berlin")
+
+
 @pytest.mark.parametrize(
     ("text", "hours"),
-    [("1/week", 168.0), ("2 per day", 12.0), ("0.5/Day", 48.0), (" 1 / month ", 720.0), ("3/hour", 1 / 3)],
+    [("1/week", 168.0), ("2 per day", 12.0), ("0.5/Day", 48.0), (" 1 / month ", 730.485), ("3/hour", 1 / 3)],
 )
 def test_a_budget_is_a_mean_time_between_alerts(text: str, hours: float) -> None:
     assert budget_ns(text) == round(hours * HOUR)

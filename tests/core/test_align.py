@@ -119,9 +119,9 @@ def test_missing_values_take_no_part_in_a_mean() -> None:
     assert plain(rows_of([at(1, a=NAN), at(1.1, a=4.0), at(1.2, a=NAN)], aligner())) == [(1, (4.0, None))]
 
 
-def test_values_that_overflow_a_sum_are_missing_and_end_nothing() -> None:
+def test_values_that_overflow_a_sum_take_no_part_in_a_mean_and_end_nothing() -> None:
     stream = [at(1, a=1e308, b=math.inf), at(1.1, a=1.7e308, b=-math.inf), at(1.2, a=1.7e308), at(1.3, b=2.0)]
-    assert plain(rows_of(stream, aligner())) == [(1, (None, 2.0))]
+    assert plain(rows_of(stream, aligner())) == [(1, (math.inf, 2.0))]
 
 
 # -- gaps ---------------------------------------------------------------------------------------------------

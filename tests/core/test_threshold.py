@@ -20,6 +20,7 @@ from edge_ae.core.threshold import (
     SPENDING_LIMIT,
     SPENDING_STEP,
     Threshold,
+    costs_budget,
 )
 from tests.models import spec_of
 
@@ -122,6 +123,11 @@ def test_an_alert_lifts_the_boundary_once_it_is_over_and_time_without_one_sinks_
     assert calibrated < one.value <= STEEP.boundary(BUDGET * math.exp(-SPENDING_STEP))
     walk(one, [TYPICAL] * 200)
     assert one.value < calibrated
+
+
+@pytest.mark.parametrize(("peak", "costs"), [(1.0, True), (FAULT_RATIO * 0.999, True), (FAULT_RATIO, False)])
+def test_an_alert_that_reaches_twice_the_boundary_costs_no_budget(peak: float, costs: bool) -> None:
+    assert costs_budget(peak) is costs
 
 
 def test_the_spending_moves_the_boundary_within_its_limits() -> None:

@@ -1,10 +1,10 @@
 """(topic, payload, arrival time) -> Readings: what sensors say in the field, in the words of a model's channels.
 
-    plant/{asset}/telemetry   {"ts": ..., "flow": 4.2, "motor": {"current": 7.1}}      an object, flat or nested
-                              [{"ts": ..., "flow": 4.2}, {"ts": ..., "flow": 4.3}]     a batch
-                              {"ts": [..., ...], "flow": [4.2, 4.3]}                   columns
-                              pump,site=a flow=4.2,current=7.1 1790000000000000000     Influx line protocol
-    plant/{asset}/{channel}   4.2        or   {"ts": ..., "value": 4.2}                one channel a topic
+    topic ─ route: the asset, and what picks the channels ─┐
+    payload ─ format: records, each with its stamp ────────┴─ values and time of each ─► Readings
+
+    plant/{asset}/telemetry   {"ts": ..., "flow": 4.2}       all channels a topic, in one of the formats
+    plant/{asset}/{channel}   4.2, or {"value": 4.2}         one channel a topic
 
 A payload gives at least one Readings, or raises BadPayload, or is a sensor's "I am online", which is no reading.
 A value that cannot be used is left out and counted; the rest of its payload is used. A string that looks like a
@@ -12,26 +12,31 @@ number is not a number: whoever sends one may send "n/a" next. An object with a 
 channels has a value is a row all the same: time went on.
 """
 
-import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
-
-import orjson
+from datetime import tzinfo
+from typing import Any
 
 from edge_ae.core.events import Readings
-from edge_ae.core.field_paths import NOT_FINITE, Leaves, Paths, fault_of, find, is_name
+from edge_ae.core.field_paths import NOT_FINITE, Leaves, Paths, fault_of, is_name
+from edge_ae.core.formats.json import json_reader
+from edge_ae.core.formats.line_protocol import line_reader
+from edge_ae.core.formats.number import number_reader
+from edge_ae.core.formats.record import ARRIVAL, Reader, Record, Shape, kind_of
 from edge_ae.core.timestamps import SECOND, time_ns
 from edge_ae.core.topics import topic_filter, topic_regex
 from edge_ae.errors import BadConfig, BadPayload
 
-Part = TypeVar("Part")
 Route = tuple[str, Paths | Leaves]  # a topic's asset, and what picks its channels
 
-FORMATS = ("json", "number", "influx")
+FORMATS: Mapping[str, Callable[[Shape], Reader]] = {
+    "json": json_reader,
+    "number": number_reader,
+    "influx": line_reader,
+}
 YEAR_2000_NS = 946_684_800 * SECOND
 MAX_ROUTES = 8192  # topics remembered; a broker with more pays for the regular expression again
 ASSET_NAME = re.compile(r"\w(?:[\w .:@()=-]{0,62}[\w)])?")  # a topic level and a folder: no / + # .. and no control
@@ -51,6 +56,7 @@ class Stream:
     asset: str | None = None  # the asset where the topic does not name one
     max_bytes: int = 256 * 1024
     max_future_ns: int = 24 * 3600 * SECOND
+    time_zone: tzinfo | None = None  # of times without an offset; None: UTC
 
 
 class Decoder:
@@ -67,6 +73,8 @@ class Decoder:
         self._topic = topic_regex(stream.topic)
         self._time = stream.time
         self._max_future_ns = stream.max_future_ns
+        self._zone = stream.time_zone
+        self._newest: dict[str, int] = {}  # asset -> its newest time, by which local times are told apart
         self._routes: dict[str, Route | None] = {}
         self._by_channel = "{channel}" in stream.topic
         self._names = None if names is None else frozenset(names)
@@ -74,7 +82,7 @@ class Decoder:
         self._by_path = {path: name for name, path in self._paths.items()}
         _check_fit(stream, self._names)
         self._whole = self._whole_payload()
-        self._read = {"json": self._json, "number": self._number, "influx": self._influx}[stream.format]
+        self._read = FORMATS[stream.format](Shape(stream.time, self._by_channel, self._keeps_measurement))
 
     def matches(self, topic: str) -> bool:
         return self._topic.fullmatch(topic) is not None
@@ -97,9 +105,12 @@ class Decoder:
             raise BadPayload("empty", "nothing in it")
         if retained and self._time is None and self.stream.format != "influx":
             raise BadPayload("retained", "the broker had kept it, and it has no time of its own")
-        return self._read(route, payload, arrival_ns)
+        records = self._read(payload)
+        if len(records) == 1:
+            return [self._readings(route, records[0], arrival_ns)]
+        return self._batch(route, records, arrival_ns)
 
-    # -- topics --------------------------------------------------------------------------------------------
+    # -- routes --------------------------------------------------------------------------------------------
 
     def _whole_payload(self) -> Paths | Leaves:
         """What picks the channels where the topic does not name one."""
@@ -134,64 +145,18 @@ class Decoder:
             raise BadPayload("bad_topic", f"{name!r} cannot be the name of a channel")
         return Paths({name: self.stream.value}, self.stream.time, nested=self.stream.format == "json")
 
-    # -- formats -------------------------------------------------------------------------------------------
-
-    def _json(self, route: Route, payload: bytes, arrival_ns: int) -> list[Readings]:
-        try:
-            document = orjson.loads(payload)
-        except orjson.JSONDecodeError as error:
-            document = _json_of_python(payload, str(error))
-        if type(document) is dict:
-            times = None if self._time is None else document.get(self._time)
-            if type(times) is not list:
-                return [self._record(route, document, arrival_ns)]
-            document = _transposed(document, len(times))
-        if type(document) is list:
-            return self._all(document, lambda element: self._record(route, element, arrival_ns))
-        if self._by_channel:
-            return [_single(route, document, arrival_ns)]
-        raise BadPayload("wrong_type", f"a bare {_kind(document)} where an object or an array of objects is expected")
-
-    def _number(self, route: Route, payload: bytes, arrival_ns: int) -> list[Readings]:
-        return [_single(route, _number_of(payload), arrival_ns)]
-
-    def _influx(self, route: Route, payload: bytes, arrival_ns: int) -> list[Readings]:
-        try:
-            lines = payload.decode().split("\n")
-        except UnicodeDecodeError:
-            raise BadPayload("wrong_type", "no text, as lines of the Influx protocol are") from None
-        lines = [line.strip() for line in lines]
-        return self._all(
-            [line for line in lines if line and line[0] != "#"], lambda line: self._influx_line(route, line, arrival_ns)
-        )
-
-    def _influx_line(self, route: Route, line: str, arrival_ns: int) -> Readings:
-        match = LINE.fullmatch(line)
-        if match is None:
-            raise BadPayload("wrong_type", f"{line[:80]!r} is no line of the Influx protocol")
-        measurement, fields, stamp = match.groups()
-        prefix = _unescaped(measurement)
-        record = {self._influx_key(prefix, _unescaped(key)): _influx_value(text) for key, text in FIELD.findall(fields)}
-        asset, pick = route
-        values = pick(record, self.counts)
-        if not values:
-            raise BadPayload("unknown_channel", f"{line[:80]!r} has no value of a known channel")
-        return Readings(asset, arrival_ns if stamp is None else self._checked(int(stamp), arrival_ns), values)
-
-    def _influx_key(self, measurement: str, key: str) -> str:
-        """A field goes by its own name, or with the measurement before it where that is what the settings say."""
-        full = f"{measurement}.{key}"
-        return full if full in self._by_path or (self._names is None and not self._by_channel) else key
+    def _keeps_measurement(self, full: str) -> bool:
+        return full in self._by_path or (self._names is None and not self._by_channel)
 
     # -- records -------------------------------------------------------------------------------------------
 
-    def _all(self, parts: Iterable[Part], read: Callable[[Part], Readings]) -> list[Readings]:
-        """What the parts of a batch give; a faulty one is counted and left out."""
+    def _batch(self, route: Route, records: Sequence[Record], arrival_ns: int) -> list[Readings]:
+        """What the records of a batch give; a faulty one is counted and left out."""
         readings: list[Readings] = []
         fault = BadPayload("empty", "no readings in it")
-        for part in parts:
+        for record in records:
             try:
-                readings.append(read(part))
+                readings.append(self._readings(route, record, arrival_ns))
             except BadPayload as error:
                 self.counts[error.reason] += 1
                 fault = error
@@ -199,26 +164,47 @@ class Decoder:
             raise fault
         return readings
 
-    def _record(self, route: Route, record: Any, arrival_ns: int) -> Readings:
-        if type(record) is not dict:
-            raise BadPayload("wrong_type", f"a {_kind(record)} where an object is expected")
+    def _readings(self, route: Route, record: Record, arrival_ns: int) -> Readings:
+        if isinstance(record, BadPayload):
+            raise record
         asset, pick = route
-        time = self._time
-        t_ns = arrival_ns if time is None else self._checked(find(record, time), arrival_ns)
-        values = pick(record, self.counts)
-        if not values and (time is None or not pick.at_home_in(record)):
-            raise BadPayload("unknown_channel" if record else "empty", "no value of a known channel in it")
+        fields, stamp = record
+        t_ns = arrival_ns if stamp is ARRIVAL else self._time_of(stamp, asset, arrival_ns)
+        if type(fields) is not dict:
+            return Readings(asset, t_ns, self._bare(pick, fields))
+        values = pick(fields, self.counts)
+        if not values and (stamp is ARRIVAL or not pick.at_home_in(fields)):
+            raise BadPayload("unknown_channel" if fields else "empty", "no value of a known channel in it")
         return Readings(asset, t_ns, values)
 
-    def _checked(self, time: Any, arrival_ns: int) -> int:
+    def _bare(self, pick: Paths | Leaves, value: Any) -> dict[str, float]:
+        """The value of the one channel that there is. Not finite: the sensor sends, and is sick."""
+        assert isinstance(pick, Paths)
+        if value is NOT_FINITE:
+            self.counts["not_finite"] += 1
+            return {pick.only: math.inf}
+        fault = fault_of(value)
+        if fault is not None:
+            raise BadPayload(fault, f"a {kind_of(value)} where a number is expected")
+        return {pick.only: float(value)}
+
+    def _time_of(self, stamp: Any, asset: str, arrival_ns: int) -> int:
         try:
-            t_ns = time_ns(time)
+            t_ns = time_ns(stamp) if self._zone is None else self._local_ns(stamp, self._zone, asset, arrival_ns)
         except ValueError as error:
-            raise BadPayload("bad_time", f"its time {str(time)[:40]!r} cannot be used: {error}") from None
+            raise BadPayload("bad_time", f"its time {str(stamp)[:40]!r} cannot be used: {error}") from None
         if t_ns < YEAR_2000_NS:
-            raise BadPayload("before_2000", f"its time {str(time)[:40]!r} is before the year 2000: is the clock set?")
+            raise BadPayload("before_2000", f"its time {str(stamp)[:40]!r} is before the year 2000: is the clock set?")
         if t_ns > arrival_ns + self._max_future_ns:
-            raise BadPayload("future", f"its time {str(time)[:40]!r} is in the future: is the clock set?")
+            raise BadPayload("future", f"its time {str(stamp)[:40]!r} is in the future: is the clock set?")
+        return t_ns
+
+    def _local_ns(self, stamp: Any, zone: tzinfo, asset: str, arrival_ns: int) -> int:
+        """An hour that comes twice is told by the asset's time before; by the arrival where there is none yet."""
+        t_ns = time_ns(stamp, zone, self._newest.get(asset, arrival_ns))
+        if len(self._newest) >= MAX_ROUTES:
+            self._newest.clear()
+        self._newest[asset] = t_ns
         return t_ns
 
 
@@ -236,80 +222,3 @@ def _check_fit(stream: Stream, names: frozenset[str] | None) -> None:
             f"{stream.topic}: a bare number cannot serve a model of {len(names)} channels; "
             "put {channel} in place of the topic's level that names the channel"
         )
-
-
-def _single(route: Route, value: Any, arrival_ns: int) -> Readings:
-    asset, pick = route
-    assert isinstance(pick, Paths)
-    fault = fault_of(value)
-    if fault is not None:
-        raise BadPayload(fault, f"a {_kind(value)} where a number is expected")
-    return Readings(asset, arrival_ns, {pick.only: float(value)})
-
-
-def _kind(value: Any) -> str:
-    return "value that is not finite" if value is NOT_FINITE else type(value).__name__
-
-
-def _transposed(columns: Mapping[str, Any], rows: int) -> list[dict[str, Any]]:
-    """{"ts": [1, 2], "a": [3, 4]} -> [{"ts": 1, "a": 3}, {"ts": 2, "a": 4}]; what is no array says nothing of a row."""
-    arrays = {name: values for name, values in columns.items() if type(values) is list}
-    uneven = [name for name, values in arrays.items() if len(values) != rows]
-    if uneven:
-        raise BadPayload("wrong_type", f"column {uneven[0][:40]!r} is not as long as the column of times")
-    return [dict(zip(arrays, row, strict=True)) for row in zip(*arrays.values(), strict=True)]
-
-
-def _json_of_python(payload: bytes, fault: str) -> Any:
-    """The same text once more, now with NaN and Infinity allowed, so that one sick channel costs only itself."""
-    try:
-        return json.loads(payload, parse_constant=lambda _: NOT_FINITE, parse_float=_finite, parse_int=_whole)
-    except RecursionError:
-        raise BadPayload("too_deep", "nested too deep to be read") from None
-    except ValueError:
-        raise BadPayload("not_json", f"no JSON: {fault}") from None
-
-
-def _finite(text: str) -> Any:
-    value = float(text)
-    return value if math.isfinite(value) else NOT_FINITE
-
-
-def _whole(text: str) -> Any:
-    return int(text) if len(text) < 20 else _finite(text)
-
-
-def _number_of(payload: bytes) -> Any:
-    try:
-        value = float(payload)
-    except ValueError:
-        value = None
-    if value is None or b"_" in payload:
-        raise BadPayload("wrong_type", f"{payload[:40]!r} is no number")
-    return value if math.isfinite(value) else NOT_FINITE
-
-
-# -- Influx line protocol: measurement[,tag=value...] field=value[,field=value...] [time] -----------------------
-
-_KEY = r"(?:[^,=\s\\]|\\.)+"
-_VALUE = r'(?:"(?:[^"\\]|\\.)*"|[^,\s"]+)'
-FIELD = re.compile(rf"({_KEY})=({_VALUE})")
-LINE = re.compile(
-    rf"((?:[^,\s\\]|\\.)+)(?:,(?:[^\s\\]|\\.)*)? +({_KEY}={_VALUE}(?:,{_KEY}={_VALUE})*)(?: +(-?\d{{1,19}}))?"
-)
-TRUTH = {"t": True, "true": True, "f": False, "false": False}
-
-
-def _unescaped(text: str) -> str:
-    return re.sub(r"\\([,= ])", r"\1", text)
-
-
-def _influx_value(text: str) -> Any:
-    if text[0] == '"':
-        return text
-    if text.lower() in TRUTH:
-        return TRUTH[text.lower()]
-    try:
-        return _number_of(text.rstrip("iu").encode())
-    except BadPayload:
-        return text

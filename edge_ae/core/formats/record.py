@@ -1,0 +1,37 @@
+"""What every format makes of a payload: records, each with its stamp, for the decoder to pick channels from.
+
+A format is a function from a payload to its records; the factory that makes it is an entry of `decoder.FORMATS`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from edge_ae.core.field_paths import NOT_FINITE
+from edge_ae.errors import BadPayload
+
+ARRIVAL = object()  # the stamp of a record that has none: its time is that of its arrival
+
+# (fields, stamp), or why a part of a batch is none. Fields: an object, or a bare value where the topic or the settings
+# name its channel. A stamp: what stands where the time should be, whatever it is, or ARRIVAL.
+Record = tuple[Any, Any] | BadPayload
+Reader = Callable[[bytes], list[Record]]  # raises BadPayload where the whole payload cannot be read
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a format is told of its stream.
+
+    `time`: path of the time in a record, None: there is none. `bare`: the topic names the channel, so that a payload may be
+    its value alone. `keep_measurement`: whether a field of the line protocol, with its measurement before it, is what the
+    settings call a channel.
+    """
+
+    time: str | None
+    bare: bool
+    keep_measurement: Callable[[str], bool]
+
+
+def kind_of(value: Any) -> str:
+    """What a value is, for a sentence."""
+    return "value that is not finite" if value is NOT_FINITE else type(value).__name__
