@@ -1,66 +1,29 @@
-"""A client of paho's, made ready for one connection: who we are, the will, certificates, and what a message carries.
+"""One connection to the broker: a client made ready for it, what is known of it, and what a message carries.
 
-Knows paho and the options; of what is done with a connection it knows nothing.
+Of what is done with a connection it knows nothing.
 """
 
-import ssl
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edge_ae.mqtt.options import Broker, LinkOptions
-from edge_ae.mqtt.tls import TlsClient, context
+from edge_ae.mqtt.options import LinkOptions
+from edge_ae.mqtt.paho_client import V5, V311, PlainClient, client_class
+from edge_ae.mqtt.tls import context
 
-READ_BYTES = 64 * 1024  # from the socket at once
 CONNECT_TIMEOUT_S = 5.0
 WILL_DELAY_S = 10  # a restart shorter than this goes unseen
-V5, V311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
 MAX_IN_FLIGHT = 2_000  # QoS 1 publications that paho lets wait for their confirmation
+OVERHEAD_BYTES = 64  # what a PUBLISH of ours has beside topic, payload and correlation data, at most
+SILENT_REFUSALS = 2  # handshakes broken off without an answer, until the other protocol version is tried
 
-
-OnPlain = Callable[[bytes, bytes, int, int, bool, bool], None]  # topic, payload, QoS, packet id, DUP, RETAIN
-
-
-class Client(TlsClient):
-    """paho reads a packet's first bytes one by one, a system call each, and makes a dozen objects of each message.
-
-    Here bytes come from memory, and a message of QoS 0 or 1 without properties goes straight to `on_plain`: half of
-    paho's price. Both names overridden are paho's own: should a later version call them otherwise, it works as ever.
-    """
-
-    on_plain: OnPlain | None = None
-    unread = b""
-    position = 0
-
-    def _sock_recv(self, bufsize: int) -> bytes:
-        if self.position >= len(self.unread):
-            self.unread, self.position = super()._sock_recv(READ_BYTES), 0
-        start = self.position
-        self.position = min(start + bufsize, len(self.unread))
-        return self.unread[start : self.position]
-
-    def _handle_publish(self) -> MQTTErrorCode:
-        command, packet = self._in_packet["command"], self._in_packet["packet"]
-        qos = command >> 1 & 3
-        topic_end = 2 + int.from_bytes(packet[:2])
-        start = topic_end + 2 * qos
-        if self._protocol is V5:
-            start += 1
-        if self.on_plain is None or qos > 1 or start > len(packet) or (self._protocol is V5 and packet[start - 1] != 0):
-            return super()._handle_publish()
-        mid = int.from_bytes(packet[topic_end : topic_end + 2]) if qos == 1 else 0
-        self.on_plain(bytes(packet[2:topic_end]), bytes(packet[start:]), qos, mid, command & 8 > 0, command & 1 > 0)
-        return MQTTErrorCode.MQTT_ERR_SUCCESS
-
-    @property
-    def has_unread(self) -> bool:
-        sock: Any = self.socket()
-        return self.position < len(self.unread) or (isinstance(sock, ssl.SSLSocket) and sock.pending() > 0)
+Filters = Sequence[tuple[str, int]]  # topic filter, QoS
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +36,54 @@ class Session:
 
 
 class Connection:
-    """One client, from its CONNECT to its end."""
+    """One client, from its CONNECT to its end. The network thread writes it, but for what is said to be the owner's."""
 
-    def __init__(self, number: int, client: Client) -> None:
+    def __init__(self, number: int, client: PlainClient) -> None:
         self.number = number
         self.client = client
+        self.refusal: str | None = None  # what the broker said instead of accepting us
+        self.accepted_s: float | None = None
         self.present = False
-        self.refusal: str | None = None
-        self.accepted = False
-        self.subscriptions = 0  # written by the owner's thread, by the other one only as it comes and goes,
-        self.published = 0  # likewise
-        self.subscribed = 0  # written by the network thread only
-        self.finished = 0  # written by the network thread only
+        self.max_bytes: int | None = None  # of a packet, where the broker names a limit
+        self.ending: str | None = None  # what the broker said as it ended the connection
+        self.taken_over: bool | None = None  # as the broker said; None: it said nothing
+        self.unanswered: deque[Filters] = deque()  # subscriptions; the owner adds, answers come in the same order
+        self.published = 0  # the owner's, but for the connection's first and last message
+        self.finished = 0  # of these
+
+    @property
+    def under_way(self) -> int:
+        return self.published - self.finished
 
 
-def new_client(options: LinkOptions, version: MQTTProtocolVersion) -> Client:
+class VersionChoice:
+    """Which MQTT to speak. A broker without version 5 says so, or just hangs up: then 3.1.1 is tried, and then 5 again."""
+
+    def __init__(self, protocol: str) -> None:
+        self.version = V311 if protocol == "3.1.1" else V5
+        self._known = protocol != "auto"
+        self._silent_refusals = 0
+
+    @property
+    def is_5(self) -> bool:
+        return self.version is V5
+
+    def accepted(self) -> None:
+        self._known = True
+
+    def refused(self, refusal: str | None) -> None:
+        """`refusal` None: the broker hung up without a word."""
+        if self._known:
+            return
+        self._silent_refusals = self._silent_refusals + 1 if refusal is None else 0
+        if self._silent_refusals >= SILENT_REFUSALS or (refusal is not None and "protocol" in refusal.lower()):
+            self._silent_refusals = 0
+            self.version = V311 if self.is_5 else V5
+
+
+def new_client(options: LinkOptions, version: MQTTProtocolVersion) -> PlainClient:
     """Raises BadConfig where certificates cannot be used."""
-    client = Client(
+    client = client_class()(
         CallbackAPIVersion.VERSION2,
         client_id=options.client_id,
         protocol=version,
@@ -99,22 +93,19 @@ def new_client(options: LinkOptions, version: MQTTProtocolVersion) -> Client:
     )
     client.connect_timeout = CONNECT_TIMEOUT_S
     client.max_inflight_messages_set(MAX_IN_FLIGHT)
-    _secure(client, options.broker)
+    broker = options.broker
+    if broker.username is not None:
+        client.username_pw_set(broker.username, broker.password)
+    if broker.tls:
+        client.use_tls(context(broker.ca, broker.cert, broker.key))
     will = _properties(PacketTypes.WILLMESSAGE)
     will.WillDelayInterval = WILL_DELAY_S
     client.will_set(options.status_topic, b"offline", 1, True, will if version is V5 else None)
     return client
 
 
-def _secure(client: Client, broker: Broker) -> None:
-    if broker.username is not None:
-        client.username_pw_set(broker.username, broker.password)
-    if broker.tls:
-        client.tls_set_context(context(broker.ca, broker.cert, broker.key))
-
-
 def connect_arguments(options: LinkOptions, version: MQTTProtocolVersion) -> dict[str, Any]:
-    """What `Client.connect` is called with: the session is kept, and what may be under way is bounded."""
+    """What `connect` is called with: the session is kept, and what may be under way is bounded."""
     broker = options.broker
     arguments: dict[str, Any] = {"host": broker.host, "port": broker.port, "keepalive": options.keepalive_s}
     if version is not V5:
@@ -132,16 +123,22 @@ def end_of_session() -> Any:
     return properties
 
 
-@lru_cache(maxsize=64)
 def publish_properties(expiry_s: int | None, correlation: bytes | None) -> Any:
+    if correlation is None:
+        return _common_properties(expiry_s)
+    properties = _common_properties.__wrapped__(expiry_s)  # a stranger's bytes are kept in no cache
+    properties.CorrelationData = correlation
+    return properties
+
+
+@lru_cache(maxsize=64)
+def _common_properties(expiry_s: int | None) -> Any:
     properties = _properties(PacketTypes.PUBLISH)
     properties.PayloadFormatIndicator = 1
     properties.ContentType = "application/json"
     properties.UserProperty = ("schema", "1")
     if expiry_s is not None:
         properties.MessageExpiryInterval = expiry_s
-    if correlation is not None:
-        properties.CorrelationData = correlation
     return properties
 
 

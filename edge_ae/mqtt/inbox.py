@@ -9,18 +9,20 @@ from typing import NamedTuple
 
 
 class Message(NamedTuple):
-    """A message as it came; `connection` is the number of the connection on which it can be acknowledged."""
+    """A message as it came."""
 
-    arrival_ns: int
-    topic: str
+    arrival_ns: int  # by the clock on the wall, as the network thread had read it
+    topic: str  # any text: a name of MQTT is not yet a name of ours
     payload: bytes
     qos: int
-    mid: int
-    dup: bool
-    connection: int
-    retain: bool = False
-    response_topic: str | None = None
-    correlation: bytes | None = None
+    mid: int  # the packet's id, by which it is acknowledged; 0 with QoS 0
+    dup: bool  # the broker has sent it before
+    connection: int  # the number of the connection on which it can be acknowledged
+    retain: bool = False  # the broker kept it: it says nothing of when it was sent
+    response_topic: str | None = (
+        None  # where an answer may be published; never a topic that cannot be, or one of our own
+    )
+    correlation: bytes | None = None  # goes back with the answer
 
 
 class Inbox:

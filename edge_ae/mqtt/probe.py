@@ -13,11 +13,12 @@ def permissions(client: mqtt.Client, filters: Sequence[str], own_topic: str) -> 
     """What a connected client may not do: read the sensors' topics, write its own. (MQTT 3.1.1 cannot say the latter.)"""
     problems: list[str] = []
     answers = threading.Semaphore(0)
-    asked: dict[int | None, str] = {}
+    asked = iter(filters)  # answers come in the order of the questions
 
-    def on_subscribe(_c: mqtt.Client, _u: object, mid: int, reasons: list[ReasonCode], _p: object) -> None:
+    def on_subscribe(_c: mqtt.Client, _u: object, _mid: int, reasons: Sequence[ReasonCode], _p: object) -> None:
+        name = next(asked, "what we asked for")
         if any(reason.is_failure for reason in reasons):
-            problems.append(f"the broker does not let us read {asked.get(mid)}: {reasons[0]}; allow it in its ACL")
+            problems.append(f"the broker does not let us read {name}: {reasons[0]}; allow it in its ACL")
         answers.release()
 
     def on_publish(_c: mqtt.Client, _u: object, _mid: int, reason: ReasonCode, _p: object) -> None:
@@ -27,8 +28,7 @@ def permissions(client: mqtt.Client, filters: Sequence[str], own_topic: str) -> 
 
     client.on_subscribe, client.on_publish = on_subscribe, on_publish
     for name in filters:
-        _, mid = client.subscribe(name, 0)
-        asked[mid] = name
+        client.subscribe(name, 0)
     client.publish(own_topic, b"", qos=1)
     silent = [None for _ in range(len(filters) + 1) if not answers.acquire(timeout=ANSWER_S)]
     return [*problems, *(["the broker leaves questions unanswered; is it overloaded?"] if silent else [])]

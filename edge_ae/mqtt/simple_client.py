@@ -12,13 +12,13 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_ae.errors import BadConfig
 from edge_ae.mqtt.options import Broker
-from edge_ae.mqtt.tls import Refusal, TlsClient, TlsFault, context
+from edge_ae.mqtt.paho_client import V5, V311, PlainClient
+from edge_ae.mqtt.tls import TlsFault, context
 
 Offer = Callable[[str, bytes], None]
 
 HANDSHAKE_S = 5.0
 DRAIN_S = 10.0
-V5, V311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
 VERSIONS = {"auto": (V5, V311), "5": (V5,), "3.1.1": (V311,)}
 OTHER_VERSION = "it does not speak this version of MQTT"
 HUNG_UP = "it hangs up without a word; does it ask for tls there, or for another version of MQTT?"
@@ -46,41 +46,47 @@ def close(client: mqtt.Client) -> None:
     client.loop_stop()
 
 
-def _client(broker: Broker, version: MQTTProtocolVersion) -> mqtt.Client:
-    client = TlsClient(CallbackAPIVersion.VERSION2, protocol=version)
+def _client(broker: Broker, version: MQTTProtocolVersion) -> PlainClient:
+    client = PlainClient(CallbackAPIVersion.VERSION2, protocol=version)
     client.max_inflight_messages_set(100)
     client.connect_timeout = HANDSHAKE_S
     if broker.username is not None:
         client.username_pw_set(broker.username, broker.password)
     if broker.tls:
-        client.tls_set_context(context(broker.ca, broker.cert, broker.key))
+        client.use_tls(context(broker.ca, broker.cert, broker.key))
     return client
 
 
-def _handshake(client: mqtt.Client, broker: Broker, filters: Sequence[str], offer: Offer) -> str:
+def _handshake(client: PlainClient, broker: Broker, filters: Sequence[str], offer: Offer) -> str:
     """Connects and subscribes. Returns why not; empty: all is well."""
     answered = threading.Event()
     refusals = [HUNG_UP]
 
     def on_connect(_c: mqtt.Client, _u: object, _f: object, reason: ReasonCode, _p: object) -> None:
-        refusals[0] = "" if not reason.is_failure else _refusal(reason)
-        if not reason.is_failure and filters:
+        if filters and not reason.is_failure:
             client.subscribe([(name, 1) for name in filters])
+            return
+        refusals[0] = _refusal(reason) if reason.is_failure else ""
         answered.set()
 
-    client.on_connect = on_connect
+    def on_subscribe(_c: mqtt.Client, _u: object, _mid: int, reasons: Sequence[ReasonCode], _p: object) -> None:
+        refused = [name for name, reason in zip(filters, reasons, strict=False) if reason.is_failure]
+        refusals[0] = f"we may not read {', '.join(refused)}; allow it in its ACL" if refused else ""
+        answered.set()
+
+    client.on_connect, client.on_subscribe = on_connect, on_subscribe
     client.on_connect_fail = client.on_disconnect = lambda *_: answered.set()
-    client.on_message = lambda _c, _u, message: offer(message.topic, bytes(message.payload))
+    client.on_publication = lambda topic, payload, *_: offer(topic, payload)
     try:
         client.connect(broker.host, broker.port)
     except OSError as error:
         fix = "" if isinstance(error, TlsFault) else "; is it running, and are host, port and tls right?"
         raise BadConfig(f"mqtt: the broker at {broker} cannot be reached: {error.strerror or error}{fix}") from None
     client.loop_start()
-    return refusals[0] if answered.wait(HANDSHAKE_S) else "it does not answer as an MQTT broker does"
+    if not answered.wait(HANDSHAKE_S):
+        return "it does not answer as an MQTT broker does"
+    return str(client.tls_fault) if client.tls_fault is not None else refusals[0]
 
 
 def _refusal(reason: ReasonCode) -> str:
-    if isinstance(reason, Refusal):
-        return str(reason)
     return OTHER_VERSION if "protocol version" in str(reason).lower() else f"{reason}; check username and password_file"

@@ -1,17 +1,12 @@
 """TLS of a connection to the broker: our certificates, and in one sentence why a handshake failed.
 
-Certificates and host names are always verified. Knows paho; of settings, only their names, for the person who has to
+Certificates and host names are always verified. Of settings it knows only their names, for the person who has to
 change them.
 """
 
 import contextlib
-import socket
 import ssl
 from typing import Any
-
-import paho.mqtt.client as mqtt
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_ae.errors import BadConfig
 
@@ -25,49 +20,37 @@ FIXES = {
 NOT_TRUSTED = "name the authority that signed it in mqtt.ca"
 # What a broker says to a client without a certificate: in TLS 1.3, and before.
 ASKS_FOR_CERTIFICATE = ("certificate required", "handshake failure")
+# A socket that does not block has nothing to read, or no room to write.
+NOT_YET = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class TlsFault(ConnectionError):
     """Why there is no TLS with the broker, with the fix."""
 
 
-class Refusal(ReasonCode):
-    """The same in the shape of MQTT's own refusals."""
+class TlsSocket(ssl.SSLSocket):
+    """Remembers why the connection ended. Since TLS 1.3 the broker looks at our certificate only after the handshake:
+    what it says then comes as an error of the next read, which paho takes for a connection that was lost."""
 
-    def __init__(self, fault: TlsFault) -> None:
-        super().__init__(PacketTypes.CONNACK, "Not authorized")
-        self._fault = fault
+    fault: TlsFault | None = None
 
-    def __str__(self) -> str:
-        return str(self._fault)
-
-
-class TlsClient(mqtt.Client):
-    """`connect` raises TlsFault where the handshake fails. Since TLS 1.3 the broker looks at our certificate only
-    after that: what it says then is given to `on_connect`, as a Refusal. The names overridden are paho's own."""
-
-    def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> ssl.SSLSocket:
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         try:
-            return super()._ssl_wrap_socket(tcp_sock)
-        except (ssl.SSLError, ConnectionResetError) as error:
-            raise fault(error) from None
-
-    def _sock_recv(self, bufsize: int) -> bytes:
-        try:
-            return super()._sock_recv(bufsize)
+            return super().recv(buflen, flags)
+        except NOT_YET:
+            raise
         except ssl.SSLError as error:
-            told: Any = self.on_connect
-            if told is not None and not self.is_connected():
-                told(self, self._userdata, None, Refusal(fault(error)), None)
+            self.fault = fault(error)
             raise
 
-    def _sock_send(self, buf: bytes | bytearray) -> int:
+    def send(self, data: Any, flags: int = 0) -> int:
         try:
-            return super()._sock_send(buf)
-        except (ssl.SSLError, ConnectionError):
-            if not self.is_connected():  # what the broker said before it hung up is still there to be read
-                with contextlib.suppress(OSError):
-                    self._sock_recv(1)
+            return super().send(data, flags)
+        except NOT_YET:
+            raise
+        except (ssl.SSLError, ConnectionError):  # what the broker said before it hung up is still there to be read
+            with contextlib.suppress(OSError):
+                self.recv(1)
             raise
 
 
@@ -88,6 +71,7 @@ def fault(error: OSError) -> TlsFault:
 def context(ca: str | None, cert: str | None, key: str | None) -> ssl.SSLContext:
     """Our certificates, read. Raises BadConfig with one sentence where that cannot be."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.sslsocket_class = TlsSocket
     files = f"{cert}, {key}"
     try:
         if cert is not None:

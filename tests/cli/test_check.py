@@ -1,5 +1,6 @@
 """Check: every problem at once, each with its fix; and a runtime that dies is a sentence."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from edge_ae import wiring
 from edge_ae.cli import check
 from edge_ae.config.settings import load
+from edge_ae.errors import BadConfig
 from edge_ae.mqtt import probe
 from edge_ae.mqtt.options import Broker as Address
 from edge_ae.mqtt.simple_client import close, connect
@@ -200,6 +202,43 @@ def test_what_the_acl_forbids_is_told(tmp_path: Path, broker: Broker) -> None:
         close(connection)
         strict.close()
     assert found == ["the broker does not let us write edge-ae/n/check: Not authorized; allow it in its ACL"]
+
+
+ROLE = {"rolename": "r", "acls": [{"acltype": "subscribePattern", "topic": "plant/#", "priority": 0, "allow": True}]}
+# Its ACL file lets mosquitto answer each subscription with yes, and then send nothing; its plugin says no.
+DYNAMIC = {
+    "defaultACLAccess": {
+        "publishClientSend": True,
+        "publishClientReceive": True,
+        "subscribe": False,
+        "unsubscribe": True,
+    },
+    "anonymousGroup": "all",
+    "groups": [{"groupname": "all", "roles": [{"rolename": "r"}], "clients": []}],
+    "roles": [ROLE],
+}
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_a_subscription_that_the_broker_refuses_is_told(tmp_path: Path, broker: Broker, protocol: str) -> None:
+    plugin = next(Path("/usr/lib").rglob("mosquitto_dynamic_security.so"), None)
+    if plugin is None:
+        pytest.skip("mosquitto's dynamic security is not installed")
+    broker.close()
+    (tmp_path / "dynamic.json").write_text(json.dumps(DYNAMIC))
+    strict = Broker(tmp_path, f"plugin {plugin}\nplugin_opt_config_file {tmp_path}/dynamic.json\n").start()
+    config = settings(tmp_path, strict.port, '[[streams]]\ntopic = "secret/{asset}"\nmodel = "pump.onnx"\n')
+    config.write_text(config.read_text().replace("[mqtt]", f'[mqtt]\nprotocol = "{protocol}"'))
+    try:
+        found = check.check_broker(load(config))
+        with pytest.raises(BadConfig, match="we may not read secret/#; allow it in its ACL"):
+            connect(Address("127.0.0.1", strict.port, protocol=protocol), ["plant/#", "secret/#"])
+    finally:
+        strict.close()
+    assert [line.partition(":")[0] for line in found] == [
+        "the broker does not let us read secret/+",
+        "the broker does not let us read edge-ae/n/+/cmd/+",
+    ]
 
 
 def test_the_password_is_nowhere_in_what_is_said(tmp_path: Path, broker: Broker) -> None:

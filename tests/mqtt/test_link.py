@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import signal
 import socket
 import threading
@@ -14,10 +15,12 @@ import pytest
 from amqtt.broker import Broker as Amqtt
 
 from edge_ae.errors import BadConfig
+from edge_ae.mqtt import retry
 from edge_ae.mqtt.link import Link, Message, Session
 from edge_ae.mqtt.options import Broker as Address
 from edge_ae.mqtt.options import LinkOptions
 from tests.conftest import Broker, Node, Subscriber, free_port, wait_for
+from tests.mqtt.packets import HandWritten, packet, properties, text
 
 
 class Owner:
@@ -218,11 +221,112 @@ def test_subscriptions_hold_once_the_broker_has_answered(owner: Owner, broker: B
     owner.until(lambda: owner.link.subscribed)
 
 
+def test_filters_of_an_earlier_run_can_be_given_up(broker: Broker, listener: Subscriber) -> None:
+    earlier = Owner(broker.port)
+    earlier.link.start([("in/#", 1), ("gone/#", 1)])
+    earlier.connect()
+    earlier.link.stop()
+    owner = Owner(broker.port)
+    assert not owner.link.unsubscribe(["gone/#"])
+    owner.link.start([("in/#", 1)])
+    assert owner.connect().present
+    listener.publish_all("gone/x", [{"n": 1}])
+    owner.until(lambda: owner.messages)
+    assert owner.link.unsubscribe(["gone/#", "in/#"])  # what is subscribed to now stays
+    owner.link.resubscribe([("in/#", 1)])
+    owner.until(lambda: owner.link.subscribed)
+    listener.publish_all("gone/x", [{"n": 2}])
+    listener.publish_all("in/x", [{"n": 3}])
+    owner.until(lambda: len(owner.messages) == 2)
+    assert [json.loads(message.payload)["n"] for message in owner.messages] == [1, 3]
+    owner.link.stop()
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_two_devices_with_one_client_id_are_told_so_and_slow_down(
+    broker: Broker, protocol: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(retry, "FIRST_S", 0.01)
+    monkeypatch.setattr(retry, "LONGEST_S", 0.1)
+    caplog.set_level(logging.INFO)
+    owners = [Owner(broker.port, protocol=protocol) for _ in range(2)]
+    for owner in owners:
+        owner.link.start([("in/#", 1)])
+    wait_for(lambda: all(owner.link.counts["session_taken_over"] > 0 for owner in owners))
+    began, before = time.monotonic(), sum(owner.link._network._connection.number for owner in owners)
+    time.sleep(3)
+    since = sum(owner.link._network._connection.number for owner in owners) - before
+    assert since <= 2 + 2 * (time.monotonic() - began)  # each second at most one of them; it was 30 in these 3 s
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert all('another client uses the client id "owner"' in line and "mqtt.client_id" in line for line in told)
+    assert 2 <= len(told) <= 6
+    for owner in owners:
+        owner.link.stop()
+
+
+def disconnect(reason: int) -> bytes:
+    """With a text, for paho 2.1 reads no reason without one."""
+    return packet(0xE0, bytes([reason]) + properties([(31, text(b"because"))]))
+
+
+def test_broker_that_names_the_rival_is_believed_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    broker = HandWritten()
+    owner = Owner(broker.port)
+    owner.link.start([("in/#", 1)])
+    owner.connect()
+    broker.send(disconnect(0x8E))
+    wait_for(lambda: owner.link.counts["session_taken_over"] == 1)
+    (told,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert told.startswith('another client uses the client id "owner" at the broker at 127.0.0.1')
+    owner.link.stop()
+    broker.close()
+
+
+def test_reason_that_the_broker_gives_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    broker = HandWritten()
+    owner = Owner(broker.port)
+    owner.link.start([("in/#", 1)])
+    owner.connect()
+    broker.send(disconnect(0x8B))
+    assert owner.connect().number == 2
+    assert f"the connection to the broker at 127.0.0.1:{broker.port} was lost: Server shutting down" in caplog.messages
+    owner.link.stop()
+    broker.close()
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_subscription_that_is_refused_is_said_and_counted(protocol: str, caplog: pytest.LogCaptureFixture) -> None:
+    broker = HandWritten(suback=[1, 0x80])
+    owner = Owner(broker.port, protocol=protocol)
+    owner.link.start([("in/#", 1), ("secret/#", 1)])
+    owner.connect()
+    assert owner.link.counts == {"subscription_refused": 1}
+    assert "the broker refuses the subscription to secret/#" in caplog.text
+    owner.link.stop()
+    broker.close()
+
+
+@pytest.mark.parametrize("broker_extra", ["max_packet_size 500\n"])
+def test_what_is_too_large_for_the_broker_is_counted_and_costs_no_connection(owner: Owner) -> None:
+    assert owner.link.publish("reply/x", b"1", 1, correlation=b"x" * 500) is None
+    assert owner.link.publish("reply/x", b"1", 1, correlation=b"x" * 400) is not None
+    owner.until(owner.link.acked)
+    assert owner.link.counts == {"outgoing_too_large": 1}
+    assert owner.sessions[-1].number == 1
+
+
+@pytest.mark.parametrize("topic", ["", "a/#", "a\0", "\ud800", "x" * 70_000])
+def test_topic_that_cannot_be_published_to_is_counted_and_raises_nothing(owner: Owner, topic: str) -> None:
+    assert owner.link.publish(topic, b"1", 1) is None
+    assert owner.link.counts == {"bad_outgoing_topic": 1}
+
+
 def test_fault_of_ours_on_the_network_thread_reaches_the_owner(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_client: Any) -> bool:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(owner.link, "_serve", fail)
+    monkeypatch.setattr(owner.link._network, "_serve", fail)
     with pytest.raises(ZeroDivisionError):
         wait_for(lambda: owner.turn())
 

@@ -1,0 +1,155 @@
+"""paho's client, as we need it. The one place that knows names which paho calls its own.
+
+    PlainClient   paho through its public names: works with any version
+    FastClient    reads and decodes by itself: half of paho's price, and no message can end the connection
+
+`client_class` gives the second where this version of paho has what it overrides, and else the first.
+"""
+
+import inspect
+import ssl
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+
+from edge_ae.mqtt import tls
+from edge_ae.mqtt.publish_packet import MalformedPublish, answer_address, properties_end
+
+READ_BYTES = 64 * 1024  # from the socket at once
+V5, V311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
+# Topic, payload, QoS, packet id, DUP, RETAIN, response topic, correlation data.
+OnPublication = Callable[[str, bytes, int, int, bool, bool, str | None, bytes | None], None]
+# Why a message was dropped, or what of it: `bad_packet`, `bad_properties`, `bad_topic`.
+OnRefused = Callable[[str], None]
+
+
+class PlainClient(mqtt.Client):
+    """Messages come to `on_publication`; `connect` raises TlsFault where there is no TLS with the broker."""
+
+    speaks_tls = False
+    tls_fault: tls.TlsFault | None = None  # why the last connection ended, if TLS was the reason
+    on_publication: OnPublication | None = None
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.on_refused: OnRefused = lambda _reason: None
+        self.on_message = self._translate
+        self.on_socket_close = self._closed
+
+    def reconnect(self) -> MQTTErrorCode:
+        """What `connect` does its work with, too."""
+        try:
+            return super().reconnect()
+        except (ssl.SSLError, ConnectionResetError) as error:
+            if not self.speaks_tls:
+                raise
+            raise tls.fault(error) from None
+
+    def use_tls(self, context: ssl.SSLContext) -> None:
+        self.speaks_tls = True
+        self.tls_set_context(context)
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether there is something to read of which `select` on the socket knows nothing."""
+        sock: Any = self.socket()
+        return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+
+    def _closed(self, _client: mqtt.Client, _data: Any, sock: Any) -> None:
+        self.tls_fault = getattr(sock, "fault", None)
+
+    def _translate(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            self._refuse("bad_topic", message.qos, message.mid)
+            return
+        response = getattr(message.properties, "ResponseTopic", None)
+        correlation = getattr(message.properties, "CorrelationData", None)
+        flags = message.qos, message.mid, message.dup, message.retain
+        if self.on_publication is not None:
+            self.on_publication(topic, bytes(message.payload), *flags, response, correlation)
+
+    def _refuse(self, reason: str, qos: int, mid: int) -> None:
+        """Drop a message, and acknowledge it: the broker would send it again and again."""
+        self.on_refused(reason)
+        if qos > 0:
+            self.ack(mid, qos)
+
+
+class FastClient(PlainClient):
+    """For who calls `loop_read` and asks `has_unread` before waiting; paho's own loops know nothing of what is in memory."""
+
+    _unread = b""
+    _position = 0
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        """paho reads the first bytes of each packet one by one, a system call each: here they come from memory."""
+        if self._position >= len(self._unread):
+            self._unread, self._position = super()._sock_recv(READ_BYTES), 0
+        start = self._position
+        self._position = min(start + bufsize, len(self._unread))
+        return self._unread[start : self._position]
+
+    @property
+    def has_unread(self) -> bool:
+        return self._position < len(self._unread) or super().has_unread
+
+    def _handle_publish(self) -> MQTTErrorCode:
+        """paho makes a dozen objects of each message, and ends the connection over a property that it does not like."""
+        command, packet = self._in_packet["command"], self._in_packet["packet"]
+        qos = command >> 1 & 3
+        if self.on_publication is None or qos > 1:  # nothing is subscribed to with QoS 2
+            return super()._handle_publish()
+        topic_end = 2 + int.from_bytes(packet[:2])
+        start = topic_end + 2 * qos
+        mid = int.from_bytes(packet[topic_end:start])
+        response = correlation = None
+        if start > len(packet):  # without an id that could be acknowledged
+            self.on_refused("bad_packet")
+            return MQTTErrorCode.MQTT_ERR_SUCCESS
+        try:
+            topic = packet[2:topic_end].decode()
+            if self._protocol is V5:
+                if start < len(packet) and packet[start] == 0:  # no properties, as nearly always
+                    start += 1
+                else:
+                    response, correlation, start = self._properties(packet, start)
+        except ValueError as error:
+            self._refuse("bad_packet" if isinstance(error, MalformedPublish) else "bad_topic", qos, mid)
+            return MQTTErrorCode.MQTT_ERR_SUCCESS
+        payload, dup, retain = bytes(packet[start:]), command & 8 > 0, command & 1 > 0
+        self.on_publication(topic, payload, qos, mid, dup, retain, response, correlation)
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _properties(self, packet: bytes | bytearray, start: int) -> tuple[str | None, bytes | None, int]:
+        """Response topic, correlation data, and where the payload begins. Properties that are none cost only themselves."""
+        begin, end = properties_end(packet, start)
+        try:
+            topic, correlation = answer_address(bytes(packet[begin:end]))
+            return None if topic is None else topic.decode(), correlation, end
+        except ValueError:
+            self.on_refused("bad_properties")
+            return None, None, end
+
+
+OVERRIDDEN = {"_sock_recv": ["bufsize"], "_handle_publish": []}  # and its arguments
+
+
+def fits(base: Callable[..., Any]) -> bool:
+    """Whether paho's client has what FastClient overrides and reads, in the shape that it knows."""
+    one = base(CallbackAPIVersion.VERSION2, protocol=V5)
+    for name, arguments in OVERRIDDEN.items():
+        method = getattr(one, name, None)
+        if method is None or list(inspect.signature(method).parameters) != arguments:
+            return False
+    packet = getattr(one, "_in_packet", None)
+    return isinstance(packet, dict) and {"command", "packet"} <= packet.keys() and getattr(one, "_protocol", None) is V5
+
+
+@lru_cache(maxsize=1)
+def client_class() -> type[PlainClient]:
+    return FastClient if fits(mqtt.Client) else PlainClient
