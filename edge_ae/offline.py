@@ -50,17 +50,17 @@ class Result:
         return "; ".join([f"{path}: {scored} of {lines} lines have a score", *why])
 
 
-class _Listener:
-    """A model that also remembers what each window's score was made of, in the order of scoring."""
+class _OutputKeeper:
+    """A model that also keeps what each window's score was made of, in the order of scoring."""
 
     def __init__(self, model: OnnxModel) -> None:
         self.spec: ModelSpec = model.spec
-        self.heard: list[tuple[Floats, Floats]] = []
+        self.parts: list[tuple[Floats, Floats]] = []
         self._model = model
 
     def score(self, windows: Floats) -> Floats:
         outputs = self._model.run(windows)
-        self.heard.extend(zip(outputs["channel_score"], outputs["reconstruction"][:, -1], strict=True))
+        self.parts.extend(zip(outputs["channel_score"], outputs["reconstruction"][:, -1], strict=True))
         return outputs["score"]
 
     def explain(self, windows: Floats) -> Sequence[Explanation]:
@@ -78,12 +78,12 @@ class _Lines:
         self.channel_score = np.full(shape, np.nan, np.float32)
         self.reconstruction = np.full(shape, np.nan, np.float32)
 
-    def fill(self, line: int, scored: Scored, heard: tuple[Floats, Floats] | None) -> None:
+    def fill(self, line: int, scored: Scored, parts: tuple[Floats, Floats] | None) -> None:
         self.score[line] = scored.verdict.score
         self.threshold[line] = scored.verdict.threshold
         self.active[line] = scored.active
-        if heard is not None:
-            self.channel_score[line], self.reconstruction[line] = heard
+        if parts is not None:
+            self.channel_score[line], self.reconstruction[line] = parts
 
 
 def score_table(
@@ -99,8 +99,8 @@ def score_table(
     """Run a table through the core. The columns are matched by name; one that the model needs and is not there: BadData."""
     spec = model.spec
     columns = _columns(table, spec)
-    listener = _Listener(model) if explained else None
-    watch = watch if listener is None else Watch(listener, watch.rules, watch.lateness_ns)
+    keeper = _OutputKeeper(model) if explained else None
+    watch = watch if keeper is None else Watch(keeper, watch.rules, watch.lateness_ns)
     fleet = Fleet(node)
     detector = fleet.add(asset, watch)
     lines = _Lines(len(table), len(spec.channels), explained)
@@ -109,25 +109,26 @@ def score_table(
     line_of: dict[int, int] = {}
 
     def step() -> None:
-        heard = 0
+        scored_windows = 0
         for result in fleet.step():
             if isinstance(result, AlertEvent):
                 events.append(result)
                 continue
             line = line_of.pop(result.verdict.slot, None)
             if line is not None:
-                lines.fill(line, result, None if listener is None else listener.heard[heard])
-            heard += 1
-        if listener is not None:
-            listener.heard.clear()
+                lines.fill(line, result, None if keeper is None else keeper.parts[scored_windows])
+            scored_windows += 1
+        if keeper is not None:
+            keeper.parts.clear()
 
     for line, readings in enumerate(_readings(table, columns, spec, asset)):
         fleet.push(readings, watch)
         if detector.doubts or (line + 1 < len(slots) and slots[line + 1] == slots[line]):
             step()
-            _answer_so_far(lines, line, detector, watch, slots[line], listener)
+            _answer_so_far(lines, line, detector, watch, slots[line], keeper)
         else:
-            line_of[slots[line]] = line
+            if not detector.is_closed(slots[line]):  # else it came too late, and the answer is another line's
+                line_of[slots[line]] = line
             if fleet.due >= MAX_BATCH:
                 step()
         if line % PROGRESS_LINES == 0:
@@ -146,7 +147,7 @@ def score_table(
 
 
 def _answer_so_far(
-    lines: _Lines, line: int, detector: Detector, watch: Watch, slot: int, listener: _Listener | None
+    lines: _Lines, line: int, detector: Detector, watch: Watch, slot: int, keeper: _OutputKeeper | None
 ) -> None:
     """The slot is still open: answer from a copy in which it closed now."""
     fork = detector.fork()
@@ -154,9 +155,9 @@ def _answer_so_far(
         (score,) = scored(watch.model, window.values[None])
         for result in fork.judge(window, score, None):
             if isinstance(result, Scored) and window.slot == slot:
-                lines.fill(line, result, None if listener is None else listener.heard[-1])
-    if listener is not None:
-        listener.heard.clear()
+                lines.fill(line, result, None if keeper is None else keeper.parts[-1])
+    if keeper is not None:
+        keeper.parts.clear()
 
 
 def _columns(table: Table, spec: ModelSpec) -> list[int]:

@@ -165,6 +165,16 @@ def test_a_line_whose_time_later_lines_refute_is_answered_by_what_was_known_then
     assert np.isfinite(whole.score[100])
 
 
+def test_a_line_that_comes_too_late_takes_no_other_line_s_answer(model: OnnxModel) -> None:
+    table = table_of()
+    lines = [*range(103), 101, *range(103, 200)]
+    late = part_of(table, lines)
+    late.values[103] += 1.0
+    found, undisturbed = answers(score(late, model)), answers(score(part_of(table, range(200)), model))
+    assert found[103][:2] == ("nan", "nan")
+    assert found[:103] + found[104:] == undisturbed
+
+
 def test_columns_in_another_order_and_more_of_them_change_nothing(model: OnnxModel) -> None:
     table = table_of()
     order = np.random.default_rng(0).permutation(len(table.names))

@@ -74,6 +74,10 @@ class Aligner:
         """The latest event time followed."""
         return self._watermark
 
+    def is_closed(self, slot: int) -> bool:
+        """Whether the row of a slot has been made, or passed over."""
+        return slot < self._horizon
+
     @property
     def doubts(self) -> bool:
         """Whether the newest reading was set aside, so that a later one decides on it."""

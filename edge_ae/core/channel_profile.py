@@ -63,8 +63,8 @@ def _carried(series: Floats) -> Floats:
 # -- what training says ----------------------------------------------------------------------------------------
 
 
-def with_habits(channels: Sequence[Channel], segments: Sequence[Floats]) -> tuple[Channel, ...]:
-    """The channels with what `segments` [row, channel] of normal rows, without gaps, say of their habits."""
+def with_profile(channels: Sequence[Channel], segments: Sequence[Floats]) -> tuple[Channel, ...]:
+    """The channels with what `segments` [row, channel] of normal rows, without gaps, say of how they move: their profile."""
     steps, values = _finenesses(segments, len(channels))
     return tuple(
         replace(
@@ -105,7 +105,7 @@ def _absence(parts: Sequence[Floats]) -> dict[str, Any]:
 
 
 def _rest(parts: Sequence[Floats], channel: Channel) -> dict[str, Any]:
-    """Longest times without change, at the ends of the range and between; 0 where rest is a habit or all there is."""
+    """Longest times without change, at the ends of the range and between; 0 where a channel rests often, or always."""
     ends, between = [], []
     for part in parts:
         known = part[~np.isnan(part)]

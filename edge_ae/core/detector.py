@@ -30,14 +30,14 @@ from edge_ae.core.events import (
 )
 from edge_ae.core.liveness import InputCounts, Liveness
 from edge_ae.core.model_spec import Explanation, Floats, Model, ModelSpec
-from edge_ae.core.sensor_health import Health
+from edge_ae.core.sensor_health import SensorHealth
 from edge_ae.core.threshold import Threshold
 from edge_ae.core.timestamps import SECOND
 from edge_ae.core.window import Windower, longest_gap
 
 OFF_DELAY_HOPS = 10  # the default off-delay
-SILENT_ROWS = 10  # without any reading, beyond the longest gap that is usual: the asset is stale,
-SILENT_NS = 30 * SECOND  # and this at least
+SILENT_ROWS = 10  # An asset is stale after so many rows without a reading, beyond twice the longest gap in training.
+SILENT_NS = 30 * SECOND  # It is never stale before this.
 TINY = 1e-300  # a sum of shares that is nothing
 
 
@@ -68,7 +68,7 @@ class Detector:
             usual_gap_rows=usual_gap_rows(spec),
             hold_rows=spec.hold_rows,
         )
-        self._health = Health(spec.channels)
+        self._health = SensorHealth(spec.channels)
         self._liveness = Liveness(silence_ns(spec))
         self._pushed = 0
         self._window = Windower(spec.length, spec.hop, len(spec.channels))
@@ -88,6 +88,10 @@ class Detector:
 
     def _windows(self, rows: list[Row]) -> list[Window]:
         return [window for row in rows for window in self._window.push(self._health.push(row))]
+
+    def is_closed(self, slot: int) -> bool:
+        """Whether readings of a slot come too late."""
+        return self._align.is_closed(slot)
 
     @property
     def doubts(self) -> bool:

@@ -85,7 +85,7 @@ class Paths:
             else:
                 counts[fault] += 1
                 if value is NOT_FINITE:
-                    values[name] = math.inf  # not missing: the sensor was heard, and is told of as sick
+                    values[name] = math.inf  # Not missing: the sensor sends, and is sick.
         unknown = sum(key not in self._known for key in record)
         if unknown > 0:
             counts["unknown_channel"] += unknown

@@ -16,9 +16,10 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """What the model file knows of a channel: its unit, its range in training, its smallest step there, and its habits.
+    """What the model file knows of a channel: its unit, its range in training, its smallest step there, and its profile.
 
-    The habits, which a file of an earlier version lacks, are measured by `edge_ae.core.channel_profile`; 0: not known, or no limit.
+    The profile, from `missing_share` on, is measured by `edge_ae.core.channel_profile`; 0: not known, as in a file of an
+    earlier version, or no limit.
     """
 
     name: str
@@ -28,8 +29,8 @@ class Channel:
     resolution: float = 0.0
     missing_share: float = 0.0  # of the rows
     missing_rows: int = 0  # longest time without a value
-    rail_rows: int = 0  # longest time without change at an end of the range,
-    flat_rows: int = 0  # and anywhere else
+    rail_rows: int = 0  # longest time without change at an end of the range
+    flat_rows: int = 0  # longest time without change anywhere else
     coarsest_step: float = 0.0  # the smallest change among many, where it was largest
     fewest_values: int = 0  # distinct values where there were fewest
 

@@ -10,7 +10,7 @@ masked channel from the others, so that the asset stays watched.
                                                    quantised      much coarser steps, much fewer values
                                                    out_of_range   far out, reached at one stroke, and alone there
 
-The limits come from the channel's own habits in training. Blocks lie on the absolute grid: one answer, live or from a file.
+The limits come from the channel's own profile in training. Blocks lie on the absolute grid: one answer, live or from a file.
 """
 
 import math
@@ -29,21 +29,23 @@ from edge_ae.core.channel_profile import BLOCK, MIN_CHANGES, Flags, Ints, Motion
 from edge_ae.core.events import Row, SensorFault, SickChannel
 from edge_ae.core.model_spec import Channel
 
-LARGEST = 1e30  # beyond this a float32 square overflows: no sensor's value
-STALE_ROWS = 16  # and twice the longest time without a value in training
-RETURN_ROWS = 8  # in a row with a value: the channel is back
-DROPOUT_SHARE, DROPOUT_MOST = 0.25, 0.9  # of a block's rows, above twice the share in training
-DROPOUT_TIMES = 3  # that values go missing: fewer are an outage that is over
-FAR_SPANS = 10.0  # beyond the range in training: no machine gets there at one stroke,
-NARROWEST = 0.1  # where a span is this share of the largest value at least: stopping is no fault,
-NEAR_SPANS = 0.5  # and none alone: another channel this far out means a machine
-FAR_ROWS = 3  # of a block: a fault, not a glitch
-LONGER = 3  # unchanged this many times longer than ever in training
-COARSER, FEWER = 4.0, 2  # steps this many times larger, values this many times fewer, than ever in training,
-COARSE_BLOCKS = 2  # in blocks side by side
+LARGEST = 1e30  # Beyond this a float32 square overflows: no sensor's value.
+STALE_ROWS = 16  # A channel is stale after so many rows without a value, or twice the longest time in training.
+RETURN_ROWS = 8  # So many rows in a row with a value say that a channel is back.
+DROPOUT_SHARE = 0.25  # Missing this share of a block's rows, on top of twice the share in training, is a dropout.
+DROPOUT_MOST = 0.9  # This share is one in any case.
+DROPOUT_TIMES = 3  # Values go missing so often within a block; fewer times are an outage that is over.
+FAR_SPANS = 10.0  # So many spans beyond the range in training no machine gets at one stroke.
+NARROWEST = 0.1  # A span is at least this share of the largest value, so that stopping is no fault.
+NEAR_SPANS = 0.5  # Another channel that is so many spans out says that it is the machine.
+FAR_ROWS = 3  # So many rows of a block far out are a fault; fewer are a glitch.
+LONGER = 3  # Unchanged so many times longer than ever in training is stuck.
+COARSER = 4.0  # Steps so many times larger than ever in training are coarse.
+FEWER = 2  # Values so many times fewer than ever in training are few; coarse and few is quantised.
+COARSE_BLOCKS = 2  # Coarse steps last for so many blocks side by side before they are a fault.
 
 
-class Health:
+class SensorHealth:
     """One asset's sensors. `sick`: the channels at fault. `counts`: the values that were masked, by reason."""
 
     def __init__(self, channels: Sequence[Channel]) -> None:
@@ -59,8 +61,8 @@ class Health:
         self._faults: dict[int, SickChannel] = {}
         self._absent: dict[int, int] = {}  # channel -> rows in a row without a value
         self._back: dict[int, int] = {}  # channel with a lasting fault -> rows in a row with one
-        self._out: set[int] = set()  # channels that are far out of range,
-        self._far: Counter[int] = Counter()  # and for how many rows of this block
+        self._out: set[int] = set()  # channels that are far out of range
+        self._far: Counter[int] = Counter()  # channel -> rows of this block for which it was
 
     @property
     def watched(self) -> bool:
@@ -238,7 +240,7 @@ class _Block:
 
 
 class _HabitLimits:
-    """What the habits in training allow, per channel. Never changes."""
+    """What the profiles in training allow, per channel. Never changes."""
 
     def __init__(self, channels: Sequence[Channel]) -> None:
         self.names = tuple(channel.name for channel in channels)

@@ -1,6 +1,6 @@
 """Times as people and machines write them -> integer nanoseconds since the epoch, UTC, and back.
 
-Knows nothing of clocks. Numbers are epoch times whose unit is told by their magnitude: seconds below 1e11,
+Knows nothing of clocks. Numbers are epoch times whose unit their magnitude shows: seconds below 1e11,
 milliseconds below 1e14, microseconds below 1e17, nanoseconds above (each unit covers 1973 to 5138). ISO 8601
 without an offset is UTC, or the local time of a zone where one is given. No float is ever multiplied into nanoseconds: a double holds epoch seconds to a
 quarter of a microsecond, and what a product adds below that would move readings over the edge of their slot.

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge_ae.core.alert import AlertRules
-from edge_ae.core.channel_profile import BLOCK, with_habits
+from edge_ae.core.channel_profile import BLOCK, with_profile
 from edge_ae.core.detector import SILENT_NS, Detector, Watch
 from edge_ae.core.events import AssetHealth, Readings, Row
 from edge_ae.core.model_spec import Channel
 from edge_ae.core.payloads import health_payload
-from edge_ae.core.sensor_health import LARGEST, RETURN_ROWS, STALE_ROWS, Health
+from edge_ae.core.sensor_health import LARGEST, RETURN_ROWS, STALE_ROWS, SensorHealth
 from edge_ae.core.timestamps import SECOND
 from tests.models import FakeModel
 
@@ -34,19 +34,19 @@ def normal(rows: int = ROWS, seed: int = 0) -> Values:
 def trained(values: Values | None = None) -> tuple[Channel, ...]:
     rows = normal().astype(np.float32) if values is None else values.astype(np.float32)
     channels = [Channel(n, "", float(rows[:, i].min()), float(rows[:, i].max()), 0.01) for i, n in enumerate(NAMES)]
-    return with_habits(channels, [rows])
+    return with_profile(channels, [rows])
 
 
-def pushed(health: Health, values: Iterable[Sequence[float]], start: int = 0) -> list[tuple[float, ...]]:
+def pushed(health: SensorHealth, values: Iterable[Sequence[float]], start: int = 0) -> list[tuple[float, ...]]:
     return [health.push(Row(start + i, tuple(map(float, row)))).values for i, row in enumerate(values)]
 
 
-def named(health: Health) -> dict[str, str]:
+def named(health: SensorHealth) -> dict[str, str]:
     return {sick.channel: str(sick.fault) for sick in health.sick}
 
 
 def faults_after(values: Values) -> dict[str, str]:
-    health = Health(trained())
+    health = SensorHealth(trained())
     pushed(health, values)
     return named(health)
 
@@ -55,7 +55,7 @@ def faults_after(values: Values) -> dict[str, str]:
 
 
 def test_normal_rows_pass_as_they_are() -> None:
-    health, values = Health(trained()), normal(seed=1)
+    health, values = SensorHealth(trained()), normal(seed=1)
     assert pushed(health, values) == [tuple(row) for row in values.tolist()]
     assert (named(health), health.counts, health.watched) == ({}, {}, True)
 
@@ -64,18 +64,18 @@ def test_normal_rows_pass_as_they_are() -> None:
 def test_any_number_of_rows_from_any_slot_passes(rows: int) -> None:
     values = normal(rows, seed=2)
     for start in (0, 1, 10**9 + 17):
-        assert pushed(Health(trained()), values, start) == [tuple(row) for row in values.tolist()]
+        assert pushed(SensorHealth(trained()), values, start) == [tuple(row) for row in values.tolist()]
 
 
 def test_a_missing_value_stays_missing_and_is_no_fault() -> None:
-    health, values = Health(trained()), normal(seed=1)
+    health, values = SensorHealth(trained()), normal(seed=1)
     values[::STALE_ROWS, 0] = math.nan
     np.testing.assert_array_equal(pushed(health, values), values)
     assert (named(health), health.counts) == ({}, {})
 
 
-def test_a_file_without_habits_names_no_fault_that_needs_them() -> None:
-    health = Health([Channel(name, "", 0.0, 2000.0) for name in NAMES])
+def test_a_file_without_a_profile_names_no_fault_that_needs_them() -> None:
+    health = SensorHealth([Channel(name, "", 0.0, 2000.0) for name in NAMES])
     values = normal()
     values[:, 0] = 50.0
     values[:, 2] = np.round(values[:, 2])
@@ -88,7 +88,7 @@ def test_a_file_without_habits_names_no_fault_that_needs_them() -> None:
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, LARGEST, -LARGEST, 1.7e308])
 def test_what_no_sensor_says_is_masked_and_counted(value: float) -> None:
-    health = Health([Channel("a"), Channel("b")])
+    health = SensorHealth([Channel("a"), Channel("b")])
     first, second = health.push(Row(7, (value, 1.0))).values
     assert math.isnan(first)
     assert second == 1.0
@@ -97,7 +97,7 @@ def test_what_no_sensor_says_is_masked_and_counted(value: float) -> None:
 
 @given(st.lists(st.lists(st.floats(), min_size=3, max_size=3), max_size=5))
 def test_what_passes_has_a_square_that_fits_a_float32(stream: list[list[float]]) -> None:
-    health = Health(trained())
+    health = SensorHealth(trained())
     for slot, values in enumerate(stream):
         passed = health.push(Row(slot, tuple(values))).values
         assert all(math.isnan(value) or abs(value) < LARGEST for value in passed)
@@ -105,7 +105,7 @@ def test_what_passes_has_a_square_that_fits_a_float32(stream: list[list[float]])
 
 
 def test_an_error_code_never_reaches_the_score_and_becomes_a_fault_where_it_stays() -> None:
-    health, values = Health(trained()), normal(4 * BLOCK, seed=1)
+    health, values = SensorHealth(trained()), normal(4 * BLOCK, seed=1)
     values[BLOCK + 5 : 2 * BLOCK, 0] = -9999.0
     seen = np.array(pushed(health, values[: BLOCK + 6]))
     assert math.isnan(seen[-1, 0])
@@ -121,14 +121,14 @@ def test_an_error_code_never_reaches_the_score_and_becomes_a_fault_where_it_stay
 def test_a_machine_that_runs_away_is_left_to_the_score() -> None:
     values = normal(2 * BLOCK, seed=1)
     values[BLOCK:, 1] += np.linspace(0.0, 2e4, BLOCK)
-    health = Health(trained())
+    health = SensorHealth(trained())
     np.testing.assert_array_equal(pushed(health, values), values)
 
 
 def test_far_out_of_range_in_company_is_left_to_the_score() -> None:
     values = normal(2 * BLOCK, seed=1)
     values[BLOCK:, :2] += [1e4, 1e5]
-    np.testing.assert_array_equal(pushed(Health(trained()), values), values)
+    np.testing.assert_array_equal(pushed(SensorHealth(trained()), values), values)
 
 
 # -- faults that begin and end ---------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def test_far_out_of_range_in_company_is_left_to_the_score() -> None:
 
 @pytest.mark.parametrize(("absent", "fault"), [(math.nan, "stale"), (math.inf, "not_a_number")])
 def test_a_channel_without_values_is_sick_until_some_rows_after_it_is_back(absent: float, fault: str) -> None:
-    health, values = Health(trained()), normal(2 * BLOCK, seed=1)
+    health, values = SensorHealth(trained()), normal(2 * BLOCK, seed=1)
     pushed(health, values[:10])
     gone = values[10 : 10 + STALE_ROWS].copy()
     gone[:, 0] = absent
@@ -153,7 +153,7 @@ def test_a_channel_without_values_is_sick_until_some_rows_after_it_is_back(absen
 def test_a_channel_that_keeps_silence_by_habit_is_not_stale() -> None:
     values = normal()
     values[np.arange(ROWS) % 50 > 0, 0] = math.nan
-    health = Health(trained(values))
+    health = SensorHealth(trained(values))
     np.testing.assert_array_equal(pushed(health, values), values)
     assert named(health) == {}
 
@@ -178,7 +178,7 @@ def test_a_channel_that_stands_still_while_others_move_is_flat_until_it_moves() 
     values[BLOCK + 20 : 4 * BLOCK, 1] = values[BLOCK + 20, 1]
     assert faults_after(values[: 2 * BLOCK]) == {}
     assert faults_after(values[: 4 * BLOCK]) == {"speed": "flat"}
-    health = Health(trained())
+    health = SensorHealth(trained())
     seen = np.array(pushed(health, values[: 4 * BLOCK]))
     assert health.sick[0].since_slot == BLOCK + 20
     assert np.isnan(seen[-1]).tolist() == [False, True, False]
@@ -196,7 +196,7 @@ def test_a_channel_that_rests_by_habit_is_never_flat() -> None:
     training[: ROWS // 2, 0] = 0.0
     values[:, 0] = 0.0
     values[0, 0] = 50.0
-    health = Health(trained(training))
+    health = SensorHealth(trained(training))
     pushed(health, values)
     assert named(health) == {}
 
@@ -205,7 +205,7 @@ def test_a_constant_channel_is_never_flat_and_says_nothing_of_the_others() -> No
     training, values = normal(), normal(6 * BLOCK, seed=1)
     training[:, 2] = values[:, 2] = 3.0
     values[BLOCK:, 0] = 50.0
-    health = Health(trained(training))
+    health = SensorHealth(trained(training))
     pushed(health, values)
     assert named(health) == {"flow": "flat"}
 
@@ -228,11 +228,11 @@ def test_much_coarser_steps_through_fewer_values_are_quantised() -> None:
 def test_a_machine_that_shakes_ten_times_as_much_has_no_sick_sensor() -> None:
     values = normal(6 * BLOCK, seed=1)
     values[BLOCK:, 1] = 1450.0 + 10.0 * (values[BLOCK:, 1] - 1450.0)
-    np.testing.assert_array_equal(pushed(Health(trained()), values), values)
+    np.testing.assert_array_equal(pushed(SensorHealth(trained()), values), values)
 
 
 def test_an_asset_with_most_channels_sick_is_not_scored() -> None:
-    health, values = Health(trained()), normal(BLOCK, seed=1)
+    health, values = SensorHealth(trained()), normal(BLOCK, seed=1)
     values[:, :2] = math.nan
     seen = np.array(pushed(health, values))
     assert np.isnan(seen[STALE_ROWS - 2]).tolist() == [True, True, False]
@@ -256,7 +256,7 @@ def sickening(seed: int) -> Values:
 @pytest.mark.parametrize("stop", [1, 30, 50, BLOCK, 3 * BLOCK - 1, 5 * BLOCK + 3, 8 * BLOCK, 8 * BLOCK + 5])
 def test_a_restart_changes_nothing(stop: int) -> None:
     values, channels = sickening(3), trained()
-    whole, before, after = Health(channels), Health(channels), Health(channels)
+    whole, before, after = SensorHealth(channels), SensorHealth(channels), SensorHealth(channels)
     expected = pushed(whole, values)
     assert set(whole.counts) == {"not_finite", "out_of_range", "sick_sensor"}
     first = pushed(before, values[:stop])
@@ -266,7 +266,7 @@ def test_a_restart_changes_nothing(stop: int) -> None:
 
 
 def test_a_gap_in_the_slots_judges_no_block_that_is_mostly_gap() -> None:
-    health, values = Health(trained()), normal(BLOCK, seed=1)
+    health, values = SensorHealth(trained()), normal(BLOCK, seed=1)
     values[: BLOCK // 2 - 1, 0][::2] = math.nan
     pushed(health, values[: BLOCK // 2 - 1])
     pushed(health, normal(1, seed=2), 10 * BLOCK)
@@ -275,7 +275,7 @@ def test_a_gap_in_the_slots_judges_no_block_that_is_mostly_gap() -> None:
 
 def test_slots_that_go_back_begin_a_block_anew() -> None:
     """A clock was set back by a day: what is kept does not grow until it is made up for."""
-    health, values = Health(trained()), normal(3 * BLOCK, seed=1)
+    health, values = SensorHealth(trained()), normal(3 * BLOCK, seed=1)
     pushed(health, values, 10**6)
     gone = values.copy()
     gone[BLOCK : 2 * BLOCK : 2, 0] = math.nan

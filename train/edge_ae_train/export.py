@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import torch
 
-from edge_ae.core.channel_profile import with_habits
+from edge_ae.core.channel_profile import with_profile
 from edge_ae.core.model_spec import Channel, Floats, ModelSpec
 from edge_ae.model.onnx_model import NO_DIGEST, OUTPUTS, PREFIX, SCHEMA_VERSION, OnnxModel, digest
 from edge_ae.store.atomic import write_whole
@@ -62,14 +62,14 @@ def save(fitted: Fitted, recording: Recording, origin: Origin, out: Path) -> Onn
 
 
 def _spec(fitted: Fitted, recording: Recording, origin: Origin, rows: Sequence[Floats]) -> ModelSpec:
-    """`rows`: the stretches that habits are measured on."""
+    """`rows`: the stretches that channel profiles are measured on."""
     calibration, units = fitted.candidate.calibration, origin.units
     channels = [channel(name, units.get(name, ""), rows, index) for index, name in enumerate(recording.names)]
     return ModelSpec(
         name=origin.name,
         sha256="",
         family=fitted.candidate.family,
-        channels=with_habits(channels, rows),
+        channels=with_profile(channels, rows),
         period_ns=recording.period_ns,
         length=fitted.candidate.length,
         hop=fitted.hop,

@@ -74,7 +74,7 @@ class Decoder:
         self._time = stream.time
         self._max_future_ns = stream.max_future_ns
         self._zone = stream.time_zone
-        self._newest: dict[str, int] = {}  # asset -> its newest time, by which local times are told apart
+        self._newest: dict[str, int] = {}  # asset -> its time before, where local times have a zone
         self._routes: dict[str, Route | None] = {}
         self._by_channel = "{channel}" in stream.topic
         self._names = None if names is None else frozenset(names)
@@ -200,7 +200,7 @@ class Decoder:
         return t_ns
 
     def _local_ns(self, stamp: Any, zone: tzinfo, asset: str, arrival_ns: int) -> int:
-        """An hour that comes twice is told by the asset's time before; by the arrival where there is none yet."""
+        """An hour that comes twice goes on from the asset's time before; the first time of all is the one nearer to its arrival."""
         t_ns = time_ns(stamp, zone, self._newest.get(asset, arrival_ns))
         if len(self._newest) >= MAX_ROUTES:
             self._newest.clear()

@@ -21,7 +21,7 @@ from edge_ae.core.detector import Watch
 from edge_ae.core.events import Row, slot_of
 from edge_ae.core.model_spec import ModelSpec
 from edge_ae.core.payloads import alert_payload
-from edge_ae.core.sensor_health import Health
+from edge_ae.core.sensor_health import SensorHealth
 from edge_ae.core.timestamps import SECOND, parse_time_ns
 from edge_ae.errors import BadData, BadState
 from edge_ae.model.onnx_model import OnnxModel
@@ -179,7 +179,7 @@ def _runs(table: Table, flags: Flags | None) -> list[Span]:
 
 def _masked(segment: Segment, spec: ModelSpec) -> Segment:
     """Without what sick sensors say; a device masks them once they are found out, here it is from their fault's start."""
-    health = Health(spec.channels)
+    health = SensorHealth(spec.channels)
     seen = np.empty_like(segment.values)
     known = health.sick
     for index, values in enumerate(segment.values.tolist()):
