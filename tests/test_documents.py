@@ -358,6 +358,17 @@ def test_counters_table_has_every_counter_and_each_is_counted() -> None:
     assert [name for name in shown if f'"{name}"' not in core] == []
 
 
+def link_counters() -> set[str]:
+    """Names under which the link counts: of the subscripts of counts, of what is refused, and of what is not sent."""
+    source = "".join(path.read_text() for path in (ROOT / "edge_ae" / "mqtt").glob("*.py"))
+    names = re.findall(r'counts\["(\w+)"\]|(?:refused?|return)\(?\s?"((?:bad|outgoing)_\w+)"', source)
+    return {name for pair in names for name in pair if name}
+
+
+def test_link_counters_table_has_every_counter_of_the_link_and_no_other() -> None:
+    assert keys_shown("link counter") == link_counters()
+
+
 # -- changelog and security ------------------------------------------------------------------------------------
 
 
