@@ -6,7 +6,7 @@
 #   make chaos [N=1000 SEED=1]   so many faults on real processes: alerts lost, doubled, stuck
 #   make soak [MINUTES=30]       2,000 messages a second, garbage among them: memory flat, nothing lost
 #   make docs              the documents as a site in out/docs, every link checked
-#   make fuzz [BYTES=10000000 FILES=10000 TRACES=100000]   hostile payloads, spoilt models, lives of alerts: each used or refused
+#   make fuzz [BYTES=10000000 FILES=10000 TRACES=100000 PACKETS=200000]   hostile payloads, packets, spoilt models, lives of alerts: each used or refused
 
 PYTHON ?= python3
 # On a machine without a GPU, a CPU build of torch saves gigabytes; pip takes one that it finds locally.
@@ -71,6 +71,7 @@ soak: .venv/.dev
 
 fuzz: .venv/.dev
 	$(BIN)/python -m tests.fuzz.payloads --bytes $(or $(BYTES),10000000) --seed $(or $(SEED),1)
+	$(BIN)/python -m tests.fuzz.packets --packets $(or $(PACKETS),200000) --seed $(or $(SEED),1)
 	$(BIN)/python -m tests.fuzz.models --files $(or $(FILES),10000) --seed $(or $(SEED),1)
 	$(BIN)/python -m tests.fuzz.lives --traces $(or $(TRACES),100000) --seed $(or $(SEED),1)
 

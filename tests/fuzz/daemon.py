@@ -64,8 +64,11 @@ class Deaf:
 MAX_ASSETS = 50
 
 
-def daemon(directory: Path, checkpoint_s: float = 0.0, receive_maximum: int = 2_000) -> tuple[Daemon, Deaf]:
-    link: Any = Deaf()
+def daemon(
+    directory: Path, checkpoint_s: float = 0.0, receive_maximum: int = 2_000, link: Any = None
+) -> tuple[Daemon, Any]:
+    """`link` None: one that leads nowhere."""
+    link = Deaf() if link is None else link
     feeds = [Feed(Decoder(stream, watch().model.spec.names), watch()) for stream in STREAMS]
     store = NodeStore(directory / FILE if checkpoint_s > 0 else None)
     options = DaemonOptions(checkpoint_s, receive_maximum, max_assets=MAX_ASSETS)

@@ -19,7 +19,7 @@ from edge_ae.config.settings import inspect
 from edge_ae.mqtt.link import Message, Session
 from edge_ae.store.node_store import FILE, AssetState, Changes, NodeStore
 from edge_ae.store.outbox import OutgoingMessage
-from tests.fuzz import payloads
+from tests.fuzz import packets, payloads
 from tests.fuzz.daemon import T0_NS, daemon
 
 SCALARS = (
@@ -36,6 +36,11 @@ def test_hostile_payloads_are_used_or_dropped_by_reason(seed: int) -> None:
     counts = payloads.run(400_000, seed)
     assert counts["used"] > 500
     assert {"not_json", "wrong_type", "bad_topic", "bad_command", "unknown_channel", "empty"} <= set(counts)
+
+
+def test_hostile_packets_cost_nothing_but_themselves() -> None:
+    counts = packets.run(4_000, 1)
+    assert {"bad_topic", "bad_packet", "bad_properties", "bad_response_topic", "answers", "commands"} <= set(+counts)
 
 
 def rows(first: int, number: int, value: float) -> list[tuple[str, bytes]]:
