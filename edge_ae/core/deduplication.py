@@ -53,6 +53,11 @@ class Deduplicator:
             self._older, self._recent, self._turned_ns = self._recent, {}, now_ns
         return receipts
 
+    def forget(self, now_ns: int) -> None:
+        """Let go of what was acknowledged long ago."""
+        if now_ns - self._turned_ns >= REMEMBERED_NS:
+            self._older = {}
+
     def reconnected(self, connection: int, present: bool) -> None:
         """What earlier connections brought cannot be acknowledged any more: it comes again. `present` False: the broker
         has a new session, which delivers nothing again, and its packet ids start anew.

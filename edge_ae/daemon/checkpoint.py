@@ -110,6 +110,7 @@ class Checkpoints:
     def write(self, now_ns: int) -> bool:
         """Write a checkpoint now; no window may be due. False: the disk fails, and nothing is acknowledged."""
         self._policy.tried(now_ns)
+        self.received.forget(now_ns)
         changes = self._changes() if self.keeps_state else Changes()
         if not self._store.commit(changes):
             return False

@@ -40,6 +40,9 @@ BATCH = 256
 
 ANSWER_EXPIRY_S = 60
 
+FORMER_KEPT = 100
+"""Topic filters of streams that were taken out of the settings, so many are remembered."""
+
 FLUSH_S = 1.0
 """What stopping waits for acknowledgements."""
 
@@ -238,10 +241,14 @@ class Daemon:
             log.info("ready: %d streams", len(self.ingest.feeds))
 
     def _end_old_subscriptions(self) -> None:
-        """The broker's session outlives ours, and with it what an earlier run with other streams subscribed to."""
+        """The broker's session outlives ours, and with it what an earlier run with other streams subscribed to.
+
+        What was given up once is given up on each connection, for a broker may be restored from an older save.
+        """
         wanted = {name for name, _ in self._filters()}
-        self.link.unsubscribe(sorted(self.checkpoints.subscriptions - wanted))
-        self.checkpoints.subscriptions = wanted
+        former = sorted(self.checkpoints.subscriptions - wanted)[:FORMER_KEPT]
+        self.link.unsubscribe(former)
+        self.checkpoints.subscriptions = wanted | set(former)
 
     def _take_up_settings(self) -> None:
         self._hup = False

@@ -162,7 +162,7 @@ class Publisher:
         if self._shown.get(asset) == shown or not self._link.connected:
             return
         if asset not in self._shown:  # it may have been withdrawn, and have come back since
-            self._outbox.withdraw((self._topic(asset, "alert"), self._topic(asset, "health")))
+            self._outbox.cancel((self._topic(asset, "alert"), self._topic(asset, "health")))
         if self._publish_state(asset, "alert", alert_payload(detector.alert_now())):
             self._shown[asset] = shown
 
@@ -207,11 +207,12 @@ class Publisher:
         for message in self._outbox.pending(IN_FLIGHT):
             if message.key in flying:
                 continue
-            token = self._link.publish(message.topic, message.payload, 1, message.retain)
-            if token is None:
-                break
+            with self._link.together():
+                token = self._link.publish(message.topic, message.payload, 1, message.retain)
+                if token is None:
+                    break
+                self._publish_mark(message.key)
             self._in_flight[token] = message.key
-            self._publish_mark(message.key)
 
     def _publish_mark(self, last: Key) -> None:
         self._link.publish(self.mark_topic, orjson.dumps(last), 1, retain=True)

@@ -8,7 +8,8 @@ outbox's affair. Knows nothing of what messages mean. Nothing that the world sen
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from paho.mqtt.enums import MQTTErrorCode
 
@@ -140,6 +141,12 @@ class Link:
         connection.published += 1
         self._network.wake()
         return connection.number << 16 | info.mid
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is published inside goes to the broker in one piece: a process that is killed has sent all of it, or nothing."""
+        with self._network.writing:
+            yield
 
     def acked(self) -> list[int]:
         """What the broker has confirmed of QoS 1 since the last call, as `publish` named it."""

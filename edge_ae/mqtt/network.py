@@ -55,6 +55,7 @@ class Network:
         self.ready: Session | None = None  # and subscribed
         self.acked: deque[int] = deque()  # QoS 1 publications that the broker has: connection << 16 | mid
         self.fault: BaseException | None = None
+        self.writing = threading.Lock()  # held by who hands packets to the socket, or adds several that go together
         self._options = options
         self._retry = Retry()
         self._said = ""
@@ -172,9 +173,13 @@ class Network:
             self._woken = False  # before looking at the queue: who writes to it from here on wakes us again
         if (sock in readable or buffered) and not self._read(client):
             return False
-        if client.want_write() and client.loop_write() != MQTTErrorCode.MQTT_ERR_SUCCESS:
+        if client.want_write() and not self._write(client):
             return False
         return client.loop_misc() == MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _write(self, client: PlainClient) -> bool:
+        with self.writing:
+            return client.loop_write() == MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _read(self, client: mqtt.Client) -> bool:
         """Read until a packet was no message, which is so when the socket is empty, or a chunk is full."""

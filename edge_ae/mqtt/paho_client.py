@@ -19,6 +19,8 @@ from edge_ae.mqtt import tls
 from edge_ae.mqtt.publish_packet import MalformedPublish, answer_address, properties_end
 
 READ_BYTES = 64 * 1024  # from the socket at once
+WRITE_BYTES = 256 * 1024  # that wait for a broker which does not read
+DISCONNECT = 0xE0  # the packet's type, in its first byte
 V5, V311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
 # Topic, payload, QoS, packet id, DUP, RETAIN, response topic, correlation data.
 OnPublication = Callable[[str, bytes, int, int, bool, bool, str | None, bytes | None], None]
@@ -85,6 +87,7 @@ class FastClient(PlainClient):
 
     _unread = b""
     _position = 0
+    _outgoing = b""
 
     def _sock_recv(self, bufsize: int) -> bytes:
         """paho reads the first bytes of each packet one by one, a system call each: here they come from memory."""
@@ -97,6 +100,37 @@ class FastClient(PlainClient):
     @property
     def has_unread(self) -> bool:
         return self._position < len(self._unread) or super().has_unread
+
+    def _sock_send(self, buf: bytes | bytearray) -> int:
+        """paho sends packet by packet, a system call each: here all that waits goes out in one.
+
+        It is cheaper, and a process that is killed has sent the packets of one `loop_write` all, or none of them.
+        """
+        if buf[0] & 0xF0 == DISCONNECT:  # paho closes the socket behind it
+            if self._flush() != MQTTErrorCode.MQTT_ERR_SUCCESS or self._outgoing:
+                raise BlockingIOError
+            return super()._sock_send(buf)
+        if len(self._outgoing) >= WRITE_BYTES:
+            raise BlockingIOError
+        self._outgoing += buf
+        return len(buf)
+
+    def loop_write(self) -> MQTTErrorCode:
+        result = super().loop_write()
+        return self._flush() if result == MQTTErrorCode.MQTT_ERR_SUCCESS else result
+
+    def want_write(self) -> bool:
+        return len(self._outgoing) > 0 or super().want_write()
+
+    def _flush(self) -> MQTTErrorCode:
+        try:
+            while self._outgoing:
+                self._outgoing = self._outgoing[super()._sock_send(self._outgoing) :]
+        except BlockingIOError:
+            pass
+        except (OSError, AttributeError):  # the connection is gone, and with it perhaps the socket
+            return MQTTErrorCode.MQTT_ERR_CONN_LOST
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _handle_publish(self) -> MQTTErrorCode:
         """paho makes a dozen objects of each message, and ends the connection over a property that it does not like."""
@@ -136,7 +170,7 @@ class FastClient(PlainClient):
             return None, None, end
 
 
-OVERRIDDEN = {"_sock_recv": ["bufsize"], "_handle_publish": []}  # and its arguments
+OVERRIDDEN = {"_sock_recv": ["bufsize"], "_sock_send": ["buf"], "_handle_publish": []}  # and its arguments
 
 
 def fits(base: Callable[..., Any]) -> bool:

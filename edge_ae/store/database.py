@@ -39,7 +39,8 @@ CREATE TABLE node (
 """
 TABLES = ("asset", "event", "alert", "feedback", "node")
 BUSY_S = 1.0  # A reader, such as a backup, may hold the file for so long.
-LOG_PAGES = 1_000  # The write-ahead log is written back to the file after so many pages of 4 kB.
+PAGE_BYTES = 1024  # A commit writes whole pages: of small ones it writes less, and a state takes several anyway.
+LOG_PAGES = 4_000  # The write-ahead log is written back to the file after so many pages.
 LOG_BYTES = 4 * 2**20  # The log is cut back to this once it has been written back.
 
 Write = Callable[[sqlite3.Connection], object]
@@ -152,6 +153,7 @@ def _connect(name: str | Path) -> sqlite3.Connection:
     """A connection whose transactions are ours to begin, with the tables made where there are none."""
     connection = sqlite3.connect(name, timeout=BUSY_S, isolation_level=None)
     try:
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")

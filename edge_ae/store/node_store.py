@@ -27,6 +27,8 @@ ALERTS_KEPT = 10_000
 FEEDBACK_KEPT = 10_000
 MAX_STATE_BYTES = 256 * 2**20
 """Of JSON: what unpacks to more is not ours."""
+STATE_STEP_BYTES = 512
+"""A packed state is a multiple of this long."""
 ZLIB_LEVEL = 1
 """Half the size of the JSON; more effort gains a few per cent."""
 
@@ -230,15 +232,17 @@ class NodeStore:
 
 
 def pack(state: Any) -> bytes:
-    return zlib.compress(orjson.dumps(state, option=orjson.OPT_SERIALIZE_NUMPY), ZLIB_LEVEL)
+    """Filled up with zeros, so that most states are as long as the one before: then SQLite writes over it in place."""
+    packed = zlib.compress(orjson.dumps(state, option=orjson.OPT_SERIALIZE_NUMPY), ZLIB_LEVEL)
+    return packed.ljust(-(-len(packed) // STATE_STEP_BYTES) * STATE_STEP_BYTES, b"\0")
 
 
 def unpack(packed: Any) -> Any:
     """Raises ValueError, TypeError or zlib.error for what `pack` did not make."""
     unpacker = zlib.decompressobj()
     state = orjson.loads(unpacker.decompress(packed, MAX_STATE_BYTES))
-    if not unpacker.eof:
-        raise ValueError("cut off")
+    if not unpacker.eof or unpacker.unused_data.strip(b"\0"):
+        raise ValueError("cut off, or not ours")
     return state
 
 

@@ -32,7 +32,7 @@ class OutgoingMessage:
     """One message that must reach the broker.
 
     `id`, `seq`: its identity. `t_ns`: event time that it speaks of. `at_ns`: wall time at which it was made.
-    `retain`: the broker is to keep it; such a one is not sent again once it is acknowledged.
+    `retain`: the broker is to keep it; none of that topic is sent after `Outbox.cancel`.
     """
 
     id: str
@@ -66,6 +66,8 @@ class Outbox:
         self._new: dict[Key, OutgoingMessage] = {}  # Not in the database yet.
         self._gone: dict[Key, OutgoingMessage] = {}  # Acknowledged or dropped since the last write.
         self._last_acknowledged = START
+        self._retained: set[str] = set()  # Topics of the messages to be retained, pending or acknowledged.
+        self._cancelled: set[str] = set()  # Those of them that are to be forgotten with the next write.
 
     def __len__(self) -> int:
         """How many the broker does not have yet."""
@@ -80,6 +82,7 @@ class Outbox:
         for key in known & self._pending.keys():
             del self._pending[key]
         self._bytes = sum(len(message.payload) for message in self._pending.values())
+        self._retained |= {message.topic for message in (*stored, *acknowledged) if message.retain}
         if acknowledged and self._last_acknowledged == START:
             self._last_acknowledged = acknowledged[-1].key
         self._bound()
@@ -95,6 +98,9 @@ class Outbox:
         for message in fresh:
             self._pending[message.key] = self._new[message.key] = message
             self._bytes += len(message.payload)
+            if message.retain:
+                self._retained.add(message.topic)
+                self._cancelled.discard(message.topic)
         self._bound()
         return len(fresh)
 
@@ -122,12 +128,17 @@ class Outbox:
         self.acknowledge(reached)
         return len(reached)
 
-    def withdraw(self, topics: Iterable[str]) -> None:
-        """Messages to be retained on these topics need not be sent any more."""
-        wanted = set(topics)
-        for message in [one for one in self._pending.values() if one.retain and one.topic in wanted]:
-            self._pop(message.key)
-            self._gone[message.key] = message
+    def cancel(self, topics: Iterable[str]) -> None:
+        """Messages to be retained on these topics are not to be sent any more, nor sent again."""
+        cancelled = self._retained & set(topics)
+        if not cancelled:
+            return
+        self._retained -= cancelled
+        self._cancelled |= cancelled
+        for kept in (self._pending, self._gone):
+            for message in [one for one in kept.values() if one.retain and one.topic in cancelled]:
+                del kept[message.key]
+                self._new.pop(message.key, None)
 
     @property
     def last_acknowledged(self) -> Key:
@@ -160,10 +171,10 @@ class Outbox:
     def _acknowledged(self) -> list[OutgoingMessage]:
         """In the order in which they were taken in."""
         stored = {message.key: message for message in self._stored("acknowledged = 1")}
-        return list((stored | self._gone).values())
+        return [one for one in (stored | self._gone).values() if not (one.retain and one.topic in self._cancelled)]
 
     def _again(self, messages: Sequence[OutgoingMessage]) -> int:
-        again = {message.key: message for message in messages if not message.retain}
+        again = {message.key: message for message in messages}
         self._pending = again | self._pending
         self._bytes += sum(len(message.payload) for message in again.values())
         for key in again:
@@ -195,10 +206,11 @@ class Outbox:
     @property
     def changed(self) -> bool:
         """Whether there is something to write that a crash must not lose. That a message is acknowledged may be."""
-        return len(self._new) > 0
+        return len(self._new) > 0 or len(self._cancelled) > 0
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Bring to the database what has changed; call `written` once the transaction has been committed."""
+        connection.executemany("DELETE FROM event WHERE retain = 1 AND topic = ?", [(one,) for one in self._cancelled])
         connection.executemany(
             f"INSERT INTO event ({COLUMNS}, acknowledged) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0) "
             "ON CONFLICT (id, seq) DO UPDATE SET acknowledged = 0",
@@ -208,8 +220,8 @@ class Outbox:
             return
         connection.executemany("UPDATE event SET acknowledged = 1 WHERE id = ? AND seq = ?", [*self._gone])
         connection.execute(
-            "DELETE FROM event WHERE acknowledged = 1 AND (retain = 1 OR position <= "
-            "(SELECT position FROM event WHERE acknowledged = 1 ORDER BY position DESC LIMIT 1 OFFSET ?))",
+            "DELETE FROM event WHERE acknowledged = 1 AND position <= "
+            "(SELECT position FROM event WHERE acknowledged = 1 ORDER BY position DESC LIMIT 1 OFFSET ?)",
             (KEPT,),
         )
 
@@ -220,6 +232,7 @@ class Outbox:
     def written(self) -> None:
         self._new.clear()
         self._gone.clear()
+        self._cancelled.clear()
 
     def _stored(self, condition: str) -> list[OutgoingMessage]:
         found = []

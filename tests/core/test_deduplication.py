@@ -45,6 +45,18 @@ def test_what_was_acknowledged_long_ago_is_forgotten() -> None:
     assert not receive(dedup, 1, dup=True)
 
 
+def test_what_was_acknowledged_long_ago_is_not_kept_over_a_restart() -> None:
+    dedup = Deduplicator(LIMIT)
+    receive(dedup, 1)
+    dedup.settle(REMEMBERED_NS)
+    receive(dedup, 2)
+    dedup.forget(2 * REMEMBERED_NS - 1)
+    assert receive(dedup, 1, dup=True)
+    dedup.forget(2 * REMEMBERED_NS)
+    assert receive(dedup, 2, dup=True)
+    assert not receive(dedup, 1, dup=True)
+
+
 def test_what_may_come_again_is_known_over_a_restart() -> None:
     dedup = Deduplicator(LIMIT)
     receive(dedup, 1)

@@ -90,6 +90,7 @@ def test_kill_in_mid_stream_loses_and_doubles_nothing(node: Node, listener: Subs
     wait_for(lambda: len(heard_once(listener)) >= len(expected))
     node.stop()
     assert heard_once(listener) == expected
+    assert len(heard(listener)) - len(expected) <= 2  # a kill between a broker's reading of an event and of its mark
 
 
 def test_events_of_a_killed_daemon_are_published_once_by_the_next(node: Node, listener: Subscriber) -> None:

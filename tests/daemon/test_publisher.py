@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +35,9 @@ class Wire:
         self.connected = True
         self.sent: list[Sent] = []
         self._tokens: list[int] = []
+
+    def together(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def publish(self, topic: str, payload: bytes, _qos: int = 0, retain: bool = False, **_: object) -> int | None:
         if not self.connected:

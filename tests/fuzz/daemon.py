@@ -5,6 +5,7 @@ Its model is that of the tests whose scores can be worked out by hand; it takes 
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,9 @@ class Deaf:
 
     def ack(self, messages: Iterable[tuple[int, int]]) -> None:
         self.given += messages
+
+    def together(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def publish(self, *_: Any, **__: Any) -> None:
         return None

@@ -71,6 +71,54 @@ def taken(link: Link, count: int) -> list[Message]:
     return messages
 
 
+@pytest.fixture
+def sends(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What goes to the socket, call by call."""
+    calls: list[bytes] = []
+    send = mqtt.Client._sock_send
+
+    def noted(client: mqtt.Client, buf: bytes) -> int:
+        calls.append(bytes(buf))
+        return send(client, buf)
+
+    monkeypatch.setattr(mqtt.Client, "_sock_send", noted)
+    return calls
+
+
+def test_what_is_published_together_is_given_to_the_system_in_one_call(
+    sends: list[bytes], link: tuple[Link, HandWritten]
+) -> None:
+    one, _ = link
+    before = len(sends)
+    with one.together():
+        one.publish("out/event", b"1" * 1_000, 1)
+        one.wake()
+        one.publish("out/mark", b"2", 1, retain=True)
+    wait_for(lambda: any(b"out/mark" in call for call in sends[before:]))
+    whole = [call for call in sends[before:] if b"out/event" in call and b"out/mark" in call]
+    assert len(whole) == (0 if type(one._network._connection.client) is PlainClient else 1)
+
+
+def test_broker_that_reads_slowly_gets_everything_in_order(
+    monkeypatch: pytest.MonkeyPatch, link: tuple[Link, HandWritten]
+) -> None:
+    """The system takes a few bytes at a time, or none."""
+    one, broker = link
+    send, turns = mqtt.Client._sock_send, iter(range(10**9))
+
+    def slow(client: mqtt.Client, buf: bytes) -> int:
+        if next(turns) % 3 == 0:
+            raise BlockingIOError
+        return send(client, buf[:7])
+
+    monkeypatch.setattr(mqtt.Client, "_sock_send", slow)
+    for number in range(50):
+        one.publish(f"out/{number}", b"x" * 40, 1)
+    wait_for(lambda: len([body for body in broker.published if b"out/" in body]) == 50)
+    topics = [body[2 : 2 + int.from_bytes(body[:2])] for body in broker.published if b"out/" in body]
+    assert topics == [b"out/%d" % number for number in range(50)]
+
+
 def test_messages_come_with_or_without_private_names(link: tuple[Link, HandWritten]) -> None:
     one, broker = link
     ask = properties([(8, text(b"reply/7")), (9, text(b"\0q")), (38, text(b"a") + text(b"b"))])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_ae.store.database import SCHEMA_VERSION, Database
+from edge_ae.store.database import PAGE_BYTES, SCHEMA_VERSION, Database
 from edge_ae.store.node_store import AlertRecord, AssetState, Changes, Feedback, NodeStore
 from edge_ae.store.outbox import OutgoingMessage
 
@@ -147,7 +147,7 @@ def test_damaged_file_is_set_aside_and_what_can_be_read_of_it_goes_on(
 ) -> None:
     filled(path).close()
     data = bytearray(path.read_bytes())
-    data[-2 * 4096 :] = bytes(2 * 4096)
+    data[-PAGE_BYTES:] = bytes(PAGE_BYTES)
     path.write_bytes(data)
     with caplog.at_level(logging.ERROR):
         store = opened(path)

@@ -25,14 +25,14 @@ from edge_ae.core.field_paths import NOT_FINITE, Leaves, Paths, fault_of, is_nam
 from edge_ae.core.formats.json import json_reader
 from edge_ae.core.formats.line_protocol import line_reader
 from edge_ae.core.formats.number import number_reader
-from edge_ae.core.formats.record import ARRIVAL, Reader, Record, Shape, kind_of
+from edge_ae.core.formats.record import ARRIVAL, FormatOptions, Reader, Record, kind_of
 from edge_ae.core.timestamps import SECOND, time_ns
 from edge_ae.core.topics import topic_filter, topic_regex
 from edge_ae.errors import BadConfig, BadPayload
 
 Route = tuple[str, Paths | Leaves]  # a topic's asset, and what picks its channels
 
-FORMATS: Mapping[str, Callable[[Shape], Reader]] = {
+FORMATS: Mapping[str, Callable[[FormatOptions], Reader]] = {
     "json": json_reader,
     "number": number_reader,
     "influx": line_reader,
@@ -82,7 +82,7 @@ class Decoder:
         self._by_path = {path: name for name, path in self._paths.items()}
         _check_fit(stream, self._names)
         self._whole = self._whole_payload()
-        self._read = FORMATS[stream.format](Shape(stream.time, self._by_channel, self._keeps_measurement))
+        self._read = FORMATS[stream.format](FormatOptions(stream.time, self._by_channel, self._keeps_measurement))
 
     def matches(self, topic: str) -> bool:
         return self._topic.fullmatch(topic) is not None
@@ -103,9 +103,9 @@ class Decoder:
             raise BadPayload("too_large", f"{len(payload)} bytes, where {self.stream.max_bytes} are allowed")
         if not payload:
             raise BadPayload("empty", "nothing in it")
-        if retained and self._time is None and self.stream.format != "influx":
-            raise BadPayload("retained", "the broker had kept it, and it has no time of its own")
         records = self._read(payload)
+        if retained:
+            records = [_dated(record) for record in records]
         if len(records) == 1:
             return [self._readings(route, records[0], arrival_ns)]
         return self._batch(route, records, arrival_ns)
@@ -206,6 +206,13 @@ class Decoder:
             self._newest.clear()
         self._newest[asset] = t_ns
         return t_ns
+
+
+def _dated(record: Record) -> Record:
+    """A record of a retained message, which is of no use without a time of its own."""
+    if isinstance(record, BadPayload) or record[1] is not ARRIVAL:
+        return record
+    return BadPayload("retained", "the broker had kept it, and it has no time of its own")
 
 
 def _check_fit(stream: Stream, names: frozenset[str] | None) -> None:

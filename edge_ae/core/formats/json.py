@@ -13,13 +13,13 @@ from typing import Any
 import orjson
 
 from edge_ae.core.field_paths import NOT_FINITE, find
-from edge_ae.core.formats.record import ARRIVAL, Reader, Record, Shape, kind_of
+from edge_ae.core.formats.record import ARRIVAL, FormatOptions, Reader, Record, kind_of
 from edge_ae.errors import BadPayload
 
 
-def json_reader(shape: Shape) -> Reader:
+def json_reader(options: FormatOptions) -> Reader:
     """Reads payloads of JSON."""
-    time = shape.time
+    time = options.time
 
     def read(payload: bytes) -> list[Record]:
         try:
@@ -35,7 +35,7 @@ def json_reader(shape: Shape) -> Reader:
             document = _transposed(document, len(stamp))
         if type(document) is list:
             return [_element(one, time) for one in document]
-        if shape.bare:
+        if options.bare:
             return [(document, ARRIVAL)]
         raise BadPayload("wrong_type", f"a bare {kind_of(document)} where an object or an array of objects is expected")
 

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from edge_ae.core.formats.number import number_of
-from edge_ae.core.formats.record import ARRIVAL, Reader, Record, Shape
+from edge_ae.core.formats.record import ARRIVAL, FormatOptions, Reader, Record
 from edge_ae.errors import BadPayload
 
 _KEY = r"(?:[^,=\s\\]|\\.)+"
@@ -16,7 +16,7 @@ LINE = re.compile(
 TRUTH = {"t": True, "true": True, "f": False, "false": False}
 
 
-def line_reader(shape: Shape) -> Reader:
+def line_reader(options: FormatOptions) -> Reader:
     """Reads payloads of lines. A field goes by its own name, or with the measurement before it where the settings say so."""
 
     def read(payload: bytes) -> list[Record]:
@@ -25,12 +25,12 @@ def line_reader(shape: Shape) -> Reader:
         except UnicodeDecodeError:
             raise BadPayload("wrong_type", "no text, as lines of the Influx protocol are") from None
         stripped = (line.strip() for line in lines)
-        return [_record(line, shape) for line in stripped if line and line[0] != "#"]
+        return [_record(line, options) for line in stripped if line and line[0] != "#"]
 
     return read
 
 
-def _record(line: str, shape: Shape) -> Record:
+def _record(line: str, options: FormatOptions) -> Record:
     match = LINE.fullmatch(line)
     if match is None:
         return BadPayload("wrong_type", f"{line[:80]!r} is no line of the Influx protocol")
@@ -39,7 +39,7 @@ def _record(line: str, shape: Shape) -> Record:
     for key, text in FIELD.findall(fields):
         name = _unescaped(key)
         full = f"{prefix}.{name}"
-        record[full if shape.keep_measurement(full) else name] = _value(text)
+        record[full if options.keep_measurement(full) else name] = _value(text)
     return record, ARRIVAL if stamp is None else int(stamp)
 
 

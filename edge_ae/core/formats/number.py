@@ -4,11 +4,11 @@ import math
 from typing import Any
 
 from edge_ae.core.field_paths import NOT_FINITE
-from edge_ae.core.formats.record import ARRIVAL, Reader, Record, Shape
+from edge_ae.core.formats.record import ARRIVAL, FormatOptions, Reader, Record
 from edge_ae.errors import BadPayload
 
 
-def number_reader(_shape: Shape) -> Reader:
+def number_reader(_options: FormatOptions) -> Reader:
     """Reads payloads that are a number."""
 
     def read(payload: bytes) -> list[Record]:

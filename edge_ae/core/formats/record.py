@@ -19,7 +19,7 @@ Reader = Callable[[bytes], list[Record]]  # raises BadPayload where the whole pa
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class FormatOptions:
     """What a format is told of its stream.
 
     `time`: path of the time in a record, None: there is none. `bare`: the topic names the channel, so that a payload may be

@@ -397,3 +397,27 @@ def test_any_bytes_give_readings_or_a_reason(stream: Stream, known: bool, messag
     assert not any("\n" in str(fault) for fault in refused)
     assert one.counts["availability"] == ignored
     assert set(one.counts) <= REASONS
+
+
+@pytest.mark.parametrize(
+    ("stream", "topic", "payload", "used"),
+    [
+        (Stream("p/{asset}"), "p/x", b'{"a": 1.0}', 0),
+        (Stream("p/{asset}", time="ts"), "p/x", b'{"ts": 1790000000, "a": 1.0}', 1),
+        (Stream("p/{asset}/{channel}", format="number"), "p/x/a", b"1.0", 0),
+        (Stream("p/{asset}", format="influx"), "p/x", b"m a=1.0", 0),
+        (Stream("p/{asset}", format="influx"), "p/x", b"m a=1.0\nm a=2.0 1790000000000000000", 1),
+    ],
+)
+def test_retained_record_without_a_time_of_its_own_says_nothing_of_now(
+    stream: Stream, topic: str, payload: bytes, used: int
+) -> None:
+    decoder = Decoder(stream, ["a"])
+    now_ns = 1_790_000_001 * SECOND
+    if used > 0:
+        assert len(decoder.decode(topic, payload, now_ns, retained=True)) == used
+    else:
+        with pytest.raises(BadPayload, match="the broker had kept it") as fault:
+            decoder.decode(topic, payload, now_ns, retained=True)
+        assert fault.value.reason == "retained"
+    assert decoder.decode(topic, payload, now_ns)
