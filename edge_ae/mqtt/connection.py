@@ -28,7 +28,7 @@ Filters = Sequence[tuple[str, int]]  # topic filter, QoS
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A connection that is ready: `present` tells whether the broker knew us, `version` is "5" or "3.1.1"."""
+    """A connection that is ready. `present`: the broker had kept our session. `version`: "5" or "3.1.1"."""
 
     number: int
     present: bool
@@ -36,23 +36,24 @@ class Session:
 
 
 class Connection:
-    """One client, from its CONNECT to its end. The network thread writes it, but for what is said to be the owner's."""
+    """One client, from its CONNECT to its end. The network thread writes it, but for what is the owner's."""
 
     def __init__(self, number: int, client: PlainClient) -> None:
         self.number = number
         self.client = client
-        self.refusal: str | None = None  # what the broker said instead of accepting us
+        self.refusal: str | None = None  # the broker's reason not to accept us
         self.accepted_s: float | None = None
         self.present = False
         self.max_bytes: int | None = None  # of a packet, where the broker names a limit
-        self.ending: str | None = None  # what the broker said as it ended the connection
-        self.taken_over: bool | None = None  # as the broker said; None: it said nothing
+        self.ending: str | None = None  # the broker's reason to end the connection
+        self.taken_over: bool | None = None  # by another client with our id; None: the broker gave no reason
         self.unanswered: deque[Filters] = deque()  # subscriptions; the owner adds, answers come in the same order
         self.published = 0  # the owner's, but for the connection's first and last message
         self.finished = 0  # of these
 
     @property
     def under_way(self) -> int:
+        """Packets of ours that the broker has not confirmed yet."""
         return self.published - self.finished
 
 
@@ -66,9 +67,11 @@ class VersionChoice:
 
     @property
     def is_5(self) -> bool:
+        """Whether the version is 5."""
         return self.version is V5
 
     def accepted(self) -> None:
+        """The broker speaks the version: it is not changed any more."""
         self._known = True
 
     def refused(self, refusal: str | None) -> None:
@@ -82,7 +85,7 @@ class VersionChoice:
 
 
 def new_client(options: LinkOptions, version: MQTTProtocolVersion) -> PlainClient:
-    """Raises BadConfig where certificates cannot be used."""
+    """A client that is ready to connect. Raises BadConfig where certificates cannot be used."""
     client = client_class()(
         CallbackAPIVersion.VERSION2,
         client_id=options.client_id,
@@ -124,9 +127,10 @@ def end_of_session() -> Any:
 
 
 def publish_properties(expiry_s: int | None, correlation: bytes | None) -> Any:
+    """What a PUBLISH of ours carries beside topic and payload."""
     if correlation is None:
         return _common_properties(expiry_s)
-    properties = _common_properties.__wrapped__(expiry_s)  # a stranger's bytes are kept in no cache
+    properties = _common_properties.__wrapped__(expiry_s)  # bytes from outside are kept in no cache
     properties.CorrelationData = correlation
     return properties
 

@@ -9,20 +9,24 @@ from typing import NamedTuple
 
 
 class Message(NamedTuple):
-    """A message as it came."""
+    """A message as it came.
 
-    arrival_ns: int  # by the clock on the wall, as the network thread had read it
-    topic: str  # any text: a name of MQTT is not yet a name of ours
+    `arrival_ns`: wall time at which the network thread read it. `topic`: any text. `mid`: the packet's id, by which it is
+    acknowledged on the connection of that number; 0 with QoS 0. `dup`: the broker has sent it before. `retain`: the broker
+    kept it, nobody knows for how long. `response_topic`: where an answer may be published, never a topic that cannot be or
+    one of our own. `correlation`: goes back with the answer.
+    """
+
+    arrival_ns: int
+    topic: str
     payload: bytes
     qos: int
-    mid: int  # the packet's id, by which it is acknowledged; 0 with QoS 0
-    dup: bool  # the broker has sent it before
-    connection: int  # the number of the connection on which it can be acknowledged
-    retain: bool = False  # the broker kept it: it says nothing of when it was sent
-    response_topic: str | None = (
-        None  # where an answer may be published; never a topic that cannot be, or one of our own
-    )
-    correlation: bytes | None = None  # goes back with the answer
+    mid: int
+    dup: bool
+    connection: int
+    retain: bool = False
+    response_topic: str | None = None
+    correlation: bytes | None = None
 
 
 class Inbox:
@@ -37,7 +41,7 @@ class Inbox:
         self._room = threading.Event()
         self._closed = False
 
-    # -- for who puts in -----------------------------------------------------------------------------------
+    # -- for the thread that puts in -----------------------------------------------------------------------------------
 
     def has_room(self, qos: int) -> bool:
         """Whether a message may be put in. Waits for room where the message can wait."""
@@ -53,7 +57,7 @@ class Inbox:
         return False
 
     def put(self, message: Message) -> None:
-        """Into the chunk that `hand_over` gives to who takes out."""
+        """Add a message to the chunk; `has_room` comes first."""
         self._offered += 1
         self._chunk.append(message)
 
@@ -63,11 +67,12 @@ class Inbox:
         return len(self._chunk)
 
     def hand_over(self) -> None:
+        """Give the chunk, if there is one, to the thread that takes out."""
         if self._chunk:
             self._queue.put(self._chunk)
             self._chunk = []
 
-    # -- for who takes out ---------------------------------------------------------------------------------
+    # -- for the thread that takes out ---------------------------------------------------------------------------------
 
     def take(self, max_items: int, timeout_s: float) -> list[Message]:
         """The messages that are here, `max_items` and a chunk at most; waits for the first, or for `wake`."""

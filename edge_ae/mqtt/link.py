@@ -45,7 +45,7 @@ class Link:
         self._network.start()
 
     def stop(self, *, keep_session: bool = True) -> None:
-        """Send what is under way, say `offline` and disconnect. The broker keeps input for us, or forgets us."""
+        """Send what is under way, publish `offline` and disconnect. The broker keeps input for us, or forgets us."""
         self._inbox.close()
         self._network.stop(keep_session)
 
@@ -83,7 +83,7 @@ class Link:
     def unsubscribe(self, filters: Iterable[str]) -> bool:
         """Give up filters that the broker still has from before, such as those of an earlier run.
 
-        Those that are subscribed to now stay. False: there is no connection on which to say it.
+        Those that are subscribed to now stay. False: there is no connection to do it on.
         """
         live, kept = self._network.live, {name for name, _ in self._network.filters}
         if live is None:

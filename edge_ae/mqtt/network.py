@@ -55,10 +55,12 @@ class Network:
         self.ready: Session | None = None  # and subscribed
         self.acked: deque[int] = deque()  # QoS 1 publications that the broker has: connection << 16 | mid
         self.fault: BaseException | None = None
-        self.writing = threading.Lock()  # held by who hands packets to the socket, or adds several that go together
+        self.writing = (
+            threading.Lock()
+        )  # held while packets are handed to the socket, or several are added that go together
         self._options = options
         self._retry = Retry()
-        self._said = ""
+        self._logged = ""
         self._stopping = threading.Event()
         self._keep_session = True
         self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -72,7 +74,7 @@ class Network:
         self._thread.start()
 
     def stop(self, keep_session: bool) -> None:
-        """Say `offline`, and wait for the thread's end."""
+        """Publish `offline`, and wait for the thread's end."""
         self._keep_session = keep_session
         self._stopping.set()
         self.wake()
@@ -108,7 +110,7 @@ class Network:
 
     def _new_client(self, number: int) -> PlainClient:
         client = new_client(self._options, self.protocol.version)
-        client.user_data_set(number)
+        client.number = number
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
@@ -131,27 +133,27 @@ class Network:
                 break
         self._close(client)
         if connection.accepted_s is not None:
-            said = "" if connection.ending is None else f": {connection.ending}"
-            return f"the connection to the broker at {where} was lost{said}"
+            reason = "" if connection.ending is None else f": {connection.ending}"
+            return f"the connection to the broker at {where} was lost{reason}"
         refusal = str(client.tls_fault) if client.tls_fault is not None else connection.refusal
         self.protocol.refused(refusal)
         silence = "no answer" if where.tls else "no answer; does it ask for TLS there?"
         return f"the broker at {where} refuses the connection: {refusal or silence}"
 
     def _pause(self, connection: Connection, why: str) -> None:
-        """Say why the connection ended, and wait before the next one."""
+        """Log why the connection ended, and wait before the next one."""
         accepted_s = connection.accepted_s
         lasted_s = None if accepted_s is None else time.monotonic() - accepted_s
         wait_s = self._retry.ended(Ending(lasted_s, connection.taken_over))
         if not self._retry.rival:
-            self._say(why)
+            self._log_change(why)
         else:
             self.counts["session_taken_over"] += 1
-            self._say_rival(certain=connection.taken_over is True)
+            self._log_rival(certain=connection.taken_over is True)
         self._stopping.wait(wait_s)
 
-    def _say_rival(self, certain: bool) -> None:
-        if _is_said(self._retry.rivalries):
+    def _log_rival(self, certain: bool) -> None:
+        if _is_logged(self._retry.rivalries):
             log.warning(
                 '%sanother client uses the client id "%s" at the broker at %s, which ends our connection each time; '
                 "give each device its own: set mqtt.client_id or node",
@@ -170,7 +172,9 @@ class Network:
         readable, _, _ = select.select([sock, self._wake_r], writing, [], 0.0 if buffered else 1.0)
         if self._wake_r in readable:
             os.read(self._wake_r, 4096)
-            self._woken = False  # before looking at the queue: who writes to it from here on wakes us again
+            self._woken = (
+                False  # before the queue is looked at, so that what is added from here on wakes this thread again
+            )
         if (sock in readable or buffered) and not self._read(client):
             return False
         if client.want_write() and not self._write(client):
@@ -208,7 +212,7 @@ class Network:
         self.inbox.wake()
 
     def _leave(self, client: PlainClient) -> None:
-        """This thread said `online`, so it says `offline`: whatever the owner knew of the connection."""
+        """This thread published `online`, so it publishes `offline`, whatever the owner knew of the connection."""
         connection, deadline = self._connection, time.monotonic() + STOP_S
         connection.published += 1
         client.publish(self._options.status_topic, b"offline", 1, True)
@@ -224,10 +228,10 @@ class Network:
             client.loop_write()
             time.sleep(0.001)
 
-    def _say(self, text: str) -> None:
+    def _log_change(self, text: str) -> None:
         """Changes of state only: a broker that is gone for a day is one line, not a thousand."""
-        if text != self._said:
-            self._said = text
+        if text != self._logged:
+            self._logged = text
             log.info(text)
 
     # -- paho's callbacks ----------------------------------------------------------------------------------
@@ -235,7 +239,7 @@ class Network:
     def _on_connect(
         self,
         client: mqtt.Client,
-        _number: int,
+        _data: Any,
         flags: mqtt.ConnectFlags,
         reason: ReasonCode,
         details: Properties | None,
@@ -255,15 +259,15 @@ class Network:
             self._open(connection)
 
     def _on_disconnect(
-        self, _client: mqtt.Client, _number: int, flags: mqtt.DisconnectFlags, reason: ReasonCode, _details: Any
+        self, _client: mqtt.Client, _data: Any, flags: mqtt.DisconnectFlags, reason: ReasonCode, _details: Any
     ) -> None:
-        # paho 2.1 reads no reason from a packet that has nothing else, and gives 0, which no broker says.
+        # paho 2.1 reads no reason from a packet that has nothing else, and gives 0, which no broker sends.
         if flags.is_disconnect_packet_from_server and reason.value != 0:
             self._connection.ending = str(reason)
             self._connection.taken_over = reason.value == SESSION_TAKEN_OVER
 
     def _on_subscribe(
-        self, _client: mqtt.Client, _number: int, _mid: int, reasons: Sequence[ReasonCode], _details: Any
+        self, _client: mqtt.Client, _data: Any, _mid: int, reasons: Sequence[ReasonCode], _details: Any
     ) -> None:
         filters = self._connection.unanswered.popleft() if self._connection.unanswered else ()
         for (name, _), reason in zip(filters, reasons, strict=False):
@@ -279,48 +283,38 @@ class Network:
         version = "5" if self.protocol.is_5 else "3.1.1"
         self.ready = Session(connection.number, connection.present, version)
         kept = "session resumed" if connection.present else "new session"
-        if _is_said(self._retry.rivalries):
-            self._say(f"connected to the broker at {self._options.broker}, MQTT {version}, {kept}")
+        if _is_logged(self._retry.rivalries):
+            self._log_change(f"connected to the broker at {self._options.broker}, MQTT {version}, {kept}")
         self.inbox.wake()
 
-    def _on_publication(
-        self,
-        topic: str,
-        payload: bytes,
-        qos: int,
-        mid: int,
-        dup: bool,
-        retain: bool,
-        response: str | None,
-        correlation: bytes | None,
-    ) -> None:
+    def _on_publication(self, message: Message) -> None:
+        response = message.response_topic
         if response is not None and response_topic_fault(response, self._options.branch) is not None:
             self.counts["bad_response_topic"] += 1
-            response = None
-        if not self.inbox.has_room(qos):
+            message = message._replace(response_topic=None)
+        if self.inbox.has_room(message.qos):
+            self.inbox.put(message)
+        else:
             self.counts["inbox_full"] += 1
-            return
-        number = self._connection.number
-        self.inbox.put(Message(time.time_ns(), topic, payload, qos, mid, dup, number, retain, response, correlation))
 
     def _on_refused(self, reason: str) -> None:
         self.counts[reason] += 1
 
-    def _on_publish(self, _client: mqtt.Client, number: int, mid: int, reason: ReasonCode, _details: Any) -> None:
+    def _on_publish(self, _client: mqtt.Client, _data: Any, mid: int, reason: ReasonCode, _details: Any) -> None:
         self._connection.finished += 1
         if reason.is_failure:
             self.counts["publish_refused"] += 1
-            self._say(f"the broker refuses a publication: {reason}")
+            self._log_change(f"the broker refuses a publication: {reason}")
             return
-        self.acked.append(number << 16 | mid)
+        self.acked.append(self._connection.number << 16 | mid)
         self.inbox.wake()
 
     def _on_unsubscribe(self, *_: Any) -> None:
         self._connection.finished += 1
 
 
-def _is_said(times: int) -> bool:
-    """Whether what happens again and again is said this time: the first, the second, the fourth, the eighth..."""
+def _is_logged(times: int) -> bool:
+    """Whether what happens again and again is logged this time: the first, the second, the fourth, the eighth..."""
     return times & (times - 1) == 0
 
 

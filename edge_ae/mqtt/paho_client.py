@@ -8,6 +8,7 @@
 
 import inspect
 import ssl
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -16,33 +17,36 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
 from edge_ae.mqtt import tls
+from edge_ae.mqtt.inbox import Message
 from edge_ae.mqtt.publish_packet import MalformedPublish, answer_address, properties_end
 
 READ_BYTES = 64 * 1024  # from the socket at once
 WRITE_BYTES = 256 * 1024  # that wait for a broker which does not read
 DISCONNECT = 0xE0  # the packet's type, in its first byte
 V5, V311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
-# Topic, payload, QoS, packet id, DUP, RETAIN, response topic, correlation data.
-OnPublication = Callable[[str, bytes, int, int, bool, bool, str | None, bytes | None], None]
-# Why a message was dropped, or what of it: `bad_packet`, `bad_properties`, `bad_topic`.
-OnRefused = Callable[[str], None]
 
 
 class PlainClient(mqtt.Client):
-    """Messages come to `on_publication`; `connect` raises TlsFault where there is no TLS with the broker."""
+    """`connect` raises TlsFault where there is no TLS with the broker.
 
+    `on_publication` is called with each message, `on_refused` with the reason for which one was dropped, or a part of it:
+    `bad_packet`, `bad_properties`, `bad_topic`. `number`: what messages name as their connection. `tls_fault`: why the last
+    connection ended, if TLS was the reason.
+    """
+
+    number = 0
     speaks_tls = False
-    tls_fault: tls.TlsFault | None = None  # why the last connection ended, if TLS was the reason
-    on_publication: OnPublication | None = None
+    tls_fault: tls.TlsFault | None = None
+    on_publication: Callable[[Message], None] | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.on_refused: OnRefused = lambda _reason: None
+        self.on_refused: Callable[[str], None] = lambda _reason: None
         self.on_message = self._translate
         self.on_socket_close = self._closed
 
     def reconnect(self) -> MQTTErrorCode:
-        """What `connect` does its work with, too."""
+        """Connect; paho's `connect` ends in this, too."""
         try:
             return super().reconnect()
         except (ssl.SSLError, ConnectionResetError) as error:
@@ -51,6 +55,7 @@ class PlainClient(mqtt.Client):
             raise tls.fault(error) from None
 
     def use_tls(self, context: ssl.SSLContext) -> None:
+        """Speak TLS on the connections to come."""
         self.speaks_tls = True
         self.tls_set_context(context)
 
@@ -71,9 +76,9 @@ class PlainClient(mqtt.Client):
             return
         response = getattr(message.properties, "ResponseTopic", None)
         correlation = getattr(message.properties, "CorrelationData", None)
-        flags = message.qos, message.mid, message.dup, message.retain
+        facts = topic, bytes(message.payload), message.qos, message.mid, message.dup, self.number, message.retain
         if self.on_publication is not None:
-            self.on_publication(topic, bytes(message.payload), *flags, response, correlation)
+            self.on_publication(Message(time.time_ns(), *facts, response, correlation))
 
     def _refuse(self, reason: str, qos: int, mid: int) -> None:
         """Drop a message, and acknowledge it: the broker would send it again and again."""
@@ -83,7 +88,7 @@ class PlainClient(mqtt.Client):
 
 
 class FastClient(PlainClient):
-    """For who calls `loop_read` and asks `has_unread` before waiting; paho's own loops know nothing of what is in memory."""
+    """For a loop that asks `has_unread` before it waits, and calls `loop_read`: paho's own know nothing of what is in memory."""
 
     _unread = b""
     _position = 0
@@ -155,8 +160,8 @@ class FastClient(PlainClient):
         except ValueError as error:
             self._refuse("bad_packet" if isinstance(error, MalformedPublish) else "bad_topic", qos, mid)
             return MQTTErrorCode.MQTT_ERR_SUCCESS
-        payload, dup, retain = bytes(packet[start:]), command & 8 > 0, command & 1 > 0
-        self.on_publication(topic, payload, qos, mid, dup, retain, response, correlation)
+        flags = qos, mid, command & 8 > 0, self.number, command & 1 > 0
+        self.on_publication(Message(time.time_ns(), topic, bytes(packet[start:]), *flags, response, correlation))
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _properties(self, packet: bytes | bytearray, start: int) -> tuple[str | None, bytes | None, int]:

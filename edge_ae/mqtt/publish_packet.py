@@ -6,7 +6,7 @@ over a property that it does not like, such as a text with U+FEFF, which is lega
 
 from collections.abc import Callable, Mapping
 
-ONE_MORE = 0x80  # the bit of a variable byte integer that says that another byte follows
+ONE_MORE = 0x80  # the bit of a variable byte integer by which another byte follows
 VARIABLE_BYTES = 4
 
 
@@ -52,7 +52,7 @@ def _variable(data: bytes | bytearray, start: int) -> tuple[int, int]:
 
 
 def _text_end(data: bytes, start: int) -> int:
-    """Text and binary data: two bytes that say how many follow."""
+    """Text and binary data: two bytes with the length of what follows."""
     return start + 2 + int.from_bytes(data[start : start + 2])
 
 

@@ -1,4 +1,4 @@
-"""Topics that can be published to. A response topic is a stranger's word: it is looked at before paho sees it, which raises."""
+"""Topics that can be published to. A response topic comes from outside: it is looked at before paho sees it, which raises."""
 
 from edge_ae.core.topics import MAX_TOPIC_BYTES
 
@@ -22,6 +22,6 @@ def topic_name_fault(topic: str) -> str | None:
 def response_topic_fault(topic: str, branch: str) -> str | None:
     """The same for where a command wants its answer. `branch`: what our own topics begin with.
 
-    An answer there would be taken for what we say of ourselves, and who may send commands may not speak in our name.
+    An answer there would be taken for a publication of our own, and who may send commands may not publish in our name.
     """
     return topic_name_fault(topic) or ("is one of our own" if topic.startswith(branch) else None)

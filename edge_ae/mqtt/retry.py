@@ -10,14 +10,18 @@ from dataclasses import dataclass
 FIRST_S, LONGEST_S = 0.25, 4.0  # a broker that is back is found within 5 s
 FIRST_RIVAL_S, LONGEST_RIVAL_S = 1.0, 60.0
 SETTLED_S = 5.0  # a connection that lasted so long was a whole one
-# Accepted so often in a row and soon ended without a word: MQTT 3.1.1 has none for it, and mosquitto 2.0 does not say
-# the one of MQTT 5. A network that breaks so often would look the same, so it is many.
+
 CUT_SHORT = 8
+"""So many connections in a row that were accepted and soon ended without a reason are the work of a rival.
+
+MQTT 3.1.1 has no reason for it, and mosquitto 2.0 does not send the one of MQTT 5. A network that breaks so often would
+look the same, so it is many.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a connection ended. `lasted_s`: since it was accepted, None if it never was; `taken_over` None: nobody said why."""
+    """How a connection ended. `lasted_s`: since it was accepted, None if it never was; `taken_over` None: no reason was given."""
 
     lasted_s: float | None
     taken_over: bool | None

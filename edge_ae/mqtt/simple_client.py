@@ -18,7 +18,6 @@ from edge_ae.mqtt.tls import TlsFault, context
 Offer = Callable[[str, bytes], None]
 
 HANDSHAKE_S = 5.0
-DRAIN_S = 10.0
 VERSIONS = {"auto": (V5, V311), "5": (V5,), "3.1.1": (V311,)}
 OTHER_VERSION = "it does not speak this version of MQTT"
 HUNG_UP = "it hangs up without a word; does it ask for tls there, or for another version of MQTT?"
@@ -42,6 +41,7 @@ def connect(broker: Broker, filters: Sequence[str] = (), offer: Offer = lambda _
 
 
 def close(client: mqtt.Client) -> None:
+    """Disconnect, and end the client's thread."""
     client.disconnect()
     client.loop_stop()
 
@@ -76,7 +76,7 @@ def _handshake(client: PlainClient, broker: Broker, filters: Sequence[str], offe
 
     client.on_connect, client.on_subscribe = on_connect, on_subscribe
     client.on_connect_fail = client.on_disconnect = lambda *_: answered.set()
-    client.on_publication = lambda topic, payload, *_: offer(topic, payload)
+    client.on_publication = lambda message: offer(message.topic, message.payload)
     try:
         client.connect(broker.host, broker.port)
     except OSError as error:

@@ -18,7 +18,7 @@ FIXES = {
     64: "write the name that is in the certificate into mqtt.host",
 }
 NOT_TRUSTED = "name the authority that signed it in mqtt.ca"
-# What a broker says to a client without a certificate: in TLS 1.3, and before.
+# The alert to a client without a certificate: in TLS 1.3, and before.
 ASKS_FOR_CERTIFICATE = ("certificate required", "handshake failure")
 # A socket that does not block has nothing to read, or no room to write.
 NOT_YET = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -29,8 +29,11 @@ class TlsFault(ConnectionError):
 
 
 class TlsSocket(ssl.SSLSocket):
-    """Remembers why the connection ended. Since TLS 1.3 the broker looks at our certificate only after the handshake:
-    what it says then comes as an error of the next read, which paho takes for a connection that was lost."""
+    """Keeps in `fault` why the connection ended.
+
+    Since TLS 1.3 the broker looks at our certificate only after the handshake: its alert comes as an error of the next
+    read, which paho takes for a connection that was lost.
+    """
 
     fault: TlsFault | None = None
 
@@ -48,7 +51,10 @@ class TlsSocket(ssl.SSLSocket):
             return super().send(data, flags)
         except NOT_YET:
             raise
-        except (ssl.SSLError, ConnectionError):  # what the broker said before it hung up is still there to be read
+        except (
+            ssl.SSLError,
+            ConnectionError,
+        ):  # the alert that the broker sent before it hung up is still there to be read
             with contextlib.suppress(OSError):
                 self.recv(1)
             raise
