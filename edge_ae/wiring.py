@@ -34,8 +34,9 @@ log = logging.getLogger("edge_ae")
 
 
 def daemon(settings: Settings, config: Path) -> "Daemon":
-    """The daemon, ready to run; `config` is read again when it is told to reload."""
-    from edge_ae.daemon.loop import Daemon, DaemonOptions
+    """The daemon, ready to run; `config` is read again on a reload. Raises BadConfig and BadModel."""
+    from edge_ae.daemon.loop import Daemon
+    from edge_ae.daemon.options import DaemonOptions
     from edge_ae.store import version_0_1
     from edge_ae.store.node_store import FILE, NodeStore
     from edge_ae.store.recorder import Recorder
@@ -48,12 +49,9 @@ def daemon(settings: Settings, config: Path) -> "Daemon":
     if durable:
         version_0_1.take_up(store, settings.state_dir)
     return Daemon(
-        settings.node,
-        settings.mqtt.base,
-        streams,
-        Link(link_options(settings), limits.inbox_messages),
-        store,
         DaemonOptions(
+            node=settings.node,
+            base=settings.mqtt.base,
             checkpoint_s=settings.state.checkpoint_s,
             receive_maximum=settings.mqtt.receive_maximum,
             score_interval_s=settings.publish.score_interval_s,
@@ -64,6 +62,9 @@ def daemon(settings: Settings, config: Path) -> "Daemon":
             flood_window_s=settings.alerts.flood_window_s,
             max_assets=limits.assets,
         ),
+        streams,
+        Link(link_options(settings), limits.inbox_messages),
+        store,
         reload=lambda: _reload(settings, config),
         recorder=None if record.dir is None else Recorder(record.dir, record.max_mb * 2**20),
     )
@@ -116,14 +117,16 @@ def _flat(settings: Settings) -> dict[str, object]:
 
 
 def lateness_ns(stream: StreamSettings, spec: "ModelSpec") -> int:
-    """Where the channels of a row come in several messages, a row waits for a sample period unless told otherwise."""
+    """Where the channels of a row come in several messages, a row waits for a sample period where nothing else is set."""
     if stream.lateness_s is not None:
         return ns(stream.lateness_s)
     return spec.period_ns if "{channel}" in stream.topic else 0
 
 
 def recording(settings: Settings) -> tuple[Link, Sequence[Decoder], int]:
-    """What `record` needs: a started link of its own, what decodes without a model, and how much may be owed."""
+    """What `record` needs: a started link of its own, what decodes without a model, and how many messages may wait for
+    their acknowledgement.
+    """
     if not settings.streams:
         raise BadConfig("streams: there are none; add a [[streams]] with the topic to record")
     decoders = [Decoder(settings.stream(stream), None) for stream in settings.streams]

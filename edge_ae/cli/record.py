@@ -29,9 +29,9 @@ def execute(options: Namespace) -> int:
     settings = load(options.config)
     log_to_stderr(settings.log_level)
     recorder = Recorder(options.out, options.max_mb * 2**20)
-    link, decoders, most_owed = wiring.recording(settings)
-    with stopping(link.wake) as stop, progress("readings recorded") as say:
-        counts = record(link, decoders, recorder, most_owed, stop, lambda so_far: say(so_far["readings"], 0))
+    link, decoders, limit = wiring.recording(settings)
+    with stopping(link.wake) as stop, progress("readings recorded") as draw:
+        counts = record(link, decoders, recorder, limit, stop, lambda counts: draw(counts["readings"], 0))
     recorder.close()
     link.stop(keep_session=False)  # nobody may ever come back for what a broker would keep for a day
     logging.getLogger("edge_ae").info(

@@ -114,7 +114,7 @@ class Detector:
         unused = self._align.counts
         counts = InputCounts(self._pushed, self._align.newest_ns, unused["late"], unused["clock_set_back"])
         self._liveness.tick(now_ns, counts, listening)
-        return self._take(alert.expire_shelving(self.alert, now_ns, self._t_ns, self._rules))
+        return self._take(alert.expire_shelving(self.alert, now_ns, self.t_ns, self._rules))
 
     def wants_explanation(self, score: float) -> bool:
         """Whether `judge` will want this window's explanation."""
@@ -142,7 +142,7 @@ class Detector:
 
     def acknowledge(self) -> list[AlertEvent]:
         """Somebody has seen the alert: it re-alarms no more."""
-        return self._take(alert.acknowledge(self.alert, self._t_ns))
+        return self._take(alert.acknowledge(self.alert, self.t_ns))
 
     def shelve(self, duration_ns: int | None, now_ns: int) -> None:
         """Silence from `now_ns` of the wall clock on; `duration_ns` None: until the next return to normal."""
@@ -150,18 +150,19 @@ class Detector:
 
     def unshelve(self) -> list[AlertEvent]:
         """End the shelving now."""
-        return self._take(alert.unshelve(self.alert, self._t_ns))
+        return self._take(alert.unshelve(self.alert, self.t_ns))
 
     def set_service(self, in_service: bool) -> list[AlertEvent]:
         """Out of service: watched, scored, and silent until it is put back."""
-        return self._take(alert.set_service(self.alert, in_service, self._t_ns))
+        return self._take(alert.set_service(self.alert, in_service, self.t_ns))
 
     def accept_normal(self) -> None:
         """What the asset does now is normal from now on; an active alert ends through its off-delay."""
         self._threshold.accept()
 
     @property
-    def _t_ns(self) -> int:
+    def t_ns(self) -> int:
+        """Event time of the newest row judged; 0 before the first."""
         return 0 if self.last_t_ns is None else self.last_t_ns
 
     def _take(self, stepped: Stepped) -> list[AlertEvent]:

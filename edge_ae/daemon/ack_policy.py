@@ -8,6 +8,7 @@ An alert does not wait for any of these: the loop writes a checkpoint before it 
 """
 
 import logging
+from dataclasses import dataclass
 
 from edge_ae.core.timestamps import SECOND
 
@@ -20,19 +21,32 @@ STALLED_MESSAGES = 10
 """A broker that lets fewer wait for acknowledgement than these is not served any better by looking closer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """With a broker that is silent: `first_ns` of silence are suspicious; one that sends within `answer_ns` of what it was given
+    had waited for it; with one that did not, patience doubles, up to `longest_ns`.
+    """
+
+    first_ns: int
+    answer_ns: int
+    longest_ns: int
+
+
+PATIENCE = Patience(first_ns=2 * SECOND, answer_ns=SECOND // 10, longest_ns=600 * SECOND)
+"""The daemon's, whose checkpoints are dear."""
+
+
 class StallDetector:
     """Finds out how many messages the broker lets wait for acknowledgement, where it allows fewer than we asked for.
 
-    It does not say how many those are. One that sends nothing for `patience_ns`, while messages are not acknowledged, is given
-    the acknowledgements; if it sends again within `answer_ns` of that, it was waiting for them, and `limit` is what it allows.
-    If not, its silence was its own, and it is asked after twice the time next, `longest_ns` at most.
+    No message names that number. A broker that sends nothing, while messages are not acknowledged, is given the acknowledgements;
+    if it sends again soon, it was waiting for them, and `limit` is what it allows. If not, its silence was its own.
     """
 
-    def __init__(self, limit: int, patience_ns: int, answer_ns: int, longest_ns: int, now_ns: int) -> None:
+    def __init__(self, limit: int, patience: Patience, now_ns: int) -> None:
         self.limit = limit
-        self._shortest_ns = self._patience_ns = patience_ns
-        self._answer_ns = answer_ns
-        self._longest_ns = longest_ns
+        self._patience = patience
+        self._patience_ns = patience.first_ns
         self._received_ns = now_ns
         self._asked_ns = 0
         self._asked: int | None = None  # How many waited when the broker seemed to.
@@ -41,9 +55,9 @@ class StallDetector:
         """Messages have come. True: `limit` has become smaller."""
         asked, self._asked = self._asked, None
         self._received_ns = now_ns
-        if asked is None or asked >= self.limit or now_ns - self._asked_ns >= self._answer_ns:
+        if asked is None or asked >= self.limit or now_ns - self._asked_ns >= self._patience.answer_ns:
             return False
-        self.limit, self._patience_ns = asked, self._shortest_ns
+        self.limit, self._patience_ns = asked, self._patience.first_ns
         return True
 
     def stalled(self, now_ns: int, unacknowledged: int) -> bool:
@@ -51,7 +65,7 @@ class StallDetector:
         if unacknowledged < STALLED_MESSAGES or now_ns - self._received_ns < self._patience_ns:
             return False
         self._asked_ns, self._asked = now_ns, unacknowledged
-        self._patience_ns = min(2 * self._patience_ns, self._longest_ns)
+        self._patience_ns = min(2 * self._patience_ns, self._patience.longest_ns)
         return True
 
 
@@ -61,7 +75,7 @@ class AckPolicy:
     def __init__(self, checkpoint_ns: int, receive_maximum: int, now_ns: int) -> None:
         self.tried_ns = now_ns
         self._checkpoint_ns = checkpoint_ns
-        self._stall = StallDetector(receive_maximum, 2 * SECOND, SECOND // 10, 600 * SECOND, now_ns)
+        self._stall = StallDetector(receive_maximum, PATIENCE, now_ns)
 
     def received(self, now_ns: int) -> None:
         """Messages have come."""

@@ -8,11 +8,9 @@ the watch goes on without it, and takes it up once it can be read.
 """
 
 import logging
-import struct
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from edge_ae.core.deduplication import Deduplicator
@@ -20,24 +18,12 @@ from edge_ae.core.fleet import Fleet
 from edge_ae.core.timestamps import SECOND
 from edge_ae.daemon.ack_policy import AckPolicy
 from edge_ae.daemon.ingest import Feed, Ingest
+from edge_ae.daemon.options import DaemonOptions
 from edge_ae.daemon.publisher import Publisher
 from edge_ae.mqtt.link import Link, Message, Session
-from edge_ae.store.node_store import AssetState, Changes, NodeStore
+from edge_ae.store.node_store import UNFIT, AssetState, Changes, NodeStore
 
 log = logging.getLogger(__name__)
-
-UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, struct.error)
-"""What a state of another version's shape raises."""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointOptions:
-    """`checkpoint_s` 0: no state is kept, and input is acknowledged at once. `receive_maximum`: messages that may wait for that."""
-
-    node: str
-    checkpoint_s: float = 60.0
-    receive_maximum: int = 2_000
-    max_assets: int = 1_000
 
 
 class Checkpoints:
@@ -48,7 +34,7 @@ class Checkpoints:
 
     def __init__(
         self,
-        options: CheckpointOptions,
+        options: DaemonOptions,
         store: NodeStore,
         link: Link,
         ingest: Ingest,
@@ -76,7 +62,7 @@ class Checkpoints:
         self._changed = True
 
     def receive(self, message: Message) -> bool:
-        """Note a message. False: it has been used before, and is not to be used again."""
+        """Take note of a message. False: it has been used before, and is not to be used again."""
         if message.qos == 0:
             return True
         return not self.received.is_duplicate(

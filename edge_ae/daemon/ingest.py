@@ -24,7 +24,7 @@ LOGGED_EACH = 3
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A stream: what its payloads say, how its assets are watched, and the quality of service it is asked for with."""
+    """A stream: how its payloads are read, how its assets are watched, and the QoS that it is subscribed to with."""
 
     decoder: Decoder
     watch: Watch
@@ -117,5 +117,6 @@ class Ingest:
                 log.warning("%d more payloads not used (%s)", more, reason)
 
     def close(self) -> None:
+        """Bring recorded rows to disk."""
         if self._recorder is not None:
             self._recorder.close()

@@ -14,20 +14,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType
 
 import orjson
 
 from edge_ae.core.events import AlertEvent, Scored
 from edge_ae.core.fleet import Fleet
-from edge_ae.core.flood import Flood
 from edge_ae.core.timestamps import SECOND
 from edge_ae.daemon import systemd
-from edge_ae.daemon.checkpoint import CheckpointOptions, Checkpoints
+from edge_ae.daemon.checkpoint import Checkpoints
 from edge_ae.daemon.command_handler import CommandHandler, answer
 from edge_ae.daemon.ingest import Feed, Ingest, RowRecorder
-from edge_ae.daemon.publisher import Publisher, PublishOptions
+from edge_ae.daemon.options import DaemonOptions
+from edge_ae.daemon.publisher import Publisher
 from edge_ae.daemon.stats import Parts, node_stats, status_line
 from edge_ae.errors import BadPayload, EdgeError
 from edge_ae.mqtt.link import Link, Message, Session
@@ -50,21 +49,6 @@ SUMMARY_NS = 60 * SECOND
 """Payloads that were not used are summed up in the log this often."""
 
 
-@dataclass(frozen=True, slots=True)
-class DaemonOptions:
-    """`checkpoint_s` 0: no state is kept, input is acknowledged at once. `receive_maximum`: messages that may wait for that."""
-
-    checkpoint_s: float = 60.0
-    receive_maximum: int = 2_000
-    score_interval_s: float = 1.0
-    denoised: bool = False
-    stats_interval_s: float = 60.0
-    resend_s: float = 3600.0
-    flood_limit: int = 10
-    flood_window_s: float = 600.0
-    max_assets: int = 1_000
-
-
 Reload = Callable[[], Sequence[Feed]]
 
 
@@ -73,30 +57,24 @@ class Daemon:
 
     def __init__(
         self,
-        node: str,
-        base: str,
+        options: DaemonOptions,
         feeds: Sequence[Feed],
         link: Link,
         store: NodeStore,
-        options: DaemonOptions,
         *,
         reload: Reload | None = None,
         recorder: RowRecorder | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.counts: Counter[str] = Counter()
-        self.node = node
         self.link, self.store = link, store
         self._options = options
-        self._prefix = f"{base}/{node}"
+        self._prefix = options.prefix
         self._clock = clock
         self._second_ns = self._stats_ns = self._summary_ns = started_ns = clock()
-        flood = Flood(node, options.flood_limit, round(options.flood_window_s * SECOND))
-        publish = PublishOptions(self._prefix, options.score_interval_s, options.denoised, options.resend_s)
-        self.publisher = Publisher(publish, link, store, flood)
-        self.ingest = Ingest(feeds, Fleet(node, options.max_assets), self._prefix + "/", recorder)
-        keep = CheckpointOptions(node, options.checkpoint_s, options.receive_maximum, options.max_assets)
-        self.checkpoints = Checkpoints(keep, store, link, self.ingest, self.publisher, started_ns)
+        self.publisher = Publisher(options, link, store)
+        self.ingest = Ingest(feeds, Fleet(options.node, options.max_assets), self._prefix + "/", recorder)
+        self.checkpoints = Checkpoints(options, store, link, self.ingest, self.publisher, started_ns)
         self.parts = Parts(started_ns, self.counts, link, store, self.checkpoints, self.ingest, self.publisher)
         self._commands = CommandHandler(store)
         self._reload = reload
@@ -105,6 +83,7 @@ class Daemon:
 
     @property
     def fleet(self) -> Fleet:
+        """The assets that are watched now."""
         return self.ingest.fleet
 
     # -- the loop ------------------------------------------------------------------------------------------
@@ -169,7 +148,7 @@ class Daemon:
 
     def _step(self, now_ns: int) -> None:
         """Score and judge what is due, and publish what comes of it."""
-        if self.fleet.due:
+        if self.fleet.due > 0:
             self._publish(self.fleet.step(), now_ns)
 
     def _publish(self, results: Iterable[Scored | AlertEvent], now_ns: int) -> None:
@@ -185,7 +164,7 @@ class Daemon:
     # -- commands ------------------------------------------------------------------------------------------
 
     def _other(self, message: Message) -> None:
-        """What no feed takes: the mark, a command, or something that a wide filter brings."""
+        """What no feed takes: the publisher's mark, a command, or something that a wide filter brings."""
         topic = message.topic
         asset, _, name = topic.removeprefix(self._prefix + "/").partition("/cmd/")
         if topic == self.publisher.mark_topic:
@@ -278,7 +257,7 @@ class Daemon:
         systemd.ready()
 
     def _filters(self) -> list[tuple[str, int]]:
-        """The mark with QoS 0: one that the broker delivers again, for want of an answer, would be an old one."""
+        """The publisher's mark with QoS 0: one that the broker delivers again would be an old one."""
         filters = {feed.decoder.filter: feed.qos for feed in self.ingest.feeds}
         return [*filters.items(), (f"{self._prefix}/+/cmd/+", 1), (self.publisher.mark_topic, 0)]
 

@@ -34,6 +34,7 @@ from edge_ae.core.payloads import (
     score_payload,
 )
 from edge_ae.core.timestamps import SECOND
+from edge_ae.daemon.options import DaemonOptions
 from edge_ae.mqtt.link import Link, Message, Session
 from edge_ae.store.node_store import AlertRecord, NodeStore
 from edge_ae.store.outbox import Key, OutgoingMessage
@@ -47,22 +48,10 @@ SCORE_INTERVALS = 3
 """A score expires after so many of its intervals."""
 
 SCORE_EXPIRY_S = 10
-"""And not before this."""
+"""A score does not expire before this."""
 
 MARK_PATIENCE_NS = 3 * SECOND
 """What is waited for the mark on a new connection; a broker may not let us read it."""
-
-
-@dataclass(frozen=True, slots=True)
-class PublishOptions:
-    """`prefix`: of all topics, "base/node". `score_interval_s`: one score an asset in this time. `resend_s`: how much a broker that
-    lost its memory gets again.
-    """
-
-    prefix: str
-    score_interval_s: float = 1.0
-    denoised: bool = False
-    resend_s: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +67,9 @@ class _MarkAwaited:
 class Publisher:
     """Publishes for one node. `counts`: events, scores."""
 
-    def __init__(self, options: PublishOptions, link: Link, store: NodeStore, flood: Flood) -> None:
+    def __init__(self, options: DaemonOptions, link: Link, store: NodeStore) -> None:
         self.counts: Counter[str] = Counter()
-        self.flood = flood
+        self.flood = Flood(options.node, options.flood_limit, round(options.flood_window_s * SECOND))
         self.mark_topic = f"{options.prefix}/outbox"
         self._options = options
         self._link = link
@@ -89,8 +78,8 @@ class Publisher:
         self._score_interval_ns = round(options.score_interval_s * SECOND)
         self._score_expiry_s = max(round(SCORE_INTERVALS * options.score_interval_s), SCORE_EXPIRY_S)
         self._score_due: dict[str, int] = {}
-        self._shown: dict[str, tuple[object, ...]] = {}  # What the retained alert of an asset says.
-        self._health_shown: dict[str, AssetHealth] = {}  # What its retained health says.
+        self._shown: dict[str, tuple[object, ...]] = {}  # The retained alert of each asset, as last published.
+        self._health_shown: dict[str, AssetHealth] = {}  # Its retained health, likewise.
         self._health_logged: dict[str, dict[str, str]] = {}
         self._in_flight: dict[int, Key] = {}
         self._mark_awaited: _MarkAwaited | None = None
@@ -107,7 +96,7 @@ class Publisher:
                 t_ns = result.t_ns
                 self._score(result, fleet, now_ns)
             elif isinstance(result, AlertEvent):
-                self._event(result, t_ns if t_ns > 0 else fleet.detectors[result.asset].last_t_ns or 0)
+                self._event(result, t_ns if t_ns > 0 else fleet.detectors[result.asset].t_ns)
         return list(touched)
 
     def _score(self, scored: Scored, fleet: Fleet, now_ns: int) -> None:
@@ -155,7 +144,7 @@ class Publisher:
     # -- retained states -----------------------------------------------------------------------------------
 
     def show(self, detector: Detector) -> None:
-        """Publish the retained alert, if it says something new."""
+        """Publish the retained alert, if it has changed."""
         state, asset = detector.alert, detector.asset
         episode = None if state.episode is None else (state.episode.id, state.episode.seq, state.episode.acked)
         shown = (state.active, state.phase.value == "pending", state.shelved_until_ns, state.in_service, episode)
@@ -167,7 +156,7 @@ class Publisher:
             self._shown[asset] = shown
 
     def show_health(self, detector: Detector) -> None:
-        """Publish the retained health, if it says something new."""
+        """Publish the retained health, if it has changed."""
         asset, health = detector.asset, detector.health_now()
         if self._health_shown.get(asset) == health or not self._link.connected:
             return

@@ -1,7 +1,7 @@
 """The loop of `edge-ae record`: readings from the broker to the recorder, acknowledged once they are on disk.
 
 Rows go to disk together, for that compresses well; yet a broker sends no more than it lets wait for acknowledgement
-(mosquitto: 20, unless told otherwise), and drops what it cannot keep. How many those are it does not say: it is found out.
+(mosquitto: 20, where nothing else is set), and drops what it cannot keep. How many those are is found out.
 """
 
 import time
@@ -12,39 +12,23 @@ from typing import Protocol
 from edge_ae.core.deduplication import Receipt
 from edge_ae.core.formats.decoder import Decoder
 from edge_ae.core.timestamps import SECOND
-from edge_ae.daemon.ack_policy import StallDetector
+from edge_ae.daemon.ack_policy import Patience, StallDetector
 from edge_ae.errors import BadPayload
+from edge_ae.mqtt.link import Message
 
 BATCH = 256
 WAIT_S = 0.5
 FLUSH_NS = 5 * SECOND
 
 STALL_NS = SECOND // 10
-"""A broker that sends nothing for so long may be waiting for acknowledgements."""
-
-STALL_ANSWER_NS = SECOND // 50
-"""One that sends again this soon after getting them was."""
-
-
-class Received(Protocol):
-    @property
-    def arrival_ns(self) -> int: ...
-    @property
-    def topic(self) -> str: ...
-    @property
-    def payload(self) -> bytes: ...
-    @property
-    def qos(self) -> int: ...
-    @property
-    def mid(self) -> int: ...
-    @property
-    def connection(self) -> int: ...
+PATIENCE = Patience(first_ns=STALL_NS, answer_ns=SECOND // 50, longest_ns=STALL_NS)
+"""Short, for a flush is cheap."""
 
 
 class Source(Protocol):
     """What the loop asks of the link to the broker."""
 
-    def take(self, max_items: int, timeout_s: float) -> Sequence[Received]: ...
+    def take(self, max_items: int, timeout_s: float) -> Sequence[Message]: ...
 
     def ack(self, messages: Iterable[tuple[int, int]]) -> None: ...
 
@@ -73,7 +57,7 @@ def record(
     counts: Counter[str] = Counter()
     waiting: list[Receipt] = []
     flushed_ns = clock()
-    stall = StallDetector(limit, STALL_NS, STALL_ANSWER_NS, STALL_NS, flushed_ns)
+    stall = StallDetector(limit, PATIENCE, flushed_ns)
     while not stop():
         messages = source.take(BATCH, STALL_NS / SECOND if waiting else WAIT_S)
         now_ns = clock()
@@ -93,7 +77,7 @@ def record(
     return counts
 
 
-def _use(message: Received, decoders: Sequence[Decoder], sink: Sink, counts: Counter[str]) -> None:
+def _use(message: Message, decoders: Sequence[Decoder], sink: Sink, counts: Counter[str]) -> None:
     counts["received"] += 1
     for decoder in decoders:
         if not decoder.matches(message.topic):

@@ -18,14 +18,13 @@ from edge_ae.mqtt.link import Link
 from edge_ae.store.node_store import NodeStore
 
 WEEK_NS = 7 * 86_400 * SECOND
-ASSETS_LISTED = 200
-"""Beyond this `stats` would outgrow a broker's packet limit."""
+ASSETS_LISTED = 200  # with more, `stats` would outgrow a broker's packet limit
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of a daemon that have something to say. `counts`: of the loop itself."""
+    """The parts of a daemon that have something to report. `counts`: of the loop itself."""
 
     started_ns: int
     counts: Counter[str]
@@ -104,7 +103,7 @@ def rss_bytes() -> int:
 def _asset(parts: Parts, detector: Detector) -> dict[str, Any]:
     spec, watch = detector.spec, parts.ingest.watch_of(detector.asset)
     interval_ns = watch.rules.interval_ns
-    since_ns = (detector.last_t_ns or 0) - interval_ns
+    since_ns = detector.t_ns - interval_ns
     return {
         "model": spec.name,
         "model_sha256": spec.sha256,

@@ -1,4 +1,4 @@
-"""What systemd is told (sd_notify(3)): a datagram to the socket it names, or nothing where there is none.
+"""What systemd is notified of (sd_notify(3)): a datagram to the socket it names, or nothing where there is none.
 
 READY=1 once the first subscription stands; WATCHDOG=1 only by the loop that makes progress; STATUS is the line of
 `systemctl status`.
@@ -24,18 +24,22 @@ def notify(*assignments: str) -> None:
 
 
 def ready() -> None:
+    """The service, or its reload, is done starting."""
     notify("READY=1")
 
 
 def status(text: str) -> None:
+    """The line of `systemctl status`."""
     notify(f"STATUS={text}")
 
 
 def watchdog() -> None:
+    """The loop makes progress."""
     notify("WATCHDOG=1")
 
 
 def stopping() -> None:
+    """The service is on its way to its end."""
     notify("STOPPING=1")
 
 

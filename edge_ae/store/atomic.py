@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-PRIVATE = 0o600
+PRIVATE = 0o600  # for its owner alone
 
 
 def write_whole(
@@ -33,11 +33,6 @@ def write_whole(
         os.fsync(directory)
     finally:
         os.close(directory)
-
-
-def open_private(path: Path, flags: int) -> int:
-    """A descriptor; a file that this makes is its owner's alone. Raises OSError."""
-    return os.open(path, flags | os.O_CLOEXEC, PRIVATE)
 
 
 def reason_of(error: OSError) -> str:

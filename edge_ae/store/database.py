@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edge_ae.errors import BadState
+from edge_ae.store.atomic import PRIVATE
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ class Database:
             self.path.stat()
 
     def rows(self, query: str, *values: object) -> list[tuple[object, ...]]:
-        """What a query gives; nothing where the file cannot be read, which `fault` says."""
+        """What a query gives; nothing where the file cannot be read: then `fault` is set."""
         if self._connection is None:
             return []
         try:
@@ -109,6 +110,7 @@ class Database:
             return []
 
     def close(self) -> None:
+        """Give the file back; `open` and `commit` open it anew."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -168,7 +170,7 @@ def _connect(name: str | Path) -> sqlite3.Connection:
 
 def _sound(path: Path) -> sqlite3.Connection:
     """The file's connection, once it is known to be whole and ours. Raises sqlite3.Error or BadState."""
-    path.touch(mode=0o600)  # its owner's alone, before SQLite makes it and what lies beside it
+    path.touch(mode=PRIVATE)  # its owner's alone, before SQLite makes it and what lies beside it
     connection = _connect(path)
     try:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -200,7 +202,7 @@ def _move_aside(path: Path, why: str) -> Path:
 def _salvage(damaged: Path, path: Path) -> int:
     """Copy what can be read of a damaged file into a new one, row by row, from both ends. Returns how many rows."""
     kept = 0
-    path.touch(mode=0o600)
+    path.touch(mode=PRIVATE)
     with contextlib.closing(_connect(path)) as new, contextlib.closing(sqlite3.connect(damaged)) as old:
         new.execute("BEGIN IMMEDIATE")
         for table in TABLES:

@@ -1,4 +1,4 @@
-"""What people said of alerts, read from the database while a daemon may be writing it."""
+"""People's feedback on alerts, read from the database while a daemon may be writing it."""
 
 import contextlib
 import sqlite3

@@ -1,14 +1,15 @@
-"""What a node knows, over any restart: the state of its assets, its outbox, its alerts, and what people said of them.
+"""What a node knows, over any restart: the state of its assets, its outbox, its alerts, and people's feedback on them.
 
     load() ─► Saved                        at the start, or once a file that could not be opened can be
     commit(Changes) ─► one transaction     states, messages and alerts together: neither is ahead of the other
 
-States are JSON, packed by zlib, whose checksum tells a damaged one. Where the disk fails, all goes on in memory, `fault` says
+States are JSON, packed by zlib, whose checksum shows a damaged one. Where the disk fails, all goes on in memory, `fault` says
 so, and the next commit that succeeds brings everything to disk.
 """
 
 import logging
 import sqlite3
+import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ STATE_STEP_BYTES = 512
 """A packed state is a multiple of this long."""
 ZLIB_LEVEL = 1
 """Half the size of the JSON; more effort gains a few per cent."""
+UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, struct.error)
+"""What a state of another version's shape raises when it is taken up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,15 +154,10 @@ class NodeStore:
         low = {r.id for r in self._alerts.values() if r.id in new and r.peak_ratio < below_ratio}
         return len({str(identity) for (identity,) in rows} - self._alerts.keys() | low)
 
-    def feedback(self) -> list[Feedback]:
-        """All that people said, oldest first."""
-        rows = self.database.rows("SELECT at_ns, asset, id, label, note FROM feedback ORDER BY position")
-        return [Feedback(*row) for row in rows]  # type: ignore[arg-type]  # as they were written
-
     # -- writing -------------------------------------------------------------------------------------------
 
     def record(self, alert: AlertRecord) -> None:
-        """Note a step in an alert's life; on disk with the next commit."""
+        """Take in a step of an alert's life; on disk with the next commit."""
         self._alerts[alert.id] = alert
         while len(self._alerts) > ALERTS_KEPT:  # a disk that fails for long
             del self._alerts[next(iter(self._alerts))]
@@ -213,13 +211,13 @@ class NodeStore:
             (ALERTS_KEPT,),
         )
 
-    def add_feedback(self, said: Feedback) -> bool:
-        """On disk when this returns True."""
+    def add_feedback(self, feedback: Feedback) -> bool:
+        """Keep it, on disk when this returns True. False: it is not kept; `fault` says why."""
         if not self.loaded:
             return False
 
         def write(connection: sqlite3.Connection) -> None:
-            row = (said.at_ns, said.asset, said.id, said.label, said.note)
+            row = (feedback.at_ns, feedback.asset, feedback.id, feedback.label, feedback.note)
             connection.execute("INSERT INTO feedback (at_ns, asset, id, label, note) VALUES (?, ?, ?, ?, ?)", row)
             connection.execute(
                 "DELETE FROM feedback WHERE position <= (SELECT max(position) FROM feedback) - ?", (FEEDBACK_KEPT,)
@@ -228,6 +226,7 @@ class NodeStore:
         return self.database.commit(write)
 
     def close(self) -> None:
+        """Close the file; nothing is committed."""
         self.database.close()
 
 

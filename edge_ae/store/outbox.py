@@ -45,10 +45,12 @@ class OutgoingMessage:
 
     @property
     def key(self) -> Key:
+        """What identifies it."""
         return self.id, self.seq
 
     @property
     def checksum(self) -> int:
+        """CRC-32 of all fields, by which a damaged row is known."""
         fields = (self.id, self.seq, self.t_ns, self.at_ns, self.topic, self.retain)
         return zlib.crc32(self.payload, zlib.crc32(repr(fields).encode()))
 
@@ -88,7 +90,7 @@ class Outbox:
         self._bound()
 
     def clear(self) -> None:
-        """What was taken in is none of this node's."""
+        """Forget everything: what was loaded is another node's."""
         self._pending, self._new, self._gone = {}, {}, {}
         self._bytes, self._last_acknowledged = 0, START
 
@@ -105,6 +107,7 @@ class Outbox:
         return len(fresh)
 
     def knows(self, key: Key) -> bool:
+        """Whether a message was appended already, and is not forgotten."""
         if key in self._pending or key in self._gone:
             return True
         return len(self._database.rows("SELECT 1 FROM event WHERE id = ? AND seq = ?", *key)) > 0
@@ -230,6 +233,7 @@ class Outbox:
         self._new = dict(self._pending)
 
     def written(self) -> None:
+        """The transaction of `write` has been committed."""
         self._new.clear()
         self._gone.clear()
         self._cancelled.clear()

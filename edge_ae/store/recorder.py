@@ -97,7 +97,7 @@ class Recorder:
             try:
                 _finish(file)
             except OSError as error:
-                _tell(file, _why(error))
+                _log_change(file, _why(error))
 
     def _flush(self, asset: str) -> None:
         file = self._open[asset] = self._open.pop(asset)  # to the end
@@ -109,11 +109,11 @@ class Recorder:
             self.counts["rows_lost"] += len(rows)
             if _size(file) == 0:
                 file.path = None  # its header is not there either
-            _tell(file, _why(error))
+            _log_change(file, _why(error))
             return
         self.counts["rows"] += len(rows)
         if rows:
-            _tell(file, None)
+            _log_change(file, None)
         if self._room < 0:
             self._make_room()
 
@@ -206,8 +206,8 @@ def _finish(file: _Open) -> None:
     path.rename(path.with_suffix(DONE))
 
 
-def _tell(file: _Open, fault: str | None) -> None:
-    """Rows that begin to be lost, and that are no longer, are said once."""
+def _log_change(file: _Open, fault: str | None) -> None:
+    """Rows that begin to be lost, and that are no longer, are logged once."""
     if fault is not None and file.fault is None:
         log.error("%s; rows are not recorded", fault)
     elif fault is None and file.fault is not None:

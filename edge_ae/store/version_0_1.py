@@ -17,7 +17,7 @@ import orjson
 
 from edge_ae.core.timestamps import parse_time_ns
 from edge_ae.errors import BadState
-from edge_ae.store.node_store import AlertRecord, AssetState, Changes, Feedback, NodeStore, unpack
+from edge_ae.store.node_store import UNFIT, AlertRecord, AssetState, Changes, Feedback, NodeStore, unpack
 from edge_ae.store.outbox import Key, OutgoingMessage
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,6 @@ TAKEN_UP = ".0.1"
 """What is added to the name of a file that has been taken up."""
 
 EVENT = [str, int, int, int, str, str]
-UNFIT = (LookupError, TypeError, ValueError, AttributeError)
 
 
 def take_up(store: NodeStore, directory: Path) -> None:
@@ -154,5 +153,5 @@ def _alerts(messages: Iterable[OutgoingMessage]) -> Iterator[AlertRecord]:
 def _feedback(data: bytes) -> Iterator[Feedback]:
     for line in data.splitlines():
         with contextlib.suppress(*UNFIT):
-            said = orjson.loads(line)
-            yield Feedback(parse_time_ns(said["at"]), said["asset"], said["id"], said["label"], said["note"])
+            body = orjson.loads(line)
+            yield Feedback(parse_time_ns(body["at"]), body["asset"], body["id"], body["label"], body["note"])

@@ -15,7 +15,8 @@ from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
 from edge_ae.core.formats.decoder import Decoder, Stream
 from edge_ae.daemon.ingest import Feed
-from edge_ae.daemon.loop import Daemon, DaemonOptions
+from edge_ae.daemon.loop import Daemon
+from edge_ae.daemon.options import DaemonOptions
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.store.node_store import FILE, NodeStore
 from tests.bench.plant import LENGTH, Plant
@@ -66,8 +67,8 @@ def _daemon(folder: Path, model: OnnxModel) -> tuple[Daemon, Deaf]:
     link: Any = Deaf()
     feed = Feed(Decoder(Stream("bench/{asset}", time="ts"), model.spec.names), Watch(model, AlertRules(WEEK_NS)))
     store = NodeStore(folder / FILE)
-    options = DaemonOptions(checkpoint_s=NEVER_S, receive_maximum=2**30)
-    return Daemon("n1", "edge-ae", [feed], link, store, options), link
+    options = DaemonOptions("n1", checkpoint_s=NEVER_S, receive_maximum=2**30)
+    return Daemon(options, [feed], link, store), link
 
 
 def _use(daemon: Daemon, link: Deaf, messages: Iterable[tuple[str, bytes]]) -> None:

@@ -19,7 +19,8 @@ from edge_ae.core.formats.decoder import Decoder, Stream
 from edge_ae.core.model_spec import Channel, Explanation, Floats, ModelSpec, Tail
 from edge_ae.core.timestamps import SECOND
 from edge_ae.daemon.ingest import Feed
-from edge_ae.daemon.loop import Daemon, DaemonOptions
+from edge_ae.daemon.loop import Daemon
+from edge_ae.daemon.options import DaemonOptions
 from edge_ae.errors import BadConfig
 from edge_ae.mqtt.link import Link
 from edge_ae.mqtt.options import Broker, LinkOptions
@@ -81,14 +82,12 @@ def daemon(settings: dict[str, Any]) -> Daemon:
         ),
         settings.get("inbox", 10_000),
     )
-    options = DaemonOptions(**settings.get("options", {}))
+    options = DaemonOptions("n1", **settings.get("options", {}))
     return Daemon(
-        "n1",
-        "edge-ae",
+        options,
         [feed(**arguments) for arguments in settings.get("feeds", [{}])],
         link,
         NodeStore(directory / FILE),
-        options,
         reload=lambda: reload_feeds(directory / "feeds.json"),
     )
 

@@ -3,13 +3,13 @@
 from itertools import pairwise
 
 from edge_ae.core.timestamps import SECOND
-from edge_ae.daemon.ack_policy import RETRY_NS, STALLED_MESSAGES, AckPolicy, StallDetector
+from edge_ae.daemon.ack_policy import RETRY_NS, STALLED_MESSAGES, AckPolicy, Patience, StallDetector
 
 LIMIT = 100
 
 
 def detector() -> StallDetector:
-    return StallDetector(LIMIT, patience_ns=2 * SECOND, answer_ns=SECOND // 10, longest_ns=16 * SECOND, now_ns=0)
+    return StallDetector(LIMIT, Patience(2 * SECOND, SECOND // 10, 16 * SECOND), now_ns=0)
 
 
 def policy() -> AckPolicy:

@@ -10,9 +10,9 @@ import pytest
 
 from edge_ae.core.events import AlertEvent, Readings, Scored
 from edge_ae.core.fleet import Fleet
-from edge_ae.core.flood import Flood
 from edge_ae.core.timestamps import SECOND
-from edge_ae.daemon.publisher import MARK_PATIENCE_NS, Publisher, PublishOptions
+from edge_ae.daemon.options import DaemonOptions
+from edge_ae.daemon.publisher import MARK_PATIENCE_NS, Publisher
 from edge_ae.mqtt.link import Message, Session
 from edge_ae.store.node_store import FILE, Changes, NodeStore
 from tests.daemon.node_process import PERIOD_NS, watch
@@ -65,8 +65,8 @@ class Node:
         self.store = NodeStore(folder / FILE)
         self.store.load()
         self.fleet = Fleet("n1")
-        options = PublishOptions(PREFIX, score_interval_s=10.0)
-        self.publisher = Publisher(options, link, self.store, Flood("n1", 0, SECOND))
+        options = DaemonOptions("n1", score_interval_s=10.0, flood_limit=0)
+        self.publisher = Publisher(options, link, self.store)
         self._row = 0
 
     def rows(self, *values: float) -> list[Scored | AlertEvent]:

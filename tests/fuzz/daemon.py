@@ -12,7 +12,8 @@ from typing import Any
 from edge_ae.core.formats.decoder import Decoder, Stream
 from edge_ae.core.timestamps import SECOND
 from edge_ae.daemon.ingest import Feed
-from edge_ae.daemon.loop import Daemon, DaemonOptions
+from edge_ae.daemon.loop import Daemon
+from edge_ae.daemon.options import DaemonOptions
 from edge_ae.mqtt.link import Message
 from edge_ae.store.node_store import FILE, NodeStore
 from tests.daemon.node_process import watch
@@ -75,5 +76,5 @@ def daemon(
     link = Deaf() if link is None else link
     feeds = [Feed(Decoder(stream, watch().model.spec.names), watch()) for stream in STREAMS]
     store = NodeStore(directory / FILE if checkpoint_s > 0 else None)
-    options = DaemonOptions(checkpoint_s, receive_maximum, max_assets=MAX_ASSETS)
-    return Daemon("n1", "edge-ae", feeds, link, store, options), link
+    options = DaemonOptions("n1", "edge-ae", checkpoint_s, receive_maximum, max_assets=MAX_ASSETS)
+    return Daemon(options, feeds, link, store), link

@@ -54,7 +54,9 @@ def test_what_is_committed_is_what_is_loaded(path: Path) -> None:
     assert saved.node == {"name": "n"}
     assert store.outbox.pending(99) == MESSAGES[20:]
     assert [record.id for record in store.active_alerts()] == ["id30"]
-    assert store.feedback() == [Feedback(1, "a", "id30", "false_alarm", "ü")]
+    assert store.database.rows("SELECT at_ns, asset, id, label, note FROM feedback") == [
+        (1, "a", "id30", "false_alarm", "ü")
+    ]
 
 
 def test_first_start_finds_nothing_and_no_fault(path: Path) -> None:

@@ -119,7 +119,7 @@ def test_feedback_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     store = opened(path)
     for number in range(9):
         assert store.add_feedback(Feedback(number, "a", str(number), "true_alarm", ""))
-    assert [said.id for said in store.feedback()] == ["6", "7", "8"]
+    assert store.database.rows("SELECT id FROM feedback ORDER BY position") == [("6",), ("7",), ("8",)]
 
 
 @pytest.mark.parametrize("bytes_", [b"", b"x", pack({"a": 1}) + b"x", pack({"a": 1})[:9], b"\x00" * 40, None, 7])

@@ -11,7 +11,7 @@ import pytest
 
 from edge_ae.core.fleet import Fleet
 from edge_ae.store import version_0_1
-from edge_ae.store.node_store import FILE, Feedback, NodeStore
+from edge_ae.store.node_store import FILE, NodeStore
 from tests.conftest import Node, Subscriber, wait_for
 from tests.daemon.node_process import watch
 
@@ -60,14 +60,15 @@ def test_everything_is_taken_up_once(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert saved.assets["p1"].topic_filter == "plant/+/telemetry"
     assert [record.id for record in store.active_alerts()] == [ALERT]
     assert (len(store.outbox), store.outbox.last_acknowledged) == (0, (ALERT, 1))
-    assert store.feedback() == [Feedback(1_790_000_003_000_000_000, "p1", ALERT, "true_alarm", "leak")]
+    kept = (1_790_000_003_000_000_000, "p1", ALERT, "true_alarm", "leak")
+    assert store.database.rows("SELECT at_ns, asset, id, label, note FROM feedback") == [kept]
     store.close()
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.endswith(".0.1")) == sorted(
         f"{name}.0.1" for name in version_0_1.FILES
     )
     again = taken_up(tmp_path)
     assert again.load() is not None
-    assert len(again.feedback()) == 1
+    assert len(again.database.rows("SELECT 1 FROM feedback")) == 1
 
 
 def test_asset_goes_on_where_it_was(tmp_path: Path) -> None:
