@@ -1,29 +1,31 @@
 """The same core over a file: every line gets the score that the daemon would have had on reading it.
 
 A line's score is that of the window which ends with the line's slot, made of that line and earlier ones alone. Where
-several lines share a slot, each is answered from what the slot holds so far; the row itself closes with the last of them.
+several lines share a slot, each is answered from what the slot holds with it; the row itself closes with the last of them.
 A line whose time may be wrong, on which later lines decide, is answered as if it were right.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from edge_ae.core.detector import Detector, Watch
+from edge_ae.core.detector import Watch
 from edge_ae.core.events import AlertEvent, Readings, Scored, slot_of
 from edge_ae.core.fleet import MAX_BATCH, Fleet, scored
 from edge_ae.core.model_spec import Explanation, Floats, ModelSpec
 from edge_ae.core.payloads import alert_payload
 from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel
-from edge_ae.store.recording_csv import Table, read_csv, whole_text
+from edge_ae.store.recording_csv import Table, whole_text
 
 Progress = Callable[[int, int], None]
+Parts = tuple[Floats, Floats]  # of a window's score: that of each channel, and its newest row as the model restores it
 PROGRESS_LINES = 4096
 FEW_INCOMPLETE = 0.1  # windows that are mostly missing, of all lines: any recording with gaps has some
 
@@ -55,35 +57,85 @@ class _OutputKeeper:
 
     def __init__(self, model: OnnxModel) -> None:
         self.spec: ModelSpec = model.spec
-        self.parts: list[tuple[Floats, Floats]] = []
         self._model = model
+        self._parts: list[Parts] = []
 
     def score(self, windows: Floats) -> Floats:
         outputs = self._model.run(windows)
-        self.parts.extend(zip(outputs["channel_score"], outputs["reconstruction"][:, -1], strict=True))
+        self._parts.extend(zip(outputs["channel_score"], outputs["reconstruction"][:, -1], strict=True))
         return outputs["score"]
 
     def explain(self, windows: Floats) -> Sequence[Explanation]:
         return self._model.explain(windows)
 
+    def take(self) -> list[Parts]:
+        """What has been kept since the last call."""
+        parts, self._parts = self._parts, []
+        return parts
 
-class _Lines:
-    """The answers, filled in as the fleet gives them."""
 
-    def __init__(self, lines: int, channels: int, explained: bool) -> None:
-        shape = (lines, channels) if explained else (0, channels)
-        self.score = np.full(lines, np.nan)
-        self.threshold = np.full(lines, np.nan)
-        self.active = np.full(lines, -1, np.int8)  # -1: as on the line before
-        self.channel_score = np.full(shape, np.nan, np.float32)
-        self.reconstruction = np.full(shape, np.nan, np.float32)
+class _Run:
+    """A table on its way through the core, and the answers as they come. `active` -1: as on the line before."""
 
-    def fill(self, line: int, scored: Scored, parts: tuple[Floats, Floats] | None) -> None:
-        self.score[line] = scored.verdict.score
-        self.threshold[line] = scored.verdict.threshold
-        self.active[line] = scored.active
+    def __init__(self, table: Table, model: OnnxModel, watch: Watch, source: tuple[str, str], explained: bool) -> None:
+        node, asset = source
+        self._keeper = _OutputKeeper(model) if explained else None
+        self._watch = watch if self._keeper is None else replace(watch, model=self._keeper)
+        self._fleet = Fleet(node)
+        self._detector = self._fleet.add(asset, self._watch)
+        self._line_of: dict[int, int] = {}  # slot that is not scored yet -> the line that it answers
+        self._events: list[AlertEvent] = []
+        self._score, self._threshold = np.full(len(table), np.nan), np.full(len(table), np.nan)
+        self._active = np.full(len(table), -1, np.int8)
+        shape = (len(table) if explained else 0, len(model.spec.channels))
+        self._channel_score, self._reconstruction = (np.full(shape, np.nan, np.float32) for _ in range(2))
+
+    def push(self, line: int, slot: int, readings: Readings, *, slot_goes_on: bool) -> None:
+        """Take a line. `slot_goes_on`: the next one is in the same slot."""
+        self._fleet.push(readings, self._watch)
+        if slot_goes_on or self._detector.doubts:
+            self._step()
+            self._answer_now(line, slot)
+        elif not self._detector.is_closed(slot):  # else it came too late, and the answer is another line's
+            self._line_of[slot] = line
+        if self._fleet.due >= MAX_BATCH:
+            self._step()
+
+    def finish(self) -> Result:
+        """The end of the table."""
+        self._fleet.flush()
+        self._step()
+        parts = (None, None) if self._keeper is None else (self._channel_score, self._reconstruction)
+        active = _carried(self._active)
+        return Result(self._score, self._threshold, active, self._events, self._detector.counts, *parts)
+
+    def _step(self) -> None:
+        results = self._fleet.step()
+        self._events += [one for one in results if isinstance(one, AlertEvent)]
+        found = [one for one in results if isinstance(one, Scored)]
+        for one, parts in zip(found, self._parts(len(found)), strict=True):
+            line = self._line_of.pop(one.verdict.slot, None)
+            if line is not None:
+                self._fill(line, one, parts)
+
+    def _answer_now(self, line: int, slot: int) -> None:
+        """The slot is still open: answer from a copy in which it closed now."""
+        fork = self._detector.fork()
+        for window in fork.flush():
+            (score,) = scored(self._watch.model, window.values[None])
+            (parts,) = self._parts(1)
+            for result in fork.judge(window, score, None):
+                if isinstance(result, Scored) and window.slot == slot:
+                    self._fill(line, result, parts)
+
+    def _parts(self, windows: int) -> Sequence[Parts | None]:
+        return [None] * windows if self._keeper is None else self._keeper.take()
+
+    def _fill(self, line: int, scored: Scored, parts: Parts | None) -> None:
+        self._score[line], self._threshold[line] = scored.verdict.score, scored.verdict.threshold
+        self._active[line] = scored.active
         if parts is not None:
-            self.channel_score[line], self.reconstruction[line] = parts
+            self._channel_score[line], self._reconstruction[line] = parts
 
 
 def score_table(
@@ -96,68 +148,19 @@ def score_table(
     explained: bool = False,
     progress: Progress = lambda _done, _all: None,
 ) -> Result:
-    """Run a table through the core. The columns are matched by name; one that the model needs and is not there: BadData."""
-    spec = model.spec
-    columns = _columns(table, spec)
-    keeper = _OutputKeeper(model) if explained else None
-    watch = watch if keeper is None else Watch(keeper, watch.rules, watch.lateness_ns)
-    fleet = Fleet(node)
-    detector = fleet.add(asset, watch)
-    lines = _Lines(len(table), len(spec.channels), explained)
-    events: list[AlertEvent] = []
-    slots = slot_of(table.t_ns, spec.period_ns).tolist()
-    line_of: dict[int, int] = {}
+    """Run a table through the core. Raises BadData where it lacks a column that the model names.
 
-    def step() -> None:
-        scored_windows = 0
-        for result in fleet.step():
-            if isinstance(result, AlertEvent):
-                events.append(result)
-                continue
-            line = line_of.pop(result.verdict.slot, None)
-            if line is not None:
-                lines.fill(line, result, None if keeper is None else keeper.parts[scored_windows])
-            scored_windows += 1
-        if keeper is not None:
-            keeper.parts.clear()
-
-    for line, readings in enumerate(_readings(table, columns, spec, asset)):
-        fleet.push(readings, watch)
-        if detector.doubts or (line + 1 < len(slots) and slots[line + 1] == slots[line]):
-            step()
-            _answer_so_far(lines, line, detector, watch, slots[line], keeper)
-        else:
-            if not detector.is_closed(slots[line]):  # else it came too late, and the answer is another line's
-                line_of[slots[line]] = line
-            if fleet.due >= MAX_BATCH:
-                step()
+    `explained`: with what each score was made of. `progress` is called with lines done and all lines, now and then.
+    """
+    columns = _columns(table, model.spec)
+    run = _Run(table, model, watch, (node, asset), explained)
+    slots = slot_of(table.t_ns, model.spec.period_ns).tolist()
+    lines = zip(pairwise([*slots, None]), _readings(table, columns, model.spec, asset), strict=True)
+    for line, ((slot, following), readings) in enumerate(lines):
+        run.push(line, slot, readings, slot_goes_on=slot == following)
         if line % PROGRESS_LINES == 0:
             progress(line, len(slots))
-    fleet.flush()
-    step()
-    return Result(
-        lines.score,
-        lines.threshold,
-        _carried(lines.active),
-        events,
-        detector.counts,
-        lines.channel_score if explained else None,
-        lines.reconstruction if explained else None,
-    )
-
-
-def _answer_so_far(
-    lines: _Lines, line: int, detector: Detector, watch: Watch, slot: int, keeper: _OutputKeeper | None
-) -> None:
-    """The slot is still open: answer from a copy in which it closed now."""
-    fork = detector.fork()
-    for window in fork.flush():
-        (score,) = scored(watch.model, window.values[None])
-        for result in fork.judge(window, score, None):
-            if isinstance(result, Scored) and window.slot == slot:
-                lines.fill(line, result, None if keeper is None else keeper.parts[-1])
-    if keeper is not None:
-        keeper.parts.clear()
+    return run.finish()
 
 
 def _columns(table: Table, spec: ModelSpec) -> list[int]:
@@ -183,53 +186,48 @@ def _carried(active: NDArray[np.int8]) -> NDArray[np.bool_]:
     return np.asarray((last >= 0) & (active[last] == 1))
 
 
-def score_file(
-    model_path: Path,
-    data_path: Path,
-    out_path: Path,
-    watch_for: Callable[[OnnxModel], Watch],
-    *,
-    node: str = "offline",
-    asset: str = "asset",
-    ignore: Sequence[str] = (),
-    label: str | None = None,
-    explain: bool = False,
-    events_path: Path | None = None,
-    reconstruction_path: Path | None = None,
-    progress: Progress = lambda _done, _all: None,
-) -> Result:
-    """`edge-ae score`: one line out for each line in, with the time exactly as it came."""
-    model = OnnxModel.load(model_path)
-    table = read_csv(data_path, ignore=ignore, label=label)
-    explained = explain or reconstruction_path is not None
-    watch = watch_for(model)
-    result = score_table(table, model, watch, node=node, asset=asset, explained=explained, progress=progress)
-    _write_scores(out_path, table, result, model.spec if explain else None)
-    if events_path is not None:
-        with whole_text(events_path) as file:
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """The files that `write_outputs` makes. `explain`: the scores have a column for each channel, too."""
+
+    scores: Path
+    explain: bool = False
+    events: Path | None = None
+    reconstruction: Path | None = None
+
+    @property
+    def explained(self) -> bool:
+        """Whether the result has to say what each score was made of."""
+        return self.explain or self.reconstruction is not None
+
+
+def write_outputs(outputs: Outputs, table: Table, result: Result, spec: ModelSpec) -> None:
+    """One line out for each line in, with the time exactly as it came. Raises BadData where a file cannot be written."""
+    _write_scores(outputs.scores, table, result, spec.names if outputs.explain else ())
+    if outputs.events is not None:
+        with whole_text(outputs.events) as file:
             file.writelines(orjson.dumps(alert_payload(event.alert)).decode() + "\n" for event in result.events)
-    if reconstruction_path is not None:
+    if outputs.reconstruction is not None:
         assert result.reconstruction is not None
-        with whole_text(reconstruction_path) as file:
-            file.write(",".join(["timestamp", *model.spec.names]) + "\n")
-            rows = zip(table.times, result.reconstruction.tolist(), strict=True)
-            file.writelines(",".join([time, *map(_cell, row)]) + "\n" for time, row in rows)
-    return result
+        rows = (map(_cell, row) for row in result.reconstruction.tolist())
+        _write_lines(outputs.reconstruction, ["timestamp", *spec.names], table.times, rows)
 
 
-def _write_scores(path: Path, table: Table, result: Result, explained: ModelSpec | None) -> None:
-    header = ["timestamp", "score", "threshold", "alert"]
-    parts: list[list[float]] = [[]] * len(table)
-    if explained is not None and result.channel_score is not None:
-        header += [f"score_{name}" for name in explained.names]
-        parts = result.channel_score.tolist()
-    rows = zip(table.times, result.score.tolist(), result.threshold.tolist(), result.alert.tolist(), parts, strict=True)
+def _write_scores(path: Path, table: Table, result: Result, channels: Sequence[str]) -> None:
+    header = ["timestamp", "score", "threshold", "alert", *(f"score_{name}" for name in channels)]
+    parts = result.channel_score.tolist() if channels and result.channel_score is not None else [[]] * len(table)
+    columns = (result.score.tolist(), result.threshold.tolist(), result.alert.tolist(), parts)
+    rows = (
+        [_cell(score), _cell(threshold), "1" if alert else "0", *map(_cell, more)]
+        for score, threshold, alert, more in zip(*columns, strict=True)
+    )
+    _write_lines(path, header, table.times, rows)
+
+
+def _write_lines(path: Path, header: list[str], times: list[str], rows: Iterable[Iterable[str]]) -> None:
     with whole_text(path) as file:
         file.write(",".join(header) + "\n")
-        file.writelines(
-            ",".join([time, _cell(score), _cell(threshold), "1" if alert else "0", *map(_cell, more)]) + "\n"
-            for time, score, threshold, alert, more in rows
-        )
+        file.writelines(",".join([time, *cells]) + "\n" for time, cells in zip(times, rows, strict=True))
 
 
 def _cell(value: float) -> str:

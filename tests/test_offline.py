@@ -20,7 +20,7 @@ from edge_ae.core.fleet import Fleet
 from edge_ae.core.timestamps import SECOND
 from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel
-from edge_ae.offline import Result, score_file, score_table
+from edge_ae.offline import Outputs, Result, score_table, write_outputs
 from edge_ae.store.recording_csv import Table, read_csv
 from tests.models import TRAIN_ROWS, TRAINED_LENGTH, pump, trained
 
@@ -80,6 +80,14 @@ def astray(table: Table, seed: int) -> Table:
 
 def score(table: Table, model: OnnxModel, **options: Any) -> Result:
     return score_table(table, model, Watch(model, RULES), **options)
+
+
+def score_file(model_path: Path, data: Path, outputs: Outputs) -> Result:
+    """As `edge-ae score` does."""
+    model, table = OnnxModel.load(model_path), read_csv(data)
+    result = score(table, model, explained=outputs.explained)
+    write_outputs(outputs, table, result, model.spec)
+    return result
 
 
 def answers(result: Result, lines: int | None = None) -> list[tuple[str, str, bool]]:
@@ -262,7 +270,7 @@ def test_one_line_out_for_each_line_in_with_its_time_as_it_came(model_path: Path
     ]
     data = write(table, tmp_path / "in.csv", times)
     out, events = tmp_path / "out.csv", tmp_path / "events.jsonl"
-    result = score_file(model_path, data, out, lambda m: Watch(m, RULES), events_path=events)
+    result = score_file(model_path, data, Outputs(out, events=events))
     with out.open(newline="") as file:
         header, *lines = list(csv.reader(file))
     assert header == ["timestamp", "score", "threshold", "alert"]
@@ -278,7 +286,7 @@ def test_explanations_and_the_cleaned_signal_are_written_by_name(model_path: Pat
     table = table_of(slice(TRAIN_ROWS, TRAIN_ROWS + 30))
     data = write(replace(table, values=table.values[:30]), tmp_path / "in.csv", table.times)
     out, clean = tmp_path / "out.csv", tmp_path / "clean.csv"
-    score_file(model_path, data, out, lambda m: Watch(m, RULES), explain=True, reconstruction_path=clean)
+    score_file(model_path, data, Outputs(out, explain=True, reconstruction=clean))
     header = out.read_text().splitlines()[0].split(",")
     assert header == ["timestamp", "score", "threshold", "alert", *(f"score_{name}" for name in table.names)]
     cleaned = read_csv(clean)
@@ -290,7 +298,7 @@ def test_a_place_that_cannot_be_written_is_a_sentence_and_leaves_nothing(model_p
     table = table_of(slice(0, 30))
     data = write(table, tmp_path / "in.csv", table.times)
     with pytest.raises(BadData, match="cannot be written"):
-        score_file(model_path, data, tmp_path / "no" / "out.csv", lambda m: Watch(m, RULES))
+        score_file(model_path, data, Outputs(tmp_path / "no" / "out.csv"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv"]
 
 

@@ -27,25 +27,26 @@ def add_options(parser: ArgumentParser) -> None:
 
 def execute(options: Namespace) -> int:
     from edge_ae.core.detector import Watch
-    from edge_ae.offline import score_file
+    from edge_ae.model.onnx_model import OnnxModel
+    from edge_ae.offline import Outputs, score_table, write_outputs
+    from edge_ae.store.recording_csv import read_csv
 
     rules = alert_rules(options)
     spare((options.model, options.data), (options.out, options.events, options.reconstruction))
-    with progress("lines") as say:
-        result = score_file(
-            options.model,
-            options.data,
-            options.out,
-            lambda model: Watch(model, rules),
+    outputs = Outputs(options.out, options.explain, options.events, options.reconstruction)
+    model = OnnxModel.load(options.model)
+    table = read_csv(options.data, ignore=options.ignore, label=options.label)
+    with progress("lines") as draw:
+        result = score_table(
+            table,
+            model,
+            Watch(model, rules),
             node=options.node,
             asset=options.asset or stem(options.data),
-            ignore=options.ignore,
-            label=options.label,
-            explain=options.explain,
-            events_path=options.events,
-            reconstruction_path=options.reconstruction,
-            progress=say,
+            explained=outputs.explained,
+            progress=draw,
         )
+    write_outputs(outputs, table, result, model.spec)
     if text := result.unused(options.data):
         print(text, file=sys.stderr)
     return 0
