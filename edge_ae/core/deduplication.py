@@ -17,6 +17,12 @@ from edge_ae.core.timestamps import SECOND
 Receipt = tuple[int, int]
 """What an acknowledgement names: the number of the connection, and the packet id."""
 
+CHECKSUM_BITS = 0xFFFF
+"""Of a message. A broker gives a packet id to another message only after it was acknowledged, so that few bits tell them apart."""
+
+ENTRY = "<HH"
+"""What is kept of a message: its packet id, and its checksum."""
+
 REMEMBERED_NS = 10 * SECOND
 """An acknowledgement that was sent longer ago than this has arrived, or its connection is gone."""
 
@@ -39,7 +45,7 @@ class Deduplicator:
     def is_duplicate(self, connection: int, mid: int, dup: bool, topic: str, payload: bytes) -> bool:
         """Note a message, which is to be acknowledged. True: it has been used before, and is not to be used again."""
         self._unacknowledged.append((connection, mid))
-        checksum = zlib.crc32(payload, zlib.crc32(topic.encode()))
+        checksum = zlib.crc32(payload, zlib.crc32(topic.encode())) & CHECKSUM_BITS
         if dup and self._recent.get(mid, self._older.get(mid)) == checksum:
             self.duplicates += 1
             return True
@@ -69,10 +75,10 @@ class Deduplicator:
     def snapshot(self) -> dict[str, Any]:
         known = [*dict.fromkeys((*reversed(self._recent), *reversed(self._older)))]
         newest = islice(known, self._limit)
-        packed = b"".join(pack("<HI", mid, self._recent.get(mid, self._older.get(mid))) for mid in newest)
+        packed = b"".join(pack(ENTRY, mid, self._recent.get(mid, self._older.get(mid))) for mid in newest)
         return {"known": b64encode(packed).decode(), "duplicates": self.duplicates}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        newest_first = list(iter_unpack("<HI", b64decode(state["known"])))
+        newest_first = list(iter_unpack(ENTRY, b64decode(state["known"])))
         self._recent, self._older = dict(reversed(newest_first)), {}
         self.duplicates = state["duplicates"]

@@ -9,12 +9,15 @@ import contextlib
 import hashlib
 import logging
 import zlib
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from struct import iter_unpack, pack
 from typing import Any
 
 import orjson
 
+from edge_ae.core.deduplication import CHECKSUM_BITS, ENTRY
 from edge_ae.core.timestamps import parse_time_ns
 from edge_ae.errors import BadState
 from edge_ae.store.node_store import UNFIT, AlertRecord, AssetState, Changes, Feedback, NodeStore, unpack
@@ -61,7 +64,7 @@ def _changes(found: Mapping[str, bytes]) -> Changes:
         assets = {name: AssetState(state["origins"][name], one) for name, one in state["fleet"].items()}
         node = {
             "name": state["node"],
-            "input": {"known": state["seen"]["known"], "duplicates": state["seen"]["repeated"]},
+            "input": {"known": _known(state["seen"]["known"]), "duplicates": state["seen"]["repeated"]},
             "flood": state["teller"]["flood"],
             "subscribed": sorted(set(state["origins"].values())),
         }
@@ -70,6 +73,14 @@ def _changes(found: Mapping[str, bytes]) -> Changes:
             log.error("state: the checkpoint of version 0.1 cannot be taken up (%r): the watch begins anew", fault)
         return Changes()
     return Changes(assets, node=node)
+
+
+def _known(text: str) -> str:
+    """Input that may come again, oldest first there and newest first here, with longer checksums there."""
+    entries = list(iter_unpack("<HI", b64decode(text)))
+    return b64encode(
+        b"".join(pack(ENTRY, mid, checksum & CHECKSUM_BITS) for mid, checksum in reversed(entries))
+    ).decode()
 
 
 def _newest(found: Mapping[str, bytes]) -> Mapping[str, Any]:

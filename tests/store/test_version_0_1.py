@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from edge_ae.core.deduplication import Deduplicator
 from edge_ae.core.fleet import Fleet
 from edge_ae.store import version_0_1
 from edge_ae.store.node_store import FILE, NodeStore
@@ -81,6 +82,17 @@ def test_asset_goes_on_where_it_was(tmp_path: Path) -> None:
     assert detector.alert.episode is not None
     assert detector.alert.episode.id == ALERT
     assert detector.last_t_ns == WRITTEN["checkpoint"]["fleet"]["p1"]["last_t_ns"]
+
+
+def test_input_that_was_not_acknowledged_is_known_when_it_comes_again(tmp_path: Path) -> None:
+    leave(tmp_path)
+    saved = taken_up(tmp_path).load()
+    assert saved is not None
+    received = Deduplicator(2_000)
+    received.restore(saved.node["input"])
+    row = {"ts": 1_790_000_003_900, "a": 50.0, "b": 1.0}  # the last of its forty messages
+    assert received.is_duplicate(1, 40, True, "plant/p1/telemetry", json.dumps(row).encode())
+    assert not received.is_duplicate(1, 41, True, "plant/p1/telemetry", json.dumps(row).encode())
 
 
 def test_pending_alert_of_the_old_version_is_pending_still(tmp_path: Path) -> None:
