@@ -1,7 +1,7 @@
 """When to write a checkpoint, after which the input it covers is acknowledged. Pure: time and counts come in.
 
     due       anything is new, and the last checkpoint is `checkpoint_s` old
-    full      half of what may wait for acknowledgement does
+    full      three quarters of what may wait for acknowledgement do: the broker can go on sending while it is written
     stalled   the broker sends nothing, perhaps for want of our acknowledgements
 
 An alert does not wait for any of these: the loop writes a checkpoint before it publishes one.
@@ -95,7 +95,7 @@ class AckPolicy:
         age_ns = now_ns - self.tried_ns
         if failing and age_ns < RETRY_NS:
             return False
-        return 2 * unacknowledged > self._stall.limit or (changed and age_ns >= self._checkpoint_ns)
+        return 4 * unacknowledged > 3 * self._stall.limit or (changed and age_ns >= self._checkpoint_ns)
 
     def stalled(self, now_ns: int, unacknowledged: int) -> bool:
         """Whether the broker may be waiting for us: it may allow fewer messages under way than we do."""

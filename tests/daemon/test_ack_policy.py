@@ -28,9 +28,9 @@ def test_news_is_due_once_the_last_checkpoint_is_old_enough() -> None:
     assert not kept.due(61 * SECOND, 1, changed=True, failing=False)
 
 
-def test_half_of_what_may_wait_is_due_at_once() -> None:
-    assert not policy().due(1, LIMIT // 2, changed=True, failing=False)
-    assert policy().due(1, LIMIT // 2 + 1, changed=True, failing=False)
+def test_three_quarters_of_what_may_wait_are_due_at_once() -> None:
+    assert not policy().due(1, 3 * LIMIT // 4, changed=True, failing=False)
+    assert policy().due(1, 3 * LIMIT // 4 + 1, changed=True, failing=False)
 
 
 def test_disk_that_fails_is_not_tried_more_than_once_a_second() -> None:
@@ -81,5 +81,5 @@ def test_learned_limit_makes_checkpoints_come_in_time() -> None:
     kept = policy()
     assert kept.stalled(2 * SECOND, 20)
     kept.received(2 * SECOND + 1)
-    assert kept.due(2 * SECOND + 2, 11, changed=True, failing=False)
+    assert kept.due(2 * SECOND + 2, 16, changed=True, failing=False)
     assert kept.exhausted(20)
