@@ -21,7 +21,7 @@ from edge_ae.core.detector import Watch
 from edge_ae.core.events import AlertEvent, Readings, Scored
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.model_spec import ModelSpec
-from edge_ae.core.timestamps import SECOND, time_ns
+from edge_ae.core.timestamps import seconds_ns, time_ns
 from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.offline import score_table
@@ -59,8 +59,8 @@ class Scores:
 def load_model(path: str | Path) -> OnnxModel:
     """Read a model file, check it, and try it out on this machine.
 
-    `model.spec` says what the model knows of itself: its channels and their units, the sample period, the window's
-    length. Raises BadModel, with one sentence that says what to do, for a file that is absent, damaged, of another
+    `model.spec` holds what the model knows of itself: its channels and their units, the sample period, the window's
+    length. Raises BadModel, with one sentence on what to do, for a file that is absent, damaged, of another
     version, or that this machine's runtime computes wrongly.
 
         >>> model = load_model("pump.onnx")
@@ -111,7 +111,7 @@ class Detector:
     def push(self, time: Time, values: Mapping[str, float]) -> list[Scored | AlertEvent]:
         """Take the readings of one moment; return what they made certain, in order, often nothing.
 
-        `time`: an event time. A number is an epoch time in s, ms, us or ns, told apart by its magnitude as in payloads;
+        `time`: an event time. A number is an epoch time in s, ms, us or ns, whose unit its magnitude shows as in payloads;
         a string is ISO 8601, in UTC where it names no offset; a datetime must have a time zone; numpy's datetime64 is UTC.
         `values`: channel -> value in the model's unit. A channel that is left out, or NaN, is missing; names that the
         model does not know are ignored.
@@ -229,4 +229,4 @@ def _rules(budget: str, on_delay_s: float, off_delay_s: float | None, deadband: 
 def _ns(name: str, seconds: float) -> int:
     if not (math.isfinite(seconds) and 0.0 <= seconds < LONGEST_S):
         raise ValueError(f"{name}: {seconds} should be zero or more seconds")
-    return round(seconds * SECOND)
+    return seconds_ns(seconds)

@@ -13,9 +13,9 @@ from edge_ae.config.settings import (
     contested,
     load,
     missing_to_watch,
-    ns,
 )
 from edge_ae.core.formats.decoder import Decoder
+from edge_ae.core.timestamps import seconds_ns
 from edge_ae.errors import BadConfig
 from edge_ae.model import signature
 from edge_ae.mqtt.link import Link
@@ -119,7 +119,7 @@ def _flat(settings: Settings) -> dict[str, object]:
 def lateness_ns(stream: StreamSettings, spec: "ModelSpec") -> int:
     """Where the channels of a row come in several messages, a row waits for a sample period where nothing else is set."""
     if stream.lateness_s is not None:
-        return ns(stream.lateness_s)
+        return seconds_ns(stream.lateness_s)
     return spec.period_ns if "{channel}" in stream.topic else 0
 
 

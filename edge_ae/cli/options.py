@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge_ae.core.timestamps import seconds_ns
 from edge_ae.errors import BadConfig, EdgeError
 from edge_ae.store.atomic import is_special
 
@@ -107,8 +108,8 @@ def rules_options(parser: ArgumentParser) -> None:
 def alert_rules(options: Namespace) -> "AlertRules":
     from edge_ae.core.alert import AlertRules
 
-    off_delay_ns = None if options.off_delay is None else ns(options.off_delay)
-    return AlertRules(options.budget, ns(options.on_delay), off_delay_ns, options.deadband)
+    off_delay_ns = None if options.off_delay is None else seconds_ns(options.off_delay)
+    return AlertRules(options.budget, seconds_ns(options.on_delay), off_delay_ns, options.deadband)
 
 
 def spare(inputs: Iterable[Path], outputs: Iterable[Path | None]) -> None:
@@ -120,10 +121,6 @@ def spare(inputs: Iterable[Path], outputs: Iterable[Path | None]) -> None:
         if path.resolve() in taken:
             raise BadConfig(f"{path}: {taken[path.resolve()]}, and would be written over; name another file")
         taken[path.resolve()] = "is written to already"
-
-
-def ns(seconds: float) -> int:
-    return round(seconds * 1_000_000_000)
 
 
 # -- values ----------------------------------------------------------------------------------------------------

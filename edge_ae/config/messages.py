@@ -23,8 +23,8 @@ def sentences(error: ValidationError, root: type[BaseModel]) -> Iterator[str]:
         else:
             what = fault["msg"].removeprefix("Value error, ").replace("Input should", "should")
             shown = "" if isinstance(value, dict | list) else f"{str(value)[:60]!r} "
-            told = example == "" or "such as" in what or "write it like" in what
-            yield f"{where}: {shown}{what}" + ("" if told else f"; for example {example}")
+            shown_already = example == "" or "such as" in what or "write it like" in what
+            yield f"{where}: {shown}{what}" + ("" if shown_already else f"; for example {example}")
 
 
 def meant(name: str, known: Sequence[str]) -> str:

@@ -22,7 +22,7 @@ from edge_ae.config import sources
 from edge_ae.config.messages import meant, sentences
 from edge_ae.core.alert import AlertRules, budget_ns
 from edge_ae.core.formats.decoder import ASSET_NAME, Stream
-from edge_ae.core.timestamps import SECOND
+from edge_ae.core.timestamps import seconds_ns
 from edge_ae.core.topics import filters_overlap, topic_fault, topic_filter
 from edge_ae.errors import BadConfig
 
@@ -129,11 +129,11 @@ class Alerts(Section):
     def rules(self) -> AlertRules:
         return AlertRules(
             interval_ns=budget_ns(self.budget),
-            on_delay_ns=ns(self.on_delay_s),
-            off_delay_ns=None if self.off_delay_s is None else ns(self.off_delay_s),
+            on_delay_ns=seconds_ns(self.on_delay_s),
+            off_delay_ns=None if self.off_delay_s is None else seconds_ns(self.off_delay_s),
             deadband=self.deadband,
-            re_alarm_ns=ns(self.re_alarm_s),
-            max_shelve_ns=ns(self.max_shelve_s),
+            re_alarm_ns=seconds_ns(self.re_alarm_s),
+            max_shelve_ns=seconds_ns(self.max_shelve_s),
         )
 
 
@@ -204,7 +204,7 @@ class Settings(Section):
             value=stream.value,
             asset=self.asset_of(stream),
             max_bytes=self.limits.payload_bytes,
-            max_future_ns=ns(stream.max_future_s),
+            max_future_ns=seconds_ns(stream.max_future_s),
             time_zone=None if stream.time_zone is None else ZoneInfo(stream.time_zone),
         )
 
@@ -213,10 +213,6 @@ class _Environment(BaseSettings, Settings):
     """The same fields, as pydantic-settings finds them in environment variables."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__")
-
-
-def ns(seconds: float) -> int:
-    return round(seconds * SECOND)
 
 
 class Inspection(NamedTuple):
@@ -260,13 +256,13 @@ def _validated(raw: dict[str, Any]) -> Inspection:
     try:
         return Inspection(Settings.model_validate(raw), [])
     except ValidationError as error:
-        said = [*sentences(error, Settings)]
+        problems = [*sentences(error, Settings)]
         places = [fault["loc"] for fault in error.errors(include_url=False)]
     doubtful = frozenset(str(place[0]) for place in places)
     try:
-        return Inspection(Settings.model_validate(_without(raw, places)), said, doubtful)
+        return Inspection(Settings.model_validate(_without(raw, places)), problems, doubtful)
     except ValidationError:
-        return Inspection(None, said, doubtful)
+        return Inspection(None, problems, doubtful)
 
 
 def _without(raw: dict[str, Any], places: Sequence[Sequence[str | int]]) -> dict[str, Any]:

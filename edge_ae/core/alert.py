@@ -25,6 +25,8 @@ from edge_ae.core.timestamps import SECOND
 
 
 class Phase(StrEnum):
+    """Where in its life an alert is; CLEARING is active still."""
+
     NORMAL = "normal"
     PENDING = "pending"
     ACTIVE = "active"
@@ -32,12 +34,16 @@ class Phase(StrEnum):
 
 
 class Level(StrEnum):
+    """A ratio against the two thresholds, 1 and 1 - deadband."""
+
     LOW = "low"
     MIDDLE = "middle"
     HIGH = "high"
 
 
 class Shelving(StrEnum):
+    """For how long an operator has silenced an asset."""
+
     UNSHELVED = "unshelved"
     ONE_SHOT = "one_shot"  # until the next return to normal
     TIMED = "timed"
@@ -76,7 +82,7 @@ class AlertSource:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a window's explanation says: the channels by their part in the score, and the nearest operating mode."""
+    """What a window's explanation gives: the channels by their part in the score, and the nearest operating mode."""
 
     shares: tuple[Share, ...] = ()
     similar: Similar | None = None
@@ -142,10 +148,12 @@ class AlertState:
 
     @property
     def active(self) -> bool:
+        """Whether there is an alert."""
         return self.phase in (Phase.ACTIVE, Phase.CLEARING)
 
     @property
     def silent(self) -> bool:
+        """Whether nothing new is published of it."""
         return self.shelving is not Shelving.UNSHELVED or not self.in_service
 
 
@@ -162,6 +170,7 @@ Stepped = tuple[AlertState, list[Transition]]
 
 
 def level(verdict: Verdict, deadband: float) -> Level:
+    """On which side of the two thresholds a verdict is; `deadband`: a part of the threshold."""
     if verdict.ratio >= 1.0:
         return Level.HIGH
     return Level.LOW if verdict.ratio < 1.0 - deadband else Level.MIDDLE

@@ -6,10 +6,10 @@
 
 Several readings of a channel in one slot become their mean; `math.fsum` is exact, so the order of arrival does
 not show. A slot without readings becomes a row of NaN, as soon as a later row exists; a gap of more than
-`max_gap_rows` is not filled: the jump in slots tells the window stage to start anew.
+`max_gap_rows` is not filled: at a jump in slots the window stage starts anew.
 
 No single stamp moves the watermark far. A reading that does not fit is set aside until others, one after the other and with
-none in between that fits, say the same:
+none in between that fits, confirm it:
 
     ahead     beyond the lateness and a usual gap: AHEAD_CONFIRMED slots of them are data after an outage, and all are used
     behind    SET_BACK_NS behind the watermark and in closed slots: BEHIND_CONFIRMED slots are a clock set back, and used likewise
@@ -26,14 +26,13 @@ from edge_ae.core.events import Readings, Row, slot_of
 from edge_ae.core.timestamps import SECOND
 
 NAN = math.nan
-NEVER, FOREVER = -(2**62), 2**63  # before and after every event time, and every slot of one
-LARGEST = 1e300  # a mean takes no part of what is beyond: sums of such overflow, and no sensor says so
-MAX_READINGS_PER_SLOT = 4096  # a slot takes this many; more is a misconfigured period, counted as `crowded`
+NEVER, FOREVER = -(2**62), 2**63  # Before and after every event time, and every slot of one.
+LARGEST_IN_MEAN = 1e300  # Sums of larger values overflow; no sensor means them.
+MAX_READINGS_PER_SLOT = 4096  # More readings in a slot are a misconfigured period; they are counted as `crowded`.
 USUAL_GAP_ROWS = 4  # Data that stays off for no longer is followed at once; a stamp this far ahead costs no more rows.
 AHEAD_CONFIRMED = 3  # One odd stamp may come twice, with two channels' messages or sent again, but then in one slot.
-BEHIND_CONFIRMED = 16  # More than ahead: a gateway may send what it had kept back, all at once.
-# No time zone differs from another by less, and senders that repeat their last minutes after a break stay below.
-SET_BACK_NS = 15 * 60 * SECOND
+BEHIND_CONFIRMED = 16  # A gateway may send what it had kept back, all at once: more of that than ahead is needed.
+SET_BACK_NS = 15 * 60 * SECOND  # No two time zones differ by less; senders that repeat their last minutes stay below.
 
 
 class Aligner:
@@ -94,7 +93,7 @@ class Aligner:
         return self._take(slot, readings)
 
     def flush(self) -> list[Row]:
-        """Close every slot that has readings: the end of a file, where nothing more speaks against what is ahead."""
+        """Close every slot that has readings: the end of a file, where nothing more can contradict what is ahead."""
         return self._release(FOREVER) + self._close_all()
 
     # -- what fits -----------------------------------------------------------------------------------------
@@ -137,7 +136,7 @@ class Aligner:
         return self._follow() if len(self._aside) >= confirmed else []
 
     def _contradict(self, behind: bool, t_ns: int) -> None:
-        """Drop what a reading that does not fit speaks against: the other side, and what is later though it came before.
+        """Drop what a reading that does not fit contradicts: the other side, and what is later though it came before.
 
         Readings behind that go back and forth are old ones, of no clock: none of them is kept.
         """
@@ -154,7 +153,7 @@ class Aligner:
         self.counts["late" if slot < self._horizon else "odd_time"] += readings
 
     def _follow(self) -> list[Row]:
-        """Enough readings say so: event time is what they say."""
+        """Enough readings confirm it: event time is theirs."""
         if min(self._aside) >= self._horizon:
             return self._release(FOREVER)
         self.counts["clock_set_back"] += 1
@@ -217,6 +216,7 @@ class Aligner:
         )
 
     def snapshot(self) -> dict[str, Any]:
+        """What a restart must know, as plain values."""
         return {
             "open": _saved(self._open),
             "aside": _saved(self._aside),
@@ -228,6 +228,7 @@ class Aligner:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up where `snapshot` was made."""
         self._restart()
         self._open = self._grouped(state["open"])
         self._aside = self._grouped(state.get("aside", ()))  # version 0.1 had none
@@ -253,7 +254,7 @@ def _mean(name: str, pending: Sequence[Readings]) -> float:
     Infinite where there are values and none is finite: the sensor sends, and what it sends is no number.
     """
     pairs = {(r.t_ns, r.values[name]) for r in pending if name in r.values}
-    values = [value for _, value in pairs if -LARGEST < value < LARGEST]
+    values = [value for _, value in pairs if -LARGEST_IN_MEAN < value < LARGEST_IN_MEAN]
     if values:
         return math.fsum(values) / len(values)
     return math.inf if any(value == value for _, value in pairs) else NAN

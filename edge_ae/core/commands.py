@@ -1,4 +1,4 @@
-"""Payloads of `base/node/asset/cmd/...` -> frozen commands. Who sends one has the broker's leave; it is checked all the same.
+"""Payloads of `base/node/asset/cmd/...` -> frozen commands. Their sender has the broker's leave; they are checked all the same.
 
 An empty payload is an empty object, for most commands need nothing more; unknown keys are refused, so that a
 misspelt one does not go unnoticed.
@@ -36,17 +36,19 @@ class Shelve:
 
 @dataclass(frozen=True, slots=True)
 class Unshelve:
-    pass
+    """End the silence now."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetService:
+    """Out of service: watched and silent; back in service."""
+
     in_service: bool
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptNormal:
-    pass
+    """What the asset does now is normal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def _object(payload: bytes) -> dict[str, Any]:
     try:
         fields = orjson.loads(payload)
     except orjson.JSONDecodeError:
-        raise BadPayload("bad_command", 'a command is a JSON object, such as {"duration_s": 3600}') from None
+        fields = None
     if not isinstance(fields, dict):
         raise BadPayload("bad_command", 'a command is a JSON object, such as {"duration_s": 3600}')
     return fields

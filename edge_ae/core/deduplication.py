@@ -40,10 +40,11 @@ class Deduplicator:
 
     @property
     def unacknowledged(self) -> int:
+        """How many messages wait for `settle`."""
         return len(self._unacknowledged)
 
     def is_duplicate(self, connection: int, mid: int, dup: bool, topic: str, payload: bytes) -> bool:
-        """Note a message, which is to be acknowledged. True: it has been used before, and is not to be used again."""
+        """Take note of a message, which is to be acknowledged. True: it has been used before, and is not to be used again."""
         self._unacknowledged.append((connection, mid))
         checksum = zlib.crc32(payload, zlib.crc32(topic.encode())) & CHECKSUM_BITS
         if dup and self._recent.get(mid, self._older.get(mid)) == checksum:
@@ -73,12 +74,14 @@ class Deduplicator:
             self._recent, self._older = {}, {}
 
     def snapshot(self) -> dict[str, Any]:
+        """What a restart must know, as plain values."""
         known = [*dict.fromkeys((*reversed(self._recent), *reversed(self._older)))]
         newest = islice(known, self._limit)
         packed = b"".join(pack(ENTRY, mid, self._recent.get(mid, self._older.get(mid))) for mid in newest)
         return {"known": b64encode(packed).decode(), "duplicates": self.duplicates}
 
     def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up where `snapshot` was made."""
         newest_first = list(iter_unpack(ENTRY, b64decode(state["known"])))
         self._recent, self._older = dict(reversed(newest_first)), {}
         self.duplicates = state["duplicates"]

@@ -58,6 +58,7 @@ def _with_episode(alert: Alert, episode: Episode, cleared_ns: int | None) -> Ale
 
 
 def severity(ratio: float) -> str:
+    """ "low", "medium" or "high", by the peak ratio of an alert, 0 or more."""
     return next(word for start, word in SEVERITY if ratio >= start)
 
 

@@ -79,6 +79,7 @@ class Detector:
     # -- the way of a reading ------------------------------------------------------------------------------
 
     def push(self, readings: Readings) -> list[Window]:
+        """The windows that became due with these readings, in order, often none."""
         self._pushed += 1
         return self._windows(self._align.push(readings))
 
@@ -121,6 +122,7 @@ class Detector:
         return alert.wants_evidence(self.alert, self._threshold.judge(0, score))
 
     def judge(self, window: Window, score: float, explanation: Explanation | None) -> list[Scored | AlertEvent]:
+        """What a window's score means: judged first, learned from then. Windows come in the order in which `push` gave them."""
         verdict = self._threshold.judge(window.slot, score)
         t_ns = window.slot * self.spec.period_ns
         if self.last_t_ns is not None and t_ns < self.last_t_ns:
@@ -200,6 +202,7 @@ class Detector:
 
     @property
     def threshold(self) -> float:
+        """The boundary that the next score is held against."""
         return self._threshold.value
 
     @property
@@ -210,6 +213,7 @@ class Detector:
         return counts
 
     def snapshot(self) -> dict[str, Any]:
+        """What a restart must know, as plain values."""
         return {
             "model": self.spec.sha256,
             "align": self._align.snapshot(),
@@ -240,7 +244,7 @@ def usual_gap_rows(spec: ModelSpec) -> int:
 
 
 def silence_ns(spec: ModelSpec) -> int:
-    """How long an asset may say nothing."""
+    """How long an asset may send nothing."""
     return max((SILENT_ROWS + 2 * _trained_gap_rows(spec)) * spec.period_ns, SILENT_NS)
 
 

@@ -26,7 +26,12 @@ def slot_of(t_ns: Any, period_ns: int) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """The readings that one asset sent for one event time: channel name -> value in physical units."""
+    """The readings that one asset sent for one event time.
+
+    asset: its name, one level of a topic.
+    t_ns: event time.
+    values: channel name -> value in physical units; an absent channel and NaN are "missing", inf is a sick sensor.
+    """
 
     asset: str
     t_ns: int
@@ -35,7 +40,11 @@ class Readings:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One slot of the grid: a value or NaN for every channel, in the model's channel order."""
+    """One slot of the grid.
+
+    slot: its index.
+    values [channel]: in the model's order, NaN where missing.
+    """
 
     slot: int
     values: tuple[float, ...]
@@ -43,7 +52,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """`length` consecutive rows that end with `slot`; `values` is float32 [length, channel], NaN where missing."""
+    """Consecutive rows, as the model takes them.
+
+    slot: that of the last row.
+    values: float32 [length, channel], NaN where missing.
+    """
 
     slot: int
     values: Floats
@@ -51,7 +64,13 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the threshold says of one window: `ratio` = score / threshold, so 1.0 is the boundary of normal."""
+    """One window's score, held against the threshold of that moment.
+
+    slot: that of the window.
+    score: distance from normal, 0 or more.
+    threshold: the boundary of normal, above 0, in the unit of the score.
+    ratio: score / threshold, so that 1.0 is the boundary.
+    """
 
     slot: int
     score: float
@@ -61,7 +80,12 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One channel's part in a score. `share` of all channels adds up to 1; the values are in physical units."""
+    """One channel's part in a score.
+
+    name, unit: the channel's, as in the model file.
+    share: its part of the deviation; those of all channels add up to 1.
+    observed, expected: its newest value and what the model expected there, in physical units.
+    """
 
     name: str
     unit: str
@@ -71,12 +95,15 @@ class Share:
 
     @property
     def direction(self) -> str:
+        """ "high", "low", or "none" where the value itself is as expected."""
         if self.observed > self.expected:
             return "high"
         return "low" if self.observed < self.expected else "none"
 
 
 class EventType(StrEnum):
+    """The steps in an alert's life that are published."""
+
     NEW = "new"
     UPDATE = "update"
     END = "end"
@@ -84,7 +111,13 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A window was scored: what the `score` topic and the CSV show."""
+    """A window was scored: what the `score` topic and the CSV show.
+
+    asset: whose window.
+    t_ns: event time of the window's last row.
+    verdict: its score and threshold.
+    active: whether the asset has an alert from this row on.
+    """
 
     asset: str
     t_ns: int
@@ -106,7 +139,12 @@ class SensorFault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SickChannel:
-    """A channel that its sensor's fault keeps out of the score, from the slot on in which the fault was seen to begin."""
+    """A channel that its sensor's fault keeps out of the score.
+
+    channel: its name.
+    fault: what its sensor does.
+    since_slot: the slot in which the fault began.
+    """
 
     channel: str
     fault: SensorFault
@@ -115,7 +153,12 @@ class SickChannel:
 
 @dataclass(frozen=True, slots=True)
 class ChannelFault:
-    """A sick channel as subscribers see it, with the event time at which its fault began."""
+    """A sick channel as subscribers see it.
+
+    channel: its name.
+    fault: what its sensor does.
+    since_ns: event time at which the fault began.
+    """
 
     channel: str
     fault: SensorFault
@@ -126,8 +169,11 @@ class ChannelFault:
 class AssetHealth:
     """Whether an asset's sensors work.
 
-    `fault`: what is wrong with all channels together, "stale" or "clock_jump", since `fault_since_ns` of the wall clock.
-    `watched`: so few channels are at fault that the asset is scored still.
+    asset, node: whose.
+    watched: so few channels are at fault that the asset is scored still.
+    fault: what is wrong with all channels together, "stale" or "clock_jump"; None: nothing.
+    fault_since_ns: wall time at which that began; None: nothing is wrong.
+    channels: those at fault, in the order in which their faults were found.
     """
 
     asset: str
@@ -149,7 +195,12 @@ class AlertWord(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModelName:
-    """Which model file an alert is of. `version`: when it was trained."""
+    """Which model file an alert is of.
+
+    name: as its makers called it.
+    version: when it was trained, as the file has it.
+    sha256: of the file, in hexadecimal.
+    """
 
     name: str
     version: str
@@ -158,11 +209,26 @@ class ModelName:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An asset's alert as it stands: every fact of the alert contract, with times in ns as in all of the core.
+    """An asset's alert as it stands: every fact of the alert contract. Without an alert, `id` and all after `seq` are None or empty.
 
-    Without an alert, everything from `severity` on is None or empty. Event times: `onset_ns` the first row of the excursion,
-    `raised_ns` the row that made the alert active, `peak_ns` that of the highest ratio, whose score, threshold, ratio and
-    channels these are, `cleared_ns` the row that ended it. `shelved_until_ns` is a time of the wall clock.
+    asset, node: whose.
+    model: which file it was scored with.
+    state: as subscribers read it.
+    acked: an operator has seen this alert.
+    shelved: the asset is silenced, until wall time `shelved_until_ns`.
+    id: the same in every run over the same data.
+    type: which step in the alert's life this is; None: the present state, of which nothing is being published.
+    seq: counts the published steps from 1 up; 0: none was.
+    severity: "low", "medium" or "high", by the peak.
+    score, threshold, ratio: of the window with the highest ratio, the peak.
+    onset_ns: event time of the first row of the excursion.
+    raised_ns: event time of the row that made the alert active.
+    peak_ns: event time of the peak.
+    cleared_ns: event time of the row that ended it; None: it has not ended.
+    duration_ns: from the onset to this step.
+    channels: at the peak, by their part in the score, largest first.
+    reason: a sentence for a technician.
+    similar: the operating mode that the peak is nearest to; None: the model knows none.
     """
 
     asset: str
@@ -173,7 +239,7 @@ class Alert:
     shelved: bool
     shelved_until_ns: int | None
     id: str | None = None
-    type: EventType | None = None  # None: the present state, of which nothing is being published
+    type: EventType | None = None
     seq: int = 0
     severity: str | None = None
     score: float | None = None
@@ -183,15 +249,22 @@ class Alert:
     raised_ns: int | None = None
     peak_ns: int | None = None
     cleared_ns: int | None = None
-    duration_ns: int | None = None  # from the onset up to what this says
-    channels: tuple[Share, ...] = ()  # by their part in the score, largest first
+    duration_ns: int | None = None
+    channels: tuple[Share, ...] = ()
     reason: str | None = None
     similar: Similar | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AlertEvent:
-    """A step in an alert's life; `seq` counts them from 1 up, `alert` is the alert as it stands with it."""
+    """A step in an alert's life.
+
+    asset: whose alert.
+    type: which step.
+    id: the alert's.
+    seq: counts its steps from 1 up.
+    alert: as it stands with this step.
+    """
 
     asset: str
     type: EventType
@@ -202,7 +275,18 @@ class AlertEvent:
 
 @dataclass(frozen=True, slots=True)
 class FloodSummary:
-    """More than `limit` new alerts of a node within `window_ns`: `count` of them, of `assets`, were not published one by one."""
+    """One summary in place of too many new alerts.
+
+    node: whose.
+    type: whether the flood begins, goes on or ends.
+    id: the flood's.
+    seq: counts its summaries from 1 up.
+    limit, window_ns: more new alerts than this, in so much event time, are a flood.
+    onset_ns: event time at which it began.
+    t_ns: event time of this summary.
+    count: new alerts that were not published one by one.
+    assets: some of those that they are of.
+    """
 
     node: str
     type: EventType

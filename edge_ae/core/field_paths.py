@@ -135,6 +135,7 @@ class Leaves:
         self._time = time
 
     def __call__(self, record: Mapping[str, Any], counts: Counter[str]) -> dict[str, float]:
+        """Raises BadPayload where objects are nested too deep; single values that cannot be used are counted."""
         values: dict[str, float] = {}
         self._gather(record, "", 0, values, counts)
         return values

@@ -12,7 +12,7 @@ from edge_ae.core.detector import Detector, Watch
 from edge_ae.core.events import AlertEvent, Readings, Row, Scored, Window
 from edge_ae.core.model_spec import Floats, Model
 
-LARGEST = float(np.finfo(np.float32).max)  # the score where a model gives no number: far from normal, never "normal"
+LARGEST_SCORE = float(np.finfo(np.float32).max)  # Stands for a score that is no number: far from normal, never normal.
 MAX_BATCH = 64  # windows in one call: past this a larger batch is no faster, and latency grows
 
 
@@ -28,6 +28,7 @@ class Fleet:
         self._due: list[tuple[Detector, Window]] = []
 
     def add(self, asset: str, watch: Watch) -> Detector:
+        """Watch an asset from its beginning, also where it was watched before."""
         detector = Detector(self._node, asset, watch)
         self.detectors[asset] = detector
         self._models[watch.model.spec.sha256] = watch.model
@@ -55,6 +56,7 @@ class Fleet:
 
     @property
     def due(self) -> int:
+        """How many windows `step` would score."""
         return len(self._due)
 
     def step(self) -> list[Scored | AlertEvent]:
@@ -96,7 +98,7 @@ class Fleet:
         return {asset: detector.snapshot() for asset, detector in self.detectors.items()}
 
     def restore(self, state: Mapping[str, Any], watches: Mapping[str, Watch]) -> None:
-        """Take up the assets of a snapshot; `watches` says with what, for those that are still configured."""
+        """Take up the assets of a snapshot; `watches`: asset -> how, for those that are still configured."""
         for asset, watch in watches.items():
             if asset in state:
                 self.add(asset, watch).restore(state[asset])
@@ -104,4 +106,4 @@ class Fleet:
 
 def scored(model: Model, windows: Floats) -> list[float]:
     """The model's scores of windows [batch, length, channel], every one a number."""
-    return [score if score < LARGEST else LARGEST for score in model.score(windows).tolist()]
+    return [score if score < LARGEST_SCORE else LARGEST_SCORE for score in model.score(windows).tolist()]

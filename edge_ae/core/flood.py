@@ -34,10 +34,7 @@ class _OpenFlood:
 
 
 class Flood:
-    """One node's flood limit. `push` gives back what may be published: the event itself, a summary, or nothing.
-
-    `limit` 0: there is none.
-    """
+    """One node's flood limit; `limit` 0: there is none."""
 
     def __init__(self, node: str, limit: int, window_ns: int) -> None:
         self.withheld = 0  # new alerts not published since the beginning
@@ -50,9 +47,11 @@ class Flood:
 
     @property
     def active(self) -> bool:
+        """Whether new alerts are being withheld."""
         return self._episode is not None
 
     def push(self, event: AlertEvent, t_ns: int) -> list[AlertEvent | FloodSummary]:
+        """What may be published of an event at an event time: the event itself, a summary, or nothing."""
         if self._limit <= 0:
             return [event]
         if event.type is EventType.NEW:
@@ -114,6 +113,7 @@ class Flood:
         )
 
     def snapshot(self) -> dict[str, Any]:
+        """What a restart must know, as plain values."""
         return {
             "withheld": self.withheld,
             "recent": list(self._recent),
@@ -122,6 +122,7 @@ class Flood:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up where `snapshot` was made."""
         self.withheld = state["withheld"]
         self._recent = deque(state["recent"], maxlen=max(self._limit, 1))
         self._silent = dict.fromkeys(state["silent"])

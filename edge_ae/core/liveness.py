@@ -11,7 +11,7 @@ from edge_ae.core.timestamps import SECOND
 
 STALE = "stale"
 CLOCK_JUMP = "clock_jump"
-LONGEST_TICK_NS = 5 * SECOND  # time counts as silence only while we were there to listen: not while suspended
+LONGEST_TICK_NS = 5 * SECOND  # Silence is counted only while this process ran: not while the machine slept.
 AHEAD_NS = 60 * SECOND  # event time may be ahead of ours by this
 LATE_READINGS = 16  # in a row: the clock of the sensor went back
 JUMP_SHOWN_NS = 600 * SECOND  # a jump is shown for so long after its last sign
@@ -69,7 +69,9 @@ class Liveness:
             self.fault, self.since_ns = fault, now_ns
 
     def snapshot(self) -> dict[str, Any]:
+        """What a restart must know, as plain values."""
         return {"fault": self.fault, "since_ns": self.since_ns, "jump_until_ns": self._jump_until_ns}
 
     def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up where `snapshot` was made."""
         self.fault, self.since_ns, self._jump_until_ns = state["fault"], state["since_ns"], state["jump_until_ns"]

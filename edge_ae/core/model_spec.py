@@ -1,4 +1,4 @@
-"""What a model file says of itself, frozen, and what the core asks of a loaded model.
+"""What a model file holds about itself, frozen, and what the core asks of a loaded model.
 
 Knows neither files nor a runtime; `edge_ae.model` reads the one with the other.
 """
@@ -16,10 +16,20 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """What the model file knows of a channel: its unit, its range in training, its smallest step there, and its profile.
+    """What the model file knows of a channel.
 
-    The profile, from `missing_share` on, is measured by `edge_ae.core.channel_profile`; 0: not known, as in a file of an
-    earlier version, or no limit.
+    name, unit: as in the data and in alerts.
+    low, high: its range in training, in that unit.
+    resolution: its smallest step there.
+
+    The profile, measured by `edge_ae.core.channel_profile`; 0: not known, as in a file of an earlier version, or no limit.
+
+    missing_share: part of the rows without a value, 0 to 1.
+    missing_rows: longest time without a value.
+    rail_rows: longest time without change at an end of the range.
+    flat_rows: longest time without change anywhere else.
+    coarsest_step: the smallest change of a block of rows, where it was largest.
+    fewest_values: distinct values of a block of rows, where there were fewest.
     """
 
     name: str
@@ -27,20 +37,22 @@ class Channel:
     low: float = -np.inf
     high: float = np.inf
     resolution: float = 0.0
-    missing_share: float = 0.0  # of the rows
-    missing_rows: int = 0  # longest time without a value
-    rail_rows: int = 0  # longest time without change at an end of the range
-    flat_rows: int = 0  # longest time without change anywhere else
-    coarsest_step: float = 0.0  # the smallest change among many, where it was largest
-    fewest_values: int = 0  # distinct values where there were fewest
+    missing_share: float = 0.0
+    missing_rows: int = 0
+    rail_rows: int = 0
+    flat_rows: int = 0
+    coarsest_step: float = 0.0
+    fewest_values: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Tail:
     """The generalised Pareto tail of the score on held-out normal data, after declustering.
 
-    Above `level`, clusters of windows come at `rate` a window; their peaks' excess over `level` follows a
-    generalised Pareto law with `scale` (in units of the score) and `shape`.
+    level: the score at which the tail begins.
+    scale: of the excess of the clusters' peaks over `level`, in the unit of the score, above 0.
+    shape: of that excess; 0: exponential, above 0: heavier.
+    rate: clusters a window, above 0.
     """
 
     level: float
@@ -52,7 +64,7 @@ class Tail:
         """The score that normal data exceeds `alerts_per_window` times a window on average.
 
         Pickands' peaks-over-threshold quantile: level + scale / shape * ((rate / p) ** shape - 1). Never below `level`,
-        where the tail says nothing.
+        where the tail is not known.
         """
         excess = max(self.rate / alerts_per_window, 1.0)
         if abs(self.shape) < 1e-6:
@@ -62,7 +74,11 @@ class Tail:
 
 @dataclass(frozen=True, slots=True)
 class Similar:
-    """The operating mode that a window is nearest to. `distance`: from its centre, so that up to 1.0 is within the mode."""
+    """The operating mode that a window is nearest to.
+
+    mode: its name.
+    distance: from its centre, in units of its radius, so that up to 1.0 is within the mode.
+    """
 
     mode: str
     distance: float
@@ -70,9 +86,11 @@ class Similar:
 
 @dataclass(frozen=True, slots=True)
 class Modes:
-    """The operating modes of training, the commonest first: groups in the latent space, each of its axes in units of `spread`.
+    """The operating modes of training, the commonest first: groups in the latent space.
 
-    `centres` [mode][latent]; nearly all windows of a mode lie within its radius, `radii` [mode].
+    spread [latent]: the unit of each axis.
+    centres [mode][latent]: in these units.
+    radii [mode]: nearly all windows of a mode are within, in these units.
     """
 
     spread: tuple[float, ...]
@@ -85,7 +103,7 @@ class Modes:
         return min(range(len(self.centres)), key=lambda mode: math.dist(place, self.centres[mode]))
 
     def similar(self, latent: Sequence[float]) -> Similar | None:
-        """None where the model gave no place in its latent space."""
+        """The mode that a window's `latent` [latent] is nearest to; None where the model gave no place in its latent space."""
         if not all(map(math.isfinite, latent)):
             return None
         mode = self.nearest(latent)
@@ -98,7 +116,21 @@ class Modes:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """What a model file says of itself: everything that the core must know of a model."""
+    """Everything that the core must know of a model.
+
+    name: the asset's or whatever its makers called it.
+    sha256: of the file, in hexadecimal.
+    family: of which kind of model the best candidate was.
+    channels: in the order of the graph's input.
+    period_ns: of the rows.
+    length: rows of a window.
+    hop: rows from one window's end to the next one's.
+    tail: what turns a budget into a boundary.
+    typical: median score of held-out normal windows, which the adaptive threshold measures drift against.
+    trained_at: as the file has it.
+    hold_rows: rows for which a channel that reports on change keeps its last value; 0: none does.
+    modes: None in a file of an earlier version.
+    """
 
     name: str
     sha256: str
@@ -109,21 +141,24 @@ class ModelSpec:
     hop: int
     tail: Tail
     typical: float
-    """median score of held-out normal windows: what the adaptive threshold measures drift against"""
     trained_at: str = ""
     hold_rows: int = 0
-    """rows for which a channel that reports on change keeps its last value"""
     modes: Modes | None = None
-    """None: a file of an earlier version"""
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The channels', in their order."""
         return tuple(channel.name for channel in self.channels)
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The outputs of the graph that say why: `channel_score` [channel], `reconstruction` [length, channel], `latent` [latent]."""
+    """Why a window has its score, as the graph gives it.
+
+    channel_score [channel]: each channel's part.
+    reconstruction [length, channel]: what the model expected, in physical units.
+    latent [latent]: the window's place in the latent space.
+    """
 
     channel_score: Floats
     reconstruction: Floats
@@ -134,7 +169,9 @@ class Model(Protocol):
     """What the core asks of a model; `edge_ae.model.onnx_model.OnnxModel` is one."""
 
     @property
-    def spec(self) -> ModelSpec: ...
+    def spec(self) -> ModelSpec:
+        """What its file holds about it."""
+        ...
 
     def score(self, windows: Floats) -> Floats:
         """Scores [batch] of windows [batch, length, channel]."""

@@ -1,4 +1,4 @@
-"""Rows -> rows that the score may see: what a sick sensor says becomes NaN, "missing", and the channel is named.
+"""Rows -> rows that the score may see: the values of a sick sensor become NaN, "missing", and the channel is named.
 
 A sensor's fault is what no machine does; whatever a machine might do is left to the score. The model's graph fills a
 masked channel from the others, so that the asset stays watched.
@@ -29,15 +29,15 @@ from edge_ae.core.channel_profile import BLOCK, MIN_CHANGES, Flags, Ints, Motion
 from edge_ae.core.events import Row, SensorFault, SickChannel
 from edge_ae.core.model_spec import Channel
 
-LARGEST = 1e30  # Beyond this a float32 square overflows: no sensor's value.
+LARGEST_VALUE = 1e30  # Beyond this a float32 square overflows: no sensor's value.
 STALE_ROWS = 16  # A channel is stale after so many rows without a value, or twice the longest time in training.
-RETURN_ROWS = 8  # So many rows in a row with a value say that a channel is back.
+RETURN_ROWS = 8  # A channel is back after so many rows in a row with a value.
 DROPOUT_SHARE = 0.25  # Missing this share of a block's rows, on top of twice the share in training, is a dropout.
 DROPOUT_MOST = 0.9  # This share is one in any case.
 DROPOUT_TIMES = 3  # Values go missing so often within a block; fewer times are an outage that is over.
 FAR_SPANS = 10.0  # So many spans beyond the range in training no machine gets at one stroke.
 NARROWEST = 0.1  # A span is at least this share of the largest value, so that stopping is no fault.
-NEAR_SPANS = 0.5  # Another channel that is so many spans out says that it is the machine.
+NEAR_SPANS = 0.5  # Where another channel is so many spans out, too, it is the machine.
 FAR_ROWS = 3  # So many rows of a block far out are a fault; fewer are a glitch.
 LONGER = 3  # Unchanged so many times longer than ever in training is stuck.
 COARSER = 4.0  # Steps so many times larger than ever in training are coarse.
@@ -70,6 +70,7 @@ class SensorHealth:
         return 2 * len(self.sick) <= len(self._low)
 
     def push(self, row: Row) -> Row:
+        """The row with what the score must not see as NaN; all of it where too few channels are left."""
         if not self._end - BLOCK <= row.slot < self._end:  # slots go back where a clock is set back
             self._close_block(row.slot)
         values = row.values
@@ -95,7 +96,7 @@ class SensorHealth:
 
     def _reason(self, index: int, value: float, values: tuple[float, ...]) -> str | None:
         """Why the score must not see a value."""
-        if not -LARGEST < value < LARGEST:
+        if not -LARGEST_VALUE < value < LARGEST_VALUE:
             return "not_finite"
         if self._is_far(index, value, values):
             self._far[index] += 1
@@ -115,7 +116,7 @@ class SensorHealth:
 
     def _follow(self, slot: int, index: int, value: float) -> None:
         """Count the rows without a value, and those since it is back."""
-        if -LARGEST < value < LARGEST:
+        if -LARGEST_VALUE < value < LARGEST_VALUE:
             self._absent.pop(index, None)
             if index in self._back:
                 self._back[index] += 1
@@ -148,7 +149,7 @@ class SensorHealth:
         self._end = (slot // BLOCK + 1) * BLOCK
         if len(rows) < BLOCK // 2:
             return
-        lost = ~(np.abs(rows) < LARGEST)
+        lost = ~(np.abs(rows) < LARGEST_VALUE)
         if lost.any():
             rows[lost] = math.nan
         now = motion(rows.astype(np.float32), self._newest)
@@ -205,6 +206,7 @@ class SensorHealth:
     # -- restarts ------------------------------------------------------------------------------------------
 
     def snapshot(self) -> dict[str, Any]:
+        """What a restart must know, as plain values."""
         return {
             "counts": dict(self.counts),
             "end": self._end,
@@ -218,6 +220,7 @@ class SensorHealth:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up where `snapshot` was made."""
         self.counts = Counter(state["counts"])
         self._end = state["end"]
         self._rows = array("d", _array(state["rows"]).tolist())
@@ -264,7 +267,8 @@ class _HabitLimits:
         return value < low[index] or value > high[index]
 
     def others_out(self, index: int, values: Sequence[float]) -> bool:
-        return any(i != index and abs(v) < LARGEST and self.is_out(i, v) for i, v in enumerate(values))
+        """Whether any other channel is."""
+        return any(i != index and abs(v) < LARGEST_VALUE and self.is_out(i, v) for i, v in enumerate(values))
 
 
 def _patience(longest: int) -> float:
@@ -273,13 +277,13 @@ def _patience(longest: int) -> float:
 
 
 def _bounds(channels: Sequence[Channel], spans: float) -> tuple[list[float], list[float]]:
-    """Lowest and highest value of each channel, `spans` of its spans beyond training; no sensor's value is beyond LARGEST."""
+    """Lowest and highest value of each channel, `spans` of its spans beyond training; no sensor's value is beyond LARGEST_VALUE."""
     low, high = [], []
     for channel in channels:
         span = max(channel.high - channel.low, NARROWEST * max(abs(channel.low), abs(channel.high)))
         known = math.isfinite(span) and channel.high > channel.low
-        low.append(max(channel.low - spans * span, -LARGEST) if known else -LARGEST)
-        high.append(min(channel.high + spans * span, LARGEST) if known else LARGEST)
+        low.append(max(channel.low - spans * span, -LARGEST_VALUE) if known else -LARGEST_VALUE)
+        high.append(min(channel.high + spans * span, LARGEST_VALUE) if known else LARGEST_VALUE)
     return low, high
 
 

@@ -3,14 +3,14 @@
 The boundary comes from the model's tail and the owner's budget of alerts. Four things may move it, all bounded, and none
 learned from a window that looks suspicious:
 
-    spending   alerts came more often, or more seldom, than the budget says: the tail is asked for fewer, or for more, up
+    spending   alerts came more often, or more seldom, than the budget allows: the tail is asked for fewer, or for more, up
                to SPENDING_LIMIT either way (adaptive conformal inference: Gibbs and Candes, 2021). An alert well above
                the boundary is a fault, not an error of the tail, and is not counted
     drift      the median score of quiet windows has moved: followed slowly, up to DRIFT_LIMIT. Quiet is what lies below
                the tail's beginning
     residue    an excursion is over, the score has come more than half-way back, yet not down to normal (the water is
                still warm): what is left is drift, not fault. The boundary stands a margin above it, and only sinks
-    accepted   the owner said that the present level is normal
+    accepted   the owner accepted the present level as normal
 
 Spending alone may take it below where it was calibrated, and that not below the tail's beginning.
 """
@@ -73,17 +73,19 @@ class Threshold:
 
     @property
     def value(self) -> float:
+        """The score at which a window is no longer normal, above 0."""
         lift = self._lift
         budgeted = max(self._tail.boundary(self._budget * math.exp(-lift.spent)), TINY)
         followed = budgeted * math.exp(lift.accepted + max(lift.drift, 0.0))
         return max(followed, self._base * math.exp(lift.residue)) if lift.residue > 0.0 else followed
 
     def judge(self, slot: int, score: float) -> Verdict:
+        """Hold a score against the present boundary; changes nothing."""
         threshold = self.value
         return Verdict(slot, score, threshold, score / threshold)
 
     def learn(self, verdict: Verdict, active: bool) -> None:
-        """`active`: with this window, the asset has an alert."""
+        """Let a verdict that has been used move the boundary. `active`: with this window, the asset has an alert."""
         self._learn_spending(verdict.ratio, active)
         level = math.log(max(verdict.score, TINY) / self._base)
         self._lift.recent += (level - self._lift.recent) / RECENT_WINDOWS
@@ -132,7 +134,9 @@ class Threshold:
         self._lift = _Lift(peak=self._lift.peak, accepted=accepted, recent=self._lift.recent)
 
     def snapshot(self) -> dict[str, Any]:
+        """What a restart must know, as plain values."""
         return {name: getattr(self._lift, name) for name in LIFT}
 
     def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up where `snapshot` was made."""
         self._lift = _Lift(**state)

@@ -1,9 +1,10 @@
 """Times as people and machines write them -> integer nanoseconds since the epoch, UTC, and back.
 
 Knows nothing of clocks. Numbers are epoch times whose unit their magnitude shows: seconds below 1e11,
-milliseconds below 1e14, microseconds below 1e17, nanoseconds above (each unit covers 1973 to 5138). ISO 8601
-without an offset is UTC, or the local time of a zone where one is given. No float is ever multiplied into nanoseconds: a double holds epoch seconds to a
-quarter of a microsecond, and what a product adds below that would move readings over the edge of their slot.
+milliseconds below 1e14, microseconds below 1e17, nanoseconds above (each unit covers 1973 to 5138). ISO 8601 without an
+offset is UTC, or the local time of a zone where one is given. No float is ever multiplied into an epoch time: a double
+holds epoch seconds to a quarter of a microsecond, and what a product adds below that would move readings over the edge of
+their slot.
 """
 
 import math
@@ -20,6 +21,11 @@ _EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _MICROSECONDS_LONG = len("20261123T101433.123456")
 _FINE = re.compile(r"^(.*:\d\d)[.,](\d{7,})(.*)$", re.ASCII)
+
+
+def seconds_ns(seconds: float) -> int:
+    """A length of time in nanoseconds."""
+    return round(seconds * SECOND)
 
 
 def time_ns(value: str | int | float, zone: tzinfo | None = None, near_ns: int = 0) -> int:

@@ -80,6 +80,7 @@ class Windower:
         self._total_missing = 0
 
     def push(self, row: Row) -> list[Window]:
+        """The window that ends with the row, where it is due and holds enough; rows come in the order of their slots."""
         if self._slot is not None and row.slot != self._slot + 1:
             self._restart()
         self._append(row)
@@ -114,10 +115,12 @@ class Windower:
         self._total_missing += missing
 
     def snapshot(self) -> dict[str, Any]:
+        """What a restart must know, as plain values."""
         rows = self._buffer[self._end - len(self._missing) : self._end]
         return {"slot": self._slot, "rows": b64encode(rows.tobytes()).decode(), "skipped": self.skipped}
 
     def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up where `snapshot` was made."""
         self._restart()
         channels = self._buffer.shape[1]
         rows = np.frombuffer(b64decode(state["rows"]), np.float32).reshape(-1, channels)

@@ -15,7 +15,7 @@ from typing import Any
 
 from edge_ae.core.deduplication import Deduplicator
 from edge_ae.core.fleet import Fleet
-from edge_ae.core.timestamps import SECOND
+from edge_ae.core.timestamps import SECOND, seconds_ns
 from edge_ae.daemon.ack_policy import AckPolicy
 from edge_ae.daemon.ingest import Feed, Ingest
 from edge_ae.daemon.options import DaemonOptions
@@ -50,7 +50,7 @@ class Checkpoints:
         self._link = link
         self._ingest = ingest
         self._publisher = publisher
-        self._policy = AckPolicy(round(options.checkpoint_s * SECOND), options.receive_maximum, now_ns)
+        self._policy = AckPolicy(seconds_ns(options.checkpoint_s), options.receive_maximum, now_ns)
         self._changed = False
         self._removed: set[str] = set()  # Assets that the store is to forget.
 

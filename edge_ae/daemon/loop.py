@@ -20,7 +20,7 @@ import orjson
 
 from edge_ae.core.events import AlertEvent, Scored
 from edge_ae.core.fleet import Fleet
-from edge_ae.core.timestamps import SECOND
+from edge_ae.core.timestamps import SECOND, seconds_ns
 from edge_ae.daemon import systemd
 from edge_ae.daemon.checkpoint import Checkpoints
 from edge_ae.daemon.command_handler import CommandHandler, answer
@@ -267,7 +267,7 @@ class Daemon:
         now_ns = self._clock()
         self._step(now_ns)
         self.checkpoints.write(now_ns)
-        deadline_ns = now_ns + round(FLUSH_S * SECOND)
+        deadline_ns = now_ns + seconds_ns(FLUSH_S)
         while len(self.store.outbox) > 0 and self.link.connected and self._clock() < deadline_ns:
             self._take_acknowledgements()
         self.checkpoints.write(now_ns)

@@ -33,7 +33,7 @@ from edge_ae.core.payloads import (
     health_payload,
     score_payload,
 )
-from edge_ae.core.timestamps import SECOND
+from edge_ae.core.timestamps import SECOND, seconds_ns
 from edge_ae.daemon.options import DaemonOptions
 from edge_ae.mqtt.link import Link, Message, Session
 from edge_ae.store.node_store import AlertRecord, NodeStore
@@ -69,13 +69,13 @@ class Publisher:
 
     def __init__(self, options: DaemonOptions, link: Link, store: NodeStore) -> None:
         self.counts: Counter[str] = Counter()
-        self.flood = Flood(options.node, options.flood_limit, round(options.flood_window_s * SECOND))
+        self.flood = Flood(options.node, options.flood_limit, seconds_ns(options.flood_window_s))
         self.mark_topic = f"{options.prefix}/outbox"
         self._options = options
         self._link = link
         self._store = store
         self._outbox = store.outbox
-        self._score_interval_ns = round(options.score_interval_s * SECOND)
+        self._score_interval_ns = seconds_ns(options.score_interval_s)
         self._score_expiry_s = max(round(SCORE_INTERVALS * options.score_interval_s), SCORE_EXPIRY_S)
         self._score_due: dict[str, int] = {}
         self._shown: dict[str, tuple[object, ...]] = {}  # The retained alert of each asset, as last published.
@@ -251,7 +251,7 @@ class Publisher:
         self._mark_awaited = None
         if awaited.session_present:
             return
-        again = self._outbox.send_again(round(self._options.resend_s * SECOND), time.time_ns())
+        again = self._outbox.send_again(seconds_ns(self._options.resend_s), time.time_ns())
         if again > 0:
             log.info("the broker has lost its memory: the last %d events are sent again", again)
         self._publish_mark(self._outbox.last_acknowledged)

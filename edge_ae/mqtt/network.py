@@ -71,6 +71,7 @@ class Network:
     # -- for the owner -------------------------------------------------------------------------------------
 
     def start(self) -> None:
+        """Connect and stay connected; `filters` stand already."""
         self._thread.start()
 
     def stop(self, keep_session: bool) -> None:

@@ -191,4 +191,5 @@ def fits(base: Callable[..., Any]) -> bool:
 
 @lru_cache(maxsize=1)
 def client_class() -> type[PlainClient]:
+    """The fast client, where the paho that is installed allows it."""
     return FastClient if fits(mqtt.Client) else PlainClient

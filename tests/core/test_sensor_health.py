@@ -16,7 +16,7 @@ from edge_ae.core.detector import SILENT_NS, Detector, Watch
 from edge_ae.core.events import AssetHealth, Readings, Row
 from edge_ae.core.model_spec import Channel
 from edge_ae.core.payloads import health_payload
-from edge_ae.core.sensor_health import LARGEST, RETURN_ROWS, STALE_ROWS, SensorHealth
+from edge_ae.core.sensor_health import LARGEST_VALUE, RETURN_ROWS, STALE_ROWS, SensorHealth
 from edge_ae.core.timestamps import SECOND
 from tests.models import FakeModel
 
@@ -86,7 +86,7 @@ def test_a_file_without_a_profile_names_no_fault_that_needs_them() -> None:
 # -- masked at once --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [math.inf, -math.inf, LARGEST, -LARGEST, 1.7e308])
+@pytest.mark.parametrize("value", [math.inf, -math.inf, LARGEST_VALUE, -LARGEST_VALUE, 1.7e308])
 def test_what_no_sensor_says_is_masked_and_counted(value: float) -> None:
     health = SensorHealth([Channel("a"), Channel("b")])
     first, second = health.push(Row(7, (value, 1.0))).values
@@ -100,7 +100,7 @@ def test_what_passes_has_a_square_that_fits_a_float32(stream: list[list[float]])
     health = SensorHealth(trained())
     for slot, values in enumerate(stream):
         passed = health.push(Row(slot, tuple(values))).values
-        assert all(math.isnan(value) or abs(value) < LARGEST for value in passed)
+        assert all(math.isnan(value) or abs(value) < LARGEST_VALUE for value in passed)
         assert all(new == old for new, old in zip(passed, values, strict=True) if not math.isnan(new))
 
 

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_ae.cli.options import Command, alert_rules, ns, run, spare
+from edge_ae.cli.options import Command, alert_rules, run, spare
+from edge_ae.core.timestamps import seconds_ns
 from edge_ae.errors import BadData
 from edge_ae.store.atomic import is_special
 from edge_ae_train.options import KEPT, parser
@@ -51,7 +52,9 @@ def _fit(options: Namespace) -> int:
     _require_replaceable(options.out, reads=recordings(options.data))
     if options.hold is not None and options.period is None:
         raise BadData("--hold needs --period: channels that report on change show none")
-    asked = prepare.RowOptions(_period_ns(options), ns(options.hold or 0.0), options.length)
+    asked = prepare.RowOptions(
+        _period_ns(options), seconds_ns(0.0 if options.hold is None else options.hold), options.length
+    )
     recording = prepare.read(options.data, _columns(options), asked)
     with reporting() as reporter:
         for text in recording.notes:
@@ -167,7 +170,7 @@ def _columns(options: Namespace) -> "ColumnRoles":
 
 
 def _period_ns(options: Namespace) -> int | None:
-    return None if options.period is None else ns(options.period)
+    return None if options.period is None else seconds_ns(options.period)
 
 
 def _origin(options: Namespace, name: str, units: Mapping[str, str]) -> "Origin":

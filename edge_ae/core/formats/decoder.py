@@ -1,4 +1,4 @@
-"""(topic, payload, arrival time) -> Readings: what sensors say in the field, in the words of a model's channels.
+"""(topic, payload, arrival time) -> Readings: what sensors send in the field, in the names of a model's channels.
 
     topic ─ route: the asset, and what picks the channels ─┐
     payload ─ format: records, each with its stamp ────────┴─ values and time of each ─► Readings
@@ -85,12 +85,13 @@ class Decoder:
         self._read = FORMATS[stream.format](FormatOptions(stream.time, self._by_channel, self._keeps_measurement))
 
     def matches(self, topic: str) -> bool:
+        """Whether a topic is one of the stream's."""
         return self._topic.fullmatch(topic) is not None
 
     def decode(self, topic: str, payload: bytes, arrival_ns: int, *, retained: bool = False) -> list[Readings]:
         """The readings of one message, in the order of the payload. Raises BadPayload.
 
-        `retained`: the broker had kept it, nobody knows for how long; without a time of its own it says nothing of now.
+        `retained`: the broker had kept it, nobody knows for how long; without a time of its own it is of no use.
         """
         try:
             route = self._routes[topic]

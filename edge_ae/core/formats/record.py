@@ -20,7 +20,7 @@ Reader = Callable[[bytes], list[Record]]  # raises BadPayload where the whole pa
 
 @dataclass(frozen=True, slots=True)
 class FormatOptions:
-    """What a format is told of its stream.
+    """What a format has to know of its stream.
 
     `time`: path of the time in a record, None: there is none. `bare`: the topic names the channel, so that a payload may be
     its value alone. `keep_measurement`: whether a field of the line protocol, with its measurement before it, is what the

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ae.core.sensor_health import LARGEST
+from edge_ae.core.sensor_health import LARGEST_VALUE
 from edge_ae.errors import BadData
 from edge_ae.store.recording_csv import Table, suspicious_labels
 from edge_ae_train.data.loading import take, where_of
@@ -87,15 +87,15 @@ def plausible(values: NDArray[np.float64]) -> tuple[float, float]:
     the -999 of a logger, a flipped bit. One such value would make every window that holds it the oddest of all, and the
     boundary would lie beyond any fault. A machine's own rare bursts have others of all sizes beside them.
     """
-    known = values[np.abs(values) < LARGEST]
+    known = values[np.abs(values) < LARGEST_VALUE]
     if len(known) < 1.0 / GLITCH_SHARE:
-        return -LARGEST, LARGEST
+        return -LARGEST_VALUE, LARGEST_VALUE
     low = float(np.quantile(known, GLITCH_SHARE, method="higher"))
     high = float(np.quantile(known, 1.0 - GLITCH_SHARE, method="lower"))
     apart = np.maximum(low - known, known - high)
     reach = GLITCH_SPANS * (high - low)
     if high == low or ((apart > high - low) & (apart <= reach)).any():
-        return -LARGEST, LARGEST
+        return -LARGEST_VALUE, LARGEST_VALUE
     return low - reach, high + reach
 
 
