@@ -1,0 +1,155 @@
+"""Checkpoints without a broker: what is written covers what is acknowledged, and every start goes on from there."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from edge_ae.core.timestamps import SECOND
+from edge_ae.daemon.loop import Daemon
+from edge_ae.store.node_store import FILE, NodeStore, pack
+from tests.daemon.node_process import feed
+from tests.fuzz.daemon import T0_NS, Deaf, daemon
+
+NEVER_S = 1e9
+ALERT_ROWS = (10, 20)
+
+
+def rows(first: int, last: int, asset: str = "p1") -> list[tuple[str, bytes]]:
+    """A row each 100 ms, those of ALERT_ROWS beyond the boundary."""
+    return [
+        (
+            f"plant/{asset}/telemetry",
+            json.dumps(
+                {"ts": T0_NS // 10**6 + 100 * n, "a": 50.0 if n in range(*ALERT_ROWS) else 1.0, "b": 1.0}
+            ).encode(),
+        )
+        for n in range(first, last)
+    ]
+
+
+def started(directory: Path, checkpoint_s: float = NEVER_S) -> tuple[Daemon, Deaf]:
+    directory.mkdir(exist_ok=True)
+    tried, link = daemon(directory, checkpoint_s)
+    tried.checkpoints.load()
+    return tried, link
+
+
+def run(tried: Daemon, link: Deaf, messages: list[tuple[str, bytes]]) -> None:
+    link.put(messages)
+    wanted = tried.counts["received"] + len(messages)
+    while tried.counts["received"] < wanted:
+        tried.turn()
+
+
+def stored(directory: Path) -> NodeStore:
+    store = NodeStore(directory / FILE)
+    store.load()
+    return store
+
+
+def test_nothing_is_acknowledged_before_a_checkpoint_covers_it(tmp_path: Path) -> None:
+    tried, link = started(tmp_path)
+    run(tried, link, rows(0, 5))
+    assert link.given == []
+    assert tried.checkpoints.write(1)
+    assert link.given == [(1, mid) for mid in range(1, 6)]
+
+
+def test_alert_is_on_disk_with_the_state_that_it_came_of_before_it_is_published(tmp_path: Path) -> None:
+    tried, link = started(tmp_path)
+    run(tried, link, rows(0, 15))
+    assert len(link.given) == 15  # no checkpoint was due, and one was written
+    store = stored(tmp_path)
+    saved = store.load()
+    assert saved is not None
+    assert len(store.outbox.pending(9)) == 1
+    assert saved.assets["p1"].state["alert"]["episode"]["id"] == store.outbox.pending(9)[0].id
+
+
+@pytest.mark.parametrize("last", [5, 15, 25])
+def test_next_run_goes_on_as_if_there_had_been_no_end(tmp_path: Path, last: int) -> None:
+    whole, link = started(tmp_path / "whole")
+    run(whole, link, rows(0, 60))
+    first, link = started(tmp_path / "parts")
+    run(first, link, rows(0, last))
+    assert first.checkpoints.write(1)
+    first.store.close()
+    second, link = started(tmp_path / "parts")
+    run(second, link, rows(last, 60))
+    assert [m.key for m in second.store.outbox.pending(9)] == [m.key for m in whole.store.outbox.pending(9)]
+    assert second.fleet.snapshot() == whole.fleet.snapshot()
+
+
+def test_without_state_input_is_acknowledged_at_once_and_no_file_is_made(tmp_path: Path) -> None:
+    tried, link = started(tmp_path, checkpoint_s=0.0)
+    run(tried, link, rows(0, 30))
+    assert len(link.given) == 30
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_assets_that_had_readings_are_written_again(tmp_path: Path) -> None:
+    tried, link = started(tmp_path)
+    run(tried, link, rows(0, 5) + rows(0, 5, "p2"))
+    assert tried.checkpoints.write(1)
+    written = tried.store.bytes_written
+    assert tried.checkpoints.write(2)
+    idle = tried.store.bytes_written - written
+    run(tried, link, rows(5, 6, "p2"))
+    assert tried.checkpoints.write(3)
+    assert tried.store.bytes_written - written - 2 * idle < written / 2
+
+
+def test_state_of_another_node_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tried, link = started(tmp_path)
+    run(tried, link, rows(0, 5))
+    assert tried.checkpoints.write(1)
+    tried.store.database.commit(lambda c: c.execute("UPDATE node SET value = ? WHERE name = 'name'", (pack("n2"),)))
+    tried.store.close()
+    with caplog.at_level(logging.ERROR):
+        again, _ = started(tmp_path)
+    assert "is that of node 'n2'" in caplog.text
+    assert again.fleet.detectors == {}
+    assert (tmp_path / f"{FILE}.unfit").exists()
+
+
+def test_asset_whose_stream_has_gone_is_ended_withdrawn_and_forgotten(tmp_path: Path) -> None:
+    tried, link = started(tmp_path)
+    run(tried, link, rows(0, 15))
+    tried.checkpoints.reload([feed("hall/{asset}")])
+    assert tried.checkpoints.write(1)
+    store = stored(tmp_path)
+    saved = store.load()
+    assert saved is not None
+    assert saved.assets == {}
+    assert store.active_alerts() == []
+    kinds = [json.loads(message.payload)["type"] for message in store.outbox.pending(9) if message.payload]
+    withdrawn = [message.topic for message in store.outbox.pending(9) if message.retain]
+    assert kinds == ["new", "end"]
+    assert withdrawn == ["edge-ae/n1/p1/alert", "edge-ae/n1/p1/health"]
+
+
+def test_state_that_can_be_read_only_later_is_joined_with_what_has_come_since(tmp_path: Path) -> None:
+    """p1 was in the midst of an alert; while the state cannot be read p1 begins anew, and p2 comes."""
+    first, link = started(tmp_path)
+    run(first, link, rows(0, 15) + rows(0, 5, "p3"))
+    assert first.checkpoints.write(1)
+    first.store.close()
+    hidden = tmp_path / "hidden"
+    (tmp_path / FILE).rename(hidden)
+    (tmp_path / FILE).mkdir()
+    second, link = started(tmp_path)
+    run(second, link, rows(25, 60) + rows(25, 60, "p2"))
+    assert "cannot be" in str(second.store.fault)
+    assert link.given == []
+    (tmp_path / FILE).rmdir()
+    hidden.rename(tmp_path / FILE)
+    second.checkpoints.retry(10 * SECOND)
+    assert second.store.fault is None
+    assert sorted(second.fleet.detectors) == ["p1", "p2", "p3"]
+    assert len(link.given) == 70
+    bodies = [json.loads(message.payload) for message in second.store.outbox.pending(9)]
+    assert [(body["asset"], body["type"]) for body in bodies] == [("p1", "new"), ("p1", "end")]
+    second.store.close()
+    assert stored(tmp_path).active_alerts() == []
