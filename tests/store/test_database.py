@@ -263,3 +263,10 @@ def test_size_stays_bounded_over_many_commits(path: Path) -> None:
     wal = path.with_name("edge-ae.db-wal")
     assert path.stat().st_size < 2 * 2**20
     assert wal.stat().st_size < 6 * 2**20
+
+
+def test_each_commit_is_synced_to_a_write_ahead_log(path: Path) -> None:
+    """No test can cut the power: this is what SQLite promises it for."""
+    database = opened(path).database
+    assert database.rows("PRAGMA synchronous") == [(2,)]  # FULL
+    assert database.rows("PRAGMA journal_mode") == [("wal",)]
