@@ -4,6 +4,7 @@ Rows go to disk together, for that compresses well; yet a broker sends no more t
 (mosquitto: 20, where nothing else is set), and drops what it cannot keep. How many those are is found out.
 """
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,6 +16,8 @@ from edge_ae.core.timestamps import SECOND
 from edge_ae.daemon.ack_policy import Patience, StallDetector
 from edge_ae.errors import BadPayload
 from edge_ae.mqtt.link import Message
+
+log = logging.getLogger(__name__)
 
 BATCH = 256
 WAIT_S = 0.5
@@ -87,4 +90,6 @@ def _use(message: Message, decoders: Sequence[Decoder], sink: Sink, counts: Coun
                 sink.push(readings.asset, readings.t_ns, readings.values)
                 counts["readings"] += 1
         except BadPayload as fault:
+            if counts[fault.reason] == 0:
+                log.warning("%s: payload not used (%s): %s", message.topic, fault.reason, fault)
             counts[fault.reason] += 1

@@ -30,6 +30,7 @@ DONE, PART = ".csv.gz", ".part"
 DAY_NS = 86_400 * SECOND
 FLUSH_S = 10.0  # what a crash may cost
 MAX_ROWS = 5_000  # of one asset in memory
+LOGGED_CHARS = 1_000  # of an asset's channels
 FILES = 20  # a file takes at most this part of `max_bytes`: so much goes when room is made
 
 Rows = list[tuple[int, Mapping[str, float]]]
@@ -135,6 +136,8 @@ class Recorder:
         if file.path is None:
             file.columns, file.day = (*file.columns, *new), day
             file.path = _new_path(file.folder, rows[0][0])
+            if new:
+                log.info("recording %s: %s", file.folder.name, ", ".join(file.columns)[:LOGGED_CHARS])
             writer.writerow(["timestamp", *file.columns])
         writer.writerows([_time(t_ns), *(values.get(name, "") for name in file.columns)] for t_ns, values in rows)
         member = gzip.compress(text.getvalue().encode(), compresslevel=6, mtime=0)

@@ -111,3 +111,25 @@ def test_a_burst_through_a_broker_that_nobody_tuned_is_whole(broker: Broker, pro
     link.stop()
     sensor.close()
     assert (counts["readings"], disk.safe) == (total, total)
+
+
+class Untimed:
+    """A broker with messages that lack their time."""
+
+    def __init__(self, messages: int) -> None:
+        self.left = [Message(0, "plant/p1/t", b'{"a": 1.0}', 1, mid, False, 1) for mid in range(messages)]
+
+    def take(self, max_items: int, timeout_s: float) -> Sequence[Message]:
+        del max_items, timeout_s
+        return [self.left.pop()]
+
+    def ack(self, messages: Iterable[tuple[int, int]]) -> None:
+        assert len(list(messages)) > 0
+
+
+def test_what_cannot_be_used_is_logged_once_for_each_reason(caplog: pytest.LogCaptureFixture) -> None:
+    """A recorder runs for days: a setting that does not fit must show in its first minute."""
+    source = Untimed(3)
+    assert record(source, DECODERS, Disk(), 500, lambda: not source.left) == {"received": 3, "bad_time": 3}
+    (line,) = caplog.messages
+    assert line.startswith("plant/p1/t: payload not used (bad_time): ")

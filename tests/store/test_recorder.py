@@ -43,6 +43,15 @@ def test_a_new_channel_begins_a_new_file_with_all_columns(tmp_path: Path) -> Non
     assert [read_csv(path).names for path in files(tmp_path)] == [("a",), ("a", "b")]
 
 
+def test_channels_are_logged_as_they_first_come(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    recorder = Recorder(tmp_path, 10**6)
+    for day, channel in enumerate(("a", "a", "b")):
+        recorder.push("pump", NOON + day * 86_400 * SECOND, {channel: 1.0})
+    recorder.close()
+    assert caplog.messages == ["recording pump: a", "recording pump: a, b"]
+
+
 def test_a_new_day_begins_a_new_file(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path, 10**6)
     for hour in (0, 6, 13, 14):
