@@ -178,7 +178,7 @@ def train(trainings: Sequence[Training], out: Path) -> None:
     """A process for each core, on its share of the cores and of the models: torch is loaded once in each."""
     at_once = min(os.cpu_count() or 1, len(trainings))
     environment = os.environ | {"OMP_NUM_THREADS": str((os.cpu_count() or 1) // at_once)}
-    with say.status(f"training {len(trainings)} model(s) ..."), contextlib.ExitStack() as running:
+    with say.status(f"training; models: {len(trainings)} ..."), contextlib.ExitStack() as running:
         for child in [running.enter_context(fit(trainings[i::at_once], i, out, environment)) for i in range(at_once)]:
             child.wait()
 
@@ -278,7 +278,7 @@ def demo(data: Path | None, out: Path, family: str | None, budget: str | None) -
     began = time.monotonic()
     trainings, assets = pump_station(out, family or "cae") if data is None else recordings(data, out, family or "cva")
     train(trainings, out)
-    say.print(f"{len(trainings)} model(s) trained after {time.monotonic() - began:.0f} s")
+    say.print(f"models trained: {len(trainings)}, after {time.monotonic() - began:.0f} s")
     budget = budget or (STATION_BUDGET if data is None else one_a_recording(assets))
     say.print(f"budget: {budget} for each asset")
     heard = run(assets, out, budget)
@@ -289,7 +289,7 @@ def demo(data: Path | None, out: Path, family: str | None, budget: str | None) -
     picture(assets, heard, out / "demo.png")
     say.print(f"picture: {out / 'demo.png'}   logs and files: {out}   {time.monotonic() - began:.0f} s in all")
     found = sum(finding.found for finding in findings)
-    say.print(f"{found} of {len(findings)} faults found")
+    say.print(f"{found} of {len(findings)} faults found; with sensors of your own: docs/first-model.md")
     return 0 if 2 * found > len(findings) else 1
 
 

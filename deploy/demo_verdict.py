@@ -175,6 +175,7 @@ def _score_panel(axis: Any, heard: Heard, times: NDArray[Any]) -> None:
     axis.semilogy(_date(t_ns), thresholds, linewidth=1.0, color="#c00000", label="threshold")
     for start, end in heard.intervals():
         axis.axvspan(_date(start), min(_date(end), times[-1]), ymin=0, ymax=0.05, color="#c00000", linewidth=0)
+    axis.yaxis.set_major_formatter("{x:g}")  # the default of a logarithmic axis is a formula
     axis.set_ylabel("score (bars: alerts)")
     axis.legend(loc="upper right")
 

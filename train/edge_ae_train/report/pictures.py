@@ -52,6 +52,7 @@ def score_picture(t_ns: NDArray[np.int64], score: Array, threshold: Array, marks
         positive = score[np.isfinite(score) & (score > 0)]
         if len(positive) > 0 and positive.max() > 20 * np.median(positive):
             axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:g}")  # The default of a logarithmic axis is a formula.
         axes.set_ylabel("distance from normal")
         _finish_time(axes, t_ns, marks)
         _legend(axes, marks)
