@@ -7,6 +7,7 @@ from edge_ae.cli.options import config_option
 from edge_ae.errors import BadConfig
 
 WHAT = "print what people said of alerts, one JSON object a line, for edge-ae-train retrain"
+DEVICE = "sudo STATE_DIRECTORY=/var/lib/edge-ae"
 EXAMPLE = "edge-ae feedback --config /etc/edge-ae/edge-ae.toml > feedback.jsonl"
 
 
@@ -24,6 +25,9 @@ def execute(options: Namespace) -> int:
     try:
         lines = read_feedback(path)
     except BadState as fault:
-        raise BadConfig(f"{path}: {fault}; name the settings that the daemon runs with") from None
+        raise BadConfig(
+            f"{path}: {fault}; begin the command with {DEVICE} where "
+            "the daemon is a unit, else name the settings that it runs with"
+        ) from None
     sys.stdout.writelines(f"{line}\n" for line in lines)
     return 0

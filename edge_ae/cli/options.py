@@ -98,10 +98,25 @@ def rules_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--budget", type=budget, default="1/week", help="alerts accepted on normal data (default: %(default)s)"
     )
-    parser.add_argument("--on-delay", type=seconds, default=0, metavar="S", help="seconds before an alert (default: 0)")
-    parser.add_argument("--off-delay", type=seconds, metavar="S", help="seconds before its end (default: ten hops)")
     parser.add_argument(
-        "--deadband", type=fraction, default=0.2, help="part of the boundary to come back by (default: 0.2)"
+        "--on-delay",
+        type=seconds,
+        default=0,
+        metavar="S",
+        help="seconds above the threshold before an alert (default: 0)",
+    )
+    parser.add_argument(
+        "--off-delay",
+        type=seconds,
+        metavar="S",
+        help="seconds below it before the end (default: ten hops of the model)",
+    )
+    parser.add_argument(
+        "--deadband",
+        type=fraction,
+        default=0.2,
+        metavar="PART",
+        help="part of the threshold to fall below it by for the end (default: 0.2)",
     )
 
 

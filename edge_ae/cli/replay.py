@@ -36,7 +36,7 @@ def add_options(parser: ArgumentParser) -> None:
         type=seconds,
         default=1.0,
         metavar="N",
-        help="times as fast; 0: as fast as possible (default: 1)",
+        help="N times as fast as recorded; 0: as fast as possible (default: 1)",
     )
     parser.add_argument(
         "--now", action="store_true", help="shift the times so that the last one is reached as it is sent"

@@ -21,8 +21,10 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--events", type=Path, metavar="JSONL", help="write the alerts too, one JSON object a line")
     parser.add_argument("--reconstruction", type=Path, metavar="CSV", help="write what the model expected, too")
     rules_options(parser)
-    parser.add_argument("--node", default="offline", help="for the alerts' ids and texts (default: %(default)s)")
-    parser.add_argument("--asset", help="likewise (default: the recording's name)")
+    parser.add_argument(
+        "--node", default="offline", help="the node in the alerts, part of their ids (default: %(default)s)"
+    )
+    parser.add_argument("--asset", help="the asset in the alerts, part of their ids (default: the recording's name)")
 
 
 def execute(options: Namespace) -> int:

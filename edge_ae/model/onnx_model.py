@@ -117,7 +117,9 @@ def _read(path: Path) -> bytes:
             raise BadModel(f"{path}: larger than {MAX_FILE_BYTES // 2**20} MiB, so it is no model of edge-ae")
         return path.read_bytes()
     except OSError as error:
-        raise BadModel(f"{path}: cannot be read: {error.strerror}") from error
+        raise BadModel(
+            f"{path}: cannot be read: {error.strerror}; put the model file there, or correct the path"
+        ) from error
 
 
 def _session(data: bytes, path: Path) -> ort.InferenceSession:

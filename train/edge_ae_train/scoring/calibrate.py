@@ -71,8 +71,8 @@ def reach(windows: int, hop_ns: int) -> str:
     hours = windows * hop_ns / HOUR_NS
     span = f"{hours / 24:.1f} days" if hours >= 48 else f"{hours:.1f} hours"
     return (
-        f"calibrated on {windows:,} held-out windows, {span}: a budget of less than one alert in that time goes beyond "
-        "the data, and holds only once the device has counted its own alerts for a few times as long"
+        f"calibrated on {windows:,} held-out windows, {span}: a budget of less than one alert in that time is extrapolated; "
+        "the device corrects it by the alerts that it counts, over a few times the budget's interval"
     )
 
 
