@@ -47,7 +47,7 @@ EVERYTHING = "\n".join(DOCUMENTS.values())
 WITH_OURS = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'train'}"}
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```", re.M | re.S)
 PROSE = FENCE.sub("", EVERYTHING)
-ELSEWHERE = {"python3", "pip", "scp", "apt-get", "install", "git", "pre-commit"}  # programs that are not ours
+ELSEWHERE = {"python3", "pip", "scp", "cp", "apt-get", "install", "git", "pre-commit"}  # programs that are not ours
 
 
 def train_parser() -> ArgumentParser:
@@ -77,7 +77,7 @@ def command_lines() -> Iterator[list[str]]:
     for block in blocks(EVERYTHING, "sh"):
         for line in block.splitlines():
             for part in line.split(" && "):
-                words = shlex.split(part)
+                words = shlex.split(part.partition(" > ")[0])
                 words = words[2:] if words[0] == "ssh" else words
                 while words[0] == "sudo" or re.match(r"[A-Z_]+=", words[0]):
                     words = words[1:]
