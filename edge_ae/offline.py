@@ -22,7 +22,8 @@ from edge_ae.core.model_spec import Explanation, Floats, ModelSpec
 from edge_ae.core.payloads import alert_payload
 from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel
-from edge_ae.store.recording_csv import Table, whole_text
+from edge_ae.store.atomic import whole_text
+from edge_ae.store.recording_csv import Table
 
 Progress = Callable[[int, int], None]
 Parts = tuple[Floats, Floats]  # of a window's score: that of each channel, and its newest row as the model restores it

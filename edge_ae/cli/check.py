@@ -121,6 +121,7 @@ def _check_machine(settings: "Settings", doubtful: Set[str]) -> Iterator[tuple[s
 
 
 def check_broker(settings: "Settings") -> list[str]:
+    """What keeps us from the broker, or from the topics that we need there."""
     from edge_ae import wiring
     from edge_ae.core.topics import topic_filter
     from edge_ae.mqtt import probe, simple_client
@@ -139,6 +140,8 @@ def check_broker(settings: "Settings") -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
+    """What a model file that loads is: its name, its channels' names, and what runs it."""
+
     name: str
     names: tuple[str, ...]
     provider: str

@@ -1,4 +1,4 @@
-"""A live view in the terminal: what `base/+/...` says, drawn. Knows the topics of the contract and nothing of the daemon.
+"""A live view in the terminal: the topics of `base/+/...`, drawn. Knows the topics of the contract and nothing of the daemon.
 
     messages ─ View.take ─► View ─ render(view, width, height, now_ns) ─► lines ─► terminal
 
@@ -42,7 +42,7 @@ WORDS = {"pending": "yellow", "active": "red", "out_of_service": "dim", "normal"
 
 @dataclass(slots=True)
 class Asset:
-    """The last word on an asset."""
+    """The newest of what was published of an asset."""
 
     ratio: float | None = None
     scored_ns: int = 0  # when the score came, by this machine's clock
@@ -52,12 +52,13 @@ class Asset:
 
     @property
     def state(self) -> str:
+        """The alert's state; "unknown" before the first."""
         return str(self.alert.get("state", "unknown"))
 
 
 @dataclass(slots=True)
 class View:
-    """All that the topics have said. `take` never raises: a payload of another program changes nothing."""
+    """All that has come on the topics."""
 
     base: str
     status: dict[str, str] = field(default_factory=dict)
@@ -65,6 +66,7 @@ class View:
     assets: dict[tuple[str, str], Asset] = field(default_factory=dict)
 
     def take(self, topic: str, payload: bytes, now_ns: int) -> None:
+        """Take a message in. Raises nothing: a payload of another program changes nothing."""
         parts = topic.removeprefix(f"{self.base}/").split("/")
         if len(parts) == 2 and parts[1] == "status":
             self.status[parts[0]] = payload.decode(errors="replace")
@@ -154,7 +156,7 @@ def _titles(width: int) -> str:
 def _asset_lines(name: str, asset: Asset, width: int, now_ns: int, ink: Callable[[str, str], str]) -> list[str]:
     wide, spark, state, rest = _columns(width)
     quiet = now_ns - asset.scored_ns > QUIET_NS
-    colour = "dim" if quiet else "red" if (asset.ratio or 0.0) >= 1.0 else "green"
+    colour = "dim" if quiet else "red" if asset.ratio is not None and asset.ratio >= 1.0 else "green"
     number = "-" if asset.ratio is None else f"{asset.ratio:.2f}"
     if width < NARROW:
         return [ink(colour, _fit(f" {number} {_state(asset, quiet)} {name}", width))]
@@ -173,7 +175,7 @@ def _asset_lines(name: str, asset: Asset, width: int, now_ns: int, ink: Callable
 
 
 def bar(ratio: float | None) -> str:
-    """The ratio as a bar from 0 to twice the boundary, which is the mark in the middle; an arrow where it goes on."""
+    """The ratio as a bar from 0 to twice the boundary, which is the line in the middle; an arrow where it goes on."""
     filled = 0 if ratio is None else round(min(max(ratio, 0.0), FULL_SCALE) / FULL_SCALE * BAR * 8)
     whole, eighths = divmod(filled, 8)
     text = ("█" * whole + (BLOCKS[eighths] if eighths > 0 else "")).ljust(BAR)
@@ -275,7 +277,7 @@ def watch(base: str, connect: Connect, out: TextIO, stop: Callable[[], bool] = l
     if out.isatty() and sys.stdin.isatty():
         _show(view, arrived, out, stop)
     else:
-        _tell(view, arrived, out, stop)
+        _print_changes(view, arrived, out, stop)
 
 
 def _take_all(view: View, arrived: "queue.SimpleQueue[tuple[str, bytes]]") -> bool:
@@ -320,15 +322,17 @@ def _screen(out: TextIO) -> Iterator[Callable[[], str]]:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
-def _tell(view: View, arrived: "queue.SimpleQueue[tuple[str, bytes]]", out: TextIO, stop: Callable[[], bool]) -> None:
+def _print_changes(
+    view: View, arrived: "queue.SimpleQueue[tuple[str, bytes]]", out: TextIO, stop: Callable[[], bool]
+) -> None:
     """One line for each change of a node's status or an asset's state."""
-    said: dict[str, str] = {}
+    printed: dict[str, str] = {}
     while not stop():
         if not _take_all(view, arrived):
             time.sleep(FRAME_S)
         for who, text in _facts(view):
-            if said.get(who) != text:
-                said[who] = text
+            if printed.get(who) != text:
+                printed[who] = text
                 out.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {who} {text}\n")
                 out.flush()
 

@@ -69,10 +69,11 @@ def broker(options: Namespace) -> "Broker":
     from edge_ae.config.settings import load
 
     known = wiring.broker_of(load(options.config))
-    return replace(known, host=options.host or known.host, port=options.port or known.port)
+    return replace(known, host=options.host or known.host, port=known.port if options.port is None else options.port)
 
 
 def data_options(parser: ArgumentParser) -> None:
+    """--data, and what `column_options` adds."""
     parser.add_argument("--data", type=Path, required=True, metavar="CSV", help="the recording; .csv.gz will do")
     column_options(parser)
 
@@ -89,6 +90,7 @@ def log_to_stderr(level: str) -> None:
 
 
 def column_options(parser: ArgumentParser) -> None:
+    """Which columns of a recording are no channels."""
     parser.add_argument("--ignore", type=names, default=[], metavar="A,B", help="columns to leave out")
     parser.add_argument("--label", metavar="NAME", help="the column that holds 0/1 labels")
 
@@ -121,6 +123,7 @@ def rules_options(parser: ArgumentParser) -> None:
 
 
 def alert_rules(options: Namespace) -> "AlertRules":
+    """The rules that the options of `rules_options` ask for."""
     from edge_ae.core.alert import AlertRules
 
     off_delay_ns = None if options.off_delay is None else seconds_ns(options.off_delay)

@@ -12,13 +12,13 @@ EVERY_S = 0.1
 
 @contextmanager
 def progress(unit: str) -> Iterator[Callable[[int, int], None]]:
-    """Gives `say(done, all)`, which draws one line on stderr; in a pipe it draws nothing. `all` 0: not known."""
+    """Gives `draw(done, all)`, which draws one line on stderr; in a pipe it draws nothing. `all` 0: not known."""
     if not sys.stderr.isatty():
         yield lambda _done, _all: None
         return
     drawn_s = 0.0
 
-    def say(done: int, total: int) -> None:
+    def draw(done: int, total: int) -> None:
         nonlocal drawn_s
         if time.monotonic() - drawn_s < EVERY_S:
             return
@@ -27,7 +27,7 @@ def progress(unit: str) -> Iterator[Callable[[int, int], None]]:
         print(f"\r{part}{done:,} {unit}\x1b[K", end="", file=sys.stderr, flush=True)
 
     try:
-        yield say
+        yield draw
     finally:
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 

@@ -58,8 +58,8 @@ def execute(options: Namespace) -> int:
     sent = list(messages(table, topic, time_name=options.time, shift_ns=shift_ns))
     connection = simple_client.connect(broker(options))
     try:
-        with stopping() as stop, progress("messages") as say:
-            playback.publish(connection, sent, options.speed, stop=stop, progress=say)
+        with stopping() as stop, progress("messages") as draw:
+            playback.publish(connection, sent, options.speed, stop=stop, progress=draw)
     finally:
         simple_client.close(connection)
     return 0

@@ -68,23 +68,26 @@ Seconds = Annotated[float, Field(ge=0, le=10 * 365 * 86_400)]
 
 
 class Section(BaseModel):
+    """A table of the settings file."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Mqtt(Section):
-    """How to reach the broker."""
+    """How to reach the broker.
+
+    Unset, `port` is 1883, and 8883 with tls; `ca` is the system's certificate authorities; `client_id` is edge-ae-<node>.
+    """
 
     host: str = Field(default="localhost", min_length=1)
-    port: int | None = Field(default=None, ge=1, le=65535, examples=[1883])  # None: 1883, and 8883 with tls
+    port: int | None = Field(default=None, ge=1, le=65535, examples=[1883])
     tls: bool = False
-    ca: Path | None = None  # None: the system's certificate authorities
+    ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None
     username: str | None = None
     password_file: Path | None = None
-    client_id: str | None = Field(
-        default=None, min_length=1, max_length=128, examples=["edge-ae-pi-7"]
-    )  # None: edge-ae-<node>
+    client_id: str | None = Field(default=None, min_length=1, max_length=128, examples=["edge-ae-pi-7"])
     base: Annotated[str, AfterValidator(_base)] = "edge-ae"
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
     session_expiry_s: int = Field(default=86_400, ge=0, le=2**32 - 2)
@@ -93,22 +96,26 @@ class Mqtt(Section):
 
     @property
     def tcp_port(self) -> int:
+        """The port that is connected to."""
         return self.port if self.port is not None else 8883 if self.tls else 1883
 
 
 class StreamSettings(Section):
-    """One [[streams]]: a topic, what its payloads look like, and the model that watches what they say."""
+    """One [[streams]]: a topic, what its payloads look like, and the model that watches them.
+
+    `time_zone`: of times that name no offset; unset: UTC. Unset, `asset` is the model's file name, or the node's, and
+    `lateness_s` is one sample period where channels come one by one, else 0.
+    """
 
     topic: Annotated[str, AfterValidator(_topic)] = Field(examples=["plant/{asset}/telemetry"])
     format: Literal["json", "number", "influx"] = "json"
     time: str | None = Field(default=None, min_length=1, examples=["ts"])
-    # Of times that name no offset; None: UTC.
     time_zone: Annotated[str, AfterValidator(_time_zone)] | None = Field(default=None, examples=["Europe/Berlin"])
     model: Path | None = None
     channels: dict[str, str] = Field(default={}, examples=[{"Pressure": "data.pressure"}])
     value: str = Field(default="value", min_length=1)
-    asset: Name | None = Field(default=None, examples=["pump-1"])  # None: the model's file name, or the node's
-    lateness_s: Seconds | None = None  # None: one sample period where channels come one by one, else 0
+    asset: Name | None = Field(default=None, examples=["pump-1"])
+    lateness_s: Seconds | None = None
     qos: Literal[0, 1] = 1
     max_future_s: Seconds = 86_400.0
 
@@ -127,6 +134,7 @@ class Alerts(Section):
 
     @property
     def rules(self) -> AlertRules:
+        """The same, as the core takes it."""
         return AlertRules(
             interval_ns=budget_ns(self.budget),
             on_delay_ns=seconds_ns(self.on_delay_s),
@@ -138,6 +146,8 @@ class Alerts(Section):
 
 
 class Publish(Section):
+    """What is published beside alerts, and how often."""
+
     score_interval_s: Seconds = 1.0  # at most one score an asset in this time
     stats_interval_s: float = Field(default=60.0, ge=1, le=86_400)
     denoised: bool = False  # with each score, the newest row as the model restores it
@@ -151,6 +161,8 @@ class State(Section):
 
 
 class Limits(Section):
+    """What a node takes at most."""
+
     payload_bytes: int = Field(default=256 * 1024, ge=16, le=256 * 1024 * 1024)
     assets: int = Field(default=1_000, ge=1, le=100_000)
     inbox_messages: int = Field(default=10_000, ge=100, le=10_000_000)
@@ -166,9 +178,11 @@ class Record(Section):
 
 
 class Settings(Section):
+    """All settings of a node. `model_key` unset: whoever may write the model files is trusted."""
+
     node: Name
     state_dir: Path = Field(examples=["/var/lib/edge-ae"])
-    model_key: Path | None = None  # None: whoever may write the model files is trusted
+    model_key: Path | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     mqtt: Mqtt = Mqtt()
     streams: tuple[StreamSettings, ...] = ()
@@ -181,10 +195,12 @@ class Settings(Section):
 
     @property
     def password(self) -> SecretStr | None:
+        """The broker's, from its file or credential."""
         return self._password
 
     @property
     def client_id(self) -> str:
+        """As set, else made of the node's name."""
         return self.mqtt.client_id or f"edge-ae-{self.node}"
 
     def asset_of(self, stream: StreamSettings) -> str | None:

@@ -18,6 +18,7 @@ FILES = ("ca", "cert", "key", "password_file")  # of [mqtt]: read or handed on a
 
 
 def toml(path: Path) -> dict[str, Any]:
+    """The tables of a file. Raises BadConfig with one sentence."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -29,7 +30,7 @@ def toml(path: Path) -> dict[str, Any]:
 
 
 def machine(env: Mapping[str, str]) -> dict[str, Any]:
-    """What the machine itself says: its name, and where its services, else its users, keep their state."""
+    """What the machine itself knows: its name, and where its services, else its users, keep their state."""
     host = platform.node().partition(".")[0]
     state, own_home = env.get("STATE_DIRECTORY", "").partition(":")[0], home(env)
     states = env.get("XDG_STATE_HOME") or (None if own_home is None else str(own_home / ".local" / "state"))
@@ -48,6 +49,7 @@ def home(env: Mapping[str, str]) -> Path | None:
 
 
 def merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, table by table; where both have a value, that of `high`."""
     both = dict(low)
     for key, value in high.items():
         below = both.get(key)
@@ -81,6 +83,7 @@ def _table(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def missing_files(raw: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence for each file that the settings name and that is not there."""
     mqtt = _table(raw, "mqtt")
     named = {f"mqtt.{key}": mqtt.get(key) for key in FILES[:3]} | {"model_key": raw.get("model_key")}
     for setting, path in named.items():
@@ -89,6 +92,7 @@ def missing_files(raw: Mapping[str, Any]) -> Iterator[str]:
 
 
 def password(raw: Mapping[str, Any], env: Mapping[str, str]) -> tuple[SecretStr | None, str | None]:
+    """The broker's password, or why it cannot be had; neither: none is asked for."""
     named = _table(raw, "mqtt").get("password_file")
     credential = Path(env.get("CREDENTIALS_DIRECTORY") or "/nonexistent") / CREDENTIAL
     if not isinstance(named, str) and not credential.is_file():

@@ -42,7 +42,7 @@ class Checkpoints:
         now_ns: int,
     ) -> None:
         self.counts: Counter[str] = Counter()
-        self.received = Deduplicator(options.receive_maximum)
+        self.deduplicator = Deduplicator(options.receive_maximum)
         self.keeps_state = options.checkpoint_s > 0
         self.subscriptions: set[str] = set()
         self._options = options
@@ -56,7 +56,7 @@ class Checkpoints:
 
     # -- input ---------------------------------------------------------------------------------------------
 
-    def input(self, now_ns: int) -> None:
+    def received(self, now_ns: int) -> None:
         """Messages have come."""
         self._policy.received(now_ns)
         self._changed = True
@@ -65,13 +65,13 @@ class Checkpoints:
         """Take note of a message. False: it has been used before, and is not to be used again."""
         if message.qos == 0:
             return True
-        return not self.received.is_duplicate(
+        return not self.deduplicator.is_duplicate(
             message.connection, message.mid, message.dup, message.topic, message.payload
         )
 
     def reconnected(self, session: Session) -> None:
         """Earlier connections have nothing to be acknowledged any more."""
-        self.received.reconnected(session.number, session.present)
+        self.deduplicator.reconnected(session.number, session.present)
 
     # -- writing -------------------------------------------------------------------------------------------
 
@@ -81,7 +81,7 @@ class Checkpoints:
 
     def keep(self, now_ns: int) -> None:
         """Once a turn: write a checkpoint where one is due."""
-        waiting = self.received.unacknowledged
+        waiting = self.deduplicator.unacknowledged
         if not self.keeps_state:
             self._acknowledge(now_ns)
             return
@@ -90,13 +90,13 @@ class Checkpoints:
                 self._acknowledge_unsaved(now_ns)
         elif self._policy.due(now_ns, waiting, changed=self._changed, failing=self._store.fault is not None):
             self.write(now_ns)
-        if self._store.fault is not None and self._policy.exhausted(self.received.unacknowledged):
+        if self._store.fault is not None and self._policy.exhausted(self.deduplicator.unacknowledged):
             self._acknowledge_unsaved(now_ns)
 
     def write(self, now_ns: int) -> bool:
         """Write a checkpoint now; no window may be due. False: the disk fails, and nothing is acknowledged."""
         self._policy.tried(now_ns)
-        self.received.forget(now_ns)
+        self.deduplicator.forget(now_ns)
         changes = self._changes() if self.keeps_state else Changes()
         if not self._store.commit(changes):
             return False
@@ -114,18 +114,18 @@ class Checkpoints:
         assets = {name: AssetState(origins[name], fleet.detectors[name].snapshot()) for name in touched}
         node = {
             "name": self._options.node,
-            "input": self.received.snapshot(),
+            "input": self.deduplicator.snapshot(),
             "flood": self._publisher.flood.snapshot(),
             "subscribed": sorted(self.subscriptions),
         }
         return Changes(assets, sorted(self._removed), node)
 
     def _acknowledge_unsaved(self, now_ns: int) -> None:
-        self.counts["acknowledged_unsaved"] += self.received.unacknowledged
+        self.counts["acknowledged_unsaved"] += self.deduplicator.unacknowledged
         self._acknowledge(now_ns)
 
     def _acknowledge(self, now_ns: int) -> None:
-        self._link.ack(self.received.settle(now_ns))
+        self._link.ack(self.deduplicator.settle(now_ns))
 
     def retry(self, now_ns: int) -> None:
         """Where the disk failed: read what could not be read, and write everything, for it may be another disk."""
@@ -154,7 +154,7 @@ class Checkpoints:
 
     def _load_node(self, node: Mapping[str, Any]) -> None:
         self.subscriptions = set(node.get("subscribed", ()))
-        for name, restore in (("input", self.received.restore), ("flood", self._publisher.flood.restore)):
+        for name, restore in (("input", self.deduplicator.restore), ("flood", self._publisher.flood.restore)):
             try:
                 if name in node:
                     restore(node[name])

@@ -106,7 +106,7 @@ class Daemon:
         if session is not None:
             self._connected(session, now_ns)
         if messages:
-            self.checkpoints.input(now_ns)
+            self.checkpoints.received(now_ns)
             self._use(messages)
             self._step(now_ns)
         self.publisher.acknowledged()

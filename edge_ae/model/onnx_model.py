@@ -15,7 +15,7 @@ import json
 import math
 import re
 from base64 import b64decode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ import onnxruntime as ort
 
 from edge_ae.core.model_spec import Channel, Explanation, Floats, ModelSpec, Modes, Tail
 from edge_ae.errors import BadModel
+from edge_ae.model.signature import Verify
 
 SCHEMA_VERSION = 1
 PREFIX = "edge_ae."
@@ -48,8 +49,6 @@ GOLDEN_TOLERANCE = 1e-4  # relative: another processor's rounding, and no more
 MAX_FILE_BYTES = 64 * 1024 * 1024
 NO_DIGEST = "0" * 64
 SEAL = re.compile(rb"edge_ae\.digest\x12\x40([0-9a-f]{64})")  # key and value as protobuf writes them: 64 bytes of text
-
-Verify = Callable[[bytes, Path], None]  # the file's bytes, and where they are from
 
 
 class OnnxModel:

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 SUFFIX = ".sig"
 BYTES = 64
 
-Verify = Callable[[bytes, Path], None]
+Verify = Callable[[bytes, Path], None]  # a file's bytes, and where they are from; raises BadModel
 
 
 def signature_path(path: Path) -> Path:
+    """Where the signature of a model file is."""
     return path.with_name(path.name + SUFFIX)
 
 

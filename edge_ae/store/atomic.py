@@ -1,9 +1,13 @@
 """Files that are there whole or not at all, and readable by their owner alone where nobody else is to read them."""
 
 import contextlib
+import gzip
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
+
+from edge_ae.errors import BadData
 
 PRIVATE = 0o600  # for its owner alone
 
@@ -35,6 +39,31 @@ def write_whole(
         os.close(directory)
 
 
+@contextlib.contextmanager
+def whole_text(path: Path) -> Iterator[IO[str]]:
+    """A text file, gzipped where its name says so, that is there once it is complete; BadData where it cannot be written.
+
+    A pipe or a device, such as /dev/stdout, is written to and not replaced.
+    """
+    try:
+        if is_special(path):
+            with path.open("w", encoding="utf-8", newline="") as text:
+                yield text
+            return
+        target = path.resolve()  # behind a link
+        scratch = target.with_name(f".{target.name}.tmp{os.getpid()}{''.join(target.suffixes)}")
+        try:
+            with _create_text(scratch) as text:
+                yield text
+            scratch.replace(target)
+        finally:
+            scratch.unlink(missing_ok=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise BadData(f"{path}: cannot be written ({error.strerror or error})") from None
+
+
 def reason_of(error: OSError) -> str:
     """Why, in the system's words, without the path."""
     return error.strerror or type(error).__name__
@@ -43,3 +72,9 @@ def reason_of(error: OSError) -> str:
 def is_special(path: Path) -> bool:
     """Whether a path is a pipe, a device or a folder: what can be written to, but must not be replaced by a file."""
     return path.exists() and not path.is_file()
+
+
+def _create_text(path: Path) -> IO[str]:
+    if path.name.endswith(".gz"):
+        return gzip.open(path, "wt", encoding="utf-8", newline="")
+    return path.open("w", encoding="utf-8", newline="")

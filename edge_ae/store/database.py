@@ -146,6 +146,9 @@ class Database:
         return _sound(path)
 
     def _fail(self, what: str, error: Exception) -> None:
+        """The disk's fault is counted; a wrong use of the database is ours, and ends the process."""
+        if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
+            raise error
         self.counts["write_failures"] += 1
         reason = error.strerror if isinstance(error, OSError) else str(error)
         self.fault = f"the state {self.path} cannot be {what}: {reason}"

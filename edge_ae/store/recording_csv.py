@@ -9,7 +9,6 @@ import csv
 import gzip
 import io
 import math
-import os
 import re
 import sys
 import zlib
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 
 from edge_ae.core.timestamps import parse_time_ns
 from edge_ae.errors import BadData
-from edge_ae.store.atomic import is_special
+from edge_ae.store.atomic import whole_text
 
 BLOCK_LINES = 8192  # lines held as text at once: 40 channels of these are about 25 MB
 DELIMITERS = ("\t", ";", ",")  # the comma last: it may be part of a name or of a decimal number
@@ -116,31 +115,6 @@ def write_csv(path: str | Path, times: Iterable[str], names: Sequence[str], valu
         writer.writerows([time, *map(_cell, row.tolist())] for time, row in zip(times, values, strict=True))
 
 
-@contextmanager
-def whole_text(path: Path) -> Iterator[IO[str]]:
-    """A text file, gzipped where its name says so, that is there once it is complete; BadData where it cannot be written.
-
-    A pipe or a device, such as /dev/stdout, is written to and not replaced.
-    """
-    try:
-        if is_special(path):
-            with path.open("w", encoding="utf-8", newline="") as text:
-                yield text
-            return
-        target = path.resolve()  # behind a link
-        scratch = target.with_name(f".{target.name}.tmp{os.getpid()}{''.join(target.suffixes)}")
-        try:
-            with _create_text(scratch) as text:
-                yield text
-            scratch.replace(target)
-        finally:
-            scratch.unlink(missing_ok=True)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise BadData(f"{path}: cannot be written ({error.strerror or error})") from None
-
-
 def suspicious_labels(table: Table) -> list[str]:
     """Channels that look like a label column left in: a telling name, and nothing but 0 and 1."""
     return [
@@ -158,12 +132,6 @@ def _open_text(path: Path) -> IO[str]:
     if path.name.endswith(".gz"):
         return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
     return path.open(encoding="utf-8-sig", newline="")
-
-
-def _create_text(path: Path) -> IO[str]:
-    if path.name.endswith(".gz"):
-        return gzip.open(path, "wt", encoding="utf-8", newline="")
-    return path.open("w", encoding="utf-8", newline="")
 
 
 def _read(path: Path, text: IO[str], ignore: Sequence[str], label: str | None, asset: str | None) -> Table:
