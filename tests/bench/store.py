@@ -41,6 +41,7 @@ SECONDS = 60.0  # of each load
 WARM_S = 5.0  # before the count begins: windows fill, and the daemon learns what the broker allows
 CHECKPOINT_S = 60.0  # as the settings have it
 STARTS, ROUNDS = 5, 3
+FASTER = 5.0  # than a plant sends; more, and the ten seconds for which input is remembered hold more than one commit's
 COMMITTED_S = 3.0  # in which some rows are used and committed
 WINDOWS = 2  # that fill, of each asset
 FLOOD = 20_000  # messages
@@ -60,8 +61,8 @@ class Load:
 
 
 LOADS = (
-    Load("16 channels x 10 Hz", assets=1, pumps=2, rate=10.0, faster=20.0),
-    Load("50 assets x 8 channels x 1 Hz", assets=50, pumps=1, rate=50.0, faster=8.0),
+    Load("16 channels x 10 Hz", assets=1, pumps=2, rate=10.0, faster=FASTER),
+    Load("50 assets x 8 channels x 1 Hz", assets=50, pumps=1, rate=50.0, faster=FASTER),
 )
 
 
