@@ -87,13 +87,13 @@ def slow_syncs(pid: int, seconds: float, scratch: Path) -> Iterator[None]:
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("strace is not installed")
-    said = scratch / "strace.log"
+    trace = scratch / "strace.log"
     what = f"inject=fsync,fdatasync:delay_enter={round(seconds * 1e6)}"
     command = [strace, "-f", "-e", "trace=fsync,fdatasync", "-e", what, "-o", "/dev/null", "-p", str(pid)]
-    with said.open("wb") as log:
+    with trace.open("wb") as log:
         tracer = subprocess.Popen(command, stderr=log)
     try:
-        wait_for(lambda: b"attached" in said.read_bytes(), "strace")
+        wait_for(lambda: b"attached" in trace.read_bytes(), "strace")
         yield
     finally:
         tracer.terminate()

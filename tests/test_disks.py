@@ -43,13 +43,13 @@ def test_file_is_cut_off_at_the_limit(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(bytes(20))
 
 
-def test_sync_is_as_slow_as_is_said(tmp_path: Path) -> None:
+def test_sync_is_as_slow_as_is_asked(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     command = [sys.executable, "-c", SYNC, str(tmp_path / "a")]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with process, disks.slow_syncs(process.pid, 0.3, tmp_path):
-        said, _ = process.communicate(b"\n")
-    assert float(said) >= 0.3
+        printed, _ = process.communicate(b"\n")
+    assert float(printed) >= 0.3
 
 
 def test_file_that_cannot_be_opened_comes_back_as_it_was(tmp_path: Path) -> None:

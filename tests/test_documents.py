@@ -380,7 +380,7 @@ def test_changelog_has_this_version_and_the_price_of_every_dependency() -> None:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-def test_security_tells_the_exposure_that_systemd_finds() -> None:
+def test_security_names_the_exposure_that_systemd_finds() -> None:
     command = ["systemd-analyze", "security", "--offline=true", str(ROOT / "systemd" / "edge-ae.service")]
     done = subprocess.run(command, capture_output=True, text=True)
     found = re.search(r"Overall exposure level for edge-ae.service: ([\d.]+)", done.stdout)

@@ -303,7 +303,7 @@ def test_a_place_that_cannot_be_written_is_a_sentence_and_leaves_nothing(model_p
 
 
 @pytest.mark.parametrize(
-    ("counts", "scored", "said"),
+    ("counts", "scored", "sentence"),
     [
         ({"window_incomplete": 9}, 80, ""),
         ({"window_incomplete": 30}, 80, "w.csv: 80 of 100 lines have a score; window_incomplete 30"),
@@ -311,6 +311,8 @@ def test_a_place_that_cannot_be_written_is_a_sentence_and_leaves_nothing(model_p
         ({}, 0, "w.csv: 0 of 100 lines have a score"),
     ],
 )
-def test_what_was_not_used_is_said_but_for_a_few_windows(counts: dict[str, int], scored: int, said: str) -> None:
+def test_what_was_not_used_is_reported_but_for_a_few_windows(
+    counts: dict[str, int], scored: int, sentence: str
+) -> None:
     score = np.where(np.arange(100) < scored, 1.0, np.nan)
-    assert Result(score, score, score > 0, [], Counter(counts)).unused(Path("w.csv")) == said
+    assert Result(score, score, score > 0, [], Counter(counts)).unused(Path("w.csv")) == sentence

@@ -44,7 +44,7 @@ TOLD = [event("a", 1), event("a", 2), event("b", 1)]
 CALM = {"p1": {"state": "normal"}}
 
 
-def test_what_is_heard_twice_in_the_same_words_is_only_counted() -> None:
+def test_what_comes_twice_in_the_same_words_is_only_counted() -> None:
     found = judge(TOLD, [*TOLD, *TOLD], CALM)
     assert (found.clean, found.expected, found.repeated) == (True, 3, 3)
 
@@ -55,7 +55,7 @@ def test_judge_finds_what_was_lost_doubled_and_stuck() -> None:
     assert (found.lost, found.doubled, found.stuck) == ([("b", 1)], [("a", 2), ("c", 1)], ["p1"])
 
 
-def test_alert_of_an_asset_that_went_must_be_heard_to_end() -> None:
+def test_alert_of_an_asset_that_went_must_end_for_subscribers() -> None:
     said = [("a", 1, "new"), ("a", 2, "end"), ("b", 1, "new"), ("a", 1, "new"), ("c", 2, "end")]
     heard = [{"asset": "p3", "id": name, "seq": seq, "type": kind} for name, seq, kind in said]
     assert never_ended(heard) == ["p3's b"]
@@ -100,7 +100,7 @@ def test_disk_that_fails_holds_back_acknowledgements_and_not_the_event(tmp_path:
     assert len(again.outbox.pending(9)) == len(again.active_alerts()) == 1
 
 
-def test_while_the_disk_is_full_input_is_owed_until_the_broker_can_send_no_more(tmp_path: Path) -> None:
+def test_while_the_disk_is_full_input_is_not_acknowledged_until_the_broker_can_send_no_more(tmp_path: Path) -> None:
     """A crash loses nothing until then; from then on, going blind would lose all."""
     most = 500
     (tmp_path / FILE).mkdir()

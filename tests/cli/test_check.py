@@ -56,7 +56,7 @@ def test_where_all_is_well_it_says_what_it_looked_at(tmp_path: Path, broker: Bro
     ]
 
 
-def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
     (tmp_path / "pump.onnx").write_bytes(b"no model")
     (tmp_path / "state").write_text("a file where a folder should be")
     port = free_port()
@@ -71,7 +71,7 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_channels_that_the_model_does_not_have_are_told(tmp_path: Path, broker: Broker) -> None:
+def test_channels_that_the_model_does_not_have_are_reported(tmp_path: Path, broker: Broker) -> None:
     done = run(settings(tmp_path, broker.port, 'channels = { Flow = "f" }\n'))
     assert done.returncode == 1
     assert (
@@ -100,7 +100,7 @@ def test_a_broker_whose_settings_are_at_fault_is_not_guessed(tmp_path: Path) -> 
     assert "FAULT mqtt.port: '99999'" in done.stdout
 
 
-def test_streams_that_fight_for_an_asset_are_told(tmp_path: Path, broker: Broker) -> None:
+def test_streams_that_fight_for_an_asset_are_reported(tmp_path: Path, broker: Broker) -> None:
     shutil.copy(tmp_path / "pump.onnx", tmp_path / "other.onnx")
     second = '[[streams]]\ntopic = "plant/{asset}/#"\nmodel = "other.onnx"\n'
     done = run(settings(tmp_path, broker.port, second))
@@ -131,7 +131,7 @@ def test_a_user_without_a_home_is_checked_like_any_other(tmp_path: Path, broker:
     ]
 
 
-def test_settings_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+def test_settings_that_cannot_be_read_are_reported(tmp_path: Path) -> None:
     done = run(tmp_path / "none.toml")
     assert (done.returncode, done.stdout.count("\n")) == (1, 1)
     assert "none.toml: cannot be read" in done.stdout
@@ -182,8 +182,8 @@ def test_a_check_by_hand_says_what_it_was_not_given(
     unit = tmp_path / "edge-ae.service"
     assert check.by_hand(env, has_password=has_password, state_dir=state_dir, unit=unit) is None
     unit.touch()
-    said = check.by_hand(env, has_password=has_password, state_dir=state_dir, unit=unit)
-    assert (said or "").partition("begin the command with sudo ")[2] == (given or "")
+    sentence = check.by_hand(env, has_password=has_password, state_dir=state_dir, unit=unit)
+    assert (sentence or "").partition("begin the command with sudo ")[2] == (given or "")
 
 
 def test_a_clock_before_the_program_is_wrong() -> None:
@@ -191,7 +191,7 @@ def test_a_clock_before_the_program_is_wrong() -> None:
     assert "the clock says 1970-01-01" in (check.clock(0.0) or "")
 
 
-def test_what_the_acl_forbids_is_told(tmp_path: Path, broker: Broker) -> None:
+def test_what_the_acl_forbids_is_reported(tmp_path: Path, broker: Broker) -> None:
     (tmp_path / "acl").write_text("topic read plant/#\n")
     broker.close()
     strict = Broker(tmp_path, f"acl_file {tmp_path}/acl\n").start()
@@ -220,7 +220,7 @@ DYNAMIC = {
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
-def test_a_subscription_that_the_broker_refuses_is_told(tmp_path: Path, broker: Broker, protocol: str) -> None:
+def test_a_subscription_that_the_broker_refuses_is_reported(tmp_path: Path, broker: Broker, protocol: str) -> None:
     plugin = next(Path("/usr/lib").rglob("mosquitto_dynamic_security.so"), None)
     if plugin is None:
         pytest.skip("mosquitto's dynamic security is not installed")
@@ -241,7 +241,7 @@ def test_a_subscription_that_the_broker_refuses_is_told(tmp_path: Path, broker: 
     ]
 
 
-def test_the_password_is_nowhere_in_what_is_said(tmp_path: Path, broker: Broker) -> None:
+def test_the_password_is_nowhere_in_what_is_printed(tmp_path: Path, broker: Broker) -> None:
     (tmp_path / "secret").write_text("hunter2")
     config = settings(tmp_path, broker.port)
     config.write_text(config.read_text().replace("[mqtt]", '[mqtt]\nusername = "u"\npassword_file = "secret"'))

@@ -14,7 +14,7 @@ def run(directory: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-def test_everything_that_was_said_is_printed_oldest_first(tmp_path: Path) -> None:
+def test_all_feedback_is_printed_oldest_first(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     store = NodeStore(tmp_path / "state" / FILE)
     store.load()

@@ -184,7 +184,7 @@ def test_score_says_what_it_could_not_use(tmp_path: Path) -> None:
     assert f"{data}: 0 of 40 lines have a score; late " in done.stderr
 
 
-def test_run_tells_live_what_score_tells_offline(tmp_path: Path, broker: Broker, listener: Subscriber) -> None:
+def test_run_publishes_live_what_score_finds_offline(tmp_path: Path, broker: Broker, listener: Subscriber) -> None:
     data, config, log = recording(tmp_path / "p1.csv"), settings(tmp_path, broker.port), tmp_path / "run.log"
     offline = tmp_path / "events.jsonl"
     edge_ae(

@@ -84,7 +84,7 @@ def test_a_score_that_is_old_says_so() -> None:
     assert "normal quiet" in lines[2]
 
 
-def test_nothing_said_is_said() -> None:
+def test_view_without_messages_shows_that_there_are_none() -> None:
     lines = render(View("edge-ae"), 80, 5, NOW, colour=False)
     assert "no node has said anything yet" in lines[0]
     assert "waiting for readings" in lines[3]
@@ -107,7 +107,7 @@ said = st.tuples(topics, st.binary(max_size=10) | bodies.map(lambda body: json.d
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(said, max_size=8), st.integers(1, 200), st.integers(1, 30))
-def test_anything_said_fits_any_window(messages: list[tuple[str, bytes]], width: int, height: int) -> None:
+def test_any_messages_fit_any_window(messages: list[tuple[str, bytes]], width: int, height: int) -> None:
     shown = View("edge-ae")
     for topic, payload in messages:
         shown.take(f"edge-ae/{topic}", payload, NOW)
@@ -132,8 +132,8 @@ def test_in_a_pipe_every_change_is_a_line(broker: Broker, listener: Subscriber) 
     listener.publish("edge-ae/pi/pump/alert", {"state": "normal"}, retain=True)
     process = subprocess.Popen(command(broker), stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    heard = {process.stdout.readline()[20:] for _ in range(2)}
-    assert heard == {"pi online\n", "pi/pump normal\n"}
+    printed = {process.stdout.readline()[20:] for _ in range(2)}
+    assert printed == {"pi online\n", "pi/pump normal\n"}
     listener.publish("edge-ae/pi/pump/alert", ALERT, retain=True)
     assert process.stdout.readline()[20:] == "pi/pump active: flow 3.1 m3/h, expected 4.2\n"
     process.terminate()

@@ -73,7 +73,7 @@ def test_without_a_home_the_state_directory_of_systemd_is_enough(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("homeless")
-def test_without_a_home_what_lacks_is_said(tmp_path: Path) -> None:
+def test_without_a_home_what_lacks_is_reported(tmp_path: Path) -> None:
     path = written(tmp_path, 'model_key = "~/key.pub"\n' + STREAM)
     assert inspect(path, {}).problems == [
         'state_dir: is missing; add state_dir = "/var/lib/edge-ae"',
@@ -102,13 +102,13 @@ def streams(*each: tuple[str, str]) -> str:
         ("$SYS/{asset}", "+/{asset}", False),
     ],
 )
-def test_streams_that_bring_the_same_assets_for_different_models_are_told(
+def test_streams_that_bring_the_same_assets_for_different_models_are_reported(
     tmp_path: Path, first: str, second: str, same: bool
 ) -> None:
     for pair in ((first, second), (second, first)):
         found = load(written(tmp_path, streams((pair[0], "a.onnx"), (pair[1], "b.onnx"))), HOME)
-        told = contested(found)
-        assert [line.partition(":")[0] for line in told] == ["streams[1].topic, streams[2].topic"] * same
+        warnings = contested(found)
+        assert [line.partition(":")[0] for line in warnings] == ["streams[1].topic, streams[2].topic"] * same
         assert contested(load(written(tmp_path, streams((pair[0], "a.onnx"), (pair[1], "a.onnx"))), HOME)) == []
 
 
@@ -126,12 +126,12 @@ def test_settings_with_faults_are_had_as_far_as_they_are_understood(tmp_path: Pa
         topic = "plant/{asset}/t"
         channels = { Flow = 1 }
     """
-    found, said, doubtful = inspect(written(tmp_path, text), HOME)
+    found, sentences, doubtful = inspect(written(tmp_path, text), HOME)
     assert found is not None
     assert (found.node, found.mqtt.host, found.mqtt.tcp_port) == ("n1", "broker", 1883)
     assert [(stream.topic, stream.channels) for stream in found.streams] == [("plant/{asset}/t", {})]
     assert doubtful == {"foo", "mqtt", "streams"}
-    assert len(said) == 5
+    assert len(sentences) == 5
 
 
 def test_paths_are_seen_from_the_file(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_paths_are_seen_from_the_file(tmp_path: Path) -> None:
     )
 
 
-def test_every_problem_is_told_at_once_with_its_fix(tmp_path: Path) -> None:
+def test_every_problem_is_reported_at_once_with_its_fix(tmp_path: Path) -> None:
     text = """
         node = "pi/7"
         foo = 1
@@ -201,7 +201,7 @@ def test_every_problem_is_told_at_once_with_its_fix(tmp_path: Path) -> None:
         ("a = 1\nb = x", "is not TOML: .*line 2"),
     ],
 )
-def test_what_cannot_go_together_is_told(tmp_path: Path, text: str, problem: str) -> None:
+def test_what_cannot_go_together_is_reported(tmp_path: Path, text: str, problem: str) -> None:
     assert len(problems(tmp_path, text)) == 1
     with pytest.raises(BadConfig, match=problem):
         load(tmp_path / "edge-ae.toml", HOME)
@@ -243,7 +243,9 @@ def test_an_unknown_time_zone_is_one_sentence(tmp_path: Path, zone: str) -> None
     )
 
 
-def test_a_machine_without_time_zones_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_time_zones_lacks_a_package_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def no_zone(name: str) -> ZoneInfo:
         raise ZoneInfoNotFoundError(name)
 
@@ -303,6 +305,6 @@ def test_any_text_is_settings_or_sentences(
 ) -> None:
     path = tmp_path_factory.mktemp("any") / "edge-ae.toml"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
-    found, said, _ = inspect(path, HOME | env)
-    assert isinstance(found, Settings) or said
-    assert all("\n" not in line for line in said)
+    found, sentences, _ = inspect(path, HOME | env)
+    assert isinstance(found, Settings) or sentences
+    assert all("\n" not in line for line in sentences)

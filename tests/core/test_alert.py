@@ -144,7 +144,7 @@ def test_a_checkpoint_from_before_there_were_modes_is_taken_up() -> None:
     assert alert.restore(saved).episode is not None
 
 
-def test_updates_are_apart_and_tell_of_growth() -> None:
+def test_updates_are_apart_and_show_growth() -> None:
     apart = UPDATE_EVERY_NS // SECOND
     grown = 2.0 * UPDATE_GROWTH
     asset = Asset().see(2.0, grown, *[2.0] * (apart - 2))

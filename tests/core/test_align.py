@@ -290,7 +290,7 @@ def test_the_end_of_the_data_decides_for_what_is_ahead() -> None:
 
 
 @pytest.mark.parametrize("back_s", [SET_BACK_NS // SECOND + 1, 30 * 60, HOUR_S, 10 * HOUR_S])
-def test_a_clock_set_back_is_followed_once_enough_readings_say_so_and_none_is_lost(back_s: int) -> None:
+def test_a_clock_set_back_is_followed_once_enough_readings_confirm_it_and_none_is_lost(back_s: int) -> None:
     """Red where exactly an hour, as at the end of daylight saving, was late for an hour."""
     one = aligner()
     first = 20 * HOUR_S
@@ -299,7 +299,7 @@ def test_a_clock_set_back_is_followed_once_enough_readings_say_so_and_none_is_lo
     assert one.counts == {"clock_set_back": 1}
 
 
-def test_one_good_reading_in_between_says_the_clock_is_fine() -> None:
+def test_one_good_reading_in_between_shows_that_the_clock_is_fine() -> None:
     one = aligner()
     later = SET_BACK_NS // SECOND + 100
     one.push(at(later, a=1.0))

@@ -75,7 +75,7 @@ def test_an_alert_has_its_reason_its_times_and_its_end() -> None:
     assert active == list(range(10, 22))
 
 
-def test_what_is_scored_and_what_is_told_come_in_the_order_of_time() -> None:
+def test_scores_and_events_come_in_the_order_of_time() -> None:
     results = run(series(*[CALM] * 10, FAULT, CALM))
     kinds = [type(r).__name__ for r in results]
     assert kinds.index("AlertEvent") == kinds.index("Scored") + 10 - LENGTH + 2
@@ -102,7 +102,7 @@ def test_dead_sensors_are_not_judged_and_raise_nothing() -> None:
     assert (events(results), fleet.detectors["pump"].counts["window_incomplete"]) == ([], 40)
 
 
-def test_a_value_that_no_sensor_says_never_reaches_the_model() -> None:
+def test_a_value_that_no_sensor_sends_never_reaches_the_model() -> None:
     fleet = Fleet("node")
     results = run([readings(t, 1e35 if t == 10 else CALM) for t in range(20)], fleet)
     assert events(results) == []
@@ -130,7 +130,7 @@ def test_a_model_that_gives_no_number_is_far_from_normal_and_breaks_nothing(wron
     assert again.detectors["pump"].threshold == fleet.detectors["pump"].threshold < 1e6
 
 
-def test_shelving_goes_by_the_wall_clock_and_tells_of_what_rose_meanwhile() -> None:
+def test_shelving_goes_by_the_wall_clock_and_publishes_what_rose_meanwhile() -> None:
     fleet = Fleet("node")
     run(series(*[CALM] * 10), fleet)
     pump = fleet.detectors["pump"]

@@ -25,17 +25,17 @@ def flooded() -> Flood:
     return flood
 
 
-def test_alerts_up_to_the_limit_are_told() -> None:
+def test_alerts_up_to_the_limit_are_published() -> None:
     flood = Flood("n", 2, WINDOW)
     assert [flood.push(new(i), i) for i in range(2)] == [[new(0)], [new(1)]]
 
 
 def test_one_more_becomes_a_summary() -> None:
     flood = Flood("n", 2, WINDOW)
-    told = [flood.push(new(i), i) for i in range(4)]
-    (summary,) = told[2]
+    published = [flood.push(new(i), i) for i in range(4)]
+    (summary,) = published[2]
     assert summary == FloodSummary("n", EventType.NEW, summary.id, 1, 2, WINDOW, 2, 2, 1, ("asset-2",))
-    assert told[3] == []
+    assert published[3] == []
     assert flood.withheld == 2
 
 
@@ -64,14 +64,14 @@ def test_restored_flood_goes_on_alike() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 5000), st.sampled_from(EventType), st.integers(0, 30))), st.integers(1, 5))
-def test_no_window_tells_of_more_than_the_limit(steps: list[tuple[int, EventType, int]], limit: int) -> None:
-    flood, told = Flood("n", limit, WINDOW), []
+def test_no_window_publishes_more_than_the_limit(steps: list[tuple[int, EventType, int]], limit: int) -> None:
+    flood, published = Flood("n", limit, WINDOW), []
     for t, kind, identity in sorted(steps, key=lambda step: step[0]):
         flood.tick(t)
-        told += [
+        published += [
             t
             for one in flood.push(event(kind, str(identity)), t)
             if isinstance(one, AlertEvent) and one.type is EventType.NEW
         ]
-    for start in told:
-        assert sum(start <= t < start + WINDOW for t in told) <= limit
+    for start in published:
+        assert sum(start <= t < start + WINDOW for t in published) <= limit

@@ -17,7 +17,7 @@ def ticked(liveness: Liveness, seconds: range, one: InputCounts, listening: bool
     return liveness.fault
 
 
-def test_an_asset_that_says_nothing_for_too_long_is_stale_until_it_is_counts() -> None:
+def test_an_asset_that_sends_nothing_for_too_long_is_stale_until_it_sends() -> None:
     liveness = Liveness(SILENCE_NS)
     assert ticked(liveness, range(30), counts(1)) is None
     assert ticked(liveness, range(30, 40), counts(1)) == "stale"

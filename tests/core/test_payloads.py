@@ -128,7 +128,7 @@ def test_an_alert_that_is_clearing_is_active_to_others() -> None:
     assert body_of(AlertState(Phase.PENDING))["state"] == "pending"
 
 
-def test_out_of_service_and_shelving_are_told() -> None:
+def test_out_of_service_and_shelving_are_in_the_payload() -> None:
     body = body_of(AlertState(in_service=False, shelving=Shelving.TIMED, shelved_until_ns=60 * SECOND))
     assert (body["state"], body["shelved"]) == ("out_of_service", True)
     assert body["shelved_until"] == "1970-01-01T00:01:00.000Z"
@@ -141,7 +141,7 @@ def test_the_reason_is_a_sentence_of_the_channels_that_matter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("observed", "expected", "said"),
+    ("observed", "expected", "shown"),
     [
         (1_000_030.0, 1_000_000.0, "1000030, expected 1000000"),
         (50.011, 50.012, "50.011, expected 50.012"),
@@ -151,8 +151,8 @@ def test_the_reason_is_a_sentence_of_the_channels_that_matter() -> None:
         (math.inf, 2.0, "inf, expected 2"),
     ],
 )
-def test_a_reason_tells_observed_and_expected_apart(observed: float, expected: float, said: str) -> None:
-    assert reason((Share("a", "", 1.0, observed, expected),)).startswith(f"a {said} (")
+def test_observed_and_expected_differ_in_a_reason(observed: float, expected: float, shown: str) -> None:
+    assert reason((Share("a", "", 1.0, observed, expected),)).startswith(f"a {shown} (")
 
 
 def test_a_reason_without_a_leading_channel_names_the_first() -> None:

@@ -87,7 +87,7 @@ def test_a_file_without_a_profile_names_no_fault_that_needs_them() -> None:
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, LARGEST_VALUE, -LARGEST_VALUE, 1.7e308])
-def test_what_no_sensor_says_is_masked_and_counted(value: float) -> None:
+def test_what_no_sensor_sends_is_masked_and_counted(value: float) -> None:
     health = SensorHealth([Channel("a"), Channel("b")])
     first, second = health.push(Row(7, (value, 1.0))).values
     assert math.isnan(first)
@@ -291,7 +291,7 @@ def readings(slot: int, **values: float) -> Readings:
     return Readings("pump", slot * SECOND, values)
 
 
-def test_an_asset_tells_of_its_sick_sensor_and_of_silence_and_is_well_again() -> None:
+def test_an_asset_shows_its_sick_sensor_and_its_silence_and_is_well_again() -> None:
     detector = Detector("node", "pump", Watch(FakeModel(), AlertRules(interval_ns=100 * SECOND)))
     for slot in range(40):
         detector.push(readings(slot, flow=1.0 + slot))
@@ -308,11 +308,11 @@ def test_an_asset_tells_of_its_sick_sensor_and_of_silence_and_is_well_again() ->
     }
     for second in range(40, 40 + SILENT_NS // SECOND + 1):
         detector.tick(second * SECOND)
-    said = detector.health_now()
-    assert (said.fault, said.fault_since_ns) == ("stale", 70 * SECOND)
+    health = detector.health_now()
+    assert (health.fault, health.fault_since_ns) == ("stale", 70 * SECOND)
     twin = Detector("node", "pump", Watch(FakeModel(), AlertRules(interval_ns=100 * SECOND)))
     twin.restore(json.loads(json.dumps(detector.snapshot())))
-    assert twin.health_now() == said
+    assert twin.health_now() == health
     for slot in range(71, 80 + RETURN_ROWS):
         twin.push(readings(slot, flow=1.0 + slot, pressure=slot % 3))
     twin.tick(90 * SECOND)

@@ -47,13 +47,13 @@ def identity(body: Any) -> tuple[str, int, str, str | None]:
     return body["id"], body["seq"], body["type"], body["ts_cleared"]
 
 
-def heard(listener: Subscriber, asset: str = "p1") -> list[tuple[str, int, str, str | None]]:
+def published(listener: Subscriber, asset: str = "p1") -> list[tuple[str, int, str, str | None]]:
     return [identity(body) for body in listener.bodies(f"/{asset}/event")]
 
 
-def heard_once(listener: Subscriber) -> list[tuple[str, int, str, str | None]]:
+def published_once(listener: Subscriber) -> list[tuple[str, int, str, str | None]]:
     """A broker may deliver twice: (id, seq) is what a subscriber goes by."""
-    return list(dict.fromkeys(heard(listener)))
+    return list(dict.fromkeys(published(listener)))
 
 
 def marked(listener: Subscriber) -> tuple[str, int] | None:
@@ -72,9 +72,9 @@ def test_live_answer_is_that_of_the_core_alone(node: Node, listener: Subscriber)
     expected = core_events(payloads)
     node.start().ready()
     listener.publish_all(TOPIC, payloads)
-    wait_for(lambda: len(heard(listener)) >= len(expected))
+    wait_for(lambda: len(published(listener)) >= len(expected))
     assert len(expected) == 10
-    assert heard(listener) == expected
+    assert published(listener) == expected
     assert node.stop() == 0
 
 
@@ -88,10 +88,12 @@ def test_kill_in_mid_stream_loses_and_doubles_nothing(node: Node, listener: Subs
         time.sleep(dice.uniform(0.0, 0.3))  # somewhere in between, and where is not for the test to choose
         node.stop(signal.SIGKILL)
         node.start(options={"checkpoint_s": 0.2, "flood_limit": 1000}).ready()
-    wait_for(lambda: len(heard_once(listener)) >= len(expected))
+    wait_for(lambda: len(published_once(listener)) >= len(expected))
     node.stop()
-    assert heard_once(listener) == expected
-    assert len(heard(listener)) - len(expected) <= 2  # a kill between a broker's reading of an event and of its mark
+    assert published_once(listener) == expected
+    assert (
+        len(published(listener)) - len(expected) <= 2
+    )  # a kill between a broker's reading of an event and of its mark
 
 
 def test_events_of_a_killed_daemon_are_published_once_by_the_next(node: Node, listener: Subscriber) -> None:
@@ -100,13 +102,13 @@ def test_events_of_a_killed_daemon_are_published_once_by_the_next(node: Node, li
     expected = core_events(payloads)
     node.start(options={"checkpoint_s": 1000}).ready()
     listener.publish_all(TOPIC, payloads[:75])
-    wait_for(lambda: len(heard(listener)) == 3 and marked(listener) == expected[2][:2])
+    wait_for(lambda: len(published(listener)) == 3 and marked(listener) == expected[2][:2])
     node.stop(signal.SIGKILL)
     node.start(options={"checkpoint_s": 1000}).ready()
     listener.publish_all(TOPIC, payloads[75:])
-    wait_for(lambda: len(heard(listener)) >= len(expected))
+    wait_for(lambda: len(published(listener)) >= len(expected))
     node.stop()
-    assert heard(listener) == expected
+    assert published(listener) == expected
 
 
 def test_input_published_while_the_daemon_is_away_is_used_when_it_is_back(node: Node, listener: Subscriber) -> None:
@@ -117,8 +119,8 @@ def test_input_published_while_the_daemon_is_away_is_used_when_it_is_back(node: 
     listener.publish_all(TOPIC, payloads[30:])
     node.start().ready()
     expected = core_events(payloads)
-    wait_for(lambda: len(heard(listener)) >= len(expected))
-    assert heard(listener) == expected
+    wait_for(lambda: len(published(listener)) >= len(expected))
+    assert published(listener) == expected
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -129,16 +131,16 @@ def test_broker_that_dies_and_comes_back_costs_no_alert(
     expected = core_events(payloads)
     node.start().ready()
     listener.publish_all(TOPIC, payloads[:60])
-    wait_for(lambda: len(heard(listener)) >= 3)
+    wait_for(lambda: len(published(listener)) >= 3)
     broker.stop(number)
     broker.start()
     wait_for(lambda: node.log.count("connected to the broker") == 2)
     listener.publish_all(TOPIC, payloads[60:])
-    wait_for(lambda: len(heard_once(listener)) >= len(expected))
-    assert heard_once(listener) == expected
+    wait_for(lambda: len(published_once(listener)) >= len(expected))
+    assert published_once(listener) == expected
 
 
-def test_broker_restored_from_an_older_save_is_told_what_it_forgot(
+def test_broker_restored_from_an_older_save_is_sent_what_it_forgot(
     node: Node, broker: Broker, listener: Subscriber
 ) -> None:
     """As after a power cut of the broker's machine: its session is there, the newest alerts are not."""
@@ -149,12 +151,12 @@ def test_broker_restored_from_an_older_save_is_told_what_it_forgot(
     saved = broker.saved()
     listener.publish_all(TOPIC, payloads[55:])
     wait_for(lambda: marked(listener) == core_events(payloads)[3][:2])
-    wait_for(lambda: len(heard_once(listener)) == 4)
+    wait_for(lambda: len(published_once(listener)) == 4)
     broker.stop(signal.SIGKILL)
     broker.restore(saved)
     broker.start()
     wait_for(lambda: "restored from an older save" in node.log)
-    wait_for(lambda: all(heard(listener).count(event) > 1 for event in core_events(payloads)[2:]))
+    wait_for(lambda: all(published(listener).count(event) > 1 for event in core_events(payloads)[2:]))
 
 
 def test_clean_restart_of_the_broker_repeats_nothing(node: Node, broker: Broker, listener: Subscriber) -> None:
@@ -169,9 +171,9 @@ def test_clean_restart_of_the_broker_repeats_nothing(node: Node, broker: Broker,
     broker.stop(signal.SIGTERM)
     broker.start()
     node.send(signal.SIGCONT)
-    wait_for(lambda: len(heard_once(listener)) >= len(expected))
+    wait_for(lambda: len(published_once(listener)) >= len(expected))
     node.stop()
-    assert heard(listener) == expected
+    assert published(listener) == expected
     assert "older save" not in node.log
 
 
@@ -188,12 +190,12 @@ def test_killed_daemon_is_not_misled_by_a_mark_that_it_never_acknowledged(node: 
     node.stop(signal.SIGKILL)
     node.start().ready()
     listener.publish_all(TOPIC, payloads[75:])
-    wait_for(lambda: len(heard_once(listener)) >= len(expected))
+    wait_for(lambda: len(published_once(listener)) >= len(expected))
     node.stop()
-    assert heard(listener) == expected
+    assert published(listener) == expected
 
 
-def test_broker_that_is_not_there_is_said_once_and_waited_for(node: Node, broker: Broker) -> None:
+def test_broker_that_is_not_there_is_logged_once_and_waited_for(node: Node, broker: Broker) -> None:
     broker.stop()
     node.start()
     wait_for(lambda: "cannot be reached" in node.log)
@@ -212,10 +214,10 @@ def test_alert_stays_on_over_a_restart_and_ends_under_its_id(node: Node, broker:
     count = len(listener.on("p1/alert"))
     node.start().ready()
     again = wait_for(lambda: listener.bodies("p1/alert")[count:])
-    assert (again[0]["state"], again[0]["id"]) == ("active", heard(listener)[0][0])
+    assert (again[0]["state"], again[0]["id"]) == ("active", published(listener)[0][0])
     listener.publish_all(TOPIC, payloads[30:])
     wait_for(lambda: listener.last("p1/alert")["state"] == "normal")
-    assert heard(listener) == core_events(payloads)
+    assert published(listener) == core_events(payloads)
     late = Subscriber(broker.port, "edge-ae/n1/p1/alert", "late")
     assert wait_for(lambda: late.on("alert"))[0].retain
     late.close()
@@ -225,13 +227,13 @@ def test_alert_of_an_asset_whose_state_is_lost_is_ended(node: Node, listener: Su
     """Acknowledged input does not come again: nobody else would end it."""
     node.start().ready()
     listener.publish_all(TOPIC, rows([(20, 1.0), (10, 30.0)]))
-    wait_for(lambda: len(heard(listener)) == 1)
+    wait_for(lambda: len(published(listener)) == 1)
     node.stop()
     with database(node) as direct:
         direct.execute("UPDATE asset SET state = ?", (b"not what was written",))
     node.start().ready()
-    wait_for(lambda: len(heard(listener)) >= 2)
-    (new, end) = heard(listener)
+    wait_for(lambda: len(published(listener)) >= 2)
+    (new, end) = published(listener)
     assert (end[0], end[2]) == (new[0], "end")
     assert "what is kept of p1 is damaged" in node.log
     listener.publish_all(TOPIC, rows([(30, 1.0)], start=30))
@@ -301,8 +303,8 @@ def test_status_is_online_then_offline_and_offline_by_will_when_killed(node: Nod
 def test_commands_are_carried_out_and_answered(node: Node, listener: Subscriber) -> None:
     node.start().ready()
     listener.publish_all(TOPIC, rows([(20, 1.0), (10, 30.0)]))
-    wait_for(lambda: heard(listener))
-    identity = heard(listener)[0][0]
+    wait_for(lambda: published(listener))
+    identity = published(listener)[0][0]
     command = "edge-ae/n1/p1/cmd/"
     assert listener.ask(command + "ack", {"id": "another"})["ok"] is False
     assert listener.ask(command + "ack", {"id": identity}) == {"ok": True}
@@ -324,8 +326,8 @@ def test_shelving_survives_a_kill(node: Node, listener: Subscriber) -> None:
     node.stop(signal.SIGKILL)
     node.start().ready()
     listener.publish_all(TOPIC, rows([(10, 30.0), (30, 1.0), (10, 30.0)], start=20))
-    wait_for(lambda: heard(listener))
-    assert [event[2] for event in heard(listener)] == ["new"]  # the first excursion was silent to its end
+    wait_for(lambda: published(listener))
+    assert [event[2] for event in published(listener)] == ["new"]  # the first excursion was silent to its end
 
 
 def test_shelving_ends_by_the_wall_clock_though_no_reading_comes(node: Node, listener: Subscriber) -> None:
@@ -336,8 +338,8 @@ def test_shelving_ends_by_the_wall_clock_though_no_reading_comes(node: Node, lis
     listener.publish_all(TOPIC, rows([(10, 30.0)], start=20))
     wait_for(lambda: (alert := listener.last("p1/alert")) and alert["state"] == "active")
     wait_for(lambda: (alert := listener.last("p1/alert")) and not alert["shelved"])
-    wait_for(lambda: heard(listener))
-    assert [event[2] for event in heard(listener)] == ["new"]
+    wait_for(lambda: published(listener))
+    assert [event[2] for event in published(listener)] == ["new"]
 
 
 def test_retained_command_is_refused(node: Node, listener: Subscriber) -> None:
@@ -364,8 +366,8 @@ def test_bad_payloads_are_counted_and_harm_nobody(node: Node, listener: Subscrib
     for i, payload in enumerate(payloads):
         listener.publish("plant/p2/telemetry", [b"{", b"[]", b"\xff\x00", b'{"a": true}'][i % 4])
         listener.publish(TOPIC, payload)
-    wait_for(lambda: len(heard(listener)) == 2)
-    assert heard(listener) == core_events(payloads)
+    wait_for(lambda: len(published(listener)) == 2)
+    assert published(listener) == core_events(payloads)
     wait_for(lambda: (stats := listener.last("n1/stats")) and stats["used"] == len(payloads))
     stats = listener.last("n1/stats")
     assert stats["refused"] == len(payloads)
@@ -383,8 +385,8 @@ def test_settings_are_taken_up_on_hangup_without_losing_a_row(node: Node, listen
         node.send(signal.SIGHUP)
         listener.publish_all(TOPIC, payloads[first : first + 10])
     expected = core_events(payloads)
-    wait_for(lambda: len(heard(listener)) >= len(expected))
-    assert heard(listener) == expected
+    wait_for(lambda: len(published(listener)) >= len(expected))
+    assert published(listener) == expected
     assert "settings and models taken up" in node.log
 
 
@@ -396,18 +398,18 @@ def test_bad_settings_on_hangup_change_nothing(node: Node, listener: Subscriber)
     node.send(signal.SIGHUP)
     wait_for(lambda: "the settings are not taken up" in node.log)
     listener.publish_all(TOPIC, payloads[20:])
-    wait_for(lambda: len(heard(listener)) == 2)
-    assert heard(listener) == core_events(payloads)
+    wait_for(lambda: len(published(listener)) == 2)
+    assert published(listener) == core_events(payloads)
 
 
 def test_asset_whose_stream_is_gone_is_ended_and_withdrawn(node: Node, listener: Subscriber) -> None:
     node.start().ready()
     listener.publish_all(TOPIC, rows([(20, 1.0), (10, 30.0)]))
-    wait_for(lambda: heard(listener))
+    wait_for(lambda: published(listener))
     (node.directory / "state" / "feeds.json").write_text(json.dumps([{"topic": "hall/{asset}"}]))
     node.send(signal.SIGHUP)
-    wait_for(lambda: len(heard(listener)) == 2)
-    assert heard(listener)[1][2] == "end"
+    wait_for(lambda: len(published(listener)) == 2)
+    assert published(listener)[1][2] == "end"
     wait_for(lambda: listener.on("p1/alert")[-1].payload == b"")
 
 
@@ -416,15 +418,15 @@ def test_asset_whose_stream_is_gone_at_a_restart_is_ended_withdrawn_and_unsubscr
 ) -> None:
     node.start().ready()
     listener.publish_all(TOPIC, rows([(20, 1.0), (10, 30.0)]))
-    wait_for(lambda: heard(listener))
+    wait_for(lambda: published(listener))
     wait_for(lambda: listener.last("p1/health"))
     node.stop()
     broker.stop()
     node.start(feeds=[{"topic": "hall/{asset}"}], options={"stats_interval_s": 1})  # with nobody to tell
     wait_for(lambda: "cannot be reached" in node.log)
     broker.start()
-    wait_for(lambda: len(heard(listener)) == 2)
-    assert heard(listener)[1][2] == "end"
+    wait_for(lambda: len(published(listener)) == 2)
+    assert published(listener)[1][2] == "end"
     late = Subscriber(broker.port, "edge-ae/n1/p1/#", "late")
     wait_for(lambda: all(listener.on(f"p1/{kind}")[-1].payload == b"" for kind in ("alert", "health")))
     assert late.messages == []
@@ -456,15 +458,15 @@ def test_asset_that_is_back_before_its_withdrawal_was_sent_keeps_its_alert(
     late.close()
 
 
-def test_disk_that_cannot_be_written_stops_nothing_and_is_said(node: Node, listener: Subscriber) -> None:
+def test_disk_that_cannot_be_written_stops_nothing_and_is_reported(node: Node, listener: Subscriber) -> None:
     payloads = excursions(6)
     node.start(receive_maximum=20, options={"checkpoint_s": 0.1, "stats_interval_s": 1, "flood_limit": 1000}).ready()
     state, elsewhere = node.directory / "state", node.directory / "elsewhere"
     state.rename(elsewhere)
     listener.publish_all(TOPIC, payloads)
     expected = core_events(payloads)
-    wait_for(lambda: len(heard(listener)) == len(expected))
-    assert heard(listener) == expected
+    wait_for(lambda: len(published(listener)) == len(expected))
+    assert published(listener) == expected
     wait_for(lambda: "cannot be" in str(listener.last("n1/stats")["fault"]))
     elsewhere.rename(state)
     listener.publish_all(TOPIC, rows([(5, 1.0)], start=len(payloads)))
@@ -480,8 +482,8 @@ def test_broker_that_allows_few_messages_under_way_is_noticed_and_served(node: N
     payloads = rows([(200, 1.0), (10, 30.0)])
     node.start(protocol="3.1.1", options={"checkpoint_s": 1000}).ready()  # version 5 has a receive-maximum of its own
     listener.publish_all(TOPIC, payloads)
-    wait_for(lambda: heard(listener))
-    assert heard(listener) == core_events(payloads)
+    wait_for(lambda: published(listener))
+    assert published(listener) == core_events(payloads)
     assert node.log.count("the broker lets 20 messages wait") == 1
 
 
@@ -515,7 +517,7 @@ def test_signals_without_noise_are_published_where_they_are_asked_for(node: Node
     assert {(message.qos, message.retain) for message in listener.on("p1/denoised")} == {(0, False)}
 
 
-def test_stats_say_what_was_asked_of_the_budget_and_what_was_spent_in_its_interval(
+def test_stats_hold_what_was_asked_of_the_budget_and_what_was_spent_in_its_interval(
     node: Node, listener: Subscriber
 ) -> None:
     def budget() -> list[Any]:
@@ -526,7 +528,7 @@ def test_stats_say_what_was_asked_of_the_budget_and_what_was_spent_in_its_interv
     fault = rows([(15, 30.0), (20, 1.0)], start=len(spent))  # three times: a fault, which costs nothing
     node.start(options={"stats_interval_s": 1}).ready()
     listener.publish_all(TOPIC, spent + fault)
-    wait_for(lambda: len([event for event in heard(listener) if event[2] == "end"]) == 4)
+    wait_for(lambda: len([event for event in published(listener) if event[2] == "end"]) == 4)
     wait_for(lambda: budget() == [1.0, 7 * 86_400, 3])
     node.stop(signal.SIGKILL)
     node.start(options={"stats_interval_s": 1}).ready()

@@ -43,7 +43,7 @@ def test_a_channel_that_is_gone_is_named_until_it_is_back_and_raises_no_alert(no
     ]
 
 
-def test_a_channel_that_sends_no_numbers_is_told_from_one_that_is_gone(node: Node, listener: Subscriber) -> None:
+def test_a_channel_that_sends_no_numbers_differs_from_one_that_is_gone(node: Node, listener: Subscriber) -> None:
     node.start().ready()
     listener.publish_all(TOPIC, rows(0, 40, a=float("nan")))
     wait_for(lambda: faults(listener) == {"a": "not_a_number"}, "the fault")

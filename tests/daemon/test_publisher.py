@@ -147,7 +147,7 @@ def test_nothing_is_sent_again_before_the_mark_is_read(node: Node) -> None:
     assert node.wire.on("/outbox")[-1] is None  # the question
 
 
-def test_event_that_the_mark_says_has_arrived_is_not_sent_again(node: Node) -> None:
+def test_event_that_the_mark_shows_has_arrived_is_not_sent_again(node: Node) -> None:
     """As after a kill between the broker's receipt and our note of it."""
     node.see(*CALM, *ALARM)
     node.connect(1)

@@ -66,7 +66,7 @@ class Client:
     def __init__(self, port: int, role: str, password: str | None = None) -> None:
         self.connected: ReasonCode | None = None
         self._answers: dict[int, list[ReasonCode]] = {}
-        self.heard: set[str] = set()
+        self.received: set[str] = set()
         self._news = threading.Condition()
         self._mqtt = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
         self._mqtt.username_pw_set(role, password or f"secret of {role}")
@@ -85,7 +85,7 @@ class Client:
 
     def _on_message(self, _c: object, _u: object, message: mqtt.MQTTMessage) -> None:
         with self._news:
-            self.heard.add(message.topic)
+            self.received.add(message.topic)
             self._news.notify_all()
 
     def _answer(self, mid: int, codes: list[ReasonCode]) -> None:
@@ -107,8 +107,8 @@ class Client:
         self._wait(lambda: mid in self._answers)
 
     def wait_for(self, topic: str) -> set[str]:
-        self._wait(lambda: topic in self.heard)
-        return self.heard
+        self._wait(lambda: topic in self.received)
+        return self.received
 
     def stop(self) -> None:
         self._mqtt.disconnect()
@@ -149,7 +149,7 @@ def test_each_role_may_publish_what_it_must_and_no_more(
 def test_each_role_hears_what_it_must_and_no_more(
     port: int, role: str, writer: str, hidden: str | None, shown: str | None
 ) -> None:
-    """The daemon's own message comes last, so what was to be heard has been heard when it is there."""
+    """The daemon's own message comes last, so what was to be received has been received when it is there."""
     reader, source, daemon = Client(port, role), Client(port, writer), Client(port, "edge-ae")
     try:
         reader.subscribe("#")
@@ -159,7 +159,7 @@ def test_each_role_hears_what_it_must_and_no_more(
             assert hidden not in reader.wait_for(shown)
         else:
             reader.subscribe("plant/#")  # an answer on the same connection: what came before it has arrived
-            assert hidden not in reader.heard
+            assert hidden not in reader.received
     finally:
         for client in (reader, source, daemon):
             client.stop()

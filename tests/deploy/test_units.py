@@ -47,20 +47,20 @@ def service(name: str) -> dict[str, str]:
 @needs_systemd
 @pytest.mark.parametrize("name", NAMES)
 def test_systemd_finds_nothing_wrong(name: str) -> None:
-    told = subprocess.run(["systemd-analyze", "verify", str(UNITS / name)], capture_output=True, text=True)
-    assert (told.returncode, told.stdout + told.stderr) == (0, "")
+    done = subprocess.run(["systemd-analyze", "verify", str(UNITS / name)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 @needs_systemd
 @pytest.mark.parametrize("name", [name for name in NAMES if name.endswith(".service")])
 def test_exposure_is_low(name: str) -> None:
-    told = subprocess.run(
+    done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--no-pager", str(UNITS / name)],
         capture_output=True,
         text=True,
     )
-    exposure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", told.stdout)
-    assert exposure is not None, told.stderr
+    exposure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+    assert exposure is not None, done.stderr
     assert float(exposure[1]) <= LOOSEST_EXPOSURE
 
 

@@ -84,7 +84,7 @@ def paths(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 @FOLDER_STAYS
 @given(data=st.data())
-def test_state_of_another_shape_is_taken_up_or_said_and_left(
+def test_state_of_another_shape_is_taken_up_or_logged_and_left(
     tmp_path: Path, snapshot: dict[str, Any], data: st.DataObject
 ) -> None:
     """Its checksum is right: another version wrote it. A crash would meet it again at every start."""

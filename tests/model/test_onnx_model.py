@@ -164,8 +164,8 @@ def test_a_file_without_its_seal_is_refused(path: Path, copy: Callable[[bytes], 
 def test_metadata_that_is_not_text_is_refused(path: Path, copy: Callable[[bytes], Path]) -> None:
     data = sealed(path.read_bytes()).replace(b"m3/h", b"\xff3/h")
     seal_of = meta_of(path)["digest"]
-    said = refusal(copy(data.replace(seal_of.encode(), digest(data, seal_of).encode())))
-    assert said.startswith("its metadata is not text")
+    sentence = refusal(copy(data.replace(seal_of.encode(), digest(data, seal_of).encode())))
+    assert sentence.startswith("its metadata is not text")
 
 
 def test_metadata_changed_without_sealing_is_refused(path: Path, copy: Callable[[bytes], Path]) -> None:
@@ -180,7 +180,7 @@ TAIL = {"level": 1.0, "scale": 0.1, "shape": 0.0, "rate": 0.01, "typical": 0.2}
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "sentence"),
     [
         ("schema_version", "2", "has schema version 2"),
         ("schema_version", "", "has schema version"),
@@ -221,9 +221,9 @@ TAIL = {"level": 1.0, "scale": 0.1, "shape": 0.0, "rate": 0.01, "typical": 0.2}
     ],
 )
 def test_metadata_without_sense_is_refused_in_one_sentence(
-    path: Path, copy: Callable[[bytes], Path], key: str, value: str, said: str
+    path: Path, copy: Callable[[bytes], Path], key: str, value: str, sentence: str
 ) -> None:
-    assert said in refusal(copy(sealed(path.read_bytes(), **{key: value})))
+    assert sentence in refusal(copy(sealed(path.read_bytes(), **{key: value})))
 
 
 @pytest.mark.parametrize("key", ["channels", "tail", "golden", "report"])
@@ -243,8 +243,8 @@ def test_random_json_in_the_metadata_is_refused_or_harmless(
 def test_golden_vectors_that_score_otherwise_are_refused(path: Path, copy: Callable[[bytes], Path]) -> None:
     golden = json.loads(meta_of(path)["golden"])
     golden["scores"][0] *= 1.01
-    said = refusal(copy(sealed(path.read_bytes(), golden=json.dumps(golden))))
-    assert "the runtime computes wrongly here" in said
+    sentence = refusal(copy(sealed(path.read_bytes(), golden=json.dumps(golden))))
+    assert "the runtime computes wrongly here" in sentence
 
 
 def test_a_graph_of_another_shape_is_refused(path: Path, copy: Callable[[bytes], Path]) -> None:

@@ -137,7 +137,7 @@ def test_daemon_with_a_key_takes_signed_models_alone(model: Path, key: Path) -> 
     assert len(wiring.feeds(load(settings_file(model, None)))) == 1
 
 
-def test_check_tells_of_a_model_that_is_not_signed(model: Path, key: Path) -> None:
+def test_check_reports_a_model_that_is_not_signed(model: Path, key: Path) -> None:
     assert isinstance(check.model_facts(model, key), check.ModelFacts)
     unsign(model)
     assert "is not signed" in str(check.model_facts(model, key))

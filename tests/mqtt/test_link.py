@@ -188,7 +188,7 @@ def test_full_inbox_loses_no_qos_1(broker: Broker, listener: Subscriber) -> None
     owner.link.stop()
 
 
-def test_broker_that_forgot_us_is_told_from_one_that_did_not(broker: Broker) -> None:
+def test_broker_that_forgot_us_differs_from_one_that_did_not(broker: Broker) -> None:
     presence = []
     for expiry_s in (60, 60, 0):
         owner = Owner(broker.port, session_expiry_s=expiry_s)
@@ -243,7 +243,7 @@ def test_filters_of_an_earlier_run_can_be_given_up(broker: Broker, listener: Sub
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
-def test_two_devices_with_one_client_id_are_told_so_and_slow_down(
+def test_two_devices_with_one_client_id_log_it_and_slow_down(
     broker: Broker, protocol: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(retry, "FIRST_S", 0.01)
@@ -257,9 +257,9 @@ def test_two_devices_with_one_client_id_are_told_so_and_slow_down(
     time.sleep(3)
     since = sum(owner.link._network._connection.number for owner in owners) - before
     assert since <= 2 + 2 * (time.monotonic() - began)  # each second at most one of them; it was 30 in these 3 s
-    told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert all('another client uses the client id "owner"' in line and "mqtt.client_id" in line for line in told)
-    assert 2 <= len(told) <= 6
+    logged = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert all('another client uses the client id "owner"' in line and "mqtt.client_id" in line for line in logged)
+    assert 2 <= len(logged) <= 6
     for owner in owners:
         owner.link.stop()
 
@@ -276,13 +276,13 @@ def test_broker_that_names_the_rival_is_believed_at_once(caplog: pytest.LogCaptu
     owner.connect()
     broker.send(disconnect(0x8E))
     wait_for(lambda: owner.link.counts["session_taken_over"] == 1)
-    (told,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert told.startswith('another client uses the client id "owner" at the broker at 127.0.0.1')
+    (logged,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert logged.startswith('another client uses the client id "owner" at the broker at 127.0.0.1')
     owner.link.stop()
     broker.close()
 
 
-def test_reason_that_the_broker_gives_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_reason_that_the_broker_gives_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     broker = HandWritten()
     owner = Owner(broker.port)
@@ -296,7 +296,7 @@ def test_reason_that_the_broker_gives_is_said(caplog: pytest.LogCaptureFixture) 
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
-def test_subscription_that_is_refused_is_said_and_counted(protocol: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_subscription_that_is_refused_is_logged_and_counted(protocol: str, caplog: pytest.LogCaptureFixture) -> None:
     broker = HandWritten(suback=[1, 0x80])
     owner = Owner(broker.port, protocol=protocol)
     owner.link.start([("in/#", 1), ("secret/#", 1)])

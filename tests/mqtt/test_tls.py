@@ -1,4 +1,4 @@
-"""TLS with certificates on both sides, against a mosquitto that asks for them: who is let in, and what the others are told."""
+"""TLS with certificates on both sides, against a mosquitto that asks for them: who is let in, and what the others are shown."""
 
 import datetime
 import ipaddress
@@ -154,14 +154,14 @@ def test_with_the_right_certificates_readings_come_in_and_no_secret_goes_out(
     rows = [{"ts": 1_795_435_200 + second, "flow": 5.0, "pressure": 2.5} for second in range(8)]
     onlooker.publish_all("plant/p1/t", rows)
     wait_for(lambda: onlooker.on("p1/score"), "a score")
-    onlooker.publish("plant/p1/t", SECRET[:7])  # is not JSON, and is told
+    onlooker.publish("plant/p1/t", SECRET[:7])  # is not JSON, and is logged
     wait_for(lambda: (onlooker.last("n1/stats") or {}).get("used") == 8, "the counters")
     daemon.send_signal(signal.SIGTERM)
     assert daemon.wait(15) == 0
     onlooker.close()
     assert "connected to the broker" in log.read_text()
-    told = [log.read_text(), asked, *(repr((m.topic, m.payload)) for m in onlooker.messages)]
-    assert [secret for secret in secrets(folder) for text in told if secret in text] == []
+    shown = [log.read_text(), asked, *(repr((m.topic, m.payload)) for m in onlooker.messages)]
+    assert [secret for secret in secrets(folder) for text in shown if secret in text] == []
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(("wrong", "sentence"), CASES.values(), ids=CASES)
-def test_what_is_wrong_is_told_in_one_sentence_by_daemon_and_check(
+def test_what_is_wrong_is_one_sentence_of_daemon_and_check(
     folder: Path, ports: Ports, wrong: Wrong, sentence: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     found = load(settings(folder, getattr(ports, wrong.port), wrong.ca, wrong.client))
@@ -198,13 +198,13 @@ def test_what_is_wrong_is_told_in_one_sentence_by_daemon_and_check(
     (record,) = caplog.records
     assert record.getMessage().startswith(where)
     assert record.exc_info is None
-    for told in (checked, record.getMessage()):
-        assert sentence in told
-        assert "\n" not in told
-        assert [secret for secret in secrets(folder) if secret in told] == []
+    for shown in (checked, record.getMessage()):
+        assert sentence in shown
+        assert "\n" not in shown
+        assert [secret for secret in secrets(folder) if secret in shown] == []
 
 
-def test_run_that_is_refused_goes_on_trying_and_says_so_once(folder: Path, ports: Ports, tmp_path: Path) -> None:
+def test_run_that_is_refused_goes_on_trying_and_logs_it_once(folder: Path, ports: Ports, tmp_path: Path) -> None:
     log = tmp_path / "log"
     daemon = edge_ae("run", settings(folder, ports.good, client=None), log)
     wait_for(lambda: "it asks for a certificate" in log.read_text(), "the reason")

@@ -114,7 +114,7 @@ def test_log_torn_at_any_byte_gives_a_whole_transaction(path: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("how", ["cut", "zeros", "flipped"])
-def test_file_torn_at_any_byte_is_mended_and_says_nothing_that_was_not_written(
+def test_file_torn_at_any_byte_is_mended_and_holds_nothing_that_was_not_written(
     path: Path, tmp_path: Path, how: str
 ) -> None:
     filled(path).close()
@@ -220,7 +220,7 @@ def _small_files() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_small_files")
-def test_full_disk_keeps_the_last_commit_and_says_so(path: Path) -> None:
+def test_full_disk_keeps_the_last_commit_and_is_reported(path: Path) -> None:
     store = opened(path)
     assert store.commit(Changes({"a": AssetState("t", {"number": 1})}, node={"name": "n"}))
     noise = os.urandom(400_000).hex()

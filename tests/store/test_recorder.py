@@ -105,14 +105,14 @@ def test_the_oldest_files_go_when_there_is_no_room(tmp_path: Path) -> None:
     assert read_csv(left[-1]).t_ns[-1] == NOON + 1_999 * SECOND
 
 
-def test_a_disk_that_refuses_costs_rows_and_is_told(tmp_path: Path) -> None:
+def test_a_disk_that_refuses_costs_rows_and_is_reported(tmp_path: Path) -> None:
     (tmp_path / "pump").write_text("a file where a folder should be")
     recorder = Recorder(tmp_path, 10**6)
     recorder.push("pump", NOON, {"a": 1.0})
     recorder.push("fan", NOON, {"a": 1.0})
     recorder.flush()
-    said = recorder.fault or ""
-    assert "pump" in said
+    fault = recorder.fault or ""
+    assert "pump" in fault
     assert recorder.counts == {"rows": 1, "rows_lost": 1}
     (tmp_path / "pump").unlink()
     recorder.push("pump", NOON, {"a": 2.0})

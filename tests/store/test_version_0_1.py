@@ -40,8 +40,8 @@ def leave(directory: Path, *, acknowledged: bool = True) -> None:
     (directory / "checkpoint.0").write_bytes(checkpoint(WRITTEN["checkpoint"], 8))
     done = [{"done": [ALERT, 1]}] if acknowledged else []
     (directory / "outbox.log").write_bytes(b"".join(map(line, [*WRITTEN["outbox"], *done])) + b"torn")
-    said = {"at": "2026-09-21T14:13:23.000Z", "asset": "p1", "id": ALERT, "label": "true_alarm", "note": "leak"}
-    (directory / "feedback.jsonl").write_text(json.dumps(said) + "\n{torn\n")
+    feedback = {"at": "2026-09-21T14:13:23.000Z", "asset": "p1", "id": ALERT, "label": "true_alarm", "note": "leak"}
+    (directory / "feedback.jsonl").write_text(json.dumps(feedback) + "\n{torn\n")
 
 
 def taken_up(directory: Path) -> NodeStore:

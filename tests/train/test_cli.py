@@ -23,7 +23,7 @@ from tests.train.conftest import Small
 WEEKLY = AlertRules(interval_ns=7 * 86_400 * 10**9)
 
 
-def said_by(capsys: pytest.CaptureFixture[str], *arguments: Any) -> tuple[int, str, str]:
+def output_of(capsys: pytest.CaptureFixture[str], *arguments: Any) -> tuple[int, str, str]:
     code = main([str(argument) for argument in arguments])
     return code, *capsys.readouterr()
 
@@ -50,7 +50,7 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout.endswith("\n[]\n")
 
 
-def test_device_without_the_packages_for_training_is_told_which_to_install() -> None:
+def test_device_without_the_packages_for_training_is_shown_which_to_install() -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from edge_ae_train.__main__ import main; sys.exit(main(['fit', '--data', 'a.csv', '--out', 'm.onnx']))"
@@ -65,7 +65,7 @@ def test_evaluation_is_shown_and_written_as_json(
 ) -> None:
     out = tmp_path / "figures.json"
     options = ("--label", "anomaly", "--budget", "1/hour", "--json", out)
-    code, shown, notes = said_by(capsys, "evaluate", "--model", small.model, "--data", small.faulty, *options)
+    code, shown, notes = output_of(capsys, "evaluate", "--model", small.model, "--data", small.faulty, *options)
     assert (code, notes) == (0, "")
     assert "1 of 1" in shown
     facts = json.loads(out.read_text())
@@ -78,7 +78,7 @@ def test_brackets_in_a_name_are_shown_as_they_are(
 ) -> None:
     data = tmp_path / "hall [red] pump[bar].csv"
     data.write_bytes(small.normal.read_bytes())
-    assert "hall [red] pump[bar]" in said_by(capsys, "evaluate", "--model", small.model, "--data", data)[1]
+    assert "hall [red] pump[bar]" in output_of(capsys, "evaluate", "--model", small.model, "--data", data)[1]
 
 
 def test_channels_that_report_on_change_hold_their_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,8 +92,8 @@ def test_channels_that_report_on_change_hold_their_value(tmp_path: Path, capsys:
         lines.append(f"{1_700_000_000 + second},{valve + 0.1 * rng.normal():.3f},{valve if moves else ''}")
     data.write_text("\n".join(lines) + "\n")
     fit = ("fit", "--family", "pca", "--length", "16", "--data", data, "--out", model, "--hold", "60")
-    assert "--hold needs --period" in said_by(capsys, *fit)[2]
-    assert said_by(capsys, *fit, "--period", "1")[0] == 0
+    assert "--hold needs --period" in output_of(capsys, *fit)[2]
+    assert output_of(capsys, *fit, "--period", "1")[0] == 0
     spec = OnnxModel.load(model).spec
     assert spec.hold_rows == 60
     assert spec.channels[1].missing_rows == 0
@@ -102,13 +102,13 @@ def test_channels_that_report_on_change_hold_their_value(tmp_path: Path, capsys:
 
 
 def test_label_left_in_is_noted_on_stderr(small: Small, capsys: pytest.CaptureFixture[str]) -> None:
-    code, _, notes = said_by(capsys, "evaluate", "--model", small.model, "--data", small.faulty)
+    code, _, notes = output_of(capsys, "evaluate", "--model", small.model, "--data", small.faulty)
     assert code == 0
     assert "'anomaly' looks like a label" in notes
 
 
 def test_report_says_where_it_is(small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, shown, _ = said_by(capsys, "report", "--model", small.model, "--out", tmp_path / "r")
+    code, shown, _ = output_of(capsys, "report", "--model", small.model, "--out", tmp_path / "r")
     assert (code, shown) == (0, f"{tmp_path / 'r' / 'report.html'}\n")
 
 
@@ -128,12 +128,12 @@ def test_fault_of_the_world_is_one_line_on_stderr_and_status_1(
         ("fit", "--data", small.normal, "--out", tmp_path / "m.onnx", "--hop", "100"): "a hop of 100 passes over rows",
     }
     for arguments, sentence in faults.items():
-        code, _, complaint = said_by(capsys, *arguments)
+        code, _, complaint = output_of(capsys, *arguments)
         assert code == 1
-        *notes, said = complaint.splitlines()
+        *notes, last = complaint.splitlines()
         assert notes in ([], ["the sample period is 1 s"])
-        assert said.startswith("edge-ae-train: ")
-        assert sentence in said
+        assert last.startswith("edge-ae-train: ")
+        assert sentence in last
 
 
 def test_nothing_that_is_read_is_written_over(small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,11 +149,12 @@ def test_nothing_that_is_read_is_written_over(small: Small, tmp_path: Path, caps
         ("retrain", "--current", small.model, "--data", small.normal, "--out", words, "--feedback", words),
     ]
     for arguments in asked:
-        assert "is read from, and would be written over" in said_by(capsys, *arguments)[2]
+        assert "is read from, and would be written over" in output_of(capsys, *arguments)[2]
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     assert (
-        "is no file, and a model is written as one" in said_by(capsys, "fit", "--data", small.normal, "--out", pipe)[2]
+        "is no file, and a model is written as one"
+        in output_of(capsys, "fit", "--data", small.normal, "--out", pipe)[2]
     )
     assert (small.model.read_bytes(), small.normal.read_bytes()) == before
 
@@ -166,10 +167,10 @@ def test_channel_that_hides_the_faults_of_the_others_is_named(
     data = tmp_path / "switch.csv"
     data.write_text("\n".join(text) + "\n")
     arguments = ("fit", "--family", "cva", "--length", "16", "--out", tmp_path / "m.onnx", "--data", data)
-    code, shown, _ = said_by(capsys, *arguments)
+    code, shown, _ = output_of(capsys, *arguments)
     assert code == 0
     assert "are found, for switch does now and then, in these recordings, what is as odd as a fault" in shown
-    assert "note: of the large faults" not in said_by(capsys, *arguments, "--ignore", "switch")[1]
+    assert "note: of the large faults" not in output_of(capsys, *arguments, "--ignore", "switch")[1]
 
 
 @pytest.mark.parametrize(

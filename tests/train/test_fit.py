@@ -160,7 +160,7 @@ def test_recordings_of_one_window_each_are_a_sentence_and_of_a_few_rows_more_are
     fit([segment_of(a, a + 10) for a in range(0, 1000, 10)], Options(family="cva", length=8))
 
 
-def test_channel_far_from_zero_is_heard() -> None:
+def test_channel_far_from_zero_counts_in_the_score() -> None:
     """A million, give or take one: sixteen steps of single precision."""
     rows = np.random.default_rng(0).normal(size=(1000, 2)).astype(np.float32)
     rows[:, 0] += 1e6

@@ -159,7 +159,7 @@ def test_fault_below_a_small_budgets_boundary_is_extreme_and_normal_rows_hardly_
     assert not set(kept(recalled(small, label=None, rules=never))) & set(range(FAULT, FAULT_END))
 
 
-def test_what_is_extreme_is_told_by_the_number_of_scores_and_not_of_rows(small: Small) -> None:
+def test_what_is_extreme_depends_on_the_number_of_scores_and_not_of_rows(small: Small) -> None:
     spec, rules = replace(OnnxModel.load(small.model).spec, hop=4), AlertRules(interval_ns=3600 * SECOND)
     score = np.full(1000, np.nan)
     score[::4] = 0.1
@@ -231,7 +231,7 @@ def test_training_and_judging_share_no_row_and_not_the_window_between() -> None:
     assert [(s.start_slot, len(s)) for s in held_out] == [(108, 12), (108, 2)]
 
 
-def test_too_few_normal_rows_are_said() -> None:
+def test_too_few_normal_rows_are_reported() -> None:
     with pytest.raises(BadData, match="too few normal rows are left"):
         retrain.split([], 16)
 

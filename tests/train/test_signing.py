@@ -61,7 +61,7 @@ def test_what_does_not_load_is_not_signed(tmp_path: Path, model: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [None, b"", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
-def test_what_is_no_private_key_is_said_in_one_sentence(tmp_path: Path, model: Path, data: bytes | None) -> None:
+def test_what_is_no_private_key_is_refused_in_one_sentence(tmp_path: Path, model: Path, data: bytes | None) -> None:
     key = tmp_path / "model.key"
     if data is not None:
         key.write_bytes(data)

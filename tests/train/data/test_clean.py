@@ -17,7 +17,7 @@ def make(tmp_path: Path, text: str, name: str = "r.csv") -> Path:
     return path
 
 
-def test_what_was_odd_is_said(tmp_path: Path) -> None:
+def test_what_was_odd_is_reported(tmp_path: Path) -> None:
     text = "t,a,still,gone,anomaly\n3,1,5,,0\n1,2,5,,1\n1,4,5,,0\n2,3,5,,0\n"
     path = make(tmp_path, text)
     recording = prepare.read([path])
@@ -47,7 +47,7 @@ def test_recording_of_nothing_is_refused(tmp_path: Path, text: str, sentence: st
 
 
 @pytest.mark.parametrize("wrong", [-999.0, 1e6, 1e31, -3e38])
-def test_value_that_no_sensor_measured_is_missing_and_said(tmp_path: Path, wrong: float) -> None:
+def test_value_that_no_sensor_measured_is_missing_and_reported(tmp_path: Path, wrong: float) -> None:
     values = [round(5 + np.sin(s), 3) for s in range(400)]
     values[7] = wrong
     text = "t,a,b\n" + "".join(f"{s},{value},{s % 7}\n" for s, value in enumerate(values))
@@ -67,7 +67,7 @@ def test_rare_value_that_a_machine_can_have_stays(rare: list[float]) -> None:
     assert low < min(rare) <= max(rare) < high
 
 
-def test_channel_too_fine_for_single_precision_is_said(tmp_path: Path) -> None:
+def test_channel_too_fine_for_single_precision_is_reported(tmp_path: Path) -> None:
     text = "t,a,b\n" + "".join(f"{s},{100_000_000 + s % 3},{s}\n" for s in range(50))
     notes = prepare.read([make(tmp_path, text)]).notes
     assert any("channel 'a' moves by less than single precision shows at 1e+08" in note for note in notes)

@@ -44,7 +44,7 @@ def test_sample_period_is_a_channels_not_a_lines(tmp_path: Path) -> None:
     assert sample_period_ns(tables) == SECOND
 
 
-def test_period_that_changes_in_the_middle_is_said(tmp_path: Path) -> None:
+def test_period_that_changes_in_the_middle_is_reported(tmp_path: Path) -> None:
     seconds = [float(s) for s in range(300)] + [float(s) for s in range(300, 1300, 10)]
     path = make(tmp_path, "t,a,b\n" + lines(seconds))
     notes = prepare.read([path]).notes
@@ -52,7 +52,7 @@ def test_period_that_changes_in_the_middle_is_said(tmp_path: Path) -> None:
     assert "891 of 1291 rows hold no value, for lines came less often than that" in notes
 
 
-def test_file_with_another_period_than_the_rest_is_said(tmp_path: Path) -> None:
+def test_file_with_another_period_than_the_rest_is_reported(tmp_path: Path) -> None:
     header = "t,a,b\n"
     often = [make(tmp_path, header + lines([float(s) for s in range(9)]), f"{n}.csv") for n in (1, 2)]
     seldom = make(tmp_path, header + lines([float(s) for s in range(0, 90, 10)]), "3.csv")

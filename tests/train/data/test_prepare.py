@@ -121,7 +121,7 @@ def test_nothing_is_learned_from_rows_that_a_label_marks(tmp_path: Path) -> None
         prepare.read([path], ColumnRoles(label="l"))
 
 
-def test_many_gaps_are_counted_and_not_all_told(tmp_path: Path) -> None:
+def test_many_gaps_are_counted_and_not_all_named(tmp_path: Path) -> None:
     notes = prepare.read(
         [make(tmp_path, "t,a,b\n" + lines([1000.0 * n for n in range(20)]))], asked=RowOptions(period_ns=SECOND)
     ).notes

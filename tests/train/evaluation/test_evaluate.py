@@ -143,10 +143,10 @@ def test_machine_that_stands_still_or_a_dead_sensor_is_judged_too(small: Small, 
 def test_recording_too_short_for_a_window_does_not_stop_the_others(small: Small, tmp_path: Path) -> None:
     short = tmp_path / "short.csv"
     short.write_text("t,flow,speed\n1,1,1\n")
-    heard: list[str] = []
-    found = evaluate.evaluate(small.model, [short, small.normal], RULES, reporter=Reporter(note=heard.append))
+    notes: list[str] = []
+    found = evaluate.evaluate(small.model, [short, small.normal], RULES, reporter=Reporter(note=notes.append))
     assert [quality.name for quality in found.series] == ["normal"]
-    assert f"{short}: 1 lines do not fill one window of 16 rows of 1 s; no score can be made" in heard
+    assert f"{short}: 1 lines do not fill one window of 16 rows of 1 s; no score can be made" in notes
     page = report(small.model, [short, small.normal], tmp_path / "report", RULES).read_text()
     assert "Recording normal" in page
     assert "Recording short" not in page

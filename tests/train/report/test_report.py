@@ -56,13 +56,13 @@ def test_report_without_data_is_of_the_model(small: Small, tmp_path: Path) -> No
     assert json.loads((tmp_path / "report.json").read_text())["evaluation"] is None
 
 
-def test_place_that_cannot_be_written_is_said_in_a_sentence(small: Small, tmp_path: Path) -> None:
-    """And before the work: nothing is said of progress."""
+def test_place_that_cannot_be_written_is_one_sentence(small: Small, tmp_path: Path) -> None:
+    """And before the work: nothing is notes of progress."""
     (tmp_path / "file").touch()
-    said: list[str] = []
+    notes: list[str] = []
     with pytest.raises(BadData, match="the report cannot be written"):
-        report(small.model, [small.normal], tmp_path / "file", RULES, reporter=Reporter(said.append))
-    assert said == []
+        report(small.model, [small.normal], tmp_path / "file", RULES, reporter=Reporter(notes.append))
+    assert notes == []
 
 
 def test_names_cannot_break_out_of_the_page() -> None:

@@ -52,7 +52,7 @@ def test_the_latent_alone_must_be_further_away_to_count() -> None:
     assert math.isclose(calibration.limit[-1], far / LATENT_WEIGHT, rel_tol=0.05)
 
 
-def test_how_rare_an_alert_is_vouched_for_is_said_by_the_windows_held_out() -> None:
+def test_windows_held_out_limit_how_rare_an_alert_is_vouched_for() -> None:
     calibration = calibrate([block(300, seed) for seed in range(3)], FLOOR, gap=0)
     assert calibration.windows == 900
     assert reach(900, 60 * SECOND).startswith("calibrated on 900 held-out windows, 15.0 hours: a budget of less")

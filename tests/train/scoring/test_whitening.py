@@ -41,7 +41,7 @@ def test_a_channel_that_never_moved_counts_by_its_floor() -> None:
     assert np.median(distances(moved, whitening)) < 3.0
 
 
-def test_a_channel_that_has_gone_leaves_the_others_to_be_heard() -> None:
+def test_a_channel_that_has_gone_leaves_the_others_to_be_seen() -> None:
     """Two channels off by 3 deviations, beside one that varies far away: without tempering its own noise drowns them."""
     usual = np.random.default_rng(0).normal(size=(4000, CHANNELS)).astype(np.float32)
     whitening = fit_whitening([usual[None]], FLOOR)

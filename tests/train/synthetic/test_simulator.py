@@ -99,7 +99,7 @@ def test_a_day_is_like_a_day_at_any_period() -> None:
 
 
 @pytest.mark.parametrize("kind", MACHINE)
-def test_machine_fault_moves_the_channels_it_is_said_to_show_on(kind: str, healthy: Simulation) -> None:
+def test_machine_fault_moves_the_channels_it_should_show_on(kind: str, healthy: Simulation) -> None:
     sick = with_fault(kind)
     grown = np.arange(len(sick.t_ns)) >= DAY_ROWS + int(0.6 * DAY_ROWS)
     level_is_not_held_by_the_pump = {"tank_level"}
