@@ -1,6 +1,8 @@
 """Settings -> the parts of the shell, wired together. The parts do not know each other; this module knows them."""
 
+import fcntl
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +47,8 @@ def daemon(settings: Settings, config: Path) -> "Daemon":
     streams = feeds(settings)
     _make(settings.state_dir)
     durable = settings.state.checkpoint_s > 0
+    if durable:
+        _claim(settings.state_dir)
     store = NodeStore(settings.state_dir / FILE if durable else None, limits.outbox_messages, limits.outbox_mb * 2**20)
     if durable:
         version_0_1.take_up(store, settings.state_dir)
@@ -162,3 +166,18 @@ def _make(directory: Path) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         log.error("%s: cannot be made: %s", directory, error.strerror)
+
+
+def _claim(directory: Path) -> None:
+    """Raises BadConfig where another daemon keeps its state there: each would set the other's aside.
+
+    The lock is that of a descriptor which is never closed, and ends with the process, however that ends.
+    """
+    try:
+        fcntl.flock(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BadConfig(
+            f"state_dir: {directory} is in use by another edge-ae; stop that one, or name another"
+        ) from None
+    except OSError as error:
+        log.debug("%s: cannot be locked: %s", directory, error.strerror)

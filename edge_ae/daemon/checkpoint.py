@@ -134,7 +134,7 @@ class Checkpoints:
             self._load_late()
         if unread or self._store.fault is not None:
             self._ingest.touched.update(self._ingest.fleet.detectors)
-            self._store.outbox.write_all()
+            self._store.write_all()
             self.write(now_ns)
 
     # -- reading -------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ damaged is read as far as it goes into a new one and set aside; one that cannot 
 """
 
 import contextlib
+import errno
 import logging
 import sqlite3
 from collections import Counter
@@ -45,6 +46,7 @@ LOG_PAGES = 4_000  # The write-ahead log is written back to the file after so ma
 LOG_BYTES = 4 * 2**20  # The log is cut back to this once it has been written back.
 
 Write = Callable[[sqlite3.Connection], object]
+Files = tuple[tuple[int, int] | None, ...]
 
 
 class Database:
@@ -58,6 +60,7 @@ class Database:
         self.counts: Counter[str] = Counter()
         self.fault: str | None = None
         self._connection: sqlite3.Connection | None = None
+        self._files: Files = ()  # Those that the connection writes to.
 
     def open(self) -> bool:
         """Open the file, made or mended where it has to be. False: it cannot be opened now, and is left as it is."""
@@ -65,6 +68,7 @@ class Database:
             return True
         try:
             self._connection = self._opened()
+            self._files = _files(self.path)
         except (sqlite3.Error, OSError) as error:
             self._fail("opened", error)
             return False
@@ -95,9 +99,9 @@ class Database:
         return True
 
     def _check_place(self) -> None:
-        """A file that was removed under us would take all that is written to it along. Raises OSError."""
-        if self.path is not None:
-            self.path.stat()
+        """A file that was removed or replaced under us would take all that is written to it along. Raises OSError."""
+        if _files(self.path) != self._files:
+            raise OSError(errno.ESTALE, "it was removed or replaced by another")
 
     def rows(self, query: str, *values: object) -> list[tuple[object, ...]]:
         """What a query gives; nothing where the file cannot be read: then `fault` is set."""
@@ -152,6 +156,19 @@ class Database:
         self.counts["write_failures"] += 1
         reason = error.strerror if isinstance(error, OSError) else str(error)
         self.fault = f"the state {self.path} cannot be {what}: {reason}"
+
+
+def _files(path: Path | None) -> Files:
+    """Which files lie at the path of a database and at that of its log. Raises OSError."""
+    return () if path is None else (_identity(path), _identity(path.with_name(path.name + "-wal")))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode; None where there is no file."""
+    with contextlib.suppress(FileNotFoundError):
+        status = path.stat()
+        return status.st_dev, status.st_ino
+    return None
 
 
 def _connect(name: str | Path) -> sqlite3.Connection:

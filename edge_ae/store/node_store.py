@@ -70,15 +70,6 @@ class Saved:
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
-    """What has become of the node since the last commit. `removed`: assets that are watched no more."""
-
-    assets: Mapping[str, AssetState] = field(default_factory=dict)
-    removed: Iterable[str] = ()
-    node: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Feedback:
     """What a person found out about an alert. `at_ns`: wall time."""
 
@@ -87,6 +78,16 @@ class Feedback:
     id: str
     label: str
     note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What has become of the node since the last commit. `removed`: assets that are watched no more. `feedback`: new."""
+
+    assets: Mapping[str, AssetState] = field(default_factory=dict)
+    removed: Iterable[str] = ()
+    node: Mapping[str, Any] = field(default_factory=dict)
+    feedback: Iterable[Feedback] = ()
 
 
 class NodeStore:
@@ -100,16 +101,23 @@ class NodeStore:
         self.bytes_written = 0
         self.loaded = False
         self._alerts: dict[str, AlertRecord] = {}  # Not in the database yet.
+        self._active: dict[str, AlertRecord] = {}  # Those whose end has not been recorded.
 
     @property
     def fault(self) -> str | None:
         """Why nothing can be kept at present, as a sentence."""
         return self.database.fault
 
+    @property
+    def durable(self) -> bool:
+        """Whether anything of this is there after a restart."""
+        return self.database.path is not None
+
     def set_aside(self, why: str) -> None:
         """What the file holds cannot be used: out of the way with it, and begin with an empty one."""
         self.database.set_aside(why)
         self.outbox.clear()
+        self._active.clear()
 
     # -- reading -------------------------------------------------------------------------------------------
 
@@ -118,6 +126,7 @@ class NodeStore:
         if not self.database.open():
             return None
         self.outbox.load()
+        self._active = {one.id: one for one in self._stored_active() if one.id not in self._alerts} | self._active
         assets = {name: AssetState(topic, state) for name, topic, state in self._asset_rows()}
         node = {str(name): value for name, value in self._unpacked("SELECT name, value FROM node")}
         self.loaded = self.database.fault is None
@@ -138,12 +147,14 @@ class NodeStore:
 
     def active_alerts(self) -> list[AlertRecord]:
         """Those whose end has not been recorded."""
+        return list(self._active.values())
+
+    def _stored_active(self) -> list[AlertRecord]:
         rows = self.database.rows(
             "SELECT id, asset, raised_ns, cleared_ns, peak_ratio, announced, t_ns, payload FROM alert "
             "WHERE cleared_ns IS NULL ORDER BY raised_ns"
         )
-        stored = {record.id: record for record in map(_record, rows) if record is not None}
-        return [record for record in (stored | self._alerts).values() if record.cleared_ns is None]
+        return [record for record in map(_record, rows) if record is not None]
 
     def alerts_since(self, asset: str, since_ns: int, below_ratio: float) -> int:
         """How many alerts of an asset were raised after `since_ns` (event time) and peaked below a ratio."""
@@ -159,8 +170,17 @@ class NodeStore:
     def record(self, alert: AlertRecord) -> None:
         """Take in a step of an alert's life; on disk with the next commit."""
         self._alerts[alert.id] = alert
+        if alert.cleared_ns is None:
+            self._active[alert.id] = alert
+        else:
+            self._active.pop(alert.id, None)
         while len(self._alerts) > ALERTS_KEPT:  # a disk that fails for long
             del self._alerts[next(iter(self._alerts))]
+
+    def write_all(self) -> None:
+        """The next commit is to bring all that is pending or active: the file may be another one."""
+        self.outbox.write_all()
+        self._alerts = self._active | self._alerts
 
     @property
     def changed(self) -> bool:
@@ -186,6 +206,7 @@ class NodeStore:
             )
             self.outbox.write(connection)
             self._write_alerts(connection)
+            _write_feedback(connection, changes.feedback)
 
         if not self.database.commit(write):
             return False
@@ -213,21 +234,20 @@ class NodeStore:
 
     def add_feedback(self, feedback: Feedback) -> bool:
         """Keep it, on disk when this returns True. False: it is not kept; `fault` says why."""
-        if not self.loaded:
-            return False
-
-        def write(connection: sqlite3.Connection) -> None:
-            row = (feedback.at_ns, feedback.asset, feedback.id, feedback.label, feedback.note)
-            connection.execute("INSERT INTO feedback (at_ns, asset, id, label, note) VALUES (?, ?, ?, ?, ?)", row)
-            connection.execute(
-                "DELETE FROM feedback WHERE position <= (SELECT max(position) FROM feedback) - ?", (FEEDBACK_KEPT,)
-            )
-
-        return self.database.commit(write)
+        return self.loaded and self.database.commit(lambda connection: _write_feedback(connection, [feedback]))
 
     def close(self) -> None:
         """Close the file; nothing is committed."""
         self.database.close()
+
+
+def _write_feedback(connection: sqlite3.Connection, feedback: Iterable[Feedback]) -> None:
+    rows = [(one.at_ns, one.asset, one.id, one.label, one.note) for one in feedback]
+    if rows:
+        connection.executemany("INSERT INTO feedback (at_ns, asset, id, label, note) VALUES (?, ?, ?, ?, ?)", rows)
+        connection.execute(
+            "DELETE FROM feedback WHERE position <= (SELECT max(position) FROM feedback) - ?", (FEEDBACK_KEPT,)
+        )
 
 
 def pack(state: Any) -> bytes:

@@ -11,6 +11,7 @@ import logging
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from struct import iter_unpack, pack
 from typing import Any
@@ -41,17 +42,22 @@ def take_up(store: NodeStore, directory: Path) -> None:
     except OSError as error:
         log.error("state: %s of version 0.1 cannot be read (%s) and is left as it is", error.filename, error.strerror)
         return
-    if not found or store.load() is not None or not store.loaded:
+    if not found:
         return
+    if store.load() is not None:
+        log.warning("state: %s of version 0.1 lie beside a newer state and are not used; remove them", ", ".join(found))
+    elif store.loaded:
+        _take_up(store, directory, found)
+
+
+def _take_up(store: NodeStore, directory: Path, found: Mapping[str, bytes]) -> None:
     messages, acknowledged = _outbox(found.get(OUTBOX, b""))
     store.outbox.append(messages)
     store.outbox.acknowledge(acknowledged)
     for record in _alerts(messages):
         store.record(record)
-    if not store.commit(_changes(found)):
+    if not store.commit(replace(_changes(found), feedback=tuple(_feedback(found.get(FEEDBACK, b""))))):
         return
-    for feedback in _feedback(found.get(FEEDBACK, b"")):
-        store.add_feedback(feedback)
     for name in found:
         with contextlib.suppress(OSError):
             (directory / name).replace(directory / (name + TAKEN_UP))

@@ -217,6 +217,28 @@ def test_run_publishes_live_what_score_finds_offline(tmp_path: Path, broker: Bro
     assert (tmp_path / "state").stat().st_mode & 0o077 == 0
 
 
+def test_second_daemon_on_a_state_directory_is_refused_and_the_first_keeps_its_state(
+    tmp_path: Path, broker: Broker
+) -> None:
+    """With another name the second would set the first one's state aside as a stranger's."""
+    recording(tmp_path / "p1.csv")
+    config, log, second = settings(tmp_path, broker.port), tmp_path / "run.log", tmp_path / "second.toml"
+    second.write_text(config.read_text().replace('node = "n1"', 'node = "n2"'))
+    daemon = started(log, "run", "--config", config)
+    wait_for(lambda: "ready" in log.read_text(), "READY")
+    refused = edge_ae("run", "--config", second)
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1
+    assert f"state_dir: {tmp_path / 'state'} is in use by another edge-ae" in refused.stderr
+    daemon.send_signal(signal.SIGKILL)
+    daemon.wait(15)
+    again = started(log, "run", "--config", config)
+    wait_for(lambda: "ready" in log.read_text(), "READY once more")
+    again.send_signal(signal.SIGTERM)
+    assert again.wait(15) == 0
+    assert not (tmp_path / "state" / "edge-ae.db.unfit").exists()
+
+
 def test_run_takes_up_settings_on_hup_or_says_why_not(tmp_path: Path, broker: Broker, listener: Subscriber) -> None:
     config, log = settings(tmp_path, broker.port), tmp_path / "run.log"
     before = config.read_text()

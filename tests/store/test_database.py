@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -270,3 +270,32 @@ def test_each_commit_is_synced_to_a_write_ahead_log(path: Path) -> None:
     database = opened(path).database
     assert database.rows("PRAGMA synchronous") == [(2,)]  # FULL
     assert database.rows("PRAGMA journal_mode") == [("wal",)]
+
+
+def replaced_whole(folder: Path) -> None:
+    """As by somebody who puts a backup in place."""
+    shutil.copytree(folder, folder.with_name("copy"))
+    folder.rename(folder.with_name("before"))
+    folder.with_name("copy").rename(folder)
+
+
+def log_removed(folder: Path) -> None:
+    (folder / "edge-ae.db-wal").unlink()
+
+
+@pytest.mark.parametrize("happens", [replaced_whole, log_removed])
+def test_file_that_was_replaced_under_us_is_noticed_and_the_one_in_its_place_is_written(
+    tmp_path: Path, happens: Callable[[Path], None]
+) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    store = filled(folder / "edge-ae.db")
+    happens(folder)
+    changes = Changes({"late": AssetState("t", STATE)}, node={"name": "n"})
+    assert not store.commit(changes)
+    assert store.fault is not None
+    assert "removed or replaced" in store.fault
+    assert store.commit(changes)
+    saved = opened(folder / "edge-ae.db").load()  # of another process, as it were, after a kill of this one
+    assert saved is not None
+    assert saved.assets.keys() == {f"asset-{n}" for n in range(ASSETS)} | {"late"}

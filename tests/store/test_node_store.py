@@ -126,3 +126,18 @@ def test_feedback_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_what_was_not_packed_is_not_unpacked(bytes_: Any) -> None:
     with pytest.raises((ValueError, TypeError, zlib.error)):  # each in its own words
         unpack(bytes_)
+
+
+def test_active_alert_is_brought_to_the_file_that_takes_the_place_of_a_lost_one(path: Path) -> None:
+    """Or nobody would end it where its asset is watched no more."""
+    store = opened(path)
+    store.record(ALERT)
+    store.record(replace(ALERT, id="y", cleared_ns=200))
+    assert store.commit(Changes(node={"name": "n"}))
+    path.unlink()
+    assert not store.commit(Changes())
+    store.write_all()
+    assert store.commit(Changes(node={"name": "n"}))
+    assert store.active_alerts() == [ALERT]
+    store.close()
+    assert opened(path).active_alerts() == [ALERT]

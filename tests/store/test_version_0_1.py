@@ -72,6 +72,25 @@ def test_everything_is_taken_up_once(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert len(again.database.rows("SELECT 1 FROM feedback")) == 1
 
 
+def test_state_of_0_1_beside_a_newer_one_is_left_alone_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after a way back to 0.1 for a while."""
+    leave(tmp_path)
+    taken_up(tmp_path).close()
+    leave(tmp_path)
+    again = taken_up(tmp_path)
+    assert "lie beside a newer state and are not used" in caplog.text
+    assert len(again.database.rows("SELECT 1 FROM feedback")) == 1
+
+
+def test_feedback_comes_with_the_state_in_one_transaction_or_not_at_all(tmp_path: Path) -> None:
+    leave(tmp_path)
+    store = NodeStore(tmp_path / FILE)
+    version_0_1.take_up(store, tmp_path)
+    assert store.database.counts["commits"] == len(store.database.rows("SELECT 1 FROM feedback")) == 1
+
+
 def test_asset_goes_on_where_it_was(tmp_path: Path) -> None:
     leave(tmp_path)
     saved = taken_up(tmp_path).load()
