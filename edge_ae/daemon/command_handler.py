@@ -37,6 +37,8 @@ class CommandHandler:
                 return []
 
     def _keep(self, feedback: Feedback) -> None:
+        if not self._store.durable:
+            raise BadPayload("bad_command", "feedback cannot be kept, for state.checkpoint_s is 0")
         if not self._store.add_feedback(feedback):
             raise BadPayload("bad_command", f"feedback cannot be kept: {self._store.fault}")
 

@@ -107,7 +107,7 @@ class Daemon:
             self._connected(session, now_ns)
         if messages:
             self.checkpoints.received(now_ns)
-            self._use(messages)
+            self._use(messages, now_ns)
             self._step(now_ns)
         self.publisher.acknowledged()
         self.checkpoints.keep(now_ns)
@@ -139,12 +139,14 @@ class Daemon:
 
     # -- input ---------------------------------------------------------------------------------------------
 
-    def _use(self, messages: Sequence[Message]) -> None:
+    def _use(self, messages: Sequence[Message], now_ns: int) -> None:
         self.counts["received"] += len(messages)
         receive, take = self.checkpoints.receive, self.ingest.take
         for message in messages:
+            if message.topic.startswith(self._prefix + "/"):  # a command finds what the messages before it have made
+                self._step(now_ns)  # and no checkpoint covers it before it is carried out
             if receive(message) and not take(message):
-                self._other(message)
+                self._other(message, now_ns)
 
     def _step(self, now_ns: int) -> None:
         """Score and judge what is due, and publish what comes of it."""
@@ -163,7 +165,7 @@ class Daemon:
 
     # -- commands ------------------------------------------------------------------------------------------
 
-    def _other(self, message: Message) -> None:
+    def _other(self, message: Message, now_ns: int) -> None:
         """What no feed takes: the publisher's mark, a command, or something that a wide filter brings."""
         topic = message.topic
         asset, _, name = topic.removeprefix(self._prefix + "/").partition("/cmd/")
@@ -174,12 +176,10 @@ class Daemon:
         elif message.retain:  # it would be carried out anew on every connection
             self.ingest.refuse(BadPayload("bad_command", "a command must not be retained"), topic)
         else:
-            self._command(asset, name, message)
+            self._command(asset, name, message, now_ns)
 
-    def _command(self, asset: str, name: str, message: Message) -> None:
+    def _command(self, asset: str, name: str, message: Message, now_ns: int) -> None:
         """Carry it out on the state that the messages before it have made."""
-        now_ns = self._clock()
-        self._step(now_ns)
         fault: str | None = None
         try:
             self._carry_out(asset, name, message.payload, now_ns)

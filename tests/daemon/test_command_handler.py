@@ -88,3 +88,10 @@ def test_unknown_command_is_refused(store: NodeStore) -> None:
 
 def test_answer_says_what_was_wrong() -> None:
     assert [json.loads(answer(fault)) for fault in (None, "why")] == [{"ok": True}, {"ok": False, "error": "why"}]
+
+
+def test_feedback_that_no_restart_would_leave_is_refused() -> None:
+    in_memory = NodeStore(None)
+    in_memory.load()
+    with pytest.raises(BadPayload, match=r"feedback cannot be kept, for state\.checkpoint_s is 0"):
+        carry_out(in_memory, "feedback", alarmed(), id="a", label="true_alarm")
