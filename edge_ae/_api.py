@@ -108,18 +108,18 @@ class Detector:
         self._fleet = Fleet(node)
         self._inner = self._fleet.add(asset, self._watch)
 
-    def push(self, time: Time, values: Mapping[str, float]) -> list[Scored | AlertEvent]:
+    def push(self, time: Time, values: Mapping[str, float | None]) -> list[Scored | AlertEvent]:
         """Take the readings of one moment; return what they made certain, in order, often nothing.
 
         `time`: an event time. A number is an epoch time in s, ms, us or ns, whose unit its magnitude shows as in payloads;
         a string is ISO 8601, in UTC where it names no offset; a datetime must have a time zone; numpy's datetime64 is UTC.
-        `values`: channel -> value in the model's unit. A channel that is left out, or NaN, is missing; names that the
+        `values`: channel -> value in the model's unit. A channel that is left out, None or NaN is missing; names that the
         model does not know are ignored.
 
         A row of the model's time grid closes once a later reading arrives, so that a score comes one row after its
-        newest reading. Raises ValueError for what is no time and where no channel of the model is among `values`.
+        newest reading. Raises ValueError for what is no time or no number, and where `values` has no channel of the model.
         """
-        known = {name: float(values[name]) for name in self._names if name in values}
+        known = {name: _value(name, values[name]) for name in self._names if name in values}
         if not known:
             raise ValueError(f"values: has {', '.join(values) or 'nothing'}, the model needs {', '.join(self._names)}")
         self._fleet.push(Readings(self._asset, _time_ns(time), known), self._watch)
@@ -176,13 +176,28 @@ def score(
     return Scores(found.score, found.threshold, found.alert, tuple(found.events), +found.counts)
 
 
+def _value(name: str, value: float | None) -> float:
+    """None is missing, as it is in a table."""
+    try:
+        return math.nan if value is None else float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"values: {name} is {value!r:.40}, which is no number") from None
+
+
 def _table(columns: Columns, time: str, spec: ModelSpec) -> Table:
     t_ns = _times_ns(_column(columns, time))
-    values = [np.asarray(_column(columns, name), np.float64) for name in spec.names]
+    values = [_floats(columns, name) for name in spec.names]
     for name, column in zip(spec.names, values, strict=True):
         if column.shape != t_ns.shape:
             raise BadData(f"table: {name} has the shape {column.shape}, {time} has {t_ns.shape}; one value a row each")
     return Table(Path("table"), list(map(str, t_ns.tolist())), t_ns, spec.names, np.stack(values, axis=1))
+
+
+def _floats(columns: Columns, name: str) -> NDArray[np.float64]:
+    try:
+        return np.asarray(_column(columns, name), np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"table: {name} holds what is no number: {error}") from None
 
 
 def _column(columns: Columns, name: str) -> NDArray[np.generic]:
@@ -194,7 +209,7 @@ def _column(columns: Columns, name: str) -> NDArray[np.generic]:
 
 def _times_ns(column: NDArray[np.generic]) -> NDArray[np.int64]:
     if column.dtype.kind != "M":
-        return np.array([_time_ns(value) for value in column.tolist()], np.int64)
+        return np.array([_time_ns(value) for value in column.ravel().tolist()], np.int64)
     years = 1970 + column.astype("datetime64[Y]").astype(np.int64)  # of NaT, far below zero
     if not ((years >= FIRST_YEAR) & (years <= LAST_YEAR)).all():
         raise ValueError(f"a time is NaT, or outside {FIRST_YEAR} to {LAST_YEAR}")

@@ -188,6 +188,29 @@ def test_readings_without_any_channel_of_the_model_are_refused(
         edge_ae.Detector(model).push(T0, values)
 
 
+def test_value_that_is_none_is_missing(model: edge_ae.OnnxModel) -> None:
+    detectors = [edge_ae.Detector(model), edge_ae.Detector(model)]
+    for second in range(8):
+        answers = [
+            one.push(T0 + second, NORMAL | {"flow": flow})
+            for one, flow in zip(detectors, (None, math.nan), strict=True)
+        ]
+        assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("value", ["many", 10**400, {}, 1j])
+def test_value_that_is_no_number_is_refused_by_its_name(model: edge_ae.OnnxModel, value: Any) -> None:
+    with pytest.raises(ValueError, match="flow"):
+        edge_ae.Detector(model).push(T0, NORMAL | {"flow": value})
+    with pytest.raises(ValueError, match="flow"):
+        edge_ae.score(model, {"time": [T0], "flow": np.array([value], object), "pressure": [2.5]})
+
+
+def test_table_whose_times_are_no_column_is_refused(model: edge_ae.OnnxModel) -> None:
+    with pytest.raises(edge_ae.BadData, match="one value a row"):
+        edge_ae.score(model, {"time": T0, "flow": np.ones(5), "pressure": np.ones(5)})
+
+
 def test_late_reading_is_counted_and_changes_nothing(model: edge_ae.OnnxModel) -> None:
     detector = edge_ae.Detector(model)
     for second in range(5):

@@ -68,6 +68,7 @@ UPDATE_EVERY_NS = 60 * SECOND  # An episode's updates are at least this far apar
 UPDATE_GROWTH = 1.25  # An update is worth it where the peak has grown by this factor since the last event.
 
 BUDGET = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:/|per)\s*(hour|day|week|month)\s*", re.I)
+LONGEST_BUDGET_NS = 100 * 8766 * 3600 * SECOND  # a hundred years; sums of it and a time must stay within 64 bits
 HOURS = {"hour": 1.0, "day": 24.0, "week": 168.0, "month": 365.2425 * 24 / 12}  # a month: the calendar's mean
 
 
@@ -106,9 +107,11 @@ class AlertRules:
 def budget_ns(text: str) -> int:
     """The mean time between alerts that a budget such as "1/week" or "2 per day" asks for; ValueError."""
     match = BUDGET.fullmatch(text)
-    if match is None or float(match[1]) <= 0:
+    hours = 0.0 if match is None or float(match[1]) == 0 else HOURS[match[2].lower()] / float(match[1])
+    interval_ns = hours * 3600 * SECOND
+    if not 1 <= interval_ns <= LONGEST_BUDGET_NS:
         raise ValueError('should be a number of alerts per hour, day, week or month, such as "1/week"')
-    return round(HOURS[match[2].lower()] * 3600 * SECOND / float(match[1]))
+    return round(interval_ns)
 
 
 @dataclass(frozen=True, slots=True)

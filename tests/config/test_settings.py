@@ -269,7 +269,12 @@ def test_a_budget_is_a_mean_time_between_alerts(text: str, hours: float) -> None
     assert budget_ns(text) == round(hours * HOUR)
 
 
-@pytest.mark.parametrize("text", ["", "0/day", "-1/day", "1", "1/year", "week", "nan/day", "1/day/day", "1e9/day"])
+EXTREMES = ("0.0001/month", "99999999999999999/hour", "9" * 400 + "/day", "0." + "0" * 320 + "1/day")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0/day", "-1/day", "1", "1/year", "week", "nan/day", "1/day/day", "1e9/day", *EXTREMES]
+)
 def test_what_is_no_budget_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="such as"):
         budget_ns(text)
