@@ -35,7 +35,7 @@ from edge_ae.store.recording_csv import read_csv
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script beside its parts, not an installed package
 from deploy.demo_stage import DemoError, Plant, broker, process, program, wait_until, write_settings
-from deploy.demo_verdict import Asset, Heard, Sick, Span, judge, picture, rates, table
+from deploy.demo_verdict import Asset, Received, Sick, Span, judge, picture, rates, table
 
 PERIOD_S = 20.0
 DAY_ROWS = round(86400 / PERIOD_S)
@@ -191,34 +191,34 @@ def fit(
 
 
 class ControlRoom:
-    """Keeps what the daemon told, and shows each new alert once."""
+    """Keeps what the daemon published, and shows each new alert once."""
 
     def __init__(self, assets: Sequence[Asset]) -> None:
-        self.heard = {asset.name: Heard() for asset in assets}
+        self.received = {asset.name: Received() for asset in assets}
 
     def listen(self, plant: Plant) -> None:
-        while not plant.heard.empty():
-            topic, payload = plant.heard.get()
+        while not plant.received.empty():
+            topic, payload = plant.received.get()
             _, _, *rest = topic.split("/")
-            if len(rest) == 2 and rest[0] in self.heard and rest[1] in ("event", "score", "health"):
-                getattr(self, f"_{rest[1]}")(self.heard[rest[0]], json.loads(payload))
+            if len(rest) == 2 and rest[0] in self.received and rest[1] in ("event", "score", "health"):
+                getattr(self, f"_{rest[1]}")(self.received[rest[0]], json.loads(payload))
 
-    def _score(self, heard: Heard, body: dict[str, Any]) -> None:
-        heard.scores.append((parse_time_ns(body["ts"]), body["score"], body["threshold"]))
+    def _score(self, received: Received, body: dict[str, Any]) -> None:
+        received.scores.append((parse_time_ns(body["ts"]), body["score"], body["threshold"]))
 
-    def _health(self, heard: Heard, body: dict[str, Any]) -> None:
-        """Retained, so told anew with every change: a fault is known by its beginning."""
-        known = {(one.channel, one.since) for one in heard.sick}
+    def _health(self, received: Received, body: dict[str, Any]) -> None:
+        """Retained, so published anew with every change: a fault is known by its beginning."""
+        known = {(one.channel, one.since) for one in received.sick}
         for one in body["channels"]:
             if (one["name"], one["since"]) not in known:
-                told_ns = heard.scores[-1][0] if heard.scores else parse_time_ns(one["since"])
-                heard.sick.append(Sick(one["name"], one["fault"], one["since"], told_ns))
+                shown_ns = received.scores[-1][0] if received.scores else parse_time_ns(one["since"])
+                received.sick.append(Sick(one["name"], one["fault"], one["since"], shown_ns))
                 say.print(
                     f"[bold yellow]SENSOR[/] {one['since'][:19]} [bold]{escape(body['asset'])}[/]: {escape(one['name'])} is {one['fault']}",
                     soft_wrap=True,
                 )
 
-    def _event(self, heard: Heard, body: dict[str, Any]) -> None:
+    def _event(self, received: Received, body: dict[str, Any]) -> None:
         if body["type"] == "new":
             say.print(
                 f"[bold red]ALERT[/] {body['ts_raised'][:19]} [bold]{escape(body['asset'])}[/]: {escape(body['reason'])}",
@@ -227,7 +227,7 @@ class ControlRoom:
         if body["type"] == "end":
             after = f"after {body['duration_s']:.0f} s"
             say.print(f"[green]ended[/] {body['ts_cleared'][:19]} {escape(body['asset'])}, {after}")
-        heard.alerts[body["id"]] = body
+        received.alerts[body["id"]] = body
 
 
 def stream(assets: Sequence[Asset], plant: Plant, room: ControlRoom, daemon: subprocess.Popen[bytes]) -> None:
@@ -246,12 +246,12 @@ def stream(assets: Sequence[Asset], plant: Plant, room: ControlRoom, daemon: sub
 def caught_up(assets: Sequence[Asset], plant: Plant, room: ControlRoom) -> bool:
     room.listen(plant)
     return all(
-        len(room.heard[asset.name].scores) > 0 and room.heard[asset.name].scores[-1][0] >= asset.t_ns[-20]
+        len(room.received[asset.name].scores) > 0 and room.received[asset.name].scores[-1][0] >= asset.t_ns[-20]
         for asset in assets
     )
 
 
-def run(assets: Sequence[Asset], out: Path, budget: str) -> dict[str, Heard]:
+def run(assets: Sequence[Asset], out: Path, budget: str) -> dict[str, Received]:
     room = ControlRoom(assets)
     config = out / "edge-ae.toml"
     with broker(out) as (kind, port):
@@ -269,7 +269,7 @@ def run(assets: Sequence[Asset], out: Path, budget: str) -> dict[str, Heard]:
                 wait_until(lambda: caught_up(assets, plant, room), END_S, daemon, "edge-ae did not score the last rows")
         finally:
             plant.stop()
-    return room.heard
+    return room.received
 
 
 def demo(data: Path | None, out: Path, family: str | None, budget: str | None) -> int:
@@ -281,12 +281,12 @@ def demo(data: Path | None, out: Path, family: str | None, budget: str | None) -
     say.print(f"models trained: {len(trainings)}, after {time.monotonic() - began:.0f} s")
     budget = budget or (STATION_BUDGET if data is None else one_a_recording(assets))
     say.print(f"budget: {budget} for each asset")
-    heard = run(assets, out, budget)
-    judged = {asset.name: judge(asset, heard[asset.name]) for asset in assets}
+    received = run(assets, out, budget)
+    judged = {asset.name: judge(asset, received[asset.name]) for asset in assets}
     findings = [finding for found, _ in judged.values() for finding in found]
     say.print(table(findings, {name: false for name, (_, false) in judged.items()}))
-    say.print(rates(assets, heard))
-    picture(assets, heard, out / "demo.png")
+    say.print(rates(assets, received))
+    picture(assets, received, out / "demo.png")
     say.print(f"picture: {out / 'demo.png'}   logs and files: {out}   {time.monotonic() - began:.0f} s in all")
     found = sum(finding.found for finding in findings)
     say.print(f"{found} of {len(findings)} faults found; with sensors of your own: docs/first-model.md")

@@ -130,7 +130,7 @@ class Plant:
     """The MQTT client that plays the sensors and listens to what the daemon says."""
 
     def __init__(self, port: int) -> None:
-        self.heard: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
+        self.received: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
         self.status = ""
         # 3.1.1, because the embedded broker knows no other
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="demo-plant", protocol=mqtt.MQTTv311)
@@ -143,7 +143,7 @@ class Plant:
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         if message.topic.endswith("/status"):
             self.status = message.payload.decode()
-        self.heard.put((message.topic, bytes(message.payload)))
+        self.received.put((message.topic, bytes(message.payload)))
 
     def send(self, asset: Asset, row: int) -> mqtt.MQTTMessageInfo:
         values = zip(asset.names, asset.values[row].tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""How good it was: what was heard of each asset, against what was wrong with it and when."""
+"""How good it was: what was received of each asset, against what was wrong with it and when."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -46,12 +46,12 @@ class Sick:
     channel: str
     fault: str
     since: str
-    told_ns: int
+    shown_ns: int
 
 
 @dataclass
-class Heard:
-    """What the daemon told of one asset: the newest body of each alert, its scores, and its sick sensors."""
+class Received:
+    """What the daemon published of one asset: the newest body of each alert, its scores, and its sick sensors."""
 
     alerts: dict[str, dict[str, Any]] = field(default_factory=dict)
     scores: list[tuple[int, float, float]] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Heard:
 @dataclass(frozen=True)
 class Finding:
     """One fault: the alert that found it, if any, and whether its first channel is one where the fault shows; else what
-    the health topic said of such a channel, for a sensor at fault is not the machine's."""
+    the health topic showed of such a channel, for a sensor at fault is not the machine's."""
 
     asset: str
     span: Span
@@ -82,20 +82,20 @@ class Finding:
     @property
     def row(self) -> tuple[str, ...]:
         if self.alert is not None:
-            how, told_ns, top = "found", parse_time_ns(self.alert["ts_raised"]), self.alert["top_channel"] or ""
+            how, shown_ns, top = "found", parse_time_ns(self.alert["ts_raised"]), self.alert["top_channel"] or ""
         elif self.sick is not None:
-            how, told_ns, top = f"sensor {self.sick.fault}", self.sick.told_ns, self.sick.channel
+            how, shown_ns, top = f"sensor {self.sick.fault}", self.sick.shown_ns, self.sick.channel
         else:
             return (escape(self.asset), escape(self.span.what), "[red]missed[/]", "", "", "")
-        delay_s = max(told_ns - self.span.start_ns, 0) / SECOND
+        delay_s = max(shown_ns - self.span.start_ns, 0) / SECOND
         right = "" if len(self.span.shows) == 0 else "right" if top in self.span.shows else "[yellow]wrong[/]"
         named = escape(self.asset), escape(self.span.what)
         return (*named, f"[green]{how}[/]", f"{delay_s:.0f} s", escape(top), right)
 
 
-def judge(asset: Asset, heard: Heard) -> tuple[list[Finding], int]:
+def judge(asset: Asset, received: Received) -> tuple[list[Finding], int]:
     """What was found, and the number of alerts that belong to no fault."""
-    bodies = list(heard.alerts.values())
+    bodies = list(received.alerts.values())
     within = [
         [b for b in bodies if s.start_ns <= parse_time_ns(b["ts_raised"]) < s.end_ns + asset.aftermath_ns]
         for s in asset.spans
@@ -106,21 +106,21 @@ def judge(asset: Asset, heard: Heard) -> tuple[list[Finding], int]:
     ]
     explained = {body["id"] for near in within for body in near}
     findings = [
-        Finding(asset.name, s, found[0] if found else None, _sick_in(s, heard.sick))
+        Finding(asset.name, s, found[0] if found else None, _sick_in(s, received.sick))
         for s, found in zip(asset.spans, during, strict=True)
     ]
     return findings, len(bodies) - len(explained)
 
 
 def _sick_in(span: Span, sick: Sequence[Sick]) -> Sick | None:
-    inside = (one for one in sick if one.channel in span.shows and span.start_ns <= one.told_ns < span.end_ns)
+    inside = (one for one in sick if one.channel in span.shows and span.start_ns <= one.shown_ns < span.end_ns)
     return next(inside, None)
 
 
-def rates(assets: Sequence[Asset], heard: dict[str, Heard]) -> str:
+def rates(assets: Sequence[Asset], received: dict[str, Received]) -> str:
     """Row by row, over all assets: F1, false alarms among normal rows, misses among faulty rows."""
     truth = np.concatenate([_covered(a.t_ns, [(s.start_ns, s.end_ns) for s in a.spans]) for a in assets])
-    alarm = np.concatenate([_covered(a.t_ns, heard[a.name].intervals()) for a in assets])
+    alarm = np.concatenate([_covered(a.t_ns, received[a.name].intervals()) for a in assets])
     hit, false, missed = (truth & alarm).sum(), (~truth & alarm).sum(), (truth & ~alarm).sum()
     f1 = 2 * hit / max(2 * hit + false + missed, 1)
     far, mar = false / max((~truth).sum(), 1), missed / max(truth.sum(), 1)
@@ -144,7 +144,7 @@ def table(findings: Sequence[Finding], false: dict[str, int]) -> Table:
     return shown
 
 
-def picture(assets: Sequence[Asset], heard: dict[str, Heard], path: Path) -> None:
+def picture(assets: Sequence[Asset], received: dict[str, Received], path: Path) -> None:
     """Of the first two assets: some signals, and the score against its threshold; faults shaded, alerts as bars."""
     import matplotlib
 
@@ -160,7 +160,7 @@ def picture(assets: Sequence[Asset], heard: dict[str, Heard], path: Path) -> Non
         for axis, channel in zip(axes[:4, column], [*dict.fromkeys([*wanted, *asset.names])][:4], strict=True):
             axis.plot(times, asset.values[:, asset.names.index(channel)], linewidth=0.6, color="#1f4e79")
             axis.set_ylabel(channel)
-        _score_panel(axes[4, column], heard[asset.name], times)
+        _score_panel(axes[4, column], received[asset.name], times)
         for axis in axes[:, column]:
             for span in asset.spans:
                 axis.axvspan(_date(span.start_ns), _date(span.end_ns), color="#f4b183", alpha=0.35, linewidth=0)
@@ -169,11 +169,11 @@ def picture(assets: Sequence[Asset], heard: dict[str, Heard], path: Path) -> Non
     figure.savefig(path, dpi=100)
 
 
-def _score_panel(axis: Any, heard: Heard, times: NDArray[Any]) -> None:
-    t_ns, scores, thresholds = (np.array(column) for column in zip(*heard.scores, strict=True))
+def _score_panel(axis: Any, received: Received, times: NDArray[Any]) -> None:
+    t_ns, scores, thresholds = (np.array(column) for column in zip(*received.scores, strict=True))
     axis.semilogy(_date(t_ns), scores, linewidth=0.6, color="#1f4e79", label="score")
     axis.semilogy(_date(t_ns), thresholds, linewidth=1.0, color="#c00000", label="threshold")
-    for start, end in heard.intervals():
+    for start, end in received.intervals():
         axis.axvspan(_date(start), min(_date(end), times[-1]), ymin=0, ymax=0.05, color="#c00000", linewidth=0)
     axis.yaxis.set_major_formatter("{x:g}")  # the default of a logarithmic axis is a formula
     axis.set_ylabel("score (bars: alerts)")

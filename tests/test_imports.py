@@ -49,7 +49,6 @@ CORE_MAY = {
     "field_paths": set[str](),
     "topics": set[str](),
     "payloads": NOTATIONS,  # the events as JSON
-    "orphans": {"payloads"} | NOTATIONS,
     "description": {"alert"} | NOTATIONS,  # says what the alert stage found
     "sensor_health": {"channel_profile"} | NOTATIONS,
     "detector": {"align", "sensor_health", "liveness", "window", "threshold", "alert", "description"} | NOTATIONS,

@@ -3,7 +3,6 @@ returns what came of it, each asset's in order.
 """
 
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -96,12 +95,6 @@ class Fleet:
         """Everything that a restart must know. Call it with nothing due."""
         assert not self._due
         return {asset: detector.snapshot() for asset, detector in self.detectors.items()}
-
-    def restore(self, state: Mapping[str, Any], watches: Mapping[str, Watch]) -> None:
-        """Take up the assets of a snapshot; `watches`: asset -> how, for those that are still configured."""
-        for asset, watch in watches.items():
-            if asset in state:
-                self.add(asset, watch).restore(state[asset])
 
 
 def scored(model: Model, windows: Floats) -> list[float]:

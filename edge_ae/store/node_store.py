@@ -161,9 +161,9 @@ class NodeStore:
         rows = self.database.rows(
             "SELECT id FROM alert WHERE asset = ? AND raised_ns > ? AND peak_ratio < ?", asset, since_ns, below_ratio
         )
-        new = {r.id for r in self._alerts.values() if r.asset == asset and r.raised_ns > since_ns}
-        low = {r.id for r in self._alerts.values() if r.id in new and r.peak_ratio < below_ratio}
-        return len({str(identity) for (identity,) in rows} - self._alerts.keys() | low)
+        stored = {str(identity) for (identity,) in rows} - self._alerts.keys()
+        new = [r for r in self._alerts.values() if r.asset == asset and r.raised_ns > since_ns]
+        return len(stored) + sum(r.peak_ratio < below_ratio for r in new)
 
     # -- writing -------------------------------------------------------------------------------------------
 

@@ -126,7 +126,7 @@ def test_a_model_that_gives_no_number_is_far_from_normal_and_breaks_nothing(wron
     assert [e.type for e in found] == ["new", "end"]
     state = orjson.loads(orjson.dumps(fleet.snapshot()))
     again = Fleet("node")
-    again.restore(state, {"pump": watch})
+    again.add("pump", watch).restore(state["pump"])
     assert again.detectors["pump"].threshold == fleet.detectors["pump"].threshold < 1e6
 
 
@@ -151,7 +151,7 @@ def test_shelving_before_the_first_window_holds_over_a_restart() -> None:
     fleet, watch = Fleet("node"), Watch(FakeModel(), RULES)
     fleet.add("pump", watch).shelve(60 * SECOND, WALL_NS)
     again = Fleet("node")
-    again.restore(orjson.loads(orjson.dumps(fleet.snapshot())), {"pump": watch})
+    again.add("pump", watch).restore(orjson.loads(orjson.dumps(fleet.snapshot()["pump"])))
     assert events(run(series(*[FAULT] * 20, start_s=10**6), again)) == []
     assert again.tick(WALL_NS + 59 * SECOND) == []
     (new,) = again.tick(WALL_NS + 60 * SECOND)
@@ -211,7 +211,8 @@ def test_a_restart_at_any_point_is_not_noticed(flows: list[float], cut: int, on_
     for one in stream[:cut]:
         first.push(one, watch)
         found += first.step()
-    second.restore(orjson.loads(orjson.dumps(first.snapshot())), {"pump": watch})
+    for asset, state in orjson.loads(orjson.dumps(first.snapshot())).items():
+        second.add(asset, watch).restore(state)
     found += run(stream[cut:], second, **rules)
     assert found == undisturbed
 

@@ -14,7 +14,7 @@ import pytest
 CHECKOUT = Path(__file__).parents[2]
 sys.path.insert(0, str(CHECKOUT))
 from deploy import demo, demo_stage  # noqa: E402
-from deploy.demo_verdict import Asset, Heard, Sick, Span, judge, rates, table  # noqa: E402
+from deploy.demo_verdict import Asset, Received, Sick, Span, judge, rates, table  # noqa: E402
 from edge_ae.core.timestamps import SECOND, rfc3339  # noqa: E402
 
 HOUR = 3600
@@ -35,18 +35,18 @@ def alert(name: str, raised_s: int, cleared_s: int | None, top: str = "flow") ->
     }
 
 
-def heard(*alerts: dict[str, Any]) -> Heard:
-    return Heard(alerts={body["id"]: body for body in alerts})
+def received(*alerts: dict[str, Any]) -> Received:
+    return Received(alerts={body["id"]: body for body in alerts})
 
 
 def test_alert_during_a_fault_finds_it_with_its_delay_and_channel() -> None:
-    (finding,), false = judge(asset(LEAK), heard(alert("a", 2 * HOUR + 90, 3 * HOUR)))
+    (finding,), false = judge(asset(LEAK), received(alert("a", 2 * HOUR + 90, 3 * HOUR)))
     assert finding.row == ("north", "leak", "[green]found[/]", "90 s", "flow", "right")
     assert false == 0
 
 
 def test_channel_that_the_fault_does_not_touch_is_called_wrong() -> None:
-    (finding,), _ = judge(asset(LEAK), heard(alert("a", 2 * HOUR, None, top="speed")))
+    (finding,), _ = judge(asset(LEAK), received(alert("a", 2 * HOUR, None, top="speed")))
     assert finding.row[-1] == "[yellow]wrong[/]"
 
 
@@ -61,43 +61,43 @@ def test_channel_that_the_fault_does_not_touch_is_called_wrong() -> None:
     ],
 )
 def test_time_of_the_alert_decides_what_it_is(raised_s: int, found: bool, false: int) -> None:
-    (finding,), count = judge(asset(LEAK), heard(alert("a", raised_s, None)))
+    (finding,), count = judge(asset(LEAK), received(alert("a", raised_s, None)))
     assert (finding.alert is not None, count) == (found, false)
 
 
 def test_sensor_that_health_called_sick_in_its_fault_is_found_without_an_alert() -> None:
     sick = Sick("flow", "flat", "", 2 * HOUR * SECOND + 60 * SECOND)
-    (finding,), false = judge(asset(LEAK), Heard(sick=[replace(sick, channel="speed"), sick]))
+    (finding,), false = judge(asset(LEAK), Received(sick=[replace(sick, channel="speed"), sick]))
     assert finding.row == ("north", "leak", "[green]sensor flat[/]", "60 s", "flow", "right")
     assert finding.found
     assert false == 0
-    (late,), _ = judge(asset(LEAK), Heard(sick=[replace(sick, told_ns=LEAK.end_ns)]))
+    (late,), _ = judge(asset(LEAK), Received(sick=[replace(sick, shown_ns=LEAK.end_ns)]))
     assert not late.found
 
 
 def test_second_alert_in_a_fault_is_not_a_second_find_nor_false() -> None:
-    findings, false = judge(asset(LEAK), heard(alert("a", 7300, 7400), alert("b", 7500, 7600)))
+    findings, false = judge(asset(LEAK), received(alert("a", 7300, 7400), alert("b", 7500, 7600)))
     assert [finding.alert and finding.alert["id"] for finding in findings] == ["a"]
     assert false == 0
 
 
 def test_silence_misses_every_fault_and_alerts_nothing_false() -> None:
-    (finding,), false = judge(asset(LEAK), heard())
+    (finding,), false = judge(asset(LEAK), received())
     assert finding.row[2] == "[red]missed[/]"
     assert false == 0
 
 
 def test_row_rates_are_those_of_the_alert_intervals() -> None:
     """Of 60 faulty rows 30 are covered, of 540 normal rows 54 are."""
-    told = heard(alert("a", 2 * HOUR + 1800, 3 * HOUR), alert("b", 5 * HOUR, 5 * HOUR + 54 * 60))
-    assert rates([asset(LEAK)], {"north": told}) == (
+    found = received(alert("a", 2 * HOUR + 1800, 3 * HOUR), alert("b", 5 * HOUR, 5 * HOUR + 54 * 60))
+    assert rates([asset(LEAK)], {"north": found}) == (
         "by rows: F1 0.42, false alarms 10.0% of the normal rows, 50.0% of the faulty rows missed"
     )
 
 
 def test_alert_after_a_labelled_fault_is_false() -> None:
     labelled = replace(asset(LEAK), aftermath_ns=0)
-    assert judge(labelled, heard(alert("a", 3 * HOUR - 1, None), alert("b", 3 * HOUR, None)))[1] == 1
+    assert judge(labelled, received(alert("a", 3 * HOUR - 1, None), alert("b", 3 * HOUR, None)))[1] == 1
 
 
 def test_budget_for_recordings_is_one_in_the_length_of_the_middle_one() -> None:
@@ -107,7 +107,7 @@ def test_budget_for_recordings_is_one_in_the_length_of_the_middle_one() -> None:
 
 
 def test_table_shows_a_line_for_each_fault_and_the_false_alerts() -> None:
-    findings, false = judge(asset(LEAK, LEAK), heard())
+    findings, false = judge(asset(LEAK, LEAK), received())
     shown = table(findings, {"north": false})
     assert shown.row_count == 2
     assert str(shown.caption).endswith("false alerts: none")

@@ -71,7 +71,6 @@ class Decoder:
         self.stream = stream
         self.filter = topic_filter(stream.topic)
         self._topic = topic_regex(stream.topic)
-        self._time = stream.time
         self._max_future_ns = stream.max_future_ns
         self._zone = stream.time_zone
         self._newest: dict[str, int] = {}  # asset -> its time before, where local times have a zone
