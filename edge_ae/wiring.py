@@ -7,15 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_ae.config.settings import (
-    Alerts,
-    Section,
-    Settings,
-    StreamSettings,
-    contested,
-    load,
-    missing_to_watch,
-)
+from edge_ae.config.consistency import contested, missing_to_watch
+from edge_ae.config.loading import load
+from edge_ae.config.settings import Alerts, Section, Settings, StreamSettings
 from edge_ae.core.formats.decoder import Decoder
 from edge_ae.core.timestamps import seconds_ns
 from edge_ae.errors import BadConfig

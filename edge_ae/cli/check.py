@@ -63,7 +63,7 @@ def execute(options: Namespace) -> int:
 
 def checks(config: Path) -> Iterator[tuple[str, list[str]]]:
     """What was looked at, one after the other, each with its problems; a table with faults of its own only as far as it goes."""
-    from edge_ae.config.settings import inspect
+    from edge_ae.config.loading import inspect
 
     settings, problems, doubtful = inspect(config)
     yield f"settings  {config}", problems
@@ -81,7 +81,7 @@ def checks(config: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def _check_streams(settings: "Settings", doubtful: Set[str]) -> Iterator[tuple[str, list[str]]]:
-    from edge_ae.config.settings import contested, missing_to_watch
+    from edge_ae.config.consistency import contested, missing_to_watch
 
     if "streams" not in doubtful:  # else numbers and gaps would be other than in the file
         amiss = [*missing_to_watch(settings), *contested(settings)]

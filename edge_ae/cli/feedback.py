@@ -1,4 +1,4 @@
-"""`edge-ae feedback`: what people said of alerts, for the next training."""
+"""`edge-ae feedback`: people's feedback on alerts, for the next training."""
 
 import sys
 from argparse import ArgumentParser, Namespace
@@ -16,7 +16,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def execute(options: Namespace) -> int:
-    from edge_ae.config.settings import load
+    from edge_ae.config.loading import load
     from edge_ae.errors import BadState
     from edge_ae.store.feedback import read_feedback
     from edge_ae.store.node_store import FILE

@@ -21,7 +21,7 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 done; 1 the input or the model is at fault, said on stderr; 2 usage."""
+    """0 done; 1 the input or the model is at fault, as stderr shows; 2 usage."""
     return options.run("edge-ae", parser().parse_args(argv))
 
 

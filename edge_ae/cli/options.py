@@ -24,7 +24,7 @@ Command = Callable[[Namespace], int]
 
 
 def run(program: str, options: Namespace) -> int:
-    """Runs `options.command`. 1: the input or the model is at fault, said on stderr, a line for each problem."""
+    """Runs `options.command`. 1: the input or the model is at fault, printed on stderr, a line for each problem."""
     command: Command = options.command
     try:
         return command(options)
@@ -66,7 +66,7 @@ def broker_options(parser: ArgumentParser) -> None:
 def broker(options: Namespace) -> "Broker":
     """The settings' broker, or the one that the command line names."""
     from edge_ae import wiring
-    from edge_ae.config.settings import load
+    from edge_ae.config.loading import load
 
     known = wiring.broker_of(load(options.config))
     return replace(known, host=options.host or known.host, port=known.port if options.port is None else options.port)

@@ -26,7 +26,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 def execute(options: Namespace) -> int:
     from edge_ae import wiring
-    from edge_ae.config.settings import load
+    from edge_ae.config.loading import load
     from edge_ae.daemon.record_loop import record
     from edge_ae.store.recorder import Recorder
 

@@ -14,7 +14,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 def execute(options: Namespace) -> int:
     from edge_ae import wiring
-    from edge_ae.config.settings import load
+    from edge_ae.config.loading import load
 
     settings = load(options.config)
     log_to_stderr(settings.log_level)

@@ -19,7 +19,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 def execute(options: Namespace) -> int:
     from edge_ae.cli import monitor
-    from edge_ae.config.settings import load
+    from edge_ae.config.loading import load
     from edge_ae.mqtt import simple_client
 
     address, base = broker(options), options.base or load(options.config).mqtt.base

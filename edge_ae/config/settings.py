@@ -1,32 +1,15 @@
-"""Settings: the only reader of TOML, environment and credentials. Gives frozen values, or says all that is wrong at once.
+"""Settings as frozen values: what there is to set, with its default and its bounds. Each is a table of the settings file."""
 
-    defaults  <  settings file (TOML)  <  EDGE_AE_... (EDGE_AE_MQTT__HOST is host in [mqtt])
-
-The password is no setting: it comes from `password_file`, or from systemd's credential `mqtt-password`. Paths in the file
-are relative to the file.
-"""
-
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from copy import deepcopy
-from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
-from edge_ae.config import sources
-from edge_ae.config.messages import meant, sentences
 from edge_ae.core.alert import AlertRules, budget_ns
 from edge_ae.core.formats.decoder import ASSET_NAME, Stream
 from edge_ae.core.timestamps import seconds_ns
-from edge_ae.core.topics import filters_overlap, topic_fault, topic_filter
-from edge_ae.errors import BadConfig
-
-PREFIX = "EDGE_AE_"
+from edge_ae.core.topics import topic_fault
 
 
 def _budget(text: str) -> str:
@@ -223,153 +206,3 @@ class Settings(Section):
             max_future_ns=seconds_ns(stream.max_future_s),
             time_zone=None if stream.time_zone is None else ZoneInfo(stream.time_zone),
         )
-
-
-class _Environment(BaseSettings, Settings):
-    """The same fields, as pydantic-settings finds them in environment variables."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__")
-
-
-class Inspection(NamedTuple):
-    """The settings as far as they can be had, everything that is wrong, and the tables that were not understood whole."""
-
-    settings: Settings | None
-    problems: list[str]
-    doubtful: frozenset[str] = frozenset()
-
-
-def load(path: Path | str | None, env: Mapping[str, str] | None = None) -> Settings:
-    """Settings from a file (or none) and the environment. Raises BadConfig with one line for each problem."""
-    settings, problems, _ = inspect(path, env)
-    if settings is None or problems:
-        raise BadConfig("\n".join(problems))
-    return settings
-
-
-def inspect(path: Path | str | None, env: Mapping[str, str] | None = None) -> Inspection:
-    """Read everything, and stop at nothing: what is wrong is left out, so that the rest can be looked at, too."""
-    env = os.environ if env is None else env
-    try:
-        raw = {} if path is None else sources.toml(Path(path))
-        raw = sources.merged(raw, _from_environment(env))
-    except BadConfig as problem:
-        return Inspection(None, [str(problem)])
-    raw = sources.merged(sources.machine(env), raw)
-    problems = [] if path is None else [*sources.resolve(raw, Path(path).absolute().parent)]
-    problems += [*_unknown_variables(env), *sources.missing_files(raw)]
-    password, fault = sources.password(raw, env)
-    problems += [] if fault is None else [fault]
-    found = _validated(raw)
-    if found.settings is None:
-        return found._replace(problems=[*found.problems, *problems])
-    found.settings._password = password
-    return found._replace(problems=[*found.problems, *problems, *_contradictions(found.settings)])
-
-
-def _validated(raw: dict[str, Any]) -> Inspection:
-    """The settings without what cannot be used, and a sentence for each such place."""
-    try:
-        return Inspection(Settings.model_validate(raw), [])
-    except ValidationError as error:
-        problems = [*sentences(error, Settings)]
-        places = [fault["loc"] for fault in error.errors(include_url=False)]
-    doubtful = frozenset(str(place[0]) for place in places)
-    try:
-        return Inspection(Settings.model_validate(_without(raw, places)), problems, doubtful)
-    except ValidationError:
-        return Inspection(None, problems, doubtful)
-
-
-def _without(raw: dict[str, Any], places: Sequence[Sequence[str | int]]) -> dict[str, Any]:
-    """A copy that lacks these places; a stream that has no topic without them goes as a whole."""
-    kept = deepcopy(raw)
-    streams = {
-        place[1] for place in places if place[0] == "streams" and place[2:3] in ((), ("topic",)) and len(place) > 1
-    }
-    for *above, last in places:
-        table: Any = kept
-        with suppress(LookupError, TypeError):  # a place within a key or within a value that is no table
-            for part in above:
-                table = table[part]
-            if isinstance(table, dict):
-                table.pop(last, None)
-    if streams:
-        kept["streams"] = [stream for number, stream in enumerate(kept["streams"]) if number not in streams]
-    return kept
-
-
-def missing_to_watch(settings: Settings) -> list[str]:
-    """What `run` needs and `record` does without."""
-    if not settings.streams:
-        return ["streams: there are none; add a [[streams]] with the topic to watch and the model to watch it with"]
-    return [
-        f'streams[{number}].model: is missing; add model = "pump.onnx", a file that edge-ae-train fit has made'
-        for number, stream in enumerate(settings.streams, start=1)
-        if stream.model is None
-    ]
-
-
-def contested(settings: Settings) -> list[str]:
-    """Streams that bring the same assets and name different models: only the model of the one that comes first is used."""
-    pairs = combinations(enumerate(settings.streams, start=1), 2)
-    return [
-        f"streams[{one}].topic, streams[{other}].topic: both bring the readings of the same assets, but they name different "
-        "models, of which only one is used; name the topics more closely, or give one of the streams an asset of its own"
-        for (one, first), (other, second) in pairs
-        if first.model != second.model and _share_assets(settings, first, second)
-    ]
-
-
-def _share_assets(settings: Settings, first: StreamSettings, second: StreamSettings) -> bool:
-    """Whether a message can be of the same asset for both."""
-    names = settings.asset_of(first), settings.asset_of(second)
-    if None not in names:
-        return False  # the same fixed name is a contradiction of its own
-    levels = [stream.topic.split("/").index("{asset}") for stream in (first, second) if "{asset}" in stream.topic]
-    name = names[0] or names[1] or "+"
-    filters = [topic_filter(stream.topic.replace("{asset}", name)) for stream in (first, second)]
-    return levels.count(levels[0]) == len(levels) and filters_overlap(*filters)
-
-
-def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
-    source = EnvSettingsSource(_Environment)
-    source.env_vars = {name.lower(): value for name, value in env.items() if value != ""}
-    try:
-        return source()
-    except SettingsError as error:
-        raise BadConfig(f"{PREFIX}...: {error}; lists and tables are written as JSON there") from None
-
-
-def _unknown_variables(env: Mapping[str, str]) -> Iterator[str]:
-    known = [PREFIX + name.upper() for name in Settings.model_fields]
-    for name in sorted(env):
-        if name.startswith(PREFIX) and name.partition("__")[0] not in known:
-            yield f"{name}: is no setting{meant(name, known)}; unset it"
-
-
-# -- problems --------------------------------------------------------------------------------------------------
-
-
-def _contradictions(settings: Settings) -> Iterator[str]:
-    """What each setting allows and all of them together do not."""
-    mqtt = settings.mqtt
-    if (mqtt.cert is None) != (mqtt.key is None):
-        yield "mqtt.cert, mqtt.key: one without the other; a client's certificate needs both"
-    if not mqtt.tls and (mqtt.ca, mqtt.cert, mqtt.key) != (None, None, None):
-        yield "mqtt.tls: is off, but there are certificates; add tls = true"
-    if settings.password is not None and mqtt.username is None:
-        yield "mqtt.username: is missing, but there is a password; add username"
-    own = f"{mqtt.base}/{settings.node}/x/score"
-    owners: dict[str, Path | None] = {}
-    for number, stream in enumerate(settings.streams, start=1):
-        where = f"streams[{number}]"
-        if filters_overlap(topic_filter(stream.topic), own):
-            yield f"{where}.topic: takes in edge-ae's own messages below {mqtt.base}/; name the sensors' topics more closely"
-        if "{channel}" in stream.topic and stream.format == "influx":
-            yield f"{where}.topic: names {{channel}}, but Influx lines name their fields; use + in its place"
-        if stream.time_zone is not None and stream.time is None:
-            yield f"{where}.time_zone: says nothing without time, the path of the time in the payload; add time"
-        asset = settings.asset_of(stream)
-        if asset is not None and owners.setdefault(asset, stream.model) != stream.model:
-            yield f"{where}.asset: {asset!r} is already watched with another model; give this stream an asset of its own"

@@ -200,7 +200,7 @@ def step(
     source: AlertSource,
     evidence: Evidence = NO_EVIDENCE,
 ) -> Stepped:
-    """One verdict further. `evidence`: the window's, where `wants_evidence` said so; `rules` have their off-delay."""
+    """One verdict further. `evidence`: the window's, where `wants_evidence` was true; `rules` have their off-delay."""
     where = level(verdict, rules.deadband)
     onset = None if where is Level.LOW else (t_ns if state.onset_ns is None else state.onset_ns)
     if onset != state.onset_ns:

@@ -80,7 +80,7 @@ def _clause(share: Share) -> str:
 
 
 def _digits(observed: float, expected: float) -> int:
-    """Four, and as many more as tell the two apart: 1000030 is not the 1e+06 that was expected."""
+    """Four, and as many more as make the two differ: 1000030 is not the 1e+06 that was expected."""
     apart, largest = abs(observed - expected), max(abs(observed), abs(expected))
     if not 0.0 < apart <= largest < math.inf:
         return DIGITS

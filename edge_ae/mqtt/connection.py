@@ -51,6 +51,14 @@ class Connection:
         self.published = 0  # the owner's, but for the connection's first and last message
         self.finished = 0  # of these
 
+    def token(self, mid: int) -> int:
+        """What stands for a publication of this connection, unique over all connections."""
+        return self.number << 16 | mid
+
+    def made(self, token: int) -> bool:
+        """Whether a token is of this connection."""
+        return token >> 16 == self.number
+
     @property
     def under_way(self) -> int:
         """Packets of ours that the broker has not confirmed yet."""

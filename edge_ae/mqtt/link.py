@@ -140,7 +140,7 @@ class Link:
             return None
         connection.published += 1
         self._network.wake()
-        return connection.number << 16 | info.mid
+        return connection.token(info.mid)
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -150,9 +150,9 @@ class Link:
 
     def acked(self) -> list[int]:
         """What the broker has confirmed of QoS 1 since the last call, as `publish` named it."""
-        arrived, number = self._network.acked, 0 if self._current is None else self._current.number
+        arrived, current = self._network.acked, self._current
         tokens = [arrived.popleft() for _ in range(len(arrived))]
-        return [token for token in tokens if token >> 16 == number]
+        return [token for token in tokens if current is not None and current.made(token)]
 
 
 def _why_not_sent(connection: Connection, topic: str, size: int) -> str | None:

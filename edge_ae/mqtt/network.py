@@ -43,21 +43,24 @@ SESSION_TAKEN_OVER = 0x8E  # DISCONNECT's reason code (section 3.14.2.1 of the s
 
 
 class Network:
-    """Fields without an underscore are what both threads see; each is written by one of them."""
+    """Fields without an underscore are what both threads see; each is written by one of them.
+
+    `filters`: the owner's, of all connections. `live`: the connection that the broker has accepted; `ready`: it is subscribed,
+    too. `acked`: tokens of the QoS 1 publications that the broker has. `fault`: ours, which ended the thread. `writing`: held
+    while packets are handed to the socket, or several are added that go together.
+    """
 
     def __init__(self, options: LinkOptions, inbox: Inbox, counts: Counter[str]) -> None:
         """Raises BadConfig where certificates cannot be used."""
         self.inbox = inbox
         self.counts = counts
         self.protocol = VersionChoice(options.broker.protocol)
-        self.filters: Filters = ()  # the owner's
-        self.live: Connection | None = None  # accepted by the broker
-        self.ready: Session | None = None  # and subscribed
-        self.acked: deque[int] = deque()  # QoS 1 publications that the broker has: connection << 16 | mid
+        self.filters: Filters = ()
+        self.live: Connection | None = None
+        self.ready: Session | None = None
+        self.acked: deque[int] = deque()
         self.fault: BaseException | None = None
-        self.writing = (
-            threading.Lock()
-        )  # held while packets are handed to the socket, or several are added that go together
+        self.writing = threading.Lock()
         self._options = options
         self._retry = Retry()
         self._logged = ""
@@ -307,7 +310,7 @@ class Network:
             self.counts["publish_refused"] += 1
             self._log_change(f"the broker refuses a publication: {reason}")
             return
-        self.acked.append(self._connection.number << 16 | mid)
+        self.acked.append(self._connection.token(mid))
         self.inbox.wake()
 
     def _on_unsubscribe(self, *_: Any) -> None:

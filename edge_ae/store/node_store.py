@@ -122,7 +122,7 @@ class NodeStore:
     # -- reading -------------------------------------------------------------------------------------------
 
     def load(self) -> Saved | None:
-        """None: there is nothing, or it cannot be read now, which `fault` says; `loaded` tells the two apart."""
+        """None: there is nothing, or it cannot be read now: then `loaded` is False, and `fault` is set."""
         if not self.database.open():
             return None
         self.outbox.load()

@@ -12,7 +12,7 @@ import pytest
 
 from edge_ae import wiring
 from edge_ae.cli import check
-from edge_ae.config.settings import load
+from edge_ae.config.loading import load
 from edge_ae.errors import BadConfig
 from edge_ae.mqtt import probe
 from edge_ae.mqtt.options import Broker as Address

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_ae.config.settings import Settings, contested, inspect, load, missing_to_watch
+from edge_ae.config.consistency import contested, missing_to_watch
+from edge_ae.config.loading import inspect, load
+from edge_ae.config.settings import Settings
 from edge_ae.core.alert import AlertRules, budget_ns
 from edge_ae.core.timestamps import SECOND
 from edge_ae.errors import BadConfig

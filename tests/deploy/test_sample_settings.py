@@ -11,7 +11,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from edge_ae.config.settings import Settings, load
+from edge_ae.config.loading import load
+from edge_ae.config.settings import Settings
 
 SAMPLE = Path(__file__).parents[2] / "deploy" / "edge-ae.toml"
 SETTING = re.compile(r"#(?=\w+ = )")

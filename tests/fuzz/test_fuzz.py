@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_ae.config.settings import inspect
+from edge_ae.config.loading import inspect
 from edge_ae.mqtt.link import Message, Session
 from edge_ae.store.node_store import FILE, AssetState, Changes, NodeStore
 from edge_ae.store.outbox import OutgoingMessage

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_ae import wiring
 from edge_ae.cli import check
-from edge_ae.config.settings import load
+from edge_ae.config.loading import load
 from edge_ae.errors import BadConfig, BadModel
 from edge_ae.model import signature
 from edge_ae.model.onnx_model import OnnxModel

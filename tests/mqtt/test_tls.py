@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from edge_ae import wiring
 from edge_ae.cli import check
-from edge_ae.config.settings import load
+from edge_ae.config.loading import load
 from edge_ae.errors import BadConfig
 from edge_ae.mqtt.link import Link
 from edge_ae.mqtt.tls import context

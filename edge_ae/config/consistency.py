@@ -1,0 +1,65 @@
+"""What each setting allows and all of them together do not, as sentences for the person who wrote them."""
+
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+
+from edge_ae.config.settings import Settings, StreamSettings
+from edge_ae.core.topics import filters_overlap, topic_filter
+
+
+def contradictions(settings: Settings) -> Iterator[str]:
+    """Settings that cannot go together, a sentence each."""
+    mqtt = settings.mqtt
+    if (mqtt.cert is None) != (mqtt.key is None):
+        yield "mqtt.cert, mqtt.key: one without the other; a client's certificate needs both"
+    if not mqtt.tls and (mqtt.ca, mqtt.cert, mqtt.key) != (None, None, None):
+        yield "mqtt.tls: is off, but there are certificates; add tls = true"
+    if settings.password is not None and mqtt.username is None:
+        yield "mqtt.username: is missing, but there is a password; add username"
+    own = f"{mqtt.base}/{settings.node}/x/score"
+    owners: dict[str, Path | None] = {}
+    for number, stream in enumerate(settings.streams, start=1):
+        where = f"streams[{number}]"
+        if filters_overlap(topic_filter(stream.topic), own):
+            yield f"{where}.topic: takes in edge-ae's own messages below {mqtt.base}/; name the sensors' topics more closely"
+        if "{channel}" in stream.topic and stream.format == "influx":
+            yield f"{where}.topic: names {{channel}}, but Influx lines name their fields; use + in its place"
+        if stream.time_zone is not None and stream.time is None:
+            yield f"{where}.time_zone: says nothing without time, the path of the time in the payload; add time"
+        asset = settings.asset_of(stream)
+        if asset is not None and owners.setdefault(asset, stream.model) != stream.model:
+            yield f"{where}.asset: {asset!r} is already watched with another model; give this stream an asset of its own"
+
+
+def missing_to_watch(settings: Settings) -> list[str]:
+    """What `run` needs and `record` does without."""
+    if not settings.streams:
+        return ["streams: there are none; add a [[streams]] with the topic to watch and the model to watch it with"]
+    return [
+        f'streams[{number}].model: is missing; add model = "pump.onnx", a file that edge-ae-train fit has made'
+        for number, stream in enumerate(settings.streams, start=1)
+        if stream.model is None
+    ]
+
+
+def contested(settings: Settings) -> list[str]:
+    """Streams that bring the same assets and name different models: only the model of the one that comes first is used."""
+    pairs = combinations(enumerate(settings.streams, start=1), 2)
+    return [
+        f"streams[{one}].topic, streams[{other}].topic: both bring the readings of the same assets, but they name different "
+        "models, of which only one is used; name the topics more closely, or give one of the streams an asset of its own"
+        for (one, first), (other, second) in pairs
+        if first.model != second.model and _share_assets(settings, first, second)
+    ]
+
+
+def _share_assets(settings: Settings, first: StreamSettings, second: StreamSettings) -> bool:
+    """Whether a message can be of the same asset for both."""
+    names = settings.asset_of(first), settings.asset_of(second)
+    if None not in names:
+        return False  # the same fixed name is a contradiction of its own
+    levels = [stream.topic.split("/").index("{asset}") for stream in (first, second) if "{asset}" in stream.topic]
+    name = names[0] or names[1] or "+"
+    filters = [topic_filter(stream.topic.replace("{asset}", name)) for stream in (first, second)]
+    return levels.count(levels[0]) == len(levels) and filters_overlap(*filters)

@@ -1,0 +1,115 @@
+"""The only reader of TOML, environment and credentials. Gives settings, or names all that is wrong at once.
+
+    defaults  <  settings file (TOML)  <  EDGE_AE_... (EDGE_AE_MQTT__HOST is host in [mqtt])
+
+The password is no setting: it comes from `password_file`, or from systemd's credential `mqtt-password`. Paths in the file
+are relative to the file.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
+
+from edge_ae.config import sources
+from edge_ae.config.consistency import contradictions
+from edge_ae.config.messages import meant, sentences
+from edge_ae.config.settings import Settings
+from edge_ae.errors import BadConfig
+
+PREFIX = "EDGE_AE_"
+
+
+class _Environment(BaseSettings, Settings):
+    """The same fields, as pydantic-settings finds them in environment variables."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__")
+
+
+class Inspection(NamedTuple):
+    """The settings as far as they can be had, everything that is wrong, and the tables that were not understood whole."""
+
+    settings: Settings | None
+    problems: list[str]
+    doubtful: frozenset[str] = frozenset()
+
+
+def load(path: Path | str | None, env: Mapping[str, str] | None = None) -> Settings:
+    """Settings from a file (or none) and the environment. Raises BadConfig with one line for each problem."""
+    settings, problems, _ = inspect(path, env)
+    if settings is None or problems:
+        raise BadConfig("\n".join(problems))
+    return settings
+
+
+def inspect(path: Path | str | None, env: Mapping[str, str] | None = None) -> Inspection:
+    """Read everything, and stop at nothing: what is wrong is left out, so that the rest can be looked at, too."""
+    env = os.environ if env is None else env
+    try:
+        raw = {} if path is None else sources.toml(Path(path))
+        raw = sources.merged(raw, _from_environment(env))
+    except BadConfig as problem:
+        return Inspection(None, [str(problem)])
+    raw = sources.merged(sources.machine(env), raw)
+    problems = [] if path is None else [*sources.resolve(raw, Path(path).absolute().parent)]
+    problems += [*_unknown_variables(env), *sources.missing_files(raw)]
+    password, fault = sources.password(raw, env)
+    problems += [] if fault is None else [fault]
+    found = _validated(raw)
+    if found.settings is None:
+        return found._replace(problems=[*found.problems, *problems])
+    found.settings._password = password
+    return found._replace(problems=[*found.problems, *problems, *contradictions(found.settings)])
+
+
+def _validated(raw: dict[str, Any]) -> Inspection:
+    """The settings without what cannot be used, and a sentence for each such place."""
+    try:
+        return Inspection(Settings.model_validate(raw), [])
+    except ValidationError as error:
+        problems = [*sentences(error, Settings)]
+        places = [fault["loc"] for fault in error.errors(include_url=False)]
+    doubtful = frozenset(str(place[0]) for place in places)
+    try:
+        return Inspection(Settings.model_validate(_without(raw, places)), problems, doubtful)
+    except ValidationError:
+        return Inspection(None, problems, doubtful)
+
+
+def _without(raw: dict[str, Any], places: Sequence[Sequence[str | int]]) -> dict[str, Any]:
+    """A copy that lacks these places; a stream that has no topic without them goes as a whole."""
+    kept = deepcopy(raw)
+    streams = {
+        place[1] for place in places if place[0] == "streams" and place[2:3] in ((), ("topic",)) and len(place) > 1
+    }
+    for *above, last in places:
+        table: Any = kept
+        with suppress(LookupError, TypeError):  # a place within a key or within a value that is no table
+            for part in above:
+                table = table[part]
+            if isinstance(table, dict):
+                table.pop(last, None)
+    if streams:
+        kept["streams"] = [stream for number, stream in enumerate(kept["streams"]) if number not in streams]
+    return kept
+
+
+def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
+    source = EnvSettingsSource(_Environment)
+    source.env_vars = {name.lower(): value for name, value in env.items() if value != ""}
+    try:
+        return source()
+    except SettingsError as error:
+        raise BadConfig(f"{PREFIX}...: {error}; lists and tables are written as JSON there") from None
+
+
+def _unknown_variables(env: Mapping[str, str]) -> Iterator[str]:
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    for name in sorted(env):
+        if name.startswith(PREFIX) and name.partition("__")[0] not in known:
+            yield f"{name}: is no setting{meant(name, known)}; unset it"
