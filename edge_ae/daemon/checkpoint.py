@@ -21,7 +21,7 @@ from edge_ae.daemon.ingest import Feed, Ingest
 from edge_ae.daemon.options import DaemonOptions
 from edge_ae.daemon.publisher import Publisher
 from edge_ae.mqtt.link import Link, Message, Session
-from edge_ae.store.node_store import UNFIT, AssetState, Changes, NodeStore
+from edge_ae.store.node_store import UNFIT, AssetState, Changes, NodeStore, Saved
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +113,7 @@ class Checkpoints:
         touched = [name for name in self._ingest.touched if name in fleet.detectors]
         assets = {name: AssetState(origins[name], fleet.detectors[name].snapshot()) for name in touched}
         node = {
+            "base": self._options.base,
             "name": self._options.node,
             "input": self.deduplicator.snapshot(),
             "flood": self._publisher.flood.snapshot(),
@@ -142,15 +143,23 @@ class Checkpoints:
     def load(self) -> None:
         """Take up what the last run left; where it cannot be read, watch without it until it can be."""
         saved = self._store.load()
-        if saved is not None and saved.node.get("name", self._options.node) != self._options.node:
-            self._store.set_aside(f"is that of node {saved.node['name']!r}")
-            saved = None
-        if saved is None:
+        if saved is None or self._has_moved(saved):
             self.adopt(self._ingest.feeds, {})
             return
         self._load_node(saved.node)
         self.adopt(self._ingest.feeds, saved.assets)
         log.info("state of %d assets restored", len(self._ingest.fleet.detectors))
+
+    def _has_moved(self, saved: Saved) -> bool:
+        """Whether the state is that of another node or base: then nothing of it is left standing on the topics of that."""
+        node = saved.node
+        prefix = f"{node.get('base', self._options.base)}/{node.get('name', self._options.node)}"
+        if prefix == self._options.prefix:
+            return False
+        log.warning("state: it is that of %s, whose alerts are ended there; the watch begins anew", prefix)
+        self._publisher.leave(prefix, sorted(saved.assets), time.time_ns())
+        self._removed |= saved.assets.keys()
+        return True
 
     def _load_node(self, node: Mapping[str, Any]) -> None:
         self.subscriptions = set(node.get("subscribed", ()))
@@ -164,7 +173,7 @@ class Checkpoints:
     def _load_late(self) -> None:
         """The store can be read at last: what it holds is taken up, as far as the watch has not gone on without it."""
         saved = self._store.load()
-        if saved is None:
+        if saved is None or self._has_moved(saved):
             return
         log.info("the state can be read again: %d assets are in it", len(saved.assets))
         self.subscriptions |= set(saved.node.get("subscribed", ()))

@@ -266,18 +266,31 @@ class Publisher:
             if episode is None or episode.id != record.id:
                 self._end(record, now_ns)
         for asset in removed:
-            topics = [self._topic(asset, kind) for kind in ("alert", "health")]
-            self._outbox.append(OutgoingMessage(topic, now_ns, now_ns, now_ns, topic, b"", True) for topic in topics)
+            self._withdraw(asset, self._options.prefix, now_ns)
             for shown in (self._shown, self._health_shown, self._health_logged, self._score_due):
                 shown.pop(asset, None)
 
-    def _end(self, record: AlertRecord, now_ns: int) -> None:
+    def leave(self, prefix: str, assets: Iterable[str], now_ns: int) -> None:
+        """The node had another name or base before: end its alerts and withdraw its assets there, and send nothing again."""
+        for record in self._store.active_alerts():
+            self._end(record, now_ns, prefix)
+        for asset in assets:
+            self._withdraw(asset, prefix, now_ns)
+        self._outbox.forget_acknowledged()
+
+    def _withdraw(self, asset: str, prefix: str, now_ns: int) -> None:
+        """Nothing is to be retained of an asset that is watched no more."""
+        topics = [f"{prefix}/{asset}/{kind}" for kind in ("alert", "health")]
+        self._outbox.append(OutgoingMessage(topic, now_ns, now_ns, now_ns, topic, b"", True) for topic in topics)
+
+    def _end(self, record: AlertRecord, now_ns: int, prefix: str | None = None) -> None:
         """Nobody watches what an alert was raised for any more, or nothing is known of it: it must not stay active."""
         body = ended(orjson.loads(record.payload), now_ns)
         payload = orjson.dumps(body)
         log.info("%s: alert %s, end: it is watched no more", record.asset, record.id)
         if record.announced:
-            self._outbox.append([self._event_message(record.asset, record.id, body["seq"], now_ns, payload)])
+            topic = f"{self._options.prefix if prefix is None else prefix}/{record.asset}/event"
+            self._outbox.append([OutgoingMessage(record.id, body["seq"], now_ns, now_ns, topic, payload)])
         self._store.record(replace(record, cleared_ns=now_ns, t_ns=now_ns, payload=payload))
 
 

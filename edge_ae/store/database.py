@@ -119,15 +119,6 @@ class Database:
             self._connection.close()
             self._connection = None
 
-    def set_aside(self, why: str) -> None:
-        """The file is sound and yet of no use: out of the way, where people may look at it, and begin anew."""
-        assert self.path is not None
-        self.close()
-        aside = _move_aside(self.path, "unfit")
-        log.error("state: %s; it is set aside as %s, and the watch begins anew", why, aside.name)
-        self.counts["damaged"] += 1
-        self.open()
-
     # -- opening -------------------------------------------------------------------------------------------
 
     def _opened(self) -> sqlite3.Connection:

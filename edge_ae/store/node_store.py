@@ -113,12 +113,6 @@ class NodeStore:
         """Whether anything of this is there after a restart."""
         return self.database.path is not None
 
-    def set_aside(self, why: str) -> None:
-        """What the file holds cannot be used: out of the way with it, and begin with an empty one."""
-        self.database.set_aside(why)
-        self.outbox.clear()
-        self._active.clear()
-
     # -- reading -------------------------------------------------------------------------------------------
 
     def load(self) -> Saved | None:

@@ -69,6 +69,7 @@ class Outbox:
         self._gone: dict[Key, OutgoingMessage] = {}  # Acknowledged or dropped since the last write.
         self._last_acknowledged = START
         self._retained: set[str] = set()  # Topics of the messages to be retained, pending or acknowledged.
+        self._forgetting = False  # Whether those that are acknowledged go with the next write.
         self._cancelled: set[str] = set()  # Those of them that are to be forgotten with the next write.
 
     def __len__(self) -> int:
@@ -88,11 +89,6 @@ class Outbox:
         if acknowledged and self._last_acknowledged == START:
             self._last_acknowledged = acknowledged[-1].key
         self._bound()
-
-    def clear(self) -> None:
-        """Forget everything: what was loaded is another node's."""
-        self._pending, self._new, self._gone = {}, {}, {}
-        self._bytes, self._last_acknowledged = 0, START
 
     def append(self, messages: Iterable[OutgoingMessage]) -> int:
         """Take messages in; returns how many of them were not known. They are on disk after the next `write`."""
@@ -143,6 +139,11 @@ class Outbox:
                 del kept[message.key]
                 self._new.pop(message.key, None)
 
+    def forget_acknowledged(self) -> None:
+        """What the broker has is never sent again, whatever it forgets."""
+        self._forgetting = True
+        self._gone.clear()
+
     @property
     def last_acknowledged(self) -> Key:
         """START where nothing was."""
@@ -173,6 +174,8 @@ class Outbox:
 
     def _acknowledged(self) -> list[OutgoingMessage]:
         """In the order in which they were taken in."""
+        if self._forgetting:
+            return []
         stored = {message.key: message for message in self._stored("acknowledged = 1")}
         return [one for one in (stored | self._gone).values() if not (one.retain and one.topic in self._cancelled)]
 
@@ -213,6 +216,8 @@ class Outbox:
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Bring to the database what has changed; call `written` once the transaction has been committed."""
+        if self._forgetting:
+            connection.execute("DELETE FROM event WHERE acknowledged = 1")
         connection.executemany("DELETE FROM event WHERE retain = 1 AND topic = ?", [(one,) for one in self._cancelled])
         connection.executemany(
             f"INSERT INTO event ({COLUMNS}, acknowledged) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0) "
@@ -237,6 +242,7 @@ class Outbox:
         self._new.clear()
         self._gone.clear()
         self._cancelled.clear()
+        self._forgetting = False
 
     def _stored(self, condition: str) -> list[OutgoingMessage]:
         found = []

@@ -1,7 +1,6 @@
 """Checkpoints without a broker: what is written covers what is acknowledged, and every start goes on from there."""
 
 import json
-import logging
 from pathlib import Path
 
 import pytest
@@ -101,17 +100,28 @@ def test_only_assets_that_had_readings_are_written_again(tmp_path: Path) -> None
     assert tried.store.bytes_written - written - 2 * idle < written / 2
 
 
-def test_state_of_another_node_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_node_that_is_called_otherwise_leaves_no_alert_active_under_its_old_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     tried, link = started(tmp_path)
-    run(tried, link, rows(0, 5))
+    run(tried, link, rows(0, 15))
+    begun = tried.store.outbox.pending(9)
+    tried.store.outbox.acknowledge([message.key for message in begun])
     assert tried.checkpoints.write(1)
-    tried.store.database.commit(lambda c: c.execute("UPDATE node SET value = ? WHERE name = 'name'", (pack("n2"),)))
+    tried.store.database.commit(lambda c: c.execute("UPDATE node SET value = ? WHERE name = 'name'", (pack("old"),)))
     tried.store.close()
-    with caplog.at_level(logging.ERROR):
-        again, _ = started(tmp_path)
-    assert "is that of node 'n2'" in caplog.text
+    again, _ = started(tmp_path)
+    assert "it is that of edge-ae/old, whose alerts are ended there" in caplog.text
     assert again.fleet.detectors == {}
-    assert (tmp_path / f"{FILE}.unfit").exists()
+    end, *withdrawn = again.store.outbox.pending(9)
+    assert (end.id, end.topic, json.loads(end.payload)["type"]) == (begun[0].id, "edge-ae/old/p1/event", "end")
+    assert [(one.topic, one.payload) for one in withdrawn] == [
+        ("edge-ae/old/p1/alert", b""),
+        ("edge-ae/old/p1/health", b""),
+    ]
+    assert again.store.outbox.send_again(10**18, 0) == 0  # the broker knows no session of the new name
+    assert again.checkpoints.write(1)
+    assert stored(tmp_path).active_alerts() == []
 
 
 def test_asset_whose_stream_has_gone_is_ended_withdrawn_and_forgotten(tmp_path: Path) -> None:
