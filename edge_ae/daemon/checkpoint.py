@@ -10,12 +10,13 @@ the watch goes on without it, and takes it up once it can be read.
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from edge_ae.core.deduplication import Deduplicator
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.timestamps import SECOND, seconds_ns
+from edge_ae.core.topics import topic_fault
 from edge_ae.daemon.ack_policy import AckPolicy
 from edge_ae.daemon.ingest import Feed, Ingest
 from edge_ae.daemon.options import DaemonOptions
@@ -162,13 +163,12 @@ class Checkpoints:
         return True
 
     def _load_node(self, node: Mapping[str, Any]) -> None:
-        self.subscriptions = set(node.get("subscribed", ()))
-        for name, restore in (("input", self.deduplicator.restore), ("flood", self._publisher.flood.restore)):
-            try:
-                if name in node:
-                    restore(node[name])
-            except UNFIT as fault:
-                log.error("state: that of %s does not fit this version (%r) and begins anew", name, fault)
+        _restore("input", node, self.deduplicator.restore)
+        _restore("flood", node, self._publisher.flood.restore)
+        _restore("subscribed", node, self._add_subscriptions)
+
+    def _add_subscriptions(self, filters: Iterable[str]) -> None:
+        self.subscriptions |= {name for name in filters if topic_fault(name) is None}
 
     def _load_late(self) -> None:
         """The store can be read at last: what it holds is taken up, as far as the watch has not gone on without it."""
@@ -176,7 +176,7 @@ class Checkpoints:
         if saved is None or self._has_moved(saved):
             return
         log.info("the state can be read again: %d assets are in it", len(saved.assets))
-        self.subscriptions |= set(saved.node.get("subscribed", ()))
+        _restore("subscribed", saved.node, self._add_subscriptions)
         self.adopt(self._ingest.feeds, {**saved.assets, **self._snapshot()})
 
     def reload(self, feeds: Sequence[Feed]) -> None:
@@ -203,3 +203,12 @@ class Checkpoints:
         self._ingest.touched.update(kept)
         self._removed |= assets.keys() - kept.keys()
         self._publisher.adopt(fleet, sorted(assets.keys() - kept.keys()), time.time_ns())
+
+
+def _restore(name: str, node: Mapping[str, Any], restore: Callable[[Any], None]) -> None:
+    """A part of the node's state, where it was kept."""
+    try:
+        if name in node:
+            restore(node[name])
+    except UNFIT as fault:
+        log.error("state: that of %s does not fit this version (%r) and begins anew", name, fault)

@@ -103,6 +103,17 @@ def test_state_of_another_shape_is_taken_up_or_logged_and_left(
     tried.store.close()
 
 
+@pytest.mark.parametrize("filters", [None, 7, [None], [["plant/+"]]])
+def test_subscriptions_of_another_shape_are_logged_and_left(
+    tmp_path: Path, snapshot: dict[str, Any], filters: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    save(tmp_path, snapshot | {"node": snapshot["node"] | {"subscribed": filters}})
+    tried, _ = daemon(tmp_path, checkpoint_s=1.0)
+    tried.checkpoints.load()
+    assert "state: that of subscribed does not fit this version" in caplog.text
+    assert tried.checkpoints.subscriptions == set()
+
+
 def test_state_that_does_not_fit_is_logged_and_that_asset_begins_anew(
     tmp_path: Path, snapshot: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
