@@ -56,8 +56,13 @@ class Deduplicator:
     def settle(self, now_ns: int) -> list[Receipt]:
         """A checkpoint covers all that has come: what is to be acknowledged now."""
         receipts, self._unacknowledged = self._unacknowledged, []
-        if now_ns - self._turned_ns >= REMEMBERED_NS:
+        if now_ns - self._turned_ns >= REMEMBERED_NS or len(self._recent) >= self._limit:
             self._older, self._recent, self._turned_ns = self._recent, {}, now_ns
+        return receipts
+
+    def settle_oldest(self) -> list[Receipt]:
+        """Acknowledge one message that no checkpoint covers."""
+        receipts, self._unacknowledged = self._unacknowledged[:1], self._unacknowledged[1:]
         return receipts
 
     def forget(self, now_ns: int) -> None:

@@ -53,6 +53,8 @@ class Checkpoints:
         self._publisher = publisher
         self._policy = AckPolicy(seconds_ns(options.checkpoint_s), options.receive_maximum, now_ns)
         self._changed = False
+        self._connection = 0  # The number of the present connection, or of the last one.
+        self._void = 0  # What came on the connections up to this one is delivered again.
         self._removed: set[str] = set()  # Assets that the store is to forget.
 
     # -- input ---------------------------------------------------------------------------------------------
@@ -63,15 +65,18 @@ class Checkpoints:
         self._changed = True
 
     def receive(self, message: Message) -> bool:
-        """Take note of a message. False: it has been used before, and is not to be used again."""
+        """Take note of a message. False: it is not to be used: it has been used before, or it comes once more."""
         if message.qos == 0:
             return True
+        if message.connection <= self._void:
+            return False
         return not self.deduplicator.is_duplicate(
             message.connection, message.mid, message.dup, message.topic, message.payload
         )
 
     def reconnected(self, session: Session) -> None:
         """Earlier connections have nothing to be acknowledged any more."""
+        self._connection = session.number
         self.deduplicator.reconnected(session.number, session.present)
 
     # -- writing -------------------------------------------------------------------------------------------
@@ -87,8 +92,9 @@ class Checkpoints:
             self._acknowledge(now_ns)
             return
         if self._link.connected and self._policy.stalled(now_ns, waiting):
-            if not self.write(now_ns):
-                self._acknowledge_unsaved(now_ns)
+            if not self.write(now_ns):  # one is enough to see whether the broker was waiting
+                self.counts["acknowledged_unsaved"] += 1
+                self._link.ack(self.deduplicator.settle_oldest())
         elif self._policy.due(now_ns, waiting, changed=self._changed, failing=self._store.fault is not None):
             self.write(now_ns)
         if self._store.fault is not None and self._policy.exhausted(self.deduplicator.unacknowledged):
@@ -144,7 +150,13 @@ class Checkpoints:
     def load(self) -> None:
         """Take up what the last run left; where it cannot be read, watch without it until it can be."""
         saved = self._store.load()
-        if saved is None or self._has_moved(saved):
+        if saved is None:
+            self.adopt(self._ingest.feeds, {})
+        else:
+            self._take_up(saved)
+
+    def _take_up(self, saved: Saved) -> None:
+        if self._has_moved(saved):
             self.adopt(self._ingest.feeds, {})
             return
         self._load_node(saved.node)
@@ -171,13 +183,18 @@ class Checkpoints:
         self.subscriptions |= {name for name in filters if topic_fault(name) is None}
 
     def _load_late(self) -> None:
-        """The store can be read at last: what it holds is taken up, as far as the watch has not gone on without it."""
-        saved = self._store.load()
-        if saved is None or self._has_moved(saved):
+        """The store can be read at last: go on from what it holds, as after a restart.
+
+        What has come since was not acknowledged, unless the broker had to be answered; it is asked for once more, in its order.
+        """
+        saved = self._store.load(keep=self._publisher.has_published)
+        if saved is None:
             return
         log.info("the state can be read again: %d assets are in it", len(saved.assets))
-        _restore("subscribed", saved.node, self._add_subscriptions)
-        self.adopt(self._ingest.feeds, {**saved.assets, **self._snapshot()})
+        self._void = self._connection
+        self.deduplicator.reconnected(self._void + 1, present=False)
+        self._take_up(saved)
+        self._link.reconnect()
 
     def reload(self, feeds: Sequence[Feed]) -> None:
         """Watch by other feeds from now on; no window may be due."""

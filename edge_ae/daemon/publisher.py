@@ -50,6 +50,9 @@ SCORE_INTERVALS = 3
 SCORE_EXPIRY_S = 10
 """A score does not expire before this."""
 
+LOAD_PATIENCE_NS = 10 * SECOND
+"""What is waited for a state that cannot be read at the start, before events go out without it."""
+
 MARK_PATIENCE_NS = 3 * SECOND
 """What is waited for the mark on a new connection; a broker may not let us read it."""
 
@@ -81,6 +84,8 @@ class Publisher:
         self._shown: dict[str, tuple[object, ...]] = {}  # The retained alert of each asset, as last published.
         self._health_shown: dict[str, AssetHealth] = {}  # Its retained health, likewise.
         self._health_logged: dict[str, dict[str, str]] = {}
+        self.has_published = False  # Whether anything of the outbox was handed to the link.
+        self._began_ns: int | None = None  # When there was first something to publish.
         self._in_flight: dict[int, Key] = {}
         self._mark_awaited: _MarkAwaited | None = None
 
@@ -192,6 +197,8 @@ class Publisher:
             self._no_mark(self._mark_awaited)
         if self._mark_awaited is not None or len(self._outbox) <= len(self._in_flight) or not self._link.connected:
             return
+        if not self._may_publish(now_ns):
+            return
         flying = set(self._in_flight.values())
         for message in self._outbox.pending(IN_FLIGHT):
             if message.key in flying:
@@ -202,6 +209,12 @@ class Publisher:
                     break
                 self._publish_mark(message.key)
             self._in_flight[token] = message.key
+            self.has_published = True
+
+    def _may_publish(self, now_ns: int) -> bool:
+        """While the state cannot be read, events wait: as soon as it can be, others may come of the same readings."""
+        self._began_ns = now_ns if self._began_ns is None else self._began_ns
+        return self._store.loaded or now_ns - self._began_ns >= LOAD_PATIENCE_NS
 
     def _publish_mark(self, last: Key) -> None:
         self._link.publish(self.mark_topic, orjson.dumps(last), 1, retain=True)

@@ -45,7 +45,8 @@ class Connection:
         self.accepted_s: float | None = None
         self.present = False
         self.max_bytes: int | None = None  # of a packet, where the broker names a limit
-        self.ending: str | None = None  # the broker's reason to end the connection
+        self.ending: str | None = None  # the reason to end the connection, the broker's or the owner's
+        self.abandoned = False  # The owner's: the connection is to end, and another to be made.
         self.taken_over: bool | None = None  # by another client with our id; None: the broker gave no reason
         self.unanswered: deque[Filters] = deque()  # subscriptions; the owner adds, answers come in the same order
         self.published = 0  # the owner's, but for the connection's first and last message

@@ -49,6 +49,13 @@ class Link:
         self._inbox.close()
         self._network.stop(keep_session)
 
+    def reconnect(self) -> None:
+        """End the present connection and make another: the broker delivers again what was not acknowledged."""
+        live = self._network.live
+        if live is not None:
+            live.ending, live.abandoned = "it is made anew", True
+            self._network.wake()
+
     def opened(self) -> Session | None:
         """The connection that has become ready since the last call; what is published from now on goes there."""
         session, live = self._network.ready, self._network.live

@@ -132,7 +132,7 @@ class Network:
         except OSError as error:
             return f"the broker at {where} cannot be reached: {error.strerror or error}"
         deadline = time.monotonic() + HANDSHAKE_S
-        while self._serve(client) and not self._stopping.is_set():
+        while self._serve(client) and not (self._stopping.is_set() or connection.abandoned):
             if connection.accepted_s is None and (connection.refusal is not None or time.monotonic() > deadline):
                 break
         self._close(client)

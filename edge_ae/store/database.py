@@ -165,6 +165,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _connect(name: str | Path) -> sqlite3.Connection:
     """A connection whose transactions are ours to begin, with the tables made where there are none."""
     connection = sqlite3.connect(name, timeout=BUSY_S, isolation_level=None)
+    connection.text_factory = _text
     try:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode = WAL")
@@ -179,6 +180,11 @@ def _connect(name: str | Path) -> sqlite3.Connection:
     return connection
 
 
+def _text(data: bytes) -> str:
+    """What a damaged page holds need not be text; who reads it finds that it is not what was written."""
+    return data.decode(errors="replace")
+
+
 def _sound(path: Path) -> sqlite3.Connection:
     """The file's connection, once it is known to be whole and ours. Raises sqlite3.Error or BadState."""
     path.touch(mode=PRIVATE)  # its owner's alone, before SQLite makes it and what lies beside it
@@ -190,15 +196,18 @@ def _sound(path: Path) -> sqlite3.Connection:
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise BadState(f"is damaged ({verdict.splitlines()[-1]})")
-        for table in TABLES:
-            connection.execute(f"SELECT 1 FROM {table} LIMIT 1")
-    except sqlite3.OperationalError as error:
-        connection.close()
-        raise (BadState(f"is no state of edge-ae ({error})") if "no such" in str(error) else error) from None
+        with contextlib.closing(_connect(":memory:")) as ours:
+            if _tables(connection) != _tables(ours):
+                raise BadState("has other tables than a state of edge-ae")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _tables(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    """Names and statements of what was created."""
+    return set(connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
 
 
 def _move_aside(path: Path, why: str) -> Path:
@@ -215,6 +224,7 @@ def _salvage(damaged: Path, path: Path) -> int:
     kept = 0
     path.touch(mode=PRIVATE)
     with contextlib.closing(_connect(path)) as new, contextlib.closing(sqlite3.connect(damaged)) as old:
+        old.text_factory = _text
         new.execute("BEGIN IMMEDIATE")
         for table in TABLES:
             for order in ("ASC", "DESC"):

@@ -28,7 +28,7 @@ ALERTS_KEPT = 10_000
 FEEDBACK_KEPT = 10_000
 MAX_STATE_BYTES = 256 * 2**20
 """Of JSON: what unpacks to more is not ours."""
-STATE_STEP_BYTES = 512
+STATE_STEP_BYTES = 2048
 """A packed state is a multiple of this long."""
 ZLIB_LEVEL = 1
 """Half the size of the JSON; more effort gains a few per cent."""
@@ -115,10 +115,17 @@ class NodeStore:
 
     # -- reading -------------------------------------------------------------------------------------------
 
-    def load(self) -> Saved | None:
-        """None: there is nothing, or it cannot be read now: then `loaded` is False, and `fault` is set."""
+    def load(self, *, keep: bool = False) -> Saved | None:
+        """None: there is nothing, or it cannot be read now: then `loaded` is False, and `fault` is set.
+
+        `keep`: messages and alerts that were taken in before stay, behind those that are read.
+        """
         if not self.database.open():
             return None
+        if not keep:
+            self.outbox.clear()
+            self._alerts.clear()
+            self._active.clear()
         self.outbox.load()
         self._active = {one.id: one for one in self._stored_active() if one.id not in self._alerts} | self._active
         assets = {name: AssetState(topic, state) for name, topic, state in self._asset_rows()}

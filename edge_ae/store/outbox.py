@@ -90,6 +90,12 @@ class Outbox:
             self._last_acknowledged = acknowledged[-1].key
         self._bound()
 
+    def clear(self) -> None:
+        """Let go of what is in memory; what is in the database comes back with `load`."""
+        for kept in (self._pending, self._new, self._gone):
+            kept.clear()
+        self._bytes, self._last_acknowledged = 0, START
+
     def append(self, messages: Iterable[OutgoingMessage]) -> int:
         """Take messages in; returns how many of them were not known. They are on disk after the next `write`."""
         fresh = [message for message in messages if not self.knows(message.key)]

@@ -92,3 +92,20 @@ def test_what_an_earlier_connection_brought_cannot_be_acknowledged_and_is_known(
     assert dedup.settle(0) == []
     assert receive(dedup, 1, dup=True, connection=2)
     assert dedup.settle(0) == [(2, 1)]
+
+
+def test_memory_is_bounded_however_fast_messages_come() -> None:
+    dedup = Deduplicator(LIMIT)
+    for mid in range(1, 1_000):
+        receive(dedup, mid)
+        dedup.settle(0)
+    assert len(dedup._recent) + len(dedup._older) <= 2 * LIMIT
+    assert all(receive(dedup, mid, dup=True) for mid in range(996, 1_000))
+
+
+def test_one_message_is_acknowledged_where_no_checkpoint_can_be_written() -> None:
+    dedup = Deduplicator(LIMIT)
+    receive(dedup, 1)
+    receive(dedup, 2)
+    assert dedup.settle_oldest() == [(1, 1)]
+    assert dedup.unacknowledged == 1

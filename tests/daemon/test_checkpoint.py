@@ -7,6 +7,7 @@ import pytest
 
 from edge_ae.core.timestamps import SECOND
 from edge_ae.daemon.loop import Daemon
+from edge_ae.mqtt.link import Session
 from edge_ae.store.node_store import FILE, NodeStore, pack
 from tests.daemon.node_process import feed
 from tests.fuzz.daemon import T0_NS, Deaf, daemon
@@ -140,26 +141,38 @@ def test_asset_whose_stream_has_gone_is_ended_withdrawn_and_forgotten(tmp_path: 
     assert withdrawn == ["edge-ae/n1/p1/alert", "edge-ae/n1/p1/health"]
 
 
-def test_state_that_can_be_read_only_later_is_joined_with_what_has_come_since(tmp_path: Path) -> None:
-    """p1 was in the midst of an alert; while the state cannot be read p1 begins anew, and p2 comes."""
+def test_state_that_can_be_read_only_later_is_gone_on_from_as_after_a_restart(tmp_path: Path) -> None:
+    """p1 is in the midst of an alert; while the state cannot be read, it begins anew, and nothing is acknowledged."""
     first, link = started(tmp_path)
-    run(first, link, rows(0, 15) + rows(0, 5, "p3"))
+    run(first, link, rows(0, 15))
     assert first.checkpoints.write(1)
     first.store.close()
     hidden = tmp_path / "hidden"
     (tmp_path / FILE).rename(hidden)
     (tmp_path / FILE).mkdir()
     second, link = started(tmp_path)
-    run(second, link, rows(25, 60) + rows(25, 60, "p2"))
+    second.checkpoints.reconnected(Session(1, True, "5"))
+    run(second, link, rows(15, 60) + rows(15, 60, "p2"))
     assert "cannot be" in str(second.store.fault)
     assert link.given == []
     (tmp_path / FILE).rmdir()
     hidden.rename(tmp_path / FILE)
     second.checkpoints.retry(10 * SECOND)
     assert second.store.fault is None
-    assert sorted(second.fleet.detectors) == ["p1", "p2", "p3"]
-    assert len(link.given) == 70
+    assert sorted(second.fleet.detectors) == ["p1"]
+    assert second.fleet.detectors["p1"].alert.active
+    run(second, link, rows(60, 70))  # of the connection that is ended: it will come again
+    assert link.given == []
+    second.checkpoints.reconnected(Session(2, True, "5"))
+    link.connection = 2
+    run(second, link, rows(15, 70) + rows(15, 70, "p2"))
     bodies = [json.loads(message.payload) for message in second.store.outbox.pending(9)]
-    assert [(body["asset"], body["type"]) for body in bodies] == [("p1", "new"), ("p1", "end")]
+    assert [(body["asset"], body["type"]) for body in bodies] == [
+        ("p1", "new"),
+        ("p1", "end"),
+        ("p2", "new"),
+        ("p2", "end"),
+    ]
+    assert {body["id"] for body in bodies[:2]} == {bodies[0]["id"]}
     second.store.close()
     assert stored(tmp_path).active_alerts() == []

@@ -271,6 +271,29 @@ def test_state_that_cannot_be_opened_is_left_alone_and_its_alerts_reach_the_brok
     assert "the state can be read again: 1 assets" in node.log
 
 
+def test_state_that_cannot_be_read_for_a_while_changes_no_alert(node: Node, listener: Subscriber) -> None:
+    """What came meanwhile was not acknowledged: it is asked for again, and the state goes on as if it had been there."""
+    payloads = excursions(3)
+    node.start().ready()
+    listener.publish_all(TOPIC, payloads[:30])  # in the midst of the first
+    wait_for(lambda: len(published(listener)) == 1)
+    node.stop()
+    state = node.directory / "state"
+    (state / FILE).rename(state / "kept")
+    (state / FILE).mkdir()
+    node.start(options={"stats_interval_s": 1}).ready()
+    listener.publish_all(TOPIC, payloads[30:])
+    wait_for(lambda: "cannot be" in str((listener.last("n1/stats") or {}).get("fault")))
+    wait_for(lambda: listener.last("n1/stats")["used"] > 0)
+    (state / FILE).rmdir()
+    (state / "kept").rename(state / FILE)
+    expected = core_events(payloads)
+    wait_for(lambda: len(published(listener)) >= len(expected))
+    wait_for(lambda: listener.last("n1/stats")["fault"] is None)
+    assert published(listener) == expected
+    assert "was lost: it is made anew" in node.log
+
+
 def test_retained_reading_without_a_time_of_its_own_says_nothing(node: Node, listener: Subscriber) -> None:
     """Or a dead sensor would look alive at each start."""
     listener.publish("plant/p1/telemetry", {"a": 1.0, "b": 0.5}, retain=True).wait_for_publish(5)

@@ -32,6 +32,7 @@ class Deaf:
     """A link that leads nowhere. `put` messages in; `acked` and `published` came out."""
 
     connected = False
+    connection = 1
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -41,7 +42,7 @@ class Deaf:
     def put(self, messages: Iterable[tuple[str, bytes]]) -> None:
         arrival_ns = T0_NS + 7 * 86_400 * SECOND  # later than any payload's own time by far
         self._inbox += [
-            Message(arrival_ns + number, topic, payload, 1, number % 65_535 + 1, False, 1)
+            Message(arrival_ns + number, topic, payload, 1, number % 65_535 + 1, False, self.connection)
             for number, (topic, payload) in enumerate(messages)
         ]
 
@@ -51,6 +52,8 @@ class Deaf:
 
     def ack(self, messages: Iterable[tuple[int, int]]) -> None:
         self.given += messages
+
+    def reconnect(self) -> None: ...
 
     def together(self) -> AbstractContextManager[None]:
         return nullcontext()

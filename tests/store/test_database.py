@@ -202,7 +202,7 @@ def test_file_that_cannot_be_opened_is_left_alone_and_taken_up_once_it_can_be(
         aside.rename(path)
     monkeypatch.undo()
     assert path.read_bytes() == whole
-    saved = store.load()
+    saved = store.load(keep=True)
     assert saved is not None
     assert len(saved.assets) == ASSETS
     assert [message.id for message in store.outbox.pending(99)] == [*(m.id for m in MESSAGES[20:]), "meanwhile"]
