@@ -242,5 +242,5 @@ def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str, order: s
 
 
 def _readable(old: sqlite3.Connection, query: str) -> Iterator[tuple[object, ...]]:
-    with contextlib.suppress(sqlite3.Error):
+    with contextlib.suppress(sqlite3.Error, UnicodeDecodeError):
         yield from old.execute(query)
