@@ -38,7 +38,7 @@ class Sizes:
     flood: int = 20_000  # messages of one flood
     memory: int = 100_000  # messages
     day_rows: int = 300  # of each asset, in the measurement of latency
-    light_s: float = 60.0  # a checkpoint among them
+    light_s: float = 180.0  # three checkpoints among them, and an alert as a rule
     rows: int = 30_000  # of a recording
 
 
