@@ -139,7 +139,7 @@ class Publish(Section):
 class State(Section):
     """What survives a restart. A longer `checkpoint_s` spares the SD card; 0: none at all, input is lost in a crash."""
 
-    checkpoint_s: Seconds = 60.0
+    checkpoint_s: Seconds = 90.0
     resend_s: Seconds = 3600.0  # a broker that lost its memory gets the alerts of so long again, up to the newest
 
 

@@ -18,7 +18,7 @@ class DaemonOptions:
 
     node: str
     base: str = "edge-ae"
-    checkpoint_s: float = 60.0
+    checkpoint_s: float = 90.0
     receive_maximum: int = 2_000
     score_interval_s: float = 1.0
     denoised: bool = False

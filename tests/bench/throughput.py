@@ -32,7 +32,7 @@ class Scene:
     plant: Plant
 
 
-def daemon(scene: Scene, name: str, qos: int, count: int, checkpoint_s: float = 60.0) -> Speed:
+def daemon(scene: Scene, name: str, qos: int, count: int, checkpoint_s: float = 90.0) -> Speed:
     """The daemon's speed; every message is used and scored, or this fails."""
     limits, state = {"inbox_messages": WARM + 2 * count}, {"checkpoint_s": checkpoint_s}
     node = Node(scene.folder, name, scene.port, scene.plant.model, qos=qos, limits=limits, state=state)
