@@ -69,6 +69,7 @@ class Checkpoints:
         if message.qos == 0:
             return True
         if message.connection <= self._void:
+            self.deduplicator.duplicates += 1
             return False
         return not self.deduplicator.is_duplicate(
             message.connection, message.mid, message.dup, message.topic, message.payload

@@ -141,10 +141,11 @@ class Daemon:
 
     def _use(self, messages: Sequence[Message], now_ns: int) -> None:
         self.counts["received"] += len(messages)
-        receive, take = self.checkpoints.receive, self.ingest.take
+        receive, take, own = self.checkpoints.receive, self.ingest.take, self._prefix + "/"
         for message in messages:
-            if message.topic.startswith(self._prefix + "/"):  # a command finds what the messages before it have made
-                self._step(now_ns)  # and no checkpoint covers it before it is carried out
+            if message.topic.startswith(own):
+                # A command finds what the messages before it have made, and no checkpoint covers it before it is carried out.
+                self._step(now_ns)
             if receive(message) and not take(message):
                 self._other(message, now_ns)
 

@@ -91,8 +91,6 @@ class Database:
             connection.execute("COMMIT")
         except (sqlite3.Error, OSError) as error:
             self._fail("written", error)
-            if self.path is not None:
-                self.close()  # which also undoes what was begun
             return False
         self.counts["commits"] += 1
         self.fault = None
@@ -147,6 +145,8 @@ class Database:
         self.counts["write_failures"] += 1
         reason = error.strerror if isinstance(error, OSError) else str(error)
         self.fault = f"the state {self.path} cannot be {what}: {reason}"
+        if self.path is not None:
+            self.close()  # This also undoes what was begun; whatever comes next opens the file anew.
 
 
 def _files(path: Path | None) -> Files:

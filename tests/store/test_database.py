@@ -210,6 +210,18 @@ def test_file_that_cannot_be_opened_is_left_alone_and_taken_up_once_it_can_be(
     assert store.fault is None
 
 
+def test_read_that_fails_once_is_done_again(path: Path) -> None:
+    """Or a state of which one read failed at the start would never be taken up."""
+    filled(path).close()
+    store = NodeStore(path)
+    assert store.database.open()
+    assert store.database.rows("SELECT * FROM no_such_table") == []
+    assert store.fault is not None
+    saved = store.load()
+    assert saved is not None
+    assert (store.loaded, store.fault, len(saved.assets)) == (True, None, ASSETS)
+
+
 @pytest.fixture
 def _small_files() -> Iterator[None]:
     """No file may grow beyond 200 kB: what a full disk looks like to one process."""
