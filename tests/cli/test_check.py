@@ -18,19 +18,6 @@ from edge_ae.mqtt import probe
 from edge_ae.mqtt.options import Broker as Address
 from edge_ae.mqtt.simple_client import close, connect
 from tests.conftest import Broker, free_port
-from tests.models import write_model
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "pump.onnx"
-    write_model(path)
-    return path
-
-
-@pytest.fixture(autouse=True)
-def _model(exported: Path, tmp_path: Path) -> None:
-    shutil.copy(exported, tmp_path / "pump.onnx")
 
 
 def run(config: Path) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,21 +16,8 @@ from edge_ae.cli.main import COMMANDS
 from edge_ae.core.timestamps import SECOND
 from edge_ae.store.recording_csv import read_csv
 from tests.conftest import Broker, Subscriber, free_port, wait_for
-from tests.models import write_model
 
 HEAVY = ("numpy", "onnxruntime", "paho", "pydantic", "orjson", "torch")
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "pump.onnx"
-    write_model(path)
-    return path
-
-
-@pytest.fixture(autouse=True)
-def _model(exported: Path, tmp_path: Path) -> None:
-    shutil.copy(exported, tmp_path / "pump.onnx")
 
 
 def edge_ae(*arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]:

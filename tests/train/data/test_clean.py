@@ -8,13 +8,7 @@ from edge_ae_train.data import prepare
 from edge_ae_train.data.clean import plausible
 
 from edge_ae.errors import BadData
-
-
-def make(tmp_path: Path, text: str, name: str = "r.csv") -> Path:
-    path = tmp_path / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path
+from tests.train.data.written import make
 
 
 def test_what_was_odd_is_reported(tmp_path: Path) -> None:

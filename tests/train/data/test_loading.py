@@ -8,13 +8,7 @@ from edge_ae_train.data import loading
 from edge_ae_train.data.loading import ColumnRoles
 
 from edge_ae.errors import BadData
-
-
-def make(tmp_path: Path, text: str, name: str = "r.csv") -> Path:
-    path = tmp_path / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path
+from tests.train.data.written import make
 
 
 def test_directory_means_its_recordings_in_counting_order(tmp_path: Path) -> None:

@@ -7,18 +7,9 @@ from edge_ae_train.data import loading, prepare
 from edge_ae_train.data.clean import clean
 from edge_ae_train.data.period import sample_period_ns
 
+from tests.train.data.written import lines, make
+
 SECOND = 10**9
-
-
-def make(tmp_path: Path, text: str, name: str = "r.csv") -> Path:
-    path = tmp_path / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def lines(seconds: list[float], cells: str = "{i},{j}") -> str:
-    return "".join(f"{s},{cells.format(i=i, j=-i)}\n" for i, s in enumerate(seconds))
 
 
 @pytest.mark.parametrize(

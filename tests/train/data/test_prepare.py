@@ -11,19 +11,9 @@ from edge_ae_train.data.loading import ColumnRoles
 from edge_ae_train.data.prepare import RowOptions, Sampling
 
 from edge_ae.errors import BadData
+from tests.train.data.written import lines, make
 
 SECOND = 10**9
-
-
-def make(tmp_path: Path, text: str, name: str = "r.csv") -> Path:
-    path = tmp_path / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def lines(seconds: list[float], cells: str = "{i},{j}") -> str:
-    return "".join(f"{s},{cells.format(i=i, j=-i)}\n" for i, s in enumerate(seconds))
 
 
 def test_whole_recording_becomes_one_segment_of_all_its_rows(tmp_path: Path) -> None:
