@@ -91,6 +91,7 @@ def test_what_is_published_together_is_given_to_the_system_in_one_call(
     one, _ = link
     before = len(sends)
     with one.together():
+        assert one._network.writing.locked()  # the network's thread writes nothing meanwhile
         one.publish("out/event", b"1" * 1_000, 1)
         one.wake()
         one.publish("out/mark", b"2", 1, retain=True)

@@ -103,13 +103,22 @@ def test_asset_goes_on_where_it_was(tmp_path: Path) -> None:
     assert detector.last_t_ns == WRITTEN["checkpoint"]["fleet"]["p1"]["last_t_ns"]
 
 
+def _restored(state: Any) -> Deduplicator:
+    one = Deduplicator(1)
+    one.restore(state)
+    return one
+
+
 def test_input_that_was_not_acknowledged_is_known_when_it_comes_again(tmp_path: Path) -> None:
     leave(tmp_path)
     saved = taken_up(tmp_path).load()
     assert saved is not None
-    received = Deduplicator(2_000)
+    received = Deduplicator(1)  # the newest comes first, and it alone is kept here
     received.restore(saved.node["input"])
     row = {"ts": 1_790_000_003_900, "a": 50.0, "b": 1.0}  # the last of its forty messages
+    assert received.is_duplicate(1, 40, True, "plant/p1/telemetry", json.dumps(row).encode())
+    received = Deduplicator(1)
+    received.restore(Deduplicator.snapshot(_restored(saved.node["input"])))
     assert received.is_duplicate(1, 40, True, "plant/p1/telemetry", json.dumps(row).encode())
     assert not received.is_duplicate(1, 41, True, "plant/p1/telemetry", json.dumps(row).encode())
 
