@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 
 SECOND = 1_000_000_000
+MS, MINUTE, HOUR = SECOND // 1000, 60 * SECOND, 3600 * SECOND
 
 _UNITS = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3))
 _LARGEST = 2**63 - 1
@@ -61,6 +62,14 @@ def parse_time_ns(text: str, zone: tzinfo | None = None, near_ns: int = 0) -> in
 def rfc3339(t_ns: int) -> str:
     """UTC with milliseconds, as every time that leaves the program is written."""
     return (_EPOCH + timedelta(milliseconds=t_ns // 1_000_000)).isoformat(timespec="milliseconds") + "Z"
+
+
+def duration_text(length_ns: float) -> str:
+    """A length of time in the unit that suits it, such as "20 s", "1.5 h" or "250 ms"."""
+    for unit_ns, name in ((24 * HOUR, "days"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s")):
+        if length_ns >= unit_ns:
+            return f"{length_ns / unit_ns:.4g} {name}"
+    return f"{length_ns / MS:.4g} ms"
 
 
 def _unit_ns(number: int | float | Decimal) -> int:

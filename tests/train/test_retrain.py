@@ -197,7 +197,7 @@ def test_recordings_of_something_else_are_refused_in_one_sentence(small: Small, 
     with pytest.raises(BadData, match="lack speed, which the model watches"):
         recorded.read([other], spec)
     other.write_text("t,flow,speed\n" + "".join(f"{1_700_000_000 + 10 * i},{i},1\n" for i in range(50)))
-    with pytest.raises(BadData, match="a line comes every 10 s, the current model takes one every 1 s"):
+    with pytest.raises(BadData, match="readings come every 10 s, the model takes one every 1 s"):
         recorded.require_period(recorded.read([other], spec), spec)
 
 

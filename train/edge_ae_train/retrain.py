@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
 from edge_ae.core.model_spec import Floats, ModelSpec
+from edge_ae.core.timestamps import duration_text
 from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.offline import score_table
@@ -27,7 +28,6 @@ from edge_ae_train.data import fault_injection
 from edge_ae_train.data.dataset import standardised
 from edge_ae_train.data.fault_injection import Injection
 from edge_ae_train.data.history import AssetPast, Past, Span
-from edge_ae_train.data.period import duration
 from edge_ae_train.data.segments import Recording, Segment, episodes, stretches, values_of
 from edge_ae_train.export import Origin, save, with_report
 from edge_ae_train.progress import SILENT, Reporter
@@ -252,7 +252,7 @@ def show(outcome: Outcome) -> None:
     lines = [
         ("", f"current ({old.family})", f"candidate ({new.family})", "needed"),
         (
-            f"alerts on {duration(outcome.held_out_ns)} of normal rows",
+            f"alerts on {duration_text(outcome.held_out_ns)} of normal rows",
             f"{old.false_alerts}",
             f"{new.false_alerts}",
             f"<= {outcome.most_alerts:.3g}",

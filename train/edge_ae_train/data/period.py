@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ae.core.timestamps import SECOND
+from edge_ae.core.pace import ANOTHER_PACE, has_another_pace
+from edge_ae.core.timestamps import HOUR, MINUTE, MS, SECOND, duration_text
 from edge_ae.errors import BadData
 from edge_ae.store.recording_csv import Table
 from edge_ae_train.data.loading import where_of
 
-MS, MINUTE, HOUR = SECOND // 1000, 60 * SECOND, 3600 * SECOND
 ROUND_PERIODS_NS = np.array(
     [n * MS for n in (1, 2, 4, 5, 8, 10, 20, 25, 40, 50, 80, 100, 125, 200, 250, 400, 500)]
     + [n * SECOND for n in (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)]
@@ -20,7 +20,6 @@ ROUND_PERIODS_NS = np.array(
 ROUNDING = 0.02  # a sensor set to 1 s sends every 0.98 to 1.02 s; a grid that far off has a hole in 50 rows
 PERIOD_BLOCKS = 10  # a recording is looked at in tenths to see whether its period changes
 LINES_TO_TELL = 20  # fewer lines do not show a period
-PERIOD_CHANGE = 1.5
 NOTHING = "every channel is empty; nothing can be learned from it"
 
 
@@ -58,27 +57,19 @@ def _median_step(t_ns: NDArray[np.int64]) -> float | None:
 
 def period_notes(tables: Sequence[Table], period_ns: int) -> list[str]:
     """A sentence on the period, and one for each file that does not keep to it all along."""
-    notes = [f"the sample period is {duration(period_ns)}"]
+    notes = [f"the sample period is {duration_text(period_ns)}"]
     for table in tables:
         blocks = min(PERIOD_BLOCKS, len(table) // LINES_TO_TELL + 1)
         steps = [_median_step(part) for part in np.array_split(table.t_ns, blocks)]
         known = [step for step in steps if step is not None]
-        if known and max(known) > PERIOD_CHANGE * min(known):
+        if known and max(known) > ANOTHER_PACE * min(known):
             notes.append(
-                f"{table.path}: the time between lines changes, from {duration(min(known))} to "
-                f"{duration(max(known))}; rows of {duration(period_ns)} are made of all"
+                f"{table.path}: the time between lines changes, from {duration_text(min(known))} to "
+                f"{duration_text(max(known))}; rows of {duration_text(period_ns)} are made of all"
             )
-        elif known and not 1 / PERIOD_CHANGE < np.median(known) / period_ns < PERIOD_CHANGE:
+        elif known and has_another_pace(float(np.median(known)), period_ns):
             notes.append(
-                f"{table.path}: lines come every {duration(float(np.median(known)))}; "
-                f"rows of {duration(period_ns)} are made of them"
+                f"{table.path}: lines come every {duration_text(float(np.median(known)))}; "
+                f"rows of {duration_text(period_ns)} are made of them"
             )
     return notes
-
-
-def duration(t_ns: float) -> str:
-    """A length of time in the unit that suits it."""
-    for unit_ns, name in ((24 * HOUR, "days"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s")):
-        if t_ns >= unit_ns:
-            return f"{t_ns / unit_ns:.4g} {name}"
-    return f"{t_ns / MS:.4g} ms"

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from edge_ae.core.align import Aligner
 from edge_ae.core.events import Readings, Row, slot_of
 from edge_ae.core.model_spec import Floats, ModelSpec
-from edge_ae.core.timestamps import rfc3339
+from edge_ae.core.timestamps import duration_text, rfc3339
 from edge_ae.core.window import longest_gap
 from edge_ae.errors import BadData
 from edge_ae.store.recording_csv import Table
 from edge_ae_train.data.clean import clean
 from edge_ae_train.data.loading import ALL_COLUMNS, ColumnRoles, load, where_of
-from edge_ae_train.data.period import duration, period_notes, sample_period_ns
+from edge_ae_train.data.period import period_notes, sample_period_ns
 from edge_ae_train.data.segments import Flags, Recording, Segment, episodes, unlabelled
 from edge_ae_train.data.series import asset_name
 from edge_ae_train.data.window_length import LENGTHS
@@ -91,7 +91,7 @@ def gap_notes(segments: Sequence[Segment], period_ns: int) -> list[str]:
     for before, after in pairwise(segments):
         end = before.start_slot + len(before)
         if before.asset == after.asset and after.start_slot > end:
-            length = duration((after.start_slot - end) * period_ns)
+            length = duration_text((after.start_slot - end) * period_ns)
             notes.append(f"{before.asset}: a gap of {length} at {rfc3339(end * period_ns)}")
     if len(notes) > MOST_GAPS:
         notes[MOST_GAPS:] = [f"and {len(notes) - MOST_GAPS} more gaps"]

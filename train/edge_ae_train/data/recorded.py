@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_ae.core.model_spec import ModelSpec
+from edge_ae.core.pace import pace_fault
 from edge_ae.errors import BadData
 from edge_ae.store.recording_csv import Table, suspicious_labels
 from edge_ae_train.data import clean, series
 from edge_ae_train.data.loading import ALL_COLUMNS, ColumnRoles, read_tables
-from edge_ae_train.data.period import PERIOD_CHANGE, duration, sample_period_ns
+from edge_ae_train.data.period import sample_period_ns
 from edge_ae_train.progress import SILENT, Reporter
 
 
@@ -45,12 +46,9 @@ def require_period(found: Sequence[Series], spec: ModelSpec) -> None:
     """BadData where the lines come at another pace than the model's rows."""
     if spec.hold_rows > 0:  # channels that report on change show no period
         return
-    measured = sample_period_ns([one.table for one in found])
-    if not 1 / PERIOD_CHANGE < measured / spec.period_ns < PERIOD_CHANGE:
-        raise BadData(
-            f"{found[0].table.path}: a line comes every {duration(measured)}, the current model takes one every "
-            f"{duration(spec.period_ns)}; for another period train a new model with fit"
-        )
+    another = pace_fault(sample_period_ns([one.table for one in found]), spec.period_ns)
+    if another is not None:
+        raise BadData(f"{found[0].table.path}: {another}; for another period train a new model with fit")
 
 
 def _label_notes(table: Table, spec: ModelSpec) -> Iterator[str]:

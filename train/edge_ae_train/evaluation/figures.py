@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from edge_ae.core.timestamps import SECOND
-from edge_ae_train.data.period import duration
+from edge_ae.core.timestamps import SECOND, duration_text
 from edge_ae_train.evaluation.evaluate import QUANTILES, WEEK_NS, Evaluation, Quality
 from edge_ae_train.evaluation.metrics import Counts, Events
 
@@ -185,7 +184,7 @@ def conclusion(evaluation: Evaluation) -> str:
     time_ns = sum(quality.rows * quality.period_ns for quality in evaluation.series)
     alerts = sum(quality.alerts for quality in evaluation.series)
     allowed = evaluation.budget_per_week * time_ns / WEEK_NS
-    came = f"{alerts} alert{'' if alerts == 1 else 's'} in {duration(time_ns)}"
+    came = f"{alerts} alert{'' if alerts == 1 else 's'} in {duration_text(time_ns)}"
     if evaluation.labelled:
         came += f", {evaluation.events.false_alerts} of them false"
     asked = f"the budget is {evaluation.budget_per_week:.4g} a week on normal data"

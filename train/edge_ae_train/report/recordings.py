@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from edge_ae.core.timestamps import SECOND, parse_time_ns, rfc3339
+from edge_ae.core.timestamps import SECOND, duration_text, parse_time_ns, rfc3339
 from edge_ae.model.onnx_model import OnnxModel
-from edge_ae_train.data.period import duration
 from edge_ae_train.evaluation import figures
 from edge_ae_train.evaluation.evaluate import Evaluation
 from edge_ae_train.report import pictures
@@ -115,7 +114,7 @@ def _alert_blocks(one: Shown, model: OnnxModel, stem: str) -> list[Block]:
 
 
 def _alert_row(alert: dict[str, Any]) -> tuple[str, ...]:
-    lasted = duration(alert["duration_s"] * SECOND) if alert["ts_cleared"] is not None else "still active"
+    lasted = duration_text(alert["duration_s"] * SECOND) if alert["ts_cleared"] is not None else "still active"
     raised, onset = _moment(alert["ts_raised"]), _moment(alert["ts_onset"])
     words = (raised, onset, lasted, f"{alert['ratio']:.3g}", alert["severity"], _nearest(alert), alert["reason"])
     return tuple(map(str, words))

@@ -1,0 +1,85 @@
+"""How often readings come, from their event times alone, and a sentence where a model takes them at another pace.
+
+    Readings ─ push ─► the last event times of a few channels ─► the median step between two of them
+
+By channel and not by reading, for channels may come on topics of their own. What comes twice, late, shuffled or in bursts
+changes nothing: a channel's last event times are kept in order, each once. One law for devices and trainer.
+"""
+
+from bisect import insort
+from collections.abc import Iterable, Mapping
+from itertools import islice, pairwise
+from typing import Any
+
+from edge_ae.core.timestamps import duration_text
+
+TIMES = 16  # of a channel, so that the last 15 steps are looked at
+FEWEST_STEPS = 5  # of one channel; fewer show no pace
+NAMES_OF_EACH = 4  # A reading's first channels stand for all that come with it.
+CHANNELS = 32  # followed at most: those that came first
+ANOTHER_PACE = 1.5  # Readings that come so many times slower or faster than a model's rows have another pace.
+TIMES_BEHIND = 16  # So many readings in a row older than all that is kept of a channel: its clock was set back.
+
+
+class Pace:
+    """The pace of one asset's readings; bounded memory."""
+
+    def __init__(self) -> None:
+        self._times: dict[str, list[int]] = {}
+        self._behind = 0
+
+    def push(self, t_ns: int, names: Iterable[str] = ()) -> None:
+        """Take the event time of a reading. `names`: the channels that it has values of; none: it stands for them all."""
+        for name in islice(names, NAMES_OF_EACH) if names else ("",):
+            times = self._times.get(name)
+            if times is not None:
+                self._add(times, t_ns)
+            elif len(self._times) < CHANNELS:
+                self._times[name] = [t_ns]
+
+    def _add(self, times: list[int], t_ns: int) -> None:
+        if t_ns > times[-1]:
+            self._behind = 0
+            times.append(t_ns)
+        elif t_ns < times[0] and len(times) == TIMES:
+            self._set_back()
+        elif t_ns not in times:
+            insort(times, t_ns)
+        if len(times) > TIMES:
+            del times[0]
+
+    def _set_back(self) -> None:
+        self._behind += 1
+        if self._behind >= TIMES_BEHIND:
+            self._times, self._behind = {}, 0
+
+    @property
+    def step_ns(self) -> int | None:
+        """The median time after which the same channel comes again; None while it is not known.
+
+        Of an even number of steps the lower one of the middle, so that of two channels the one that is whole counts.
+        """
+        known = [times for times in self._times.values() if len(times) > FEWEST_STEPS]
+        steps = sorted(after - before for times in known for before, after in pairwise(times))
+        return steps[(len(steps) - 1) // 2] if steps else None
+
+    def snapshot(self) -> dict[str, Any]:
+        """What a restart must know, as plain values."""
+        return {"times": {name: list(times) for name, times in self._times.items()}, "behind": self._behind}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up where `snapshot` was made."""
+        self._times = {name: list(times) for name, times in state["times"].items()}
+        self._behind = state["behind"]
+
+
+def has_another_pace(step_ns: float, period_ns: int) -> bool:
+    """Whether what comes every `step_ns` differs by more than half from rows of `period_ns`."""
+    return not 1 / ANOTHER_PACE < step_ns / period_ns < ANOTHER_PACE
+
+
+def pace_fault(step_ns: float | None, period_ns: int) -> str | None:
+    """Such as "readings come every 20 s, the model takes one every 1 s"; None where they agree or nothing is known yet."""
+    if step_ns is None or not has_another_pace(step_ns, period_ns):
+        return None
+    return f"readings come every {duration_text(step_ns)}, the model takes one every {duration_text(period_ns)}"
