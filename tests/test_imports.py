@@ -41,12 +41,13 @@ ROOMS: dict[str, set[str]] = {
 TRAINER_MAY = {"core", "errors", "model", "offline", "store", "cli"}
 
 # Inside the core: what every stage may use, and what is above another stage.
-NOTATIONS = {"events", "model_spec", "timestamps", "field_paths", "topics"}
+NOTATIONS = {"events", "model_spec", "timestamps", "field_paths", "topics", "words"}
 CORE_MAY = {
     "events": {"model_spec"},
     "model_spec": set[str](),
     "timestamps": set[str](),
-    "field_paths": set[str](),
+    "words": set[str](),
+    "field_paths": {"words"},
     "topics": set[str](),
     "payloads": NOTATIONS,  # the events as JSON
     "description": {"alert"} | NOTATIONS,  # says what the alert stage found
