@@ -1,7 +1,5 @@
-"""Messages -> readings in the fleet, by the feeds that take their topic. What cannot be used is counted by reason and logged."""
+"""Messages -> readings in the fleet, by the feeds that take their topic. What cannot be used is handed to `Refusals`."""
 
-import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,16 +8,12 @@ from edge_ae.core.detector import Watch
 from edge_ae.core.events import Readings
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.formats.decoder import Decoder
+from edge_ae.daemon.refusals import Refusals
 from edge_ae.errors import BadPayload
 from edge_ae.mqtt.link import Message
 
-log = logging.getLogger(__name__)
-
 ROUTES = 10_000
 """Topics whose feeds are remembered."""
-
-LOGGED_EACH = 3
-"""Payloads refused for one reason that are logged one by one; then a line a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +36,16 @@ class RowRecorder(Protocol):
 class Ingest:
     """`own`: topics that begin so are ours, and no reading's.
 
-    `used`, `refused`: payloads. `origins`: asset -> the topic filter of the feed that brought it. `touched`: assets that have
+    `used`: payloads. `origins`: asset -> the topic filter of the feed that brought it. `touched`: assets that have
     had readings since the caller cleared it.
     """
 
     def __init__(self, feeds: Sequence[Feed], fleet: Fleet, own: str, recorder: RowRecorder | None = None) -> None:
         self.used = 0
-        self.refused: Counter[str] = Counter()
+        self.refusals = Refusals()
         self.touched: set[str] = set()
         self._own = own
         self._recorder = recorder
-        self._logged: Counter[str] = Counter()
         self.adopt(feeds, fleet, {})
 
     def adopt(self, feeds: Sequence[Feed], fleet: Fleet, origins: Mapping[str, str]) -> None:
@@ -73,7 +66,7 @@ class Ingest:
             try:
                 self._push(feed, message)
             except BadPayload as fault:
-                self.refuse(fault, message.topic)
+                self.refusals.refuse(message.topic, fault, message.arrival_ns)
         return len(feeds) > 0
 
     def _push(self, feed: Feed, message: Message) -> None:
@@ -100,21 +93,6 @@ class Ingest:
             self._routes.clear()
         self._routes[topic] = feeds
         return feeds
-
-    def refuse(self, fault: BadPayload, topic: str) -> None:
-        """Count a payload that is not used; the first few of a reason are logged."""
-        self.refused[fault.reason] += 1
-        if self.refused[fault.reason] <= LOGGED_EACH:
-            self._logged[fault.reason] += 1
-            log.warning("%s: payload not used (%s): %s", topic, fault.reason, fault)
-
-    def log_summary(self) -> None:
-        """One line for each reason that was met more often than it was logged."""
-        for reason, count in self.refused.items():
-            more = count - self._logged[reason]
-            if more > 0:
-                self._logged[reason] = count
-                log.warning("%d more payloads not used (%s)", more, reason)
 
     def close(self) -> None:
         """Bring recorded rows to disk."""

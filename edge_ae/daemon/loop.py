@@ -175,7 +175,7 @@ class Daemon:
         if not name or not topic.startswith(self._prefix + "/"):
             self.counts["other_topics"] += 1
         elif message.retain:  # it would be carried out anew on every connection
-            self.ingest.refuse(BadPayload("bad_command", "a command must not be retained"), topic)
+            self._refuse(message, BadPayload("bad_command", "a command must not be retained"))
         else:
             self._command(asset, name, message, now_ns)
 
@@ -186,7 +186,7 @@ class Daemon:
             self._carry_out(asset, name, message.payload, now_ns)
         except BadPayload as error:
             fault = str(error)
-            self.ingest.refuse(error, message.topic)
+            self._refuse(message, error)
         if message.response_topic is not None:
             self.link.publish(
                 message.response_topic,
@@ -195,6 +195,9 @@ class Daemon:
                 expiry_s=ANSWER_EXPIRY_S,
                 correlation=message.correlation,
             )
+
+    def _refuse(self, message: Message, fault: BadPayload) -> None:
+        self.ingest.refusals.refuse(message.topic, fault, message.arrival_ns)
 
     def _carry_out(self, asset: str, name: str, payload: bytes, now_ns: int) -> None:
         detector = self.fleet.detectors.get(asset)
@@ -294,7 +297,7 @@ class Daemon:
         self._log_fault(self.store.fault)
         if now_ns - self._summary_ns >= SUMMARY_NS:
             self._summary_ns = now_ns
-            self.ingest.log_summary()
+            self.ingest.refusals.log_summary()
         if now_ns - self._stats_ns >= self._options.stats_interval_s * SECOND:
             self._publish_stats()
         systemd.watchdog()

@@ -47,10 +47,11 @@ def node_stats(parts: Parts, now_ns: int) -> dict[str, Any]:
         "rss_bytes": rss_bytes(),
         "received": parts.counts["received"],
         "used": parts.ingest.used,
-        "refused": parts.ingest.refused.total(),
+        "refused": parts.ingest.refusals.counts.total(),
         "other_topics": parts.counts["other_topics"],
         "repeated": checkpoints.deduplicator.duplicates,
         "dropped": dict(dropped(parts)),
+        **parts.ingest.refusals.shown(),
         "events": parts.publisher.counts["events"],
         "scores": parts.publisher.counts["scores"],
         "withheld_in_flood": parts.publisher.flood.withheld,
@@ -76,7 +77,7 @@ def node_stats(parts: Parts, now_ns: int) -> dict[str, Any]:
 
 def dropped(parts: Parts) -> Counter[str]:
     """What was not used, by reason: payloads, values, readings."""
-    total = Counter(parts.ingest.refused)
+    total = Counter(parts.ingest.refusals.counts)
     total.update(parts.ingest.fleet.counts)
     for feed in parts.ingest.feeds:
         total.update(feed.decoder.counts)

@@ -34,7 +34,7 @@ def run(total: int, seed: int) -> Counter[str]:
             _check(node_stats(tried.parts, 0), sent)
         assert len(link.given) == sent, "a message was never acknowledged"
         counts = Counter({name: tried.counts[name] for name in ("received", "other_topics", "commands")})
-        refused = tried.ingest.refused
+        refused = tried.ingest.refusals.counts
         in_part = Counter({f"({name})": n for name, n in (dropped(tried.parts) - refused).items()})
         return counts + Counter(used=tried.ingest.used) + refused + in_part
 
