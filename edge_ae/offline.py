@@ -16,7 +16,8 @@ import orjson
 from numpy.typing import NDArray
 
 from edge_ae.core.detector import Watch
-from edge_ae.core.events import AlertEvent, Readings, Scored, slot_of
+from edge_ae.core.events import AlertEvent, Readings, Scored, Verdict, slot_of
+from edge_ae.core.expectation import expected_by_others
 from edge_ae.core.fleet import MAX_BATCH, Fleet, scored
 from edge_ae.core.model_spec import Explanation, Floats, ModelSpec
 from edge_ae.core.payloads import alert_payload
@@ -26,7 +27,7 @@ from edge_ae.store.atomic import whole_text
 from edge_ae.store.recording_csv import Table
 
 Progress = Callable[[int, int], None]
-Parts = tuple[Floats, Floats]  # of a window's score: that of each channel, and its newest row as the model restores it
+Parts = tuple[Floats, Explanation]  # a window [length, channel], and what its score is made of
 PROGRESS_LINES = 4096
 FEW_INCOMPLETE = 0.1  # windows that are mostly missing, of all lines: any recording with gaps has some
 
@@ -63,7 +64,8 @@ class _OutputKeeper:
 
     def score(self, windows: Floats) -> Floats:
         outputs = self._model.run(windows)
-        self._parts.extend(zip(outputs["channel_score"], outputs["reconstruction"][:, -1], strict=True))
+        explained = zip(*(outputs[name] for name in ("channel_score", "reconstruction", "latent")), strict=True)
+        self._parts.extend((window, Explanation(*parts)) for window, parts in zip(windows, explained, strict=True))
         return outputs["score"]
 
     def explain(self, windows: Floats) -> Sequence[Explanation]:
@@ -136,7 +138,15 @@ class _Run:
         self._score[line], self._threshold[line] = scored.verdict.score, scored.verdict.threshold
         self._active[line] = scored.active
         if parts is not None:
-            self._channel_score[line], self._reconstruction[line] = parts
+            explanation = self._explained(*parts, scored.verdict)
+            self._channel_score[line] = explanation.channel_score
+            self._reconstruction[line] = explanation.reconstruction[-1]
+
+    def _explained(self, window: Floats, explanation: Explanation, verdict: Verdict) -> Explanation:
+        """As in an alert: beyond the threshold, what is expected does not bend towards the fault."""
+        if verdict.ratio < 1.0:
+            return explanation
+        return expected_by_others(self._watch.model, window, explanation, verdict.threshold)
 
 
 def score_table(

@@ -53,7 +53,8 @@ CORE_MAY = {
     "description": {"alert"} | NOTATIONS,  # says what the alert stage found
     "sensor_health": {"channel_profile"} | NOTATIONS,
     "detector": {"align", "sensor_health", "liveness", "window", "threshold", "alert", "description"} | NOTATIONS,
-    "fleet": {"detector"} | NOTATIONS,
+    "expectation": {"model_spec"},
+    "fleet": {"detector", "expectation"} | NOTATIONS,
 }
 
 

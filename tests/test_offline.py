@@ -152,6 +152,29 @@ def test_the_parts_of_a_score_add_up_to_it(model: OnnxModel) -> None:
     assert np.isfinite(result.reconstruction[known]).all()
 
 
+def test_what_is_expected_of_healthy_channels_does_not_bend_towards_the_fault(model: OnnxModel) -> None:
+    """A step in each channel in turn: in 95 of 100 lines the others are expected within twice their usual error."""
+    table = table_of(slice(TRAIN_ROWS, TRAIN_ROWS + 200))
+    deviations = pump().values[:TRAIN_ROWS].std(axis=0)
+    usual = score(table, model, explained=True)
+    error = np.sqrt(np.nanmean((expected(usual) - table.values) ** 2, axis=0))
+    within = []
+    for channel in range(len(table.names)):
+        values = table.values.copy()
+        values[120:160, channel] += 8.0 * deviations[channel]
+        found = score(replace(table, values=values), model, explained=True)
+        beyond = np.flatnonzero(found.score > found.threshold)
+        others = np.arange(len(table.names)) != channel
+        within.append(np.abs(expected(found) - expected(usual))[beyond][:, others] <= 2.0 * error[others])
+    assert sum(map(len, within)) > 300
+    assert np.concatenate(within).mean() >= 0.95
+
+
+def expected(result: Result) -> np.ndarray[Any, Any]:
+    assert result.reconstruction is not None
+    return result.reconstruction
+
+
 def test_an_odd_stamp_costs_no_other_line_its_score(model: OnnxModel) -> None:
     table = table_of()
     t_ns = table.t_ns.copy()

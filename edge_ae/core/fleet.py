@@ -9,7 +9,8 @@ import numpy as np
 
 from edge_ae.core.detector import Detector, Watch
 from edge_ae.core.events import AlertEvent, Readings, Row, Scored, Window
-from edge_ae.core.model_spec import Floats, Model
+from edge_ae.core.expectation import expected_by_others
+from edge_ae.core.model_spec import Explanation, Floats, Model
 
 LARGEST_SCORE = float(np.finfo(np.float32).max)  # Stands for a score that is no number: far from normal, never normal.
 MAX_BATCH = 64  # windows in one call: past this a larger batch is no faster, and latency grows
@@ -65,9 +66,11 @@ class Fleet:
         for first in range(0, len(due), MAX_BATCH):
             batch = due[first : first + MAX_BATCH]
             for (detector, window), score in zip(batch, self._score(batch), strict=True):
-                explanation = None
+                explanation: Explanation | None = None
                 if detector.wants_explanation(score):
-                    (explanation,) = self._models[detector.spec.sha256].explain(window.values[None])
+                    model = self._models[detector.spec.sha256]
+                    (explanation,) = model.explain(window.values[None])
+                    explanation = expected_by_others(model, window.values, explanation, detector.threshold)
                 results.extend(detector.judge(window, score, explanation))
         return results
 

@@ -1,0 +1,35 @@
+"""What a window's channels should have been: expected by the channels that are not accused of its deviation.
+
+A model restores a window from all of its values, the wrong ones among them, so that what it expects of healthy channels bends
+towards the fault. The accused are the fewest channels without which the window is normal, found one by one, by their parts
+in the score; once they are taken for missing, the graph fills them from the others, and nothing bends.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from edge_ae.core.model_spec import Explanation, Floats, Model
+
+MOST_ACCUSED = 8  # channels, and half of all: where more deviate, it is the machine that is elsewhere
+
+
+def expected_by_others(model: Model, window: Floats, explanation: Explanation, threshold: float) -> Explanation:
+    """The `explanation` of a `window` [length, channel] beyond its `threshold`, with what is expected of its channels where the
+    accused have no part in that. It stays as it is where no MOST_ACCUSED channels explain the deviation."""
+    masked, now = window.copy(), explanation
+    accused: list[int] = []
+    while float(now.channel_score.sum()) > threshold:
+        if len(accused) >= min(MOST_ACCUSED, window.shape[1] // 2):
+            return explanation
+        accused.append(_most_suspicious(now, accused))
+        masked[:, accused] = np.nan
+        (now,) = model.explain(masked[None])
+    return replace(explanation, reconstruction=now.reconstruction)
+
+
+def _most_suspicious(explanation: Explanation, accused: list[int]) -> int:
+    """The channel with the largest part in the score, of those that are not accused yet."""
+    parts = np.nan_to_num(explanation.channel_score)
+    parts[accused] = -1.0
+    return int(parts.argmax())

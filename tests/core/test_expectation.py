@@ -1,0 +1,65 @@
+"""What is expected of a window's channels does not bend towards its fault."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edge_ae.core.expectation import expected_by_others
+from edge_ae.core.model_spec import Channel, Explanation, Floats
+from tests.models import LENGTH, FakeModel, spec_of
+
+THRESHOLD = 1.0
+CHANNELS = tuple(Channel(name, "", 0.0, 1.0, 0.1) for name in "abcd")
+
+
+class Mean(FakeModel):
+    """Of every channel the mean of those that are there is expected; a channel's part is how far it is from 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spec = spec_of(channels=CHANNELS)
+
+    def explain(self, windows: Floats) -> Sequence[Explanation]:
+        self.explained += len(windows)
+        return [explanation_of(window) for window in windows]
+
+
+def explanation_of(window: Floats) -> Explanation:
+    expected = np.broadcast_to(np.nan_to_num(np.nanmean(window, axis=1, keepdims=True)), window.shape)
+    return Explanation(np.abs(np.nan_to_num(window[-1])), expected, window[-1])
+
+
+def window_of(*newest: float) -> Floats:
+    return np.tile(np.array(newest, np.float32), (LENGTH, 1))
+
+
+def expected(*newest: float) -> tuple[list[float], int]:
+    """What is expected at the newest row, and how often the model was asked for it."""
+    model, window = Mean(), window_of(*newest)
+    found = expected_by_others(model, window, explanation_of(window), THRESHOLD)
+    return found.reconstruction[-1].tolist(), model.explained
+
+
+def test_the_wrong_channel_has_no_part_in_what_is_expected_of_the_others() -> None:
+    assert expected(0.0, 8.0, 0.0, 0.0) == ([0.0] * 4, 1)
+
+
+def test_as_many_channels_are_masked_as_it_takes() -> None:
+    assert expected(0.0, 8.0, -4.0, 0.0) == ([0.0] * 4, 2)
+
+
+def test_where_most_channels_are_elsewhere_none_is_accused() -> None:
+    assert expected(8.0, 8.0, 8.0, 0.0) == ([6.0] * 4, 2)
+
+
+def test_a_window_within_its_threshold_is_expected_as_the_model_restores_it() -> None:
+    assert expected(0.5, 0.25, 0.25, 0.0) == ([0.25] * 4, 0)
+
+
+def test_the_window_and_the_parts_of_its_score_stay_as_they_were() -> None:
+    window = window_of(0.0, 8.0, 0.0, 0.0)
+    before, explanation = window.copy(), explanation_of(window)
+    found = expected_by_others(Mean(), window, explanation, THRESHOLD)
+    np.testing.assert_array_equal(window, before)
+    assert found.channel_score is explanation.channel_score
+    assert found.latent is explanation.latent
