@@ -174,12 +174,15 @@ class Detector:
     # -- what is known of it -------------------------------------------------------------------------------
 
     def _event(self, transition: Transition) -> AlertEvent:
-        now = describe(self._source, self.alert, transition)
+        now = self._described(transition)
         return AlertEvent(self.asset, transition.type, transition.episode.id, transition.episode.seq, now)
 
     def alert_now(self) -> Alert:
         """The present alert state, for the retained topic."""
-        return describe(self._source, self.alert)
+        return self._described(None)
+
+    def _described(self, transition: Transition | None) -> Alert:
+        return replace(describe(self._source, self.alert, transition), quality=self.quality)
 
     def health_now(self) -> AssetHealth:
         """Which sensors are sick, for the retained topic."""
@@ -194,6 +197,11 @@ class Detector:
                 ChannelFault(one.channel, one.fault, one.since_slot * period_ns) for one in self._health.sick
             ),
         )
+
+    @property
+    def quality(self) -> float:
+        """The part of its channels whose sensors work, 0 to 1."""
+        return self._health.quality
 
     @property
     def newest(self) -> Window | None:

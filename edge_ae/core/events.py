@@ -216,6 +216,7 @@ class Alert:
     state: as subscribers read it.
     acked: an operator has seen this alert.
     shelved: the asset is silenced, until wall time `shelved_until_ns`.
+    quality: the part of its channels whose sensors work, 0 to 1.
     id: the same in every run over the same data.
     type: which step in the alert's life this is; None: the present state, of which nothing is being published.
     seq: counts the published steps from 1 up; 0: none was.
@@ -238,6 +239,7 @@ class Alert:
     acked: bool
     shelved: bool
     shelved_until_ns: int | None
+    quality: float = 1.0
     id: str | None = None
     type: EventType | None = None
     seq: int = 0

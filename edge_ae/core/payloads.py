@@ -13,6 +13,7 @@ from edge_ae.core.model_spec import ModelSpec
 from edge_ae.core.timestamps import SECOND, parse_time_ns, rfc3339
 
 SCHEMA = 1
+SEVERITY_LEVELS = {None: 0, "low": 1, "medium": 2, "high": 3}  # for consumers that take numbers alone
 CHANNELS_LISTED = 16  # a reader needs the first few; the payload stays below a few kB
 
 
@@ -35,13 +36,16 @@ def alert_payload(alert: Alert) -> dict[str, Any]:
         "asset": alert.asset,
         "node": alert.node,
         "state": str(alert.state),
+        "active": int(alert.state is AlertWord.ACTIVE),
         "acked": alert.acked,
         "shelved": alert.shelved,
         "shelved_until": _time(alert.shelved_until_ns),
         "severity": alert.severity,
+        "severity_level": SEVERITY_LEVELS[alert.severity],
         "score": significant(alert.score),
         "threshold": significant(alert.threshold),
         "ratio": significant(alert.ratio),
+        "quality": significant(alert.quality),
         "ts_onset": _time(alert.onset_ns),
         "ts_raised": _time(alert.raised_ns),
         "ts_peak": _time(alert.peak_ns),
@@ -74,6 +78,7 @@ def ended(payload: Mapping[str, Any], t_ns: int) -> dict[str, Any]:
     changes = {
         "type": str(EventType.END),
         "state": str(AlertWord.NORMAL),
+        "active": 0,
         "ts_cleared": rfc3339(t_ns),
         "duration_s": max(t_ns - parse_time_ns(payload["ts_onset"]), 0) / SECOND,
         "seq": payload["seq"] + 1,

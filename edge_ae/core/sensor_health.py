@@ -69,6 +69,11 @@ class SensorHealth:
         """Whether enough channels are left for a score."""
         return 2 * len(self.sick) <= len(self._low)
 
+    @property
+    def quality(self) -> float:
+        """The part of the channels that are not at fault, 0 to 1."""
+        return 1.0 - len(self.sick) / len(self._low)
+
     def push(self, row: Row) -> Row:
         """The row with what the score must not see as NaN; all of it where too few channels are left."""
         if not self._end - BLOCK <= row.slot < self._end:  # slots go back where a clock is set back

@@ -152,7 +152,14 @@ class Publisher:
         """Publish the retained alert, if it has changed."""
         state, asset = detector.alert, detector.asset
         episode = None if state.episode is None else (state.episode.id, state.episode.seq, state.episode.acked)
-        shown = (state.active, state.phase.value == "pending", state.shelved_until_ns, state.in_service, episode)
+        shown = (
+            state.active,
+            state.phase.value == "pending",
+            state.shelved_until_ns,
+            state.in_service,
+            episode,
+            detector.quality,
+        )
         if self._shown.get(asset) == shown or not self._link.connected:
             return
         if asset not in self._shown:  # it may have been withdrawn, and have come back since

@@ -102,6 +102,11 @@ def test_dead_sensors_are_not_judged_and_raise_nothing() -> None:
     assert (events(results), fleet.detectors["pump"].counts["window_incomplete"]) == ([], 40)
 
 
+def test_an_alert_says_what_part_of_the_sensors_works() -> None:
+    results = run([readings(t, FAULT if t > 50 else CALM, 1.0 if t < 10 else NAN) for t in range(60)])
+    assert [event.alert.quality for event in events(results)] == [0.5]
+
+
 def test_a_value_that_no_sensor_sends_never_reaches_the_model() -> None:
     fleet = Fleet("node")
     results = run([readings(t, 1e35 if t == 10 else CALM) for t in range(20)], fleet)

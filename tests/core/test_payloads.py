@@ -14,6 +14,7 @@ from edge_ae.core.events import EventType, FloodSummary, ModelName, Row, Share, 
 from edge_ae.core.model_spec import Similar
 from edge_ae.core.payloads import (
     CHANNELS_LISTED,
+    SEVERITY_LEVELS,
     alert_payload,
     denoised_payload,
     ended,
@@ -24,7 +25,7 @@ from edge_ae.core.payloads import (
 from edge_ae.core.timestamps import SECOND
 from tests.models import spec_of
 
-_CONTRACT = """schema id type asset node state acked shelved shelved_until severity score threshold ratio ts_onset
+_CONTRACT = """schema id type asset node state active acked shelved shelved_until severity severity_level score threshold ratio quality ts_onset
     ts_raised ts_peak ts_cleared duration_s top_channel top_share reason similar_to
     similar_distance channels model seq"""
 CONTRACT = set(_CONTRACT.split())
@@ -71,13 +72,16 @@ def test_an_alert_has_every_field_of_the_contract() -> None:
         "asset": "pump",
         "node": "pi",
         "state": "active",
+        "active": 1,
         "acked": False,
         "shelved": False,
         "shelved_until": None,
         "severity": "medium",
+        "severity_level": 2,
         "score": 2.5,
         "threshold": 1.0,
         "ratio": 2.5,
+        "quality": 1.0,
         "ts_onset": "1970-01-01T00:00:10.000Z",
         "ts_raised": "1970-01-01T00:00:12.000Z",
         "ts_peak": "1970-01-01T00:00:15.000Z",
@@ -106,6 +110,7 @@ def test_an_end_says_when_and_how_long_it_was() -> None:
     body = body_of(AlertState(), Transition(EventType.END, episode(seq=3), 40 * SECOND))
     assert (body["type"], body["state"], body["ts_cleared"]) == ("end", "normal", "1970-01-01T00:00:40.000Z")
     assert (body["duration_s"], body["seq"]) == (30.0, 3)
+    assert (body["active"], body["severity_level"]) == (0, 2)
 
 
 def test_the_end_of_an_alert_can_be_made_from_what_was_published_of_it() -> None:
@@ -125,12 +130,13 @@ def test_a_flood_is_summarised_in_one_payload() -> None:
 
 def test_an_alert_that_is_clearing_is_active_to_others() -> None:
     assert body_of(AlertState(Phase.CLEARING, episode=episode()))["state"] == "active"
+    assert body_of(AlertState(Phase.CLEARING, episode=episode()))["active"] == 1
     assert body_of(AlertState(Phase.PENDING))["state"] == "pending"
 
 
 def test_out_of_service_and_shelving_are_in_the_payload() -> None:
     body = body_of(AlertState(in_service=False, shelving=Shelving.TIMED, shelved_until_ns=60 * SECOND))
-    assert (body["state"], body["shelved"]) == ("out_of_service", True)
+    assert (body["state"], body["active"], body["shelved"]) == ("out_of_service", 0, True)
     assert body["shelved_until"] == "1970-01-01T00:01:00.000Z"
 
 
@@ -160,6 +166,11 @@ def test_a_reason_without_a_leading_channel_names_the_first() -> None:
         "c0 1, expected 1 (changed pattern, 5 % of the deviation)"
     )
     assert reason(()) != ""
+
+
+def test_no_alert_has_the_severity_level_0() -> None:
+    assert body_of(AlertState())["severity_level"] == 0
+    assert {severity(ratio) for ratio in (1.0, 2.0, 4.0)} == SEVERITY_LEVELS.keys() - {None}
 
 
 @pytest.mark.parametrize(

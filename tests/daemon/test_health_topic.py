@@ -33,6 +33,7 @@ def test_a_channel_that_is_gone_is_named_until_it_is_back_and_raises_no_alert(no
         "schema": 1, "asset": "p1", "node": "n1", "state": "fault", "watched": True, "asset_fault": None,
     }  # fmt: skip
     assert body["channels"] == [{"name": "b", "fault": "stale", "since": "2026-09-21T14:13:22.000Z"}]
+    wait_for(lambda: listener.last("/p1/alert")["quality"] == 0.5, "the quality of what is known")
     listener.publish_all(TOPIC, rows(50, 50 + QUIET + 1))
     wait_for(lambda: faults(listener) == {}, "the fault's end")
     assert node.stop() == 0
