@@ -30,7 +30,7 @@ from edge_ae.core.alert import AlertSource, AlertState, Episode, Transition
 from edge_ae.core.commands import PARSERS, parse
 from edge_ae.core.description import describe, reason, severity
 from edge_ae.core.events import EventType, ModelName, Share, Verdict
-from edge_ae.core.field_paths import FAULTS
+from edge_ae.core.formats.values import FAULTS
 from edge_ae.core.model_spec import Similar
 from edge_ae.core.payloads import alert_payload
 from edge_ae.core.timestamps import parse_time_ns

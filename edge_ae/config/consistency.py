@@ -27,6 +27,8 @@ def contradictions(settings: Settings) -> Iterator[str]:
             yield f"{where}.topic: names {{channel}}, but Influx lines name their fields; use + in its place"
         if stream.time_zone is not None and stream.time is None:
             yield f"{where}.time_zone: says nothing without time, the path of the time in the payload; add time"
+        if stream.strict and stream.words:
+            yield f"{where}.words: are not used with strict, by which only numbers are numbers; leave out one of the two"
         asset = settings.asset_of(stream)
         if asset is not None and owners.setdefault(asset, stream.model) != stream.model:
             yield f"{where}.asset: {asset!r} is already watched with another model; give this stream an asset of its own"

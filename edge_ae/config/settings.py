@@ -97,6 +97,8 @@ class StreamSettings(Section):
     model: Path | None = None
     channels: dict[str, str] = Field(default={}, examples=[{"Pressure": "data.pressure"}])
     value: str = Field(default="value", min_length=1)
+    strict: bool = False
+    words: dict[str, float] = Field(default={}, examples=[{"auto": 1, "manual": 2}])
     asset: Name | None = Field(default=None, examples=["pump-1"])
     lateness_s: Seconds | None = None
     qos: Literal[0, 1] = 1
@@ -201,6 +203,8 @@ class Settings(Section):
             time=stream.time,
             channels=stream.channels,
             value=stream.value,
+            strict=stream.strict,
+            words=stream.words,
             asset=self.asset_of(stream),
             max_bytes=self.limits.payload_bytes,
             max_future_ns=seconds_ns(stream.max_future_s),

@@ -40,7 +40,7 @@ def _is_section(kind: Any) -> bool:
 
 def keys(table: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in table.items():
-        if isinstance(value, dict) and name != "channels":  # a table that is itself one setting
+        if isinstance(value, dict) and name not in ("channels", "words"):  # a table that is itself one setting
             yield from keys(value, f"{before}{name}.")
         elif isinstance(value, list):
             yield from keys(value[0], f"{before}{name}.")

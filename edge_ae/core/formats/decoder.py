@@ -7,12 +7,10 @@
     plant/{asset}/{channel}   4.2, or {"value": 4.2}         one channel a topic
 
 A payload gives at least one Readings, or raises BadPayload, or is a sensor's "I am online", which is no reading.
-A value that cannot be used is left out and counted; the rest of its payload is used. A string that looks like a
-number is not a number: whoever sends one may send "n/a" next. An object with a time of its own in which none of its
-channels has a value is a row all the same: time went on.
+A value that cannot be used is left out, counted, and said once; the rest of its payload is used. What is a number is the
+law of `values`. An object with a time of its own in which none of its channels has a value is a row all the same: time went on.
 """
 
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -21,16 +19,20 @@ from datetime import tzinfo
 from typing import Any
 
 from edge_ae.core.events import Readings
-from edge_ae.core.field_paths import NOT_FINITE, Leaves, Paths, fault_of, is_name
 from edge_ae.core.formats.json import json_reader
 from edge_ae.core.formats.line_protocol import line_reader
 from edge_ae.core.formats.number import number_reader
-from edge_ae.core.formats.record import ARRIVAL, FormatOptions, Reader, Record, kind_of
+from edge_ae.core.formats.omissions import Omission, Omissions, quoted, sentence
+from edge_ae.core.formats.picking import Found, Leaves, Paths, is_name
+from edge_ae.core.formats.record import ARRIVAL, FormatOptions, Reader, Record
+from edge_ae.core.formats.refusals import listed, missing_time, with_likeness
+from edge_ae.core.formats.values import TopicValues
 from edge_ae.core.timestamps import SECOND, time_ns
 from edge_ae.core.topics import topic_filter, topic_regex
+from edge_ae.core.words import word_table
 from edge_ae.errors import BadConfig, BadPayload
 
-Route = tuple[str, Paths | Leaves]  # a topic's asset, and what picks its channels
+Route = tuple[str, Paths | Leaves, TopicValues]  # a topic's asset, what picks the channels, and what their values are
 
 FORMATS: Mapping[str, Callable[[FormatOptions], Reader]] = {
     "json": json_reader,
@@ -53,6 +55,10 @@ class Stream:
     time: str | None = None  # path of the event time; None: the time of arrival
     channels: Mapping[str, str] = field(default_factory=dict)
     value: str = "value"  # path of the value where the topic names the channel and the payload is an object
+    strict: bool = False  # only numbers are numbers: no text, no word, no true or false
+    words: Mapping[str, float] = field(
+        default_factory=dict
+    )  # texts that stand for numbers, beside those that are known
     asset: str | None = None  # the asset where the topic does not name one
     max_bytes: int = 256 * 1024
     max_future_ns: int = 24 * 3600 * SECOND
@@ -67,8 +73,10 @@ class Decoder:
     """
 
     def __init__(self, stream: Stream, names: Sequence[str] | None) -> None:
-        self.counts: Counter[str] = Counter()
+        self._omissions = Omissions()
+        self.counts: Counter[str] = self._omissions.counts
         self.stream = stream
+        self._words = None if stream.strict else word_table(stream.words)
         self.filter = topic_filter(stream.topic)
         self._topic = topic_regex(stream.topic)
         self._max_future_ns = stream.max_future_ns
@@ -87,6 +95,12 @@ class Decoder:
         """Whether a topic is one of the stream's."""
         return self._topic.fullmatch(topic) is not None
 
+    def new_omissions(self) -> list[Omission]:
+        """What was left out of payloads that were used, or used with a remark: the first of each topic, channel and reason,
+        since the last call. Not more than a thousand are named; `counts` has them all.
+        """
+        return self._omissions.drain()
+
     def decode(self, topic: str, payload: bytes, arrival_ns: int, *, retained: bool = False) -> list[Readings]:
         """The readings of one message, in the order of the payload. Raises BadPayload.
 
@@ -103,7 +117,10 @@ class Decoder:
             raise BadPayload("too_large", f"{len(payload)} bytes, where {self.stream.max_bytes} are allowed")
         if not payload:
             raise BadPayload("empty", "nothing in it")
-        records = self._read(payload)
+        try:
+            records = self._read(payload)
+        except BadPayload as fault:
+            raise with_likeness(fault, topic, payload, self.stream.format) from None
         if retained:
             records = [_dated(record) for record in records]
         if len(records) == 1:
@@ -135,12 +152,14 @@ class Decoder:
         asset = parts.get("asset", self.stream.asset)
         if asset is None or ASSET_NAME.fullmatch(asset) is None:
             raise BadPayload("bad_topic", f"{asset!r} cannot be the name of an asset")
-        return asset, self._one_channel(parts["channel"]) if self._by_channel else self._whole
+        pick = self._one_channel(parts["channel"]) if self._by_channel else self._whole
+        return asset, pick, TopicValues(topic, self._omissions, self._words)
 
     def _one_channel(self, level: str) -> Paths:
         name = self._by_path.get(level, level if self._names is None else None)
         if name is None:
-            raise BadPayload("unknown_channel", f"the model has no channel for {level!r}")
+            there = listed(list(self._by_path))
+            raise BadPayload("unknown_channel", f"the model has no channel for {quoted(level)}; it has {there}")
         if not is_name(name):
             raise BadPayload("bad_topic", f"{name!r} cannot be the name of a channel")
         return Paths({name: self.stream.value}, self.stream.time, nested=self.stream.format == "json")
@@ -153,50 +172,52 @@ class Decoder:
     def _batch(self, route: Route, records: Sequence[Record], arrival_ns: int) -> list[Readings]:
         """What the records of a batch give; a faulty one is counted and left out."""
         readings: list[Readings] = []
-        fault = BadPayload("empty", "no readings in it")
+        faults: list[BadPayload] = []
         for record in records:
             try:
                 readings.append(self._readings(route, record, arrival_ns))
             except BadPayload as error:
-                self.counts[error.reason] += 1
-                fault = error
+                faults.append(error)
         if not readings:
-            raise fault
+            raise faults[0] if faults else BadPayload("empty", "no readings in it")
+        for fault in faults:
+            self.counts[fault.reason] += 1
+            route[2].say("", fault.reason, lambda text=str(fault): f"an element of its batch is not used: {text}")  # type: ignore[misc]
         return readings
 
     def _readings(self, route: Route, record: Record, arrival_ns: int) -> Readings:
         if isinstance(record, BadPayload):
             raise record
-        asset, pick = route
+        asset, pick, topic = route
         fields, stamp = record
-        t_ns = arrival_ns if stamp is ARRIVAL else self._time_of(stamp, asset, arrival_ns)
+        t_ns = arrival_ns if stamp is ARRIVAL else self._time_of(stamp, fields, asset, arrival_ns)
         if type(fields) is not dict:
-            return Readings(asset, t_ns, self._bare(pick, fields))
-        values = pick(fields, self.counts)
-        if not values and (stamp is ARRIVAL or not pick.at_home_in(fields)):
-            raise BadPayload("unknown_channel" if fields else "empty", "no value of a known channel in it")
-        return Readings(asset, t_ns, values)
+            return Readings(asset, t_ns, self._bare(pick, fields, topic))
+        return Readings(asset, t_ns, pick(fields, topic, stamp is not ARRIVAL))
 
-    def _bare(self, pick: Paths | Leaves, value: Any) -> dict[str, float]:
+    def _bare(self, pick: Paths | Leaves, value: Any, topic: TopicValues) -> dict[str, float]:
         """The value of the one channel that there is. Not finite: the sensor sends, and is sick."""
         assert isinstance(pick, Paths)
-        if value is NOT_FINITE:
-            self.counts["not_finite"] += 1
-            return {pick.only: math.inf}
-        fault = fault_of(value)
-        if fault is not None:
-            raise BadPayload(fault, f"a {kind_of(value)} where a number is expected")
-        return {pick.only: float(value)}
+        if type(value) is float:
+            return {pick.only: value}
+        found = Found(sick=True)
+        found.take(topic, pick.only, value)
+        if not found.values:
+            raise BadPayload(found.left[0].reason, sentence(found.left[0]))
+        found.close(topic)
+        return found.values
 
-    def _time_of(self, stamp: Any, asset: str, arrival_ns: int) -> int:
+    def _time_of(self, stamp: Any, fields: Any, asset: str, arrival_ns: int) -> int:
         try:
             t_ns = time_ns(stamp) if self._zone is None else self._local_ns(stamp, self._zone, asset, arrival_ns)
         except ValueError as error:
-            raise BadPayload("bad_time", f"its time {str(stamp)[:40]!r} cannot be used: {error}") from None
+            if stamp is None and self.stream.time is not None:
+                raise missing_time(self.stream.time, fields) from None
+            raise BadPayload("bad_time", f"its time {quoted(stamp)} cannot be used: {error}") from None
         if t_ns < YEAR_2000_NS:
-            raise BadPayload("before_2000", f"its time {str(stamp)[:40]!r} is before the year 2000: is the clock set?")
+            raise BadPayload("before_2000", f"its time {quoted(stamp)} is before the year 2000: is the clock set?")
         if t_ns > arrival_ns + self._max_future_ns:
-            raise BadPayload("future", f"its time {str(stamp)[:40]!r} is in the future: is the clock set?")
+            raise BadPayload("future", f"its time {quoted(stamp)} is in the future: is the clock set?")
         return t_ns
 
     def _local_ns(self, stamp: Any, zone: tzinfo, asset: str, arrival_ns: int) -> int:

@@ -12,8 +12,11 @@ from typing import Any
 
 import orjson
 
-from edge_ae.core.field_paths import NOT_FINITE, find
+from edge_ae.core.field_paths import find
+from edge_ae.core.formats.number import number_or_text
+from edge_ae.core.formats.omissions import quoted
 from edge_ae.core.formats.record import ARRIVAL, FormatOptions, Reader, Record, kind_of
+from edge_ae.core.formats.values import NOT_FINITE
 from edge_ae.errors import BadPayload
 
 
@@ -25,7 +28,7 @@ def json_reader(options: FormatOptions) -> Reader:
         try:
             document = orjson.loads(payload)
         except orjson.JSONDecodeError as error:
-            document = _of_python(payload, str(error))
+            document = _of_python(payload, str(error), bare=options.bare)
         if type(document) is dict:
             if time is None:
                 return [(document, ARRIVAL)]
@@ -37,7 +40,11 @@ def json_reader(options: FormatOptions) -> Reader:
             return [_element(one, time) for one in document]
         if options.bare:
             return [(document, ARRIVAL)]
-        raise BadPayload("wrong_type", f"a bare {kind_of(document)} where an object or an array of objects is expected")
+        raise BadPayload(
+            "wrong_type",
+            f"a bare {kind_of(document)} ({quoted(document)}) where an object or an array of objects is expected; if the topic "
+            "names the channel, put {channel} in place of that level",
+        )
 
     return read
 
@@ -57,13 +64,18 @@ def _transposed(columns: Mapping[str, Any], rows: int) -> list[dict[str, Any]]:
     return [dict(zip(arrays, row, strict=True)) for row in zip(*arrays.values(), strict=True)]
 
 
-def _of_python(payload: bytes, fault: str) -> Any:
-    """The same text once more, now with NaN and Infinity allowed, so that one sick channel costs only itself."""
+def _of_python(payload: bytes, fault: str, *, bare: bool) -> Any:
+    """The same text once more, now with NaN and Infinity allowed, so that one sick channel costs only itself.
+
+    `bare`: the topic names the channel, and a word without quotes, such as ON, is its value.
+    """
     try:
         return json.loads(payload, parse_constant=lambda _: NOT_FINITE, parse_float=_finite, parse_int=_whole)
     except RecursionError:
         raise BadPayload("too_deep", "nested too deep to be read") from None
     except ValueError:
+        if bare:
+            return number_or_text(payload)
         raise BadPayload("not_json", f"no JSON: {fault}") from None
 
 

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from edge_ae.core.formats.number import number_of
+from edge_ae.core.formats.omissions import quoted
 from edge_ae.core.formats.record import ARRIVAL, FormatOptions, Reader, Record
 from edge_ae.errors import BadPayload
 
@@ -25,7 +26,10 @@ def line_reader(options: FormatOptions) -> Reader:
         except UnicodeDecodeError:
             raise BadPayload("wrong_type", "no text, as lines of the Influx protocol are") from None
         stripped = (line.strip() for line in lines)
-        return [_record(line, options) for line in stripped if line and line[0] != "#"]
+        records = [_record(line, options) for line in stripped if line and line[0] != "#"]
+        if records and all(isinstance(record, BadPayload) for record in records):
+            raise records[0]  # type: ignore[misc]  # all are refusals
+        return records
 
     return read
 
@@ -33,7 +37,7 @@ def line_reader(options: FormatOptions) -> Reader:
 def _record(line: str, options: FormatOptions) -> Record:
     match = LINE.fullmatch(line)
     if match is None:
-        return BadPayload("wrong_type", f"{line[:80]!r} is no line of the Influx protocol")
+        return BadPayload("wrong_type", f"{quoted(line)} is no line of the Influx protocol")
     measurement, fields, stamp = match.groups()
     prefix, record = _unescaped(measurement), {}
     for key, text in FIELD.findall(fields):
@@ -49,7 +53,7 @@ def _unescaped(text: str) -> str:
 
 def _value(text: str) -> Any:
     if text[0] == '"':
-        return text
+        return re.sub(r'\\(["\\])', r"\1", text[1:-1])
     if text.lower() in TRUTH:
         return TRUTH[text.lower()]
     try:

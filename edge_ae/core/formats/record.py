@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from edge_ae.core.field_paths import NOT_FINITE
+from edge_ae.core.formats.values import NOT_FINITE
 from edge_ae.errors import BadPayload
 
 ARRIVAL = object()  # the stamp of a record that has none: its time is that of its arrival

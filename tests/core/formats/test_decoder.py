@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Detector, Watch
 from edge_ae.core.events import Readings, SensorFault
-from edge_ae.core.field_paths import MAX_LEAVES
 from edge_ae.core.formats.decoder import Decoder, Stream
+from edge_ae.core.formats.picking import MAX_LEAVES
 from edge_ae.core.timestamps import SECOND, rfc3339
 from edge_ae.core.topics import topic_fault, topic_filter, topic_regex
 from edge_ae.errors import BadConfig, BadPayload
@@ -27,7 +27,7 @@ TS = "2026-11-23T11:59:55Z"
 TOPIC = "plant/pump/telemetry"
 REASONS = {
     "availability", "bad_time", "bad_topic", "before_2000", "boolean", "empty", "future", "missing_channel", "not_finite", "not_json",
-    "string", "too_deep", "too_large", "too_many_channels", "unknown_channel", "wrong_type",
+    "string", "unit_changed", "too_deep", "too_large", "too_many_channels", "unknown_channel", "wrong_type",
 }  # fmt: skip
 
 
@@ -125,8 +125,10 @@ def test_a_topic_without_an_asset_has_the_asset_of_the_settings() -> None:
 def test_without_a_model_every_number_is_taken_under_its_path() -> None:
     payload = {"ts": TS, "a": 1, "d": {"x": 2.5, "name": "n", "on": True}, "list": [1]}
     one = decoder(None, time="ts", channels={"Depth": "d.x"})
-    assert one.decode(TOPIC, orjson.dumps(payload), NOW) == [Readings("pump", THEN, {"a": 1.0, "Depth": 2.5})]
-    assert one.counts == {"string": 1, "boolean": 1, "wrong_type": 1}
+    assert one.decode(TOPIC, orjson.dumps(payload), NOW) == [
+        Readings("pump", THEN, {"a": 1.0, "Depth": 2.5, "d.on": 1.0})
+    ]
+    assert one.counts == {"string": 1, "wrong_type": 1}
 
 
 def test_without_a_model_the_number_of_channels_is_bounded() -> None:
@@ -147,7 +149,7 @@ def test_a_row_with_a_time_and_no_values_says_that_time_went_on() -> None:
 @pytest.mark.parametrize(
     ("value", "fault"),
     [
-        ("true", "boolean"), ('"21.5"', "string"), ("null", "missing_channel"), ("[1]", "wrong_type"), ("{}", "wrong_type"),
+        ('"auto"', "string"), ('"n/a"', "missing_channel"), ("null", "missing_channel"), ("[1]", "wrong_type"), ("{}", "wrong_type"),
     ],
 )  # fmt: skip
 def test_a_value_that_is_no_number_costs_only_itself(value: str, fault: str) -> None:
@@ -286,8 +288,10 @@ def test_a_bad_element_of_a_batch_costs_only_itself() -> None:
         ({"ts": 0, "a": 1}, {"time": "ts"}, "before_2000"),
         ({"ts": "2026-11-25T00:00:00Z", "a": 1}, {"time": "ts"}, "future"),
         ({"ts": [TS, TS], "a": [1]}, {"time": "ts"}, "wrong_type"),
-        (b"n/a", {"format": "number", "names": ("a",)}, "wrong_type"),
-        (b"1_0", {"format": "number", "names": ("a",)}, "wrong_type"),
+        ({"a": None}, {}, "missing_channel"),
+        (b"n/a", {"format": "number", "names": ("a",)}, "missing_channel"),
+        (b"1_0", {"format": "number", "names": ("a",)}, "string"),
+        (b'{"value": 1}', {"format": "number", "names": ("a",)}, "wrong_type"),
         (b"no line", {"format": "influx"}, "wrong_type"),
         (b"m x=1", {"format": "influx"}, "unknown_channel"),
         (b"\xff a=1", {"format": "influx"}, "wrong_type"),
