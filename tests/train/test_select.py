@@ -5,7 +5,7 @@ import pytest
 from edge_ae_train import select
 from edge_ae_train.data.segments import Segment
 from edge_ae_train.fit import Options, fit
-from edge_ae_train.scoring.preprocess import CONSTANT_LIMIT, fit_scaler
+from edge_ae_train.scoring.preprocess import CONSTANT_LIMIT, Standardise, fit_scaler
 
 from tests.models import pump
 
@@ -15,8 +15,8 @@ def test_injected_faults_are_cut_as_the_model_cuts_them() -> None:
     rows = pump().values[:400].astype(np.float32)
     rows[:, 0] = 7.0
     candidate = fit([Segment(rows)], Options(family="pca", length=16)).candidate
-    limit = fit_scaler([rows]).limit
-    largest = [np.abs(one.rows).max(axis=0) for block in select.plan(candidate, limit, 0) for one in block]
+    standardise = Standardise(fit_scaler([rows]))
+    largest = [np.abs(one.rows).max(axis=0) for block in select.plan(candidate, standardise, 0) for one in block]
     assert np.max(largest, axis=0)[0] == CONSTANT_LIMIT
     assert (np.max(largest, axis=0)[1:] > CONSTANT_LIMIT).all()
 

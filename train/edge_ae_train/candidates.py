@@ -21,7 +21,7 @@ from edge_ae.core.detector import OFF_DELAY_HOPS
 from edge_ae.core.model_spec import Floats
 from edge_ae.errors import BadData
 from edge_ae_train.data.dataset import CHUNK, WindowSet, spread_over, standardised
-from edge_ae_train.data.segments import Segment, cut, values_of
+from edge_ae_train.data.segments import Segment, cut, thinned, values_of
 from edge_ae_train.models import autoencoders, linear
 from edge_ae_train.models.trainer import Recipe, train
 from edge_ae_train.progress import Reporter
@@ -38,6 +38,7 @@ BATCH_OF_FEW, LEAST_STEPS = 64, 300  # of training a network
 HELD_OUT = 0.3  # of many rows, the last
 CHECK = 0.15  # of the rows to train on, the last: for stopping early
 MOST_CHUNKS = 16  # of a block's windows, spread over it: more make its tail no better
+LINEAR_ROWS = 200_000  # that a linear family and the forecaster are fitted to
 LATENT_FLOOR = 0.01  # of the latent's largest standard deviation: finer directions are not trusted
 LATENT_WINDOWS = 4096  # of those trained on, for the latent's whitening
 
@@ -91,8 +92,8 @@ class Trained:
 class HeldOutBlock:
     """A block of rows, with a network that has seen none of them.
 
-    `windows`: what calibration asks of its windows. `rows` [row, channel]: its longest stretch, standardised and without
-    holes, for faults to be put into. `error`: the mean square of the residual, standardised.
+    `windows`: what calibration asks of its windows. `rows` [row, channel]: its longest stretch, in physical units, for
+    faults to be put into. `error`: the mean square of the residual, standardised.
     """
 
     trained: Trained
@@ -162,7 +163,7 @@ def _held_out(trained: Trained, material: Material, block: tuple[int, int]) -> l
         return []
     averages, error = trained.averages(windows.chunks(MOST_CHUNKS))
     held = HeldOut(averages, partial(_distances, trained, windows))
-    return [HeldOutBlock(trained, held, standardised(longest, material.standardise), error)]
+    return [HeldOutBlock(trained, held, longest, error)]
 
 
 def held_out_rows(parts: Sequence[Segment], block: tuple[int, int], length: int) -> list[Segment]:
@@ -226,4 +227,5 @@ def _recipe(family: str, rows: int, windows: int, seed: int) -> Recipe:
 
 
 def _standardised(parts: Sequence[Segment], material: Material) -> list[Floats]:
-    return [standardised(values, material.standardise) for values in values_of(parts)]
+    """Rows for what is fitted to rows and not to windows."""
+    return [standardised(values, material.standardise) for values in thinned(values_of(parts), LINEAR_ROWS)]

@@ -54,7 +54,7 @@ def fit(segments: Sequence[Segment], options: Options, reporter: Reporter = SILE
     for family in _families(options.family):
         plain, tempered = train_candidate(family, material, reporter)
         if trials is None:
-            trials = select.plan(plain, material.scaler.limit, options.seed)
+            trials = select.plan(plain, material.standardise, options.seed)
         reporter.step(f"{family}: looking for injected faults")
         contenders[family] = select.better_of(plain, tempered, trials)
     shares = {family: one.found for family, one in contenders.items()}

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from edge_ae.core.model_spec import Floats
 from edge_ae_train.candidates import Candidate
 from edge_ae_train.data import fault_injection
-from edge_ae_train.data.dataset import CHUNK
+from edge_ae_train.data.dataset import CHUNK, standardised
 from edge_ae_train.data.fault_injection import Injection
 from edge_ae_train.scoring.graph import TEMPERED
+from edge_ae_train.scoring.preprocess import Standardise
 
 TRIAL_RATE = 1e-3  # alerts a window at which candidates are compared
 REPEATS = 16  # of each kind and strength in each block: with 4, the seed's luck was as large as TIE
@@ -42,12 +42,12 @@ class Contender:
         return {"found": self.found, "error": self.candidate.error, "tempered": tempered}
 
 
-def plan(candidate: Candidate, limit: Floats, seed: int) -> Trials:
-    """The faults for each block: the same for every candidate, and cut at `limit` [channel] as the graph cuts values."""
-    rng = np.random.default_rng(seed)
+def plan(candidate: Candidate, standardise: Standardise, seed: int) -> Trials:
+    """The faults for each block: the same for every candidate, and cut at the limit at which the graph cuts values."""
+    rng, limit = np.random.default_rng(seed), standardise.limit.numpy()
     return [
-        [one.clipped(limit) for one in fault_injection.inject(block.rows, candidate.length, REPEATS, rng)]
-        for block in candidate.blocks
+        [one.clipped(limit) for one in fault_injection.inject(rows, candidate.length, REPEATS, rng)]
+        for rows in (standardised(block.rows, standardise) for block in candidate.blocks)
     ]
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from edge_ae_train.data.segments import Segment, cut, stretches, values_of
+from edge_ae_train.data.segments import RUN_ROWS, Segment, cut, row_blocks, stretches, thinned, values_of
 
 from edge_ae.core.model_spec import Floats
 
@@ -29,3 +29,24 @@ def test_a_gap_that_is_too_long_stays_so_where_a_part_of_it_is_cut_away() -> Non
     pieces = [segment.part(0, 9), segment.part(17, 40)]
     assert [(part.start_slot, len(part)) for part in stretches(pieces, length=9)] == [(100, 9), (120, 20)]
     assert [(part.start_slot, len(part)) for part in stretches(pieces, length=10)] == [(100, 9), (117, 23)]
+
+
+@pytest.mark.parametrize("most", [1, 4, 7, 10, 30, 31])
+def test_blocks_hold_all_rows_in_order_and_no_more_than_asked(most: int) -> None:
+    parts = segments(8, 0, 2, 20)
+    blocks = list(row_blocks(parts, most))
+    np.testing.assert_array_equal(np.concatenate(blocks), np.concatenate(parts))
+    assert [len(block) for block in blocks[:-1]] == [most] * (len(blocks) - 1)
+    assert list(row_blocks([], most)) == []
+
+
+def test_few_rows_are_taken_whole_and_of_many_runs_from_all_over() -> None:
+    parts = segments(5 * RUN_ROWS, 10, 6 * RUN_ROWS)
+    assert [part is found for part, found in zip(parts, thinned(parts, 20 * RUN_ROWS), strict=True)] == [True] * 3
+    found = thinned(parts, 4 * RUN_ROWS)
+    assert sum(map(len, found)) == 4 * RUN_ROWS
+    whole = np.concatenate(parts)
+    starts = [int(np.flatnonzero((whole == part[0]).all(axis=1))[0]) for part in found]
+    assert starts[0] == 0
+    assert starts[-1] + len(found[-1]) == len(whole)
+    assert min(np.diff(starts)) > RUN_ROWS / 2

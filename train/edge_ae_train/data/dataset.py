@@ -21,27 +21,26 @@ MODE_WINDOWS = 1000  # that the operating modes are found in
 
 
 class WindowSet:
-    """Windows [length, channel] of standardised stretches: those that a device with this hop scores.
+    """Windows [length, channel] of stretches, standardised as they are taken: those that a device with this hop scores.
 
     `ends` [window]: the row, counted over all stretches, with which each ends.
     """
 
     def __init__(self, parts: Sequence[Segment], standardise: Standardise, length: int, hop: int = 1) -> None:
         """`parts`: as `stretches` gives them. `hop` 1: every window, whatever its phase; what a network trains on."""
-        self.length = length
         self.ends = window_ends(parts, length, hop)
-        self.values = _scaled(values_of(parts), standardise)
-        self.root = standardise.root
+        self._rows = values_of(parts)
+        self._length = length
+        self._standardise = standardise
 
     def __len__(self) -> int:
         return len(self.ends)
 
     def take(self, indices: NDArray[np.intp] | slice) -> tuple[Tensor, Tensor]:
         """Standardised windows without holes, and their presence (1 or 0), float32 [n, length, channel]."""
-        ends = torch.from_numpy(self.ends[indices])
-        rows = ends[:, None] + torch.arange(1 - self.length, 1)
-        values = self.values[rows]
-        return mend(values, self.root, (~torch.isnan(values)).to(values.dtype))
+        physical = torch.from_numpy(windows_at(self._rows, self.ends[indices], self._length))
+        present: Tensor = (~torch.isnan(physical)).to(physical.dtype)
+        return mend(self._standardise.scaled(physical), self._standardise.root, present)
 
     def chunks(self, most: int) -> Iterator[tuple[Tensor, Tensor]]:
         """CHUNK windows at a time, as `take` gives them: all, or `most` chunks that are spread over them."""
@@ -51,17 +50,11 @@ class WindowSet:
 
 def standardised(segment: Floats, standardise: Standardise) -> Floats:
     """A segment's rows [row, channel] without holes, each filled by itself; for what is fitted to rows, not to windows."""
-    values = _scaled([segment], standardise)
+    values = standardise.scaled(torch.from_numpy(segment))
     present = (~torch.isnan(values)).to(values.dtype)
     filled = fill(torch.nan_to_num(values), standardise.root, present)
     whole: Floats = bridged(filled[None], present[None])[0].numpy()
     return whole
-
-
-def _scaled(segments: Sequence[Floats], standardise: Standardise) -> Tensor:
-    """All rows [row, channel], one segment after the other, NaN where they are missing."""
-    parts = [standardise.scaled(torch.from_numpy(segment)) for segment in segments]
-    return torch.cat(parts) if parts else torch.empty(0, len(standardise.centre))
 
 
 def window_ends(parts: Sequence[Segment], length: int, hop: int = 1) -> NDArray[np.int64]:
@@ -82,6 +75,15 @@ def spread_over(count: int, most: int) -> NDArray[np.intp]:
 def some_windows(parts: Sequence[Segment], length: int, most: int = PROOF_WINDOWS) -> Floats:
     """At most `most` windows [n, length, channel] that a device would score, spread over the stretches."""
     ends = window_ends(parts, length)
-    chosen = ends[spread_over(len(ends), most)]
-    every: Floats = np.concatenate(values_of(parts))[chosen[:, None] + np.arange(1 - length, 1)]
-    return every
+    return windows_at(values_of(parts), ends[spread_over(len(ends), most)], length)
+
+
+def windows_at(rows: Sequence[Floats], ends: NDArray[np.int64], length: int) -> Floats:
+    """The windows [n, length, channel] that end with rows, counted over all stretches; each within one stretch.
+
+    Cut out one by one, for to lay the stretches side by side first would take as much memory as they do.
+    """
+    offsets = np.cumsum([0, *map(len, rows)])
+    stretch = np.searchsorted(offsets, ends, side="right") - 1
+    lasts = ends - offsets[stretch]
+    return np.stack([rows[i][k + 1 - length : k + 1] for i, k in zip(stretch.tolist(), lasts.tolist(), strict=True)])

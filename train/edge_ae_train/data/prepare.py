@@ -2,7 +2,7 @@
 
     paths ─ load ─► Tables ─ clean ─► Tables in time ─ sample_period_ns ─► period ─ rows ─► Segments
 
-The rows are made by the aligner of the daemon, so that a model is trained on what it will see.
+The rows are those that the daemon's aligner makes, so that a model is trained on what it will see.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +20,7 @@ from edge_ae.core.timestamps import duration_text, rfc3339
 from edge_ae.core.window import longest_gap
 from edge_ae.errors import BadData
 from edge_ae.store.recording_csv import Table
+from edge_ae_train.data import bulk_rows
 from edge_ae_train.data.clean import clean
 from edge_ae_train.data.loading import ALL_COLUMNS, ColumnRoles, load, where_of
 from edge_ae_train.data.period import period_notes, sample_period_ns
@@ -108,9 +109,24 @@ def rows(tables: Sequence[Table], sampling: Sampling) -> list[Segment]:
 
 
 def _segments(table: Table, sampling: Sampling) -> list[Segment]:
+    slots = slot_of(table.t_ns, sampling.period_ns)
+    labelled = None if table.labels is None else slots[table.labels]
+    runs = _rows_at_once if bulk_rows.can_align(table.t_ns, slots, table.values) else _rows_one_by_one
+    return [
+        _segment(asset_name(table), start, values, slots, labelled) for start, values in runs(table, slots, sampling)
+    ]
+
+
+def _rows_at_once(table: Table, slots: NDArray[np.int64], sampling: Sampling) -> Iterable[tuple[int, Floats]]:
+    gap = longest_gap(sampling.length)
+    return bulk_rows.align(table.t_ns, slots, table.values, max_gap_rows=gap, hold_rows=sampling.hold_rows)
+
+
+def _rows_one_by_one(table: Table, _slots: NDArray[np.int64], sampling: Sampling) -> Iterable[tuple[int, Floats]]:
+    """The first slot of each run of rows, and its rows."""
     max_gap_rows = longest_gap(sampling.length)
     aligner = Aligner(table.names, sampling.period_ns, max_gap_rows=max_gap_rows, hold_rows=sampling.hold_rows)
-    runs: list[tuple[int, list[Floats]]] = []  # the first slot of a run of rows, and its rows in blocks
+    runs: list[tuple[int, list[Floats]]] = []  # with the rows in blocks
     next_slot = None
     for block in _blocks_of_rows(aligner, table):
         for start, values in _runs(block):
@@ -118,9 +134,7 @@ def _segments(table: Table, sampling: Sampling) -> list[Segment]:
                 runs.append((start, []))
             runs[-1][1].append(values)
             next_slot = start + len(values)
-    slots = slot_of(table.t_ns, sampling.period_ns)
-    labelled = None if table.labels is None else slots[table.labels]
-    return [_segment(asset_name(table), start, np.concatenate(parts), slots, labelled) for start, parts in runs]
+    return [(start, np.concatenate(parts)) for start, parts in runs]
 
 
 def _blocks_of_rows(aligner: Aligner, table: Table) -> Iterator[list[Row]]:

@@ -1,6 +1,6 @@
 """Stretches of an asset's rows: what the trainer cuts, keeps and makes windows of. Pure: arrays in, arrays out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from edge_ae.core.window import longest_gap
 Flags = NDArray[np.bool_]
 
 RESOLUTION = 3.0  # steps of a float32: a channel that moves by less, or by less than STILL, is taken for constant
+RUN_ROWS = 2048  # one after the other, where not all rows are looked at
 STILL = 1e-30  # units of the channel: what single precision can still divide by
 
 
@@ -93,6 +94,31 @@ def cut(segments: Sequence[Segment], first: int, last: int) -> list[Segment]:
 def values_of(segments: Sequence[Segment]) -> list[Floats]:
     """The rows [row, channel] of each."""
     return [segment.values for segment in segments]
+
+
+def row_blocks(segments: Sequence[Floats], most: int) -> Iterator[Floats]:
+    """All rows [row, channel], one segment after the other, in blocks of `most` rows; the last may have fewer."""
+    block: list[Floats] = []
+    for segment in segments:
+        done = 0
+        while done < len(segment):
+            block.append(segment[done : done + most - sum(map(len, block))])
+            done += len(block[-1])
+            if sum(map(len, block)) == most:
+                yield np.concatenate(block)
+                block = []
+    if block:
+        yield np.concatenate(block)
+
+
+def thinned(segments: Sequence[Floats], most: int) -> list[Floats]:
+    """The segments; of more than `most` rows, runs of RUN_ROWS that are spread over them."""
+    rows = sum(map(len, segments))
+    if rows <= most:
+        return list(segments)
+    whole = [Segment(segment) for segment in segments]
+    firsts = np.linspace(0, rows - RUN_ROWS, most // RUN_ROWS).astype(int).tolist()
+    return [part for first in firsts for part in values_of(cut(whole, first, first + RUN_ROWS))]
 
 
 def is_constant(centre: NDArray[np.float64], spread: NDArray[np.float64]) -> NDArray[np.bool_]:

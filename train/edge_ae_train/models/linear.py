@@ -84,8 +84,10 @@ class Cva(nn.Module):
         past = np.concatenate([stack_lags(part, lags)[:-lags] for part in parts])
         future = np.concatenate([stack_lags(part, lags)[lags:] for part in parts])
         centre = past.mean(axis=0)
-        past_root, future_root = _inverse_root(past - centre), _inverse_root(future - future.mean(axis=0))
-        cross = (past - centre).T @ (future - future.mean(axis=0)) / len(past)
+        past -= centre
+        future -= future.mean(axis=0)
+        past_root, future_root = _inverse_root(past), _inverse_root(future)
+        cross = past.T @ future / len(past)
         left, correlations, _ = np.linalg.svd(past_root @ cross @ future_root)
         states = int(np.clip((correlations > LEAST_CORRELATION).sum(), 1, MAX_LATENT))
         basis = past_root @ left[:, :states]

@@ -7,13 +7,15 @@ go their own way. A row of which nothing is known is as the one before it.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edge_ae.core.model_spec import Floats
-from edge_ae_train.data.segments import is_constant
+from edge_ae_train.data.segments import is_constant, row_blocks, thinned
 from edge_ae_train.scoring.whitening import FLOOR, whitening_root
 
 CLIP = 20.0  # standardised values beyond this are this: a channel that has gone must not drown what the others say
@@ -21,9 +23,12 @@ CONSTANT_LIMIT = 3.0  # a channel that never moved in training and now moves spe
 FILL_STEPS = 3  # missing channels for which the fill is exact
 BRIDGE = 3  # rows in a row of which nothing is known that are taken to be as the one before them
 MIN_COVER = 0.5  # a channel that has less of a window's rows, or of a scale's weight, counts as missing there
+BLOCK_ROWS = 250_000  # in double precision at once
+ROOT_ROWS = 200_000  # that the relations between channels are found in: more tell the same
 TINY = 1e-12  # a clamp, for the exporter's optimiser takes `+ 1e-12` for `+ 0` and drops it
 
 Parts = tuple[Tensor, Tensor]
+Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +45,24 @@ class Scaler:
 
 def fit_scaler(segments: Sequence[Floats]) -> Scaler:
     """Mean and standard deviation of each channel; one that never moves is given its smallest sensible step."""
-    rows = np.concatenate(segments).astype(np.float64)
-    count = np.maximum(np.isfinite(rows).sum(axis=0), 1)
-    centre = np.nansum(rows, axis=0) / count
-    spread = np.sqrt(np.nansum((rows - centre) ** 2, axis=0) / count)
+    count = np.maximum(_summed(segments, np.isfinite), 1)
+    centre = _summed(segments, lambda rows: rows) / count
+    spread = np.sqrt(_summed(segments, lambda rows: (rows - centre) ** 2) / count)
     constant = is_constant(centre, spread)
     spread = np.where(constant, np.maximum(0.01 * np.abs(centre), 1e-3), spread)
     limit = np.where(constant, CONSTANT_LIMIT, CLIP)
     floor = np.where(constant, 1.0, FLOOR)
+    rows = np.concatenate(thinned(segments, ROOT_ROWS)).astype(np.float64)
     scaled = np.nan_to_num(np.clip((rows - centre) / spread, -limit, limit))
     parts = (centre, spread, limit, floor, whitening_root(scaled, floor))
     return Scaler(*(part.astype(np.float32) for part in parts))
+
+
+def _summed(segments: Sequence[Floats], term: Callable[[Doubles], NDArray[Any]]) -> Doubles:
+    """The sum over all rows of a term of each value, in double precision; a missing one adds nothing."""
+    sums = [np.nansum(term(block.astype(np.float64)), axis=0) for block in row_blocks(segments, BLOCK_ROWS)]
+    total: Doubles = np.sum(sums, axis=0)
+    return total
 
 
 class Standardise(nn.Module):
