@@ -300,3 +300,17 @@ class FloodSummary:
     t_ns: int
     count: int
     assets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """A step in an alert's life that is not published, for a flood's summary stands for it.
+
+    event: the step.
+    """
+
+    event: AlertEvent
+
+
+Happening = Scored | AlertEvent | Withheld | FloodSummary
+"""What comes of readings, as the daemon's other sides learn of it."""

@@ -18,6 +18,7 @@ from edge_ae.core.fleet import Fleet
 from edge_ae.core.timestamps import SECOND, seconds_ns
 from edge_ae.core.topics import topic_fault
 from edge_ae.daemon.ack_policy import AckPolicy
+from edge_ae.daemon.bridge import Bridges
 from edge_ae.daemon.ingest import Feed, Ingest
 from edge_ae.daemon.options import DaemonOptions
 from edge_ae.daemon.publisher import Publisher
@@ -40,6 +41,7 @@ class Checkpoints:
         link: Link,
         ingest: Ingest,
         publisher: Publisher,
+        bridges: Bridges,
         now_ns: int,
     ) -> None:
         self.counts: Counter[str] = Counter()
@@ -51,6 +53,7 @@ class Checkpoints:
         self._link = link
         self._ingest = ingest
         self._publisher = publisher
+        self._bridges = bridges
         self._policy = AckPolicy(seconds_ns(options.checkpoint_s), options.receive_maximum, now_ns)
         self._changed = False
         self._connection = 0  # The number of the present connection, or of the last one.
@@ -126,6 +129,7 @@ class Checkpoints:
             "input": self.deduplicator.snapshot(),
             "flood": self._publisher.flood.snapshot(),
             "subscribed": sorted(self.subscriptions),
+            "retained": sorted(self._bridges.kept),
         }
         return Changes(assets, sorted(self._removed), node)
 
@@ -157,6 +161,7 @@ class Checkpoints:
             self._take_up(saved)
 
     def _take_up(self, saved: Saved) -> None:
+        _restore("retained", saved.node, self._bridges.restore)
         if self._has_moved(saved):
             self.adopt(self._ingest.feeds, {})
             return

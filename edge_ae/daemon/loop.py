@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import orjson
 
@@ -22,6 +23,7 @@ from edge_ae.core.events import AlertEvent, Scored
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.timestamps import SECOND, seconds_ns
 from edge_ae.daemon import systemd
+from edge_ae.daemon.bridge import Bridge, Bridges
 from edge_ae.daemon.checkpoint import Checkpoints
 from edge_ae.daemon.command_handler import CommandHandler, answer
 from edge_ae.daemon.ingest import Feed, Ingest, RowRecorder
@@ -64,6 +66,7 @@ class Daemon:
         *,
         reload: Reload | None = None,
         recorder: RowRecorder | None = None,
+        bridges: Sequence[Bridge] = (),
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.counts: Counter[str] = Counter()
@@ -74,7 +77,8 @@ class Daemon:
         self._second_ns = self._stats_ns = self._summary_ns = started_ns = clock()
         self.publisher = Publisher(options, link, store)
         self.ingest = Ingest(feeds, Fleet(options.node, options.max_assets), self._prefix + "/", recorder)
-        self.checkpoints = Checkpoints(options, store, link, self.ingest, self.publisher, started_ns)
+        self.bridges = Bridges(bridges)
+        self.checkpoints = Checkpoints(options, store, link, self.ingest, self.publisher, self.bridges, started_ns)
         self.parts = Parts(started_ns, self.counts, link, store, self.checkpoints, self.ingest, self.publisher)
         self._commands = CommandHandler(store)
         self._reload = reload
@@ -163,15 +167,18 @@ class Daemon:
         self.publisher.publish_pending(now_ns)
         for asset in assets:
             self.publisher.show(self.fleet.detectors[asset])
+        self.bridges.happened(self.publisher.happenings)
 
     # -- commands ------------------------------------------------------------------------------------------
 
     def _other(self, message: Message, now_ns: int) -> None:
-        """What no feed takes: the publisher's mark, a command, or something that a wide filter brings."""
+        """What no feed takes: the publisher's mark, a bridge's, a command, or something that a wide filter brings."""
         topic = message.topic
         asset, _, name = topic.removeprefix(self._prefix + "/").partition("/cmd/")
         if topic == self.publisher.mark_topic:
             self.publisher.mark_received(message)
+        if self.bridges.received(message):
+            return
         if not name or not topic.startswith(self._prefix + "/"):
             self.counts["other_topics"] += 1
         elif message.retain:  # it would be carried out anew on every connection
@@ -217,6 +224,7 @@ class Daemon:
         self.checkpoints.reconnected(session)
         self.publisher.reconnected(session, self.fleet, now_ns)
         self._end_old_subscriptions()
+        self.bridges.connected(self.fleet.detectors)
         self._publish_stats()
         if not self._ready:
             self._ready = True
@@ -262,7 +270,7 @@ class Daemon:
 
     def _filters(self) -> list[tuple[str, int]]:
         """The publisher's mark with QoS 0: one that the broker delivers again would be an old one."""
-        filters = {feed.decoder.filter: feed.qos for feed in self.ingest.feeds}
+        filters = self.bridges.filters | {feed.decoder.filter: feed.qos for feed in self.ingest.feeds}
         return [*filters.items(), (f"{self._prefix}/+/cmd/+", 1), (self.publisher.mark_topic, 0)]
 
     def _finish(self) -> None:
@@ -275,6 +283,7 @@ class Daemon:
         while len(self.store.outbox) > 0 and self.link.connected and self._clock() < deadline_ns:
             self._take_acknowledgements()
         self.checkpoints.write(now_ns)
+        self.bridges.close()
         self.link.stop()
         self.store.close()
         self.ingest.close()
@@ -294,6 +303,7 @@ class Daemon:
         for detector in self.fleet.detectors.values():
             self.publisher.show(detector)
             self.publisher.show_health(detector)
+        self._tend_bridges(now_ns)
         self._log_fault(self.store.fault)
         if now_ns - self._summary_ns >= SUMMARY_NS:
             self._summary_ns = now_ns
@@ -302,6 +312,15 @@ class Daemon:
             self._publish_stats()
         systemd.watchdog()
         systemd.status(status_line(self.parts))
+
+    def _tend_bridges(self, now_ns: int) -> None:
+        """What they keep with the broker is on disk before they publish it: a crash leaves nothing there for ever."""
+        new, gone = self.bridges.settle(self.fleet.detectors)
+        if new or gone:
+            self.store.outbox.cancel(new)
+            self.publisher.empty(sorted(gone), time.time_ns())
+            self.checkpoints.write(now_ns)
+        self.bridges.tick(self.fleet.detectors, self._stats, now_ns)
 
     def _log_fault(self, fault: str | None) -> None:
         """A disk that fails or recovers is logged once, and shown in `stats` at once."""
@@ -315,6 +334,8 @@ class Daemon:
         self._publish_stats()
 
     def _publish_stats(self) -> None:
-        now_ns = self._stats_ns = self._clock()
-        stats = orjson.dumps(node_stats(self.parts, now_ns))
-        self.link.publish(f"{self._prefix}/stats", stats, retain=True)
+        self._stats_ns = self._clock()
+        self.link.publish(f"{self._prefix}/stats", orjson.dumps(self._stats()), retain=True)
+
+    def _stats(self) -> dict[str, Any]:
+        return node_stats(self.parts, self._clock())

@@ -22,7 +22,7 @@ from typing import Any
 import orjson
 
 from edge_ae.core.detector import Detector
-from edge_ae.core.events import AlertEvent, AssetHealth, EventType, FloodSummary, Scored
+from edge_ae.core.events import AlertEvent, AssetHealth, EventType, FloodSummary, Happening, Scored, Withheld
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.flood import Flood
 from edge_ae.core.payloads import (
@@ -68,10 +68,11 @@ class _MarkAwaited:
 
 
 class Publisher:
-    """Publishes for one node. `counts`: events, scores."""
+    """Publishes for one node. `counts`: events, scores. `happenings`: what the last `take` was given and made, in order."""
 
     def __init__(self, options: DaemonOptions, link: Link, store: NodeStore) -> None:
         self.counts: Counter[str] = Counter()
+        self.happenings: list[Happening] = []
         self.flood = Flood(options.node, options.flood_limit, seconds_ns(options.flood_window_s))
         self.mark_topic = f"{options.prefix}/outbox"
         self._options = options
@@ -94,6 +95,7 @@ class Publisher:
     def take(self, results: Iterable[Scored | AlertEvent], fleet: Fleet, now_ns: int) -> list[str]:
         """Publish scores, and put events into the outbox. Returns the assets concerned, whose alert is to be shown."""
         touched: dict[str, None] = {}
+        self.happenings = []
         t_ns = 0
         for result in results:
             touched[result.asset] = None
@@ -105,8 +107,11 @@ class Publisher:
         return list(touched)
 
     def _score(self, scored: Scored, fleet: Fleet, now_ns: int) -> None:
+        self.happenings.append(scored)
         if self.flood.active:
-            self._outbox.append([self._summary_message(summary) for summary in self.flood.tick(scored.t_ns)])
+            over = self.flood.tick(scored.t_ns)
+            self.happenings += over
+            self._outbox.append([self._summary_message(summary) for summary in over])
         if now_ns < self._score_due.get(scored.asset, 0):
             return
         self._score_due[scored.asset] = now_ns + self._score_interval_ns
@@ -127,6 +132,7 @@ class Publisher:
             log.info("%s: alert %s, %s: %s", event.asset, event.id, event.type, event.alert.reason)
         payload = orjson.dumps(alert_payload(event.alert))
         passed = self.flood.push(event, t_ns)
+        self.happenings += passed if event in passed else [Withheld(event), *passed]
         self._store.record(_record(event, t_ns, payload, announced=event in passed))
         self._outbox.append(
             self._event_message(event.asset, event.id, event.seq, t_ns, payload)
@@ -300,7 +306,10 @@ class Publisher:
 
     def _withdraw(self, asset: str, prefix: str, now_ns: int) -> None:
         """Nothing is to be retained of an asset that is watched no more."""
-        topics = [f"{prefix}/{asset}/{kind}" for kind in ("alert", "health")]
+        self.empty([f"{prefix}/{asset}/{kind}" for kind in ("alert", "health")], now_ns)
+
+    def empty(self, topics: Iterable[str], now_ns: int) -> None:
+        """Nothing is to be retained on these topics, as soon as the broker can be reached."""
         self._outbox.append(OutgoingMessage(topic, now_ns, now_ns, now_ns, topic, b"", True) for topic in topics)
 
     def _end(self, record: AlertRecord, now_ns: int, prefix: str | None = None) -> None:

@@ -4,13 +4,14 @@ Its model is that of the tests whose scores can be worked out by hand; it takes 
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from edge_ae.core.formats.decoder import Decoder, Stream
 from edge_ae.core.timestamps import SECOND
+from edge_ae.daemon.bridge import Bridge
 from edge_ae.daemon.ingest import Feed
 from edge_ae.daemon.loop import Daemon
 from edge_ae.daemon.options import DaemonOptions
@@ -73,11 +74,15 @@ MAX_ASSETS = 50
 
 
 def daemon(
-    directory: Path, checkpoint_s: float = 0.0, receive_maximum: int = 2_000, link: Any = None
+    directory: Path,
+    checkpoint_s: float = 0.0,
+    receive_maximum: int = 2_000,
+    link: Any = None,
+    bridges: Sequence[Bridge] = (),
 ) -> tuple[Daemon, Any]:
     """`link` None: one that leads nowhere."""
     link = Deaf() if link is None else link
     feeds = [Feed(Decoder(stream, watch().model.spec.names), watch()) for stream in STREAMS]
     store = NodeStore(directory / FILE if checkpoint_s > 0 else None)
     options = DaemonOptions("n1", "edge-ae", checkpoint_s, receive_maximum, max_assets=MAX_ASSETS)
-    return Daemon(options, feeds, link, store), link
+    return Daemon(options, feeds, link, store, bridges=bridges), link
