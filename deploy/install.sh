@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the edge-ae daemon on Raspberry Pi OS, Debian or Ubuntu, and takes it away again.
+# Installs edge-ae, the daemon and where wanted the recorder, on Raspberry Pi OS, Debian or Ubuntu, and takes it away again.
 #
 # Its law: what it makes is listed once, in the paths below; installing twice changes nothing but the program's
 # version; settings, models and state are the owner's and outlive every upgrade.
@@ -11,8 +11,10 @@ usage() {
 usage: install.sh [install|uninstall] [options]
 
   install              (the default) program, unit and sample settings; an upgrade keeps settings, models and state
-  uninstall            stop the daemon and remove everything, alerts and models too
+  uninstall            stop the services and remove everything, alerts, models and recordings too
 
+  --record             install the recorder as a service, too, and have it started with the machine in place of the daemon:
+                       readings for the first model are kept in /var/lib/edge-ae-record
   --from PATH          the package: a checkout or a wheel            (default: the checkout this script is in)
   --wheels DIR         take all packages from DIR, for a device without a network
                        (made elsewhere, with --from the wheel: pip download -d DIR edge_ae-*.whl)
@@ -25,6 +27,7 @@ usage: install.sh [install|uninstall] [options]
 environment: PYTHON    the interpreter to build on                   (default: python3, 3.11 or newer)
 
 example: sudo deploy/install.sh
+         sudo deploy/install.sh --record
          sudo deploy/install.sh uninstall --keep-settings
          deploy/install.sh --root /tmp/trial && /tmp/trial/opt/edge-ae/bin/edge-ae --help
 HELP
@@ -35,7 +38,7 @@ die() { printf 'install.sh: %s\n' "$*" >&2; exit 1; }
 wrong_usage() { printf 'install.sh: %s (see --help)\n' "$*" >&2; exit 2; }
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
-action=install from=$here wheels='' root='' password_file='' packages=yes keep_settings=no
+action=install from=$here wheels='' root='' password_file='' packages=yes keep_settings=no record=no
 python=${PYTHON:-python3}
 
 while [ $# -gt 0 ]; do
@@ -50,6 +53,7 @@ while [ $# -gt 0 ]; do
                 --password-file) password_file=$2 ;;
             esac
             shift ;;
+        --record) record=yes ;;
         --skip-packages) packages=no ;;
         --keep-settings) keep_settings=yes ;;
         --help | -h) usage; exit 0 ;;
@@ -71,8 +75,10 @@ fi
 program=$root/opt/edge-ae
 settings=$root/etc/edge-ae
 unit=$root/etc/systemd/system/edge-ae.service
+record_unit=$root/etc/systemd/system/edge-ae-record.service
 password=$root/etc/credstore/edge-ae.mqtt-password
 state="$root/var/lib/edge-ae $root/var/lib/private/edge-ae"
+recordings="$root/var/lib/edge-ae-record $root/var/lib/private/edge-ae-record"
 
 # The interpreter is asked, not the kernel: Raspberry Pi OS may run 32-bit programs on a 64-bit kernel.
 check_machine() {
@@ -115,6 +121,10 @@ install_files() {
     install -d -m 755 -- "$settings" "$settings/models" "$(dirname -- "$unit")"
     [ -e "$settings/edge-ae.toml" ] || install -m 644 -- "$here/deploy/edge-ae.toml" "$settings/edge-ae.toml"
     install -m 644 -- "$here/systemd/edge-ae.service" "$unit"
+    # An upgrade of a machine that has the recorder needs no --record.
+    if [ "$record" = yes ] || [ -e "$record_unit" ]; then
+        install -m 644 -- "$here/systemd/edge-ae-record.service" "$record_unit"
+    fi
     [ -n "$password_file" ] || return 0
     [ -d "$(dirname -- "$password")" ] || install -d -m 700 -- "$(dirname -- "$password")"
     install -m 600 -- "$password_file" "$password"
@@ -122,28 +132,45 @@ install_files() {
 
 start() {
     systemctl daemon-reload
-    systemctl enable --quiet edge-ae.service
+    # Without a model the daemon could only fail: it is enabled once there is one.
+    service=edge-ae
+    [ "$record" = no ] || service=edge-ae-record
+    systemctl enable --quiet "$service.service"
     systemctl try-restart edge-ae.service
-    systemctl is-active --quiet edge-ae.service || next_steps
+    [ ! -e "$record_unit" ] || systemctl try-restart edge-ae-record.service
+    systemctl is-active --quiet "$service.service" || next_steps
 }
 
 next_steps() {
+    given=''
+    [ "$record" = yes ] || given="STATE_DIRECTORY=$root/var/lib/edge-ae"
+    [ ! -e "$password" ] || given="$given EDGE_AE_MQTT__PASSWORD_FILE=$password"
+    given=${given# }
+    [ "$trial" = yes ] || given="sudo $given"
+    given=${given% }
+    check="${given:+$given }$program/bin/edge-ae check --config $settings/edge-ae.toml"
     say "Installed. Next:"
+    if [ "$record" = yes ]; then
+        say "  1. say in $settings/edge-ae.toml where the broker is and which topics to record; take the model out, there is none yet"
+        say "  2. $check"
+        [ "$trial" = yes ] || say "  3. sudo systemctl start edge-ae-record; what it records, journalctl -fu edge-ae-record shows"
+        [ "$trial" = yes ] || say "  4. with a model of the recordings in $settings/models: sudo systemctl enable --now edge-ae"
+        return 0
+    fi
     say "  1. put a model into $settings/models            (edge-ae-train fit makes one)"
     say "  2. say in $settings/edge-ae.toml where the broker is and which topics to watch"
-    given="STATE_DIRECTORY=$root/var/lib/edge-ae"
-    [ ! -e "$password" ] || given="$given EDGE_AE_MQTT__PASSWORD_FILE=$password"
-    [ "$trial" = yes ] || given="sudo $given"
-    say "  3. $given $program/bin/edge-ae check --config $settings/edge-ae.toml"
+    say "  3. $check"
     [ "$trial" = yes ] || say "  4. sudo systemctl start edge-ae"
 }
 
 uninstall() {
-    if [ "$trial" = no ] && [ -e "$unit" ]; then
-        systemctl disable --quiet --now edge-ae.service || true
-    fi
-    # shellcheck disable=SC2086 # two words on purpose: the state and where DynamicUser keeps it
-    rm -rf -- "$program" "$unit" "$unit.d" ${state}
+    for installed in "$unit" "$record_unit"; do
+        if [ "$trial" = no ] && [ -e "$installed" ]; then
+            systemctl disable --quiet --now "$(basename -- "$installed")" || true
+        fi
+    done
+    # shellcheck disable=SC2086 # two words each on purpose: the state and where DynamicUser keeps it
+    rm -rf -- "$program" "$unit" "$unit.d" "$record_unit" "$record_unit.d" ${state} ${recordings}
     [ "$keep_settings" = yes ] || rm -rf -- "$settings" "$password"
     if [ "$trial" = yes ]; then
         for parent in opt etc/systemd/system etc/credstore var/lib/private var/lib; do
@@ -155,6 +182,7 @@ uninstall() {
     say "Removed."
 }
 
+[ "$action" = install ] || [ "$record" = no ] || wrong_usage "--record belongs to install"
 [ "$action" = uninstall ] || [ "$keep_settings" = no ] || wrong_usage "--keep-settings belongs to uninstall"
 if [ "$action" = uninstall ]; then
     uninstall

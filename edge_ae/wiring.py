@@ -3,7 +3,7 @@
 import fcntl
 import logging
 import os
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from edge_ae.core.formats.decoder import Decoder
 from edge_ae.core.timestamps import seconds_ns
 from edge_ae.errors import BadConfig
 from edge_ae.model import signature
+from edge_ae.mqtt.connection import Filters
 from edge_ae.mqtt.link import Link
 from edge_ae.mqtt.options import Broker, LinkOptions
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from edge_ae.core.model_spec import ModelSpec
     from edge_ae.daemon.ingest import Feed
     from edge_ae.daemon.loop import Daemon
+    from edge_ae.daemon.record_loop import RecordLoop
+    from edge_ae.store.recorder import Recorder
 
 RELOADED = {"streams", "model_key", "limits.payload_bytes"} | {
     f"alerts.{name}" for name in Alerts.model_fields if not name.startswith("flood")
@@ -39,10 +42,13 @@ def daemon(settings: Settings, config: Path) -> "Daemon":
 
     limits, record = settings.limits, settings.record
     streams = feeds(settings)
-    _make(settings.state_dir)
     durable = settings.state.checkpoint_s > 0
+    _make(settings.state_dir, 0o700)
     if durable:
-        _claim(settings.state_dir)
+        _claim("state_dir", settings.state_dir)
+    if record.dir is not None and record.dir != settings.state_dir:
+        _make(record.dir, 0o777)
+        _claim("record.dir", record.dir)
     store = NodeStore(settings.state_dir / FILE if durable else None, limits.outbox_messages, limits.outbox_mb * 2**20)
     if durable:
         version_0_1.take_up(store, settings.state_dir)
@@ -121,17 +127,35 @@ def lateness_ns(stream: StreamSettings, spec: "ModelSpec") -> int:
     return spec.period_ns if "{channel}" in stream.topic else 0
 
 
-def recording(settings: Settings) -> tuple[Link, Sequence[Decoder], int]:
-    """What `record` needs: a started link of its own, what decodes without a model, and how many messages may wait for
-    their acknowledgement.
-    """
+@dataclass(frozen=True, slots=True)
+class RecordParts:
+    """What `record` is made of: `link` is not started yet, and brings `filters`."""
+
+    link: Link
+    filters: Filters
+    recorder: "Recorder"
+    loop: "RecordLoop"
+
+
+def recording(settings: Settings, directory: Path, max_mb: int) -> RecordParts:
+    """What records all numbers of all streams below `directory`; no model is needed. Raises BadConfig."""
+    from edge_ae.daemon.record_loop import RecordLoop
+    from edge_ae.store.recorder import Recorder
+
     if not settings.streams:
         raise BadConfig("streams: there are none; add a [[streams]] with the topic to record")
     decoders = [Decoder(settings.stream(stream), None) for stream in settings.streams]
-    options = link_options(settings, role="recorder")
-    link = Link(options, settings.limits.inbox_messages)
-    link.start([(decoder.filter, stream.qos) for decoder, stream in zip(decoders, settings.streams, strict=True)])
-    return link, decoders, max(options.receive_maximum // 2, 1)
+    options, limits = link_options(settings, role="recorder"), settings.limits
+    _make(directory, 0o777)
+    _claim("the folder of recordings", directory)
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise BadConfig(
+            f"{directory}: cannot be written; give it to the user that runs edge-ae, or name another folder"
+        )
+    recorder, link = Recorder(directory, max_mb * 2**20), Link(options, limits.inbox_messages)
+    loop = RecordLoop(link, decoders, recorder, max(options.receive_maximum // 2, 1), limits.assets)
+    filters = [(decoder.filter, stream.qos) for decoder, stream in zip(decoders, settings.streams, strict=True)]
+    return RecordParts(link, filters, recorder, loop)
 
 
 def link_options(settings: Settings, role: str = "status") -> LinkOptions:
@@ -154,24 +178,22 @@ def broker_of(settings: Settings) -> Broker:
     return Broker(mqtt.host, mqtt.tcp_port, mqtt.tls, ca, cert, key, mqtt.username, password, mqtt.protocol)
 
 
-def _make(directory: Path) -> None:
-    """Where this fails, the checkpoint will say so, and the watch goes on in memory."""
+def _make(directory: Path, mode: int) -> None:
+    """Where this fails, whoever writes there will say so, and the watch goes on in memory."""
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.mkdir(mode=mode, parents=True, exist_ok=True)
     except OSError as error:
         log.error("%s: cannot be made: %s", directory, error.strerror)
 
 
-def _claim(directory: Path) -> None:
-    """Raises BadConfig where another daemon keeps its state there: each would set the other's aside.
+def _claim(what: str, directory: Path) -> None:
+    """Raises BadConfig where another process keeps its state, or its recordings, there: each would set the other's aside.
 
     The lock is that of a descriptor which is never closed, and ends with the process, however that ends.
     """
     try:
         fcntl.flock(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise BadConfig(
-            f"state_dir: {directory} is in use by another edge-ae; stop that one, or name another"
-        ) from None
+        raise BadConfig(f"{what}: {directory} is in use by another edge-ae; stop that one, or name another") from None
     except OSError as error:
         log.debug("%s: cannot be locked: %s", directory, error.strerror)

@@ -22,11 +22,13 @@ from edge_ae.cli.options import config_option
 from edge_ae.errors import BadConfig
 
 if TYPE_CHECKING:
+    from edge_ae.config.loading import Inspection
     from edge_ae.config.settings import Settings
 
 WHAT = "check settings, model, machine and broker; every problem at once, each with its fix"
 EXAMPLE = "edge-ae check --config /etc/edge-ae/edge-ae.toml"
 
+NOTHING_WATCHED = "no stream has a model: nothing is watched yet, edge-ae record records"
 MODEL_S = 60.0
 DAY_S = 86_400
 UNIT = Path("/etc/systemd/system/edge-ae.service")
@@ -42,8 +44,13 @@ try:
 except EdgeError as error:
     sys.exit(str(error))
 spec = model.spec
-print(json.dumps({"name": spec.name, "names": spec.names, "provider": model.provider}))
+units = [channel.unit for channel in spec.channels]
+facts = {"name": spec.name, "names": spec.names, "provider": model.provider, "units": units, "period_ns": spec.period_ns}
+print(json.dumps(facts))
 """
+
+
+Found = dict[Path, "ModelFacts | str"]  # of each model file: what it is, or what is wrong with it
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -51,52 +58,60 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def execute(options: Namespace) -> int:
+    from edge_ae.config.loading import inspect
+
+    inspection, found = inspect(options.config), Found()
     faults = 0
-    for title, problems in checks(options.config):
+    for title, problems in checks(options.config, inspection, found):
         for problem in problems:
             print(f"FAULT {problem}", flush=True)
         if not problems:
-            print(f"ok    {title}", flush=True)
+            print(f"{'' if title.startswith('note') else 'ok    '}{title}", flush=True)
         faults += len(problems)
     return 1 if faults > 0 else 0
 
 
-def checks(config: Path) -> Iterator[tuple[str, list[str]]]:
-    """What was looked at, one after the other, each with its problems; a table with faults of its own only as far as it goes."""
-    from edge_ae.config.loading import inspect
+def checks(config: Path, inspection: "Inspection", found: Found) -> Iterator[tuple[str, list[str]]]:
+    """What was looked at, one after the other, each with its problems; a table with faults of its own only as far as it goes.
 
-    settings, problems, doubtful = inspect(config)
+    `found` is filled with the models.
+    """
+    settings, problems, doubtful = inspection
     yield f"settings  {config}", problems
     if settings is None:
         return
     has_password = settings.mqtt.username is None or settings.password is not None
-    fault = by_hand(os.environ, has_password=has_password, state_dir=settings.state_dir)
+    state_dir = None if settings.records_only else settings.state_dir
+    fault = by_hand(os.environ, has_password=has_password, state_dir=state_dir)
     if fault is not None:
         yield "service", [fault]
-    yield from _check_streams(settings, doubtful)
+    yield from _check_streams(settings, doubtful, found)
     yield from _check_machine(settings, doubtful)
     if "mqtt" not in doubtful:
         broker = f"{settings.mqtt.host}:{settings.mqtt.tcp_port}"
         yield f"broker    {broker}", check_broker(settings)
 
 
-def _check_streams(settings: "Settings", doubtful: Set[str]) -> Iterator[tuple[str, list[str]]]:
+def _check_streams(settings: "Settings", doubtful: Set[str], found: Found) -> Iterator[tuple[str, list[str]]]:
     from edge_ae.config.consistency import contested, missing_to_watch
 
     if "streams" not in doubtful:  # else numbers and gaps would be other than in the file
-        amiss = [*missing_to_watch(settings), *contested(settings)]
+        missing = [] if settings.records_only else missing_to_watch(settings)
+        amiss = [*missing, *contested(settings)]
         if amiss:
             yield "streams", amiss
+        elif missing_to_watch(settings):
+            yield f"note  streams   {NOTHING_WATCHED}", []
     paths = dict.fromkeys(stream.model for stream in settings.streams)
     key = None if "model_key" in doubtful else settings.model_key
-    found = {path: model_facts(path, key) for path in paths if path is not None}
+    found |= {path: model_facts(path, key) for path in paths if path is not None}
     for path, facts in found.items():
         yield f"model     {path}", [facts] if isinstance(facts, str) else []
     if "streams" not in doubtful and "limits" not in doubtful:
         yield from _check_channels(settings, found)
 
 
-def _check_channels(settings: "Settings", found: Mapping[Path, "ModelFacts | str"]) -> Iterator[tuple[str, list[str]]]:
+def _check_channels(settings: "Settings", found: Found) -> Iterator[tuple[str, list[str]]]:
     from edge_ae.core.formats.decoder import Decoder
 
     for number, stream in enumerate(settings.streams, start=1):
@@ -110,7 +125,9 @@ def _check_channels(settings: "Settings", found: Mapping[Path, "ModelFacts | str
 
 def _check_machine(settings: "Settings", doubtful: Set[str]) -> Iterator[tuple[str, list[str]]]:
     record = settings.record
-    folders = {} if "state_dir" in doubtful else {settings.state_dir: 2 * settings.limits.outbox_mb}
+    folders: dict[Path, int] = {}
+    if "state_dir" not in doubtful and not settings.records_only:
+        folders[settings.state_dir] = 2 * settings.limits.outbox_mb
     if record.dir is not None:
         folders[record.dir] = record.max_mb
     for path, needed_mb in folders.items():
@@ -140,11 +157,13 @@ def check_broker(settings: "Settings") -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What a model file that loads is: its name, its channels' names, and what runs it."""
+    """What a model file that loads is: its name, its channels' names and units, what runs it, and the period of its rows."""
 
     name: str
     names: tuple[str, ...]
     provider: str
+    units: tuple[str, ...] = ()
+    period_ns: int = 0
 
 
 def model_facts(path: Path, key: Path | None = None) -> ModelFacts | str:
@@ -156,7 +175,8 @@ def model_facts(path: Path, key: Path | None = None) -> ModelFacts | str:
         return f"{path}: is not loaded after {MODEL_S:.0f} s; this machine is too slow or too busy for it"
     if done.returncode == 0:
         facts: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return ModelFacts(facts["name"], tuple(facts["names"]), facts["provider"])
+        names, units = tuple(facts["names"]), tuple(facts["units"])
+        return ModelFacts(facts["name"], names, facts["provider"], units, facts["period_ns"])
     if done.returncode < 0:
         return _killed(path, -done.returncode)
     return done.stderr.strip().rpartition("\n")[2] or f"{path}: cannot be loaded"
@@ -194,14 +214,18 @@ def directory(path: Path, needed_mb: int) -> str | None:
     return None
 
 
-def by_hand(env: Mapping[str, str], *, has_password: bool, state_dir: Path, unit: Path = UNIT) -> str | None:
-    """What systemd hands to the service does not reach a person who runs a command: then another thing is checked."""
+def by_hand(env: Mapping[str, str], *, has_password: bool, state_dir: Path | None, unit: Path = UNIT) -> str | None:
+    """What systemd hands to the service does not reach a person who runs a command: then another thing is checked.
+
+    `state_dir` None: what is set keeps no state.
+    """
     from edge_ae.config.sources import home
 
     lacking, own_home = {}, home(env)
     if not has_password:
         lacking["EDGE_AE_MQTT__PASSWORD_FILE"] = "/etc/credstore/edge-ae.mqtt-password"
-    if "STATE_DIRECTORY" not in env and own_home is not None and state_dir.is_relative_to(own_home):
+    at_home = state_dir is not None and own_home is not None and state_dir.is_relative_to(own_home)
+    if "STATE_DIRECTORY" not in env and at_home:
         lacking["STATE_DIRECTORY"] = "/var/lib/edge-ae"
     if not unit.exists() or not lacking:
         return None

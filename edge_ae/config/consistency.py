@@ -38,6 +38,11 @@ def missing_to_watch(settings: Settings) -> list[str]:
     """What `run` needs and `record` does without."""
     if not settings.streams:
         return ["streams: there are none; add a [[streams]] with the topic to watch and the model to watch it with"]
+    if settings.records_only:
+        return [
+            "streams: none has a model, so that there is nothing to watch yet; edge-ae record keeps readings without one, and "
+            'edge-ae-train fit makes the file to add as model = "pump.onnx"'
+        ]
     return [
         f'streams[{number}].model: is missing; add model = "pump.onnx", a file that edge-ae-train fit has made'
         for number, stream in enumerate(settings.streams, start=1)

@@ -188,6 +188,11 @@ class Settings(Section):
         """As set, else made of the node's name."""
         return self.mqtt.client_id or f"edge-ae-{self.node}"
 
+    @property
+    def records_only(self) -> bool:
+        """Whether there are streams and none has a model: `record` works, and there is nothing for `run` to watch."""
+        return bool(self.streams) and all(stream.model is None for stream in self.streams)
+
     def asset_of(self, stream: StreamSettings) -> str | None:
         """The asset of a stream whose topic names none: as set, else called like the model's file, else like the node."""
         if "{asset}" in stream.topic:

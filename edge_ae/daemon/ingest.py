@@ -1,5 +1,6 @@
 """Messages -> readings in the fleet, by the feeds that take their topic. What cannot be used is handed to `Refusals`."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -93,6 +94,11 @@ class Ingest:
             self._routes.clear()
         self._routes[topic] = feeds
         return feeds
+
+    def log_omissions(self) -> None:
+        """Log what decoders have left out of payloads since the last call."""
+        for feed in self.feeds:
+            self.refusals.omit(feed.decoder.new_omissions(), time.time_ns())
 
     def close(self) -> None:
         """Bring recorded rows to disk."""

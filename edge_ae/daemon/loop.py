@@ -276,6 +276,7 @@ class Daemon:
     def _finish(self) -> None:
         """Leave nothing undone that a restart would have to do again."""
         systemd.stopping()
+        self.ingest.log_omissions()
         now_ns = self._clock()
         self._step(now_ns)
         self.checkpoints.write(now_ns)
@@ -305,6 +306,7 @@ class Daemon:
             self.publisher.show_health(detector)
         self._tend_bridges(now_ns)
         self._log_fault(self.store.fault)
+        self.ingest.log_omissions()
         if now_ns - self._summary_ns >= SUMMARY_NS:
             self._summary_ns = now_ns
             self.ingest.refusals.log_summary()

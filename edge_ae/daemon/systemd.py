@@ -23,6 +23,11 @@ def notify(*assignments: str) -> None:
         pass
 
 
+def supervised() -> bool:
+    """Whether this is a service, which will be started again."""
+    return bool(os.environ.get("NOTIFY_SOCKET"))
+
+
 def ready() -> None:
     """The service, or its reload, is done starting."""
     notify("READY=1")

@@ -13,6 +13,7 @@ import pytest
 from edge_ae import wiring
 from edge_ae.cli import check
 from edge_ae.config.loading import load
+from edge_ae.core.timestamps import SECOND
 from edge_ae.errors import BadConfig
 from edge_ae.mqtt import probe
 from edge_ae.mqtt.options import Broker as Address
@@ -118,6 +119,24 @@ def test_a_user_without_a_home_is_checked_like_any_other(tmp_path: Path, broker:
     ]
 
 
+def test_settings_without_a_model_are_fine_for_recording_and_nothing_is_said_to_be_watched(
+    tmp_path: Path, broker: Broker
+) -> None:
+    config = settings(tmp_path, broker.port, '[record]\ndir = "kept"\n')
+    config.write_text(config.read_text().replace('model = "pump.onnx"', ""))
+    done = run(config)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "note  streams   no stream has a model: nothing is watched yet, edge-ae record records\n" in done.stdout
+    assert [line.split()[:2] for line in done.stdout.splitlines()] == [
+        ["ok", "settings"],
+        ["note", "streams"],
+        ["ok", "stream"],
+        ["ok", "folder"],
+        ["ok", "clock"],
+        ["ok", "broker"],
+    ]
+
+
 def test_settings_that_cannot_be_read_are_reported(tmp_path: Path) -> None:
     done = run(tmp_path / "none.toml")
     assert (done.returncode, done.stdout.count("\n")) == (1, 1)
@@ -141,7 +160,7 @@ def test_a_runtime_that_dies_is_a_sentence(monkeypatch: pytest.MonkeyPatch, name
 
 def test_a_model_says_what_it_is(tmp_path: Path) -> None:
     assert check.model_facts(tmp_path / "pump.onnx") == check.ModelFacts(
-        "pump", ("flow", "pressure"), "CPUExecutionProvider"
+        "pump", ("flow", "pressure"), "CPUExecutionProvider", ("m3/h", "bar"), SECOND
     )
 
 

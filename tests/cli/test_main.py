@@ -13,7 +13,6 @@ import pytest
 
 from edge_ae import __version__
 from edge_ae.cli.main import COMMANDS
-from edge_ae.core.timestamps import SECOND
 from edge_ae.store.recording_csv import read_csv
 from tests.conftest import Broker, Subscriber, free_port, wait_for
 
@@ -246,25 +245,3 @@ def test_run_takes_up_settings_on_hup_or_says_why_not(tmp_path: Path, broker: Br
     daemon.send_signal(signal.SIGTERM)
     assert daemon.wait(15) == 0
     assert "Traceback" not in log.read_text()
-
-
-def test_record_keeps_what_came_without_a_model(tmp_path: Path, broker: Broker, listener: Subscriber) -> None:
-    config, log, out = settings(tmp_path, broker.port), tmp_path / "record.log", tmp_path / "rec"
-    process = started(log, "record", "--config", config, "--out", out)
-    wait_for(lambda: [m.payload for m in listener.on("n1/recorder")] == [b"online"], "the recorder")
-    data = recording(tmp_path / "p1.csv")
-    edge_ae("replay", "--config", config, "--data", data, "--topic", "plant/p1/t", "--speed", 0)
-    listener.publish("plant/p1/t", "no JSON")
-    listener.publish("plant/p1/t", {"ts": "2026-11-23T12:00:59Z", "flow": 1.0}).wait_for_publish()
-    wait_for(
-        lambda: b"12:00:59" in b"".join(gzip.decompress(file.read_bytes()) for file in out.glob("p1/*")), "all rows"
-    )
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(15) == 0
-    wait_for(lambda: [m.payload for m in listener.on("n1/recorder")] == [b"online", b"offline"], "its last word")
-    (path,) = out.glob("p1/*.csv.gz")
-    table = read_csv(path)
-    assert table.names == ("flow", "pressure")
-    assert table.t_ns[:-1].tolist() == read_csv(data).t_ns.tolist()
-    assert table.t_ns[-1] == 1_795_435_259 * SECOND
-    assert "1 not_json" in log.read_text()

@@ -67,6 +67,18 @@ def test_payload_that_cannot_be_used_is_counted_under_its_topic(caplog: pytest.L
     assert tried.refusals.counts == {"not_json": 3}
 
 
+def test_value_that_is_left_out_of_a_payload_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    tried = ingest()
+    for _ in range(3):
+        tried.take(message(payload=b'{"ts": %d, "a": 1.0, "b": "broken"}' % T_MS))
+    tried.log_omissions()
+    tried.log_omissions()
+    (line,) = caplog.messages
+    assert line.startswith("plant/p1/telemetry: b ")
+    assert "broken" in line
+    assert tried.used == 3
+
+
 def test_one_asset_too_many_leaves_nothing_behind() -> None:
     tried = ingest(max_assets=1)
     for asset in ("p1", "p2"):

@@ -49,6 +49,49 @@ def test_installing_twice_makes_the_same_tree_and_uninstalling_leaves_none(tmp_p
     assert list(root.rglob("*")) == []
 
 
+def test_recorder_is_a_service_where_it_is_asked_for_and_goes_with_the_rest(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    unit = root / "etc/systemd/system/edge-ae-record.service"
+    done = install("--root", root, "--skip-packages", "--record")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"2. {root}/opt/edge-ae/bin/edge-ae check --config {root}/etc/edge-ae/edge-ae.toml" in done.stdout
+    assert unit.read_bytes() == (CHECKOUT / "systemd" / unit.name).read_bytes()
+    unit.write_text("an older one")
+    install("--root", root, "--skip-packages")
+    assert unit.read_bytes() == (CHECKOUT / "systemd" / unit.name).read_bytes()
+    (root / "var/lib/edge-ae-record").mkdir(parents=True)
+    assert install("uninstall", "--root", root).returncode == 0
+    assert list(root.rglob("*")) == []
+
+
+# What systemctl is called with, one call a line: here it does nothing else.
+SYSTEMCTL = """#!/bin/sh
+echo "$*" >> "$CALLS"
+[ "$1" != is-active ]
+"""
+
+
+@pytest.mark.parametrize(("options", "enabled"), [([], "edge-ae.service"), (["--record"], "edge-ae-record.service")])
+def test_service_that_starts_with_the_machine_is_the_one_that_can_work(
+    options: list[str], enabled: str, tmp_path: Path
+) -> None:
+    (tmp_path / "systemctl").write_text(SYSTEMCTL)
+    (tmp_path / "systemctl").chmod(0o755)
+    calls = tmp_path / "calls"
+    script = SCRIPT.read_text().replace("    trial=yes\n", "    trial=no\n")  # below --root, and yet with systemctl
+    copy = tmp_path / "checkout" / "deploy" / "install.sh"
+    copy.parent.mkdir(parents=True)
+    copy.write_text(script)
+    (tmp_path / "checkout" / "systemd").symlink_to(CHECKOUT / "systemd")
+    (copy.parent / "edge-ae.toml").symlink_to(CHECKOUT / "deploy" / "edge-ae.toml")
+    env = {"PATH": f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin", "CALLS": str(calls), "PYTHON": sys.executable}
+    command = ["sh", str(copy), "--root", str(tmp_path / "root"), "--skip-packages", *options]
+    subprocess.run(command, env=env, check=True, capture_output=True)
+    assert [line for line in calls.read_text().splitlines() if line.startswith("enable")] == [
+        f"enable --quiet {enabled}"
+    ]
+
+
 def test_password_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("hush\n")
@@ -130,6 +173,7 @@ def _copy(target: Path) -> Path:
         (["--root"], 2, "--root needs a value"),
         (["--root", "/"], 2, "--root / is the machine itself"),
         (["--root", "ROOT", "--keep-settings"], 2, "--keep-settings belongs to uninstall"),
+        (["uninstall", "--root", "ROOT", "--record"], 2, "--record belongs to install"),
         (["--root", "ROOT", "--from", "/no/such"], 1, "/no/such is neither a wheel nor a checkout"),
         (["--root", "ROOT", "--wheels", "/no/such"], 1, "there is no folder /no/such"),
         (["--root", "ROOT", "--skip-packages", "--password-file", "/no/such"], 1, "cannot read the password file"),

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from edge_ae.cli.main import parser
+
 UNITS = Path(__file__).parents[2] / "systemd"
-NAMES = ["edge-ae.service", "edge-ae-retrain.service", "edge-ae-retrain.timer"]
+NAMES = ["edge-ae.service", "edge-ae-record.service", "edge-ae-retrain.service", "edge-ae-retrain.timer"]
 LOOSEST_EXPOSURE = 1.5
 
 # What MemoryDenyWriteExecute=yes does to a process (PR_SET_MDWE, Linux 6.3); then a convolution, as in a model file.
@@ -79,9 +81,32 @@ def test_daemon_is_restarted_watched_and_reloaded() -> None:
     assert {key: unit.get(key) for key in expected} == expected
 
 
-def test_missing_password_does_not_keep_the_daemon_from_starting() -> None:
+def test_recorder_is_restarted_and_watched_and_writes_where_it_may() -> None:
+    unit = service("edge-ae-record.service")
+    expected = {
+        "Type": "notify",
+        "NotifyAccess": "main",
+        "WatchdogSec": "30",
+        "Restart": "on-failure",
+        "DynamicUser": "yes",
+        "StateDirectory": "edge-ae-record",
+        "UMask": "0077",
+    }
+    assert {key: unit.get(key) for key in expected} == expected
+    assert unit["ExecStart"].endswith(f"--out /var/lib/{unit['StateDirectory']}")
+
+
+@pytest.mark.parametrize("unit", ["edge-ae.service", "edge-ae-record.service"])
+def test_command_of_a_unit_is_one_of_ours_and_takes_these_options(unit: str) -> None:
+    _, program, *arguments = service(unit)["ExecStart"].split()
+    assert program == "/opt/edge-ae/bin/edge-ae"
+    parser().parse_args(arguments)
+
+
+@pytest.mark.parametrize("unit", ["edge-ae.service", "edge-ae-record.service"])
+def test_missing_password_does_not_keep_the_daemon_from_starting(unit: str) -> None:
     """systemd fails a unit whose absolute credential path is missing, and skips a relative one."""
-    name, _, source = service("edge-ae.service")["LoadCredential"].partition(":")
+    name, _, source = service(unit)["LoadCredential"].partition(":")
     assert name == "mqtt-password"
     assert source != ""
     assert not source.startswith("/")
