@@ -124,7 +124,7 @@ def lateness_ns(stream: StreamSettings, spec: "ModelSpec") -> int:
     """Where the channels of a row come in several messages, a row waits for a sample period where nothing else is set."""
     if stream.lateness_s is not None:
         return seconds_ns(stream.lateness_s)
-    return spec.period_ns if "{channel}" in stream.topic else 0
+    return spec.period_ns if "{channel}" in stream.topic + stream.value else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,9 @@ def contradictions(settings: Settings) -> Iterator[str]:
             yield f"{where}.topic: names {{channel}}, but Influx lines name their fields; use + in its place"
         if stream.time_zone is not None and stream.time is None:
             yield f"{where}.time_zone: says nothing without time, the path of the time in the payload; add time"
+        fault = settings.stream(stream).fault
+        if fault is not None:
+            yield f"{where}.{fault}"
         if stream.strict and stream.words:
             yield f"{where}.words: are not used with strict, by which only numbers are numbers; leave out one of the two"
         asset = settings.asset_of(stream)
@@ -66,6 +69,8 @@ def _share_assets(settings: Settings, first: StreamSettings, second: StreamSetti
     names = settings.asset_of(first), settings.asset_of(second)
     if None not in names:
         return False  # the same fixed name is a contradiction of its own
+    if not all("{asset}" in stream.topic or settings.asset_of(stream) for stream in (first, second)):
+        return filters_overlap(topic_filter(first.topic), topic_filter(second.topic))  # payloads name their assets
     levels = [stream.topic.split("/").index("{asset}") for stream in (first, second) if "{asset}" in stream.topic]
     name = names[0] or names[1] or "+"
     filters = [topic_filter(stream.topic.replace("{asset}", name)) for stream in (first, second)]

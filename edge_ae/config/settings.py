@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
 from edge_ae.core.alert import AlertRules, budget_ns
+from edge_ae.core.field_paths import path_fault, places_of
 from edge_ae.core.formats.decoder import ASSET_NAME, Stream
 from edge_ae.core.timestamps import seconds_ns
 from edge_ae.core.topics import topic_fault
@@ -30,6 +31,13 @@ def _topic(text: str) -> str:
     return text
 
 
+def _path(text: str) -> str:
+    fault = path_fault(text)
+    if fault is not None:
+        raise ValueError(f'{fault}; write it like "motor.current" or "d[tag={{channel}}].value"')
+    return text
+
+
 def _base(text: str) -> str:
     if topic_fault(text) is not None or set("+#{$") & set(text) or not all(text.split("/")):
         raise ValueError('should be a topic without wildcards, such as "edge-ae"')
@@ -46,6 +54,7 @@ def _time_zone(name: str) -> str:
     return name
 
 
+FieldPath = Annotated[str, Field(min_length=1), AfterValidator(_path)]
 Name = Annotated[str, AfterValidator(_name)]
 Seconds = Annotated[float, Field(ge=0, le=10 * 365 * 86_400)]
 
@@ -92,11 +101,12 @@ class StreamSettings(Section):
 
     topic: Annotated[str, AfterValidator(_topic)] = Field(examples=["plant/{asset}/telemetry"])
     format: Literal["json", "number", "influx"] = "json"
-    time: str | None = Field(default=None, min_length=1, examples=["ts"])
+    time: FieldPath | None = Field(default=None, examples=["ts"])
     time_zone: Annotated[str, AfterValidator(_time_zone)] | None = Field(default=None, examples=["Europe/Berlin"])
     model: Path | None = None
     channels: dict[str, str] = Field(default={}, examples=[{"Pressure": "data.pressure"}])
-    value: str = Field(default="value", min_length=1)
+    value: FieldPath = "value"
+    quality: FieldPath | None = Field(default=None, examples=["quality"])
     strict: bool = False
     words: dict[str, float] = Field(default={}, examples=[{"auto": 1, "manual": 2}])
     asset: Name | None = Field(default=None, examples=["pump-1"])
@@ -194,8 +204,8 @@ class Settings(Section):
         return bool(self.streams) and all(stream.model is None for stream in self.streams)
 
     def asset_of(self, stream: StreamSettings) -> str | None:
-        """The asset of a stream whose topic names none: as set, else called like the model's file, else like the node."""
-        if "{asset}" in stream.topic:
+        """The asset of a stream whose messages name none: as set, else called like the model's file, else like the node."""
+        if "{asset}" in stream.topic or "{asset}" in places_of(stream.value):
             return None
         stem = "" if stream.model is None else stream.model.stem
         return stream.asset or (stem if ASSET_NAME.fullmatch(stem) else self.node)
@@ -208,6 +218,7 @@ class Settings(Section):
             time=stream.time,
             channels=stream.channels,
             value=stream.value,
+            quality=stream.quality,
             strict=stream.strict,
             words=stream.words,
             asset=self.asset_of(stream),

@@ -101,6 +101,8 @@ def streams(*each: tuple[str, str]) -> str:
         ("plant/{asset}/t", 'plant/+/t"\nasset = "p1', True),
         ("plant/{asset}/t", 'plant/p1/t"\nasset = "p1-detail', False),
         ("plant/p1/t", "plant/p1/#", False),
+        ('gateway"\nvalue = "{asset}.{channel}', 'gateway"\nvalue = "d.{asset}.{channel}', True),
+        ('gateway"\nvalue = "{asset}.{channel}', "plant/{asset}/t", False),
         ("$SYS/{asset}", "+/{asset}", False),
     ],
 )
@@ -193,6 +195,20 @@ def test_every_problem_is_reported_at_once_with_its_fix(tmp_path: Path) -> None:
         ),
         ('[mqtt]\npassword_file = "none"\n', "mqtt.password_file: .*none cannot be read: No such file"),
         ('[[streams]]\ntopic = "#"\nasset = "x"\n', r"streams\[1\].topic: takes in edge-ae's own messages"),
+        (
+            '[[streams]]\ntopic = "t/{asset}"\nvalue = "{asset}.{channel}"\n',
+            r"streams\[1\].value: names \{asset\}, which the topic",
+        ),
+        (
+            '[[streams]]\ntopic = "t"\nvalue = "d[k={channel}].v"\ntime = "e[].t"\n',
+            r"streams\[1\].value: does not go through what time",
+        ),
+        ('[[streams]]\ntopic = "t"\ntime = "d[].t"\n', r"streams\[1\].time: leads to many places; set value"),
+        ('[[streams]]\ntopic = "t"\nvalue = "{chanel}.v"\n', r"streams\[1\].value: .* has braces other than"),
+        (
+            '[[streams]]\ntopic = "t"\nstrict = true\nwords = { auto = 1 }\n',
+            r"streams\[1\].words: are not used with strict",
+        ),
         ('[[streams]]\ntopic = "t/{channel}"\nformat = "influx"\n', r"streams\[1\].topic: names \{channel\}"),
         ('[[streams]]\ntopic = "a"\ntime_zone = "CET"\n', r"streams\[1\].time_zone: says nothing without time"),
         (f"{STREAM}asset = 5\n", r"streams\[1\].asset: '5' .*should be a valid string"),

@@ -16,16 +16,19 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from functools import partial
 from typing import Any
 
 from edge_ae.core.events import Readings
-from edge_ae.core.formats.json import json_reader
+from edge_ae.core.field_paths import leads_to_many, places_of
+from edge_ae.core.formats.json import document_of, json_reader
 from edge_ae.core.formats.line_protocol import line_reader
 from edge_ae.core.formats.number import number_reader
 from edge_ae.core.formats.omissions import Omission, Omissions, quoted, sentence
 from edge_ae.core.formats.picking import Found, Leaves, Paths, is_name
 from edge_ae.core.formats.record import ARRIVAL, FormatOptions, Reader, Record
 from edge_ae.core.formats.refusals import listed, missing_time, with_likeness
+from edge_ae.core.formats.unfolding import DEFAULT, Part, Unfolding, is_unfolded, unfolding_fault
 from edge_ae.core.formats.values import TopicValues
 from edge_ae.core.timestamps import SECOND, time_ns
 from edge_ae.core.topics import topic_filter, topic_regex
@@ -54,7 +57,8 @@ class Stream:
     format: str = "json"
     time: str | None = None  # path of the event time; None: the time of arrival
     channels: Mapping[str, str] = field(default_factory=dict)
-    value: str = "value"  # path of the value where the topic names the channel and the payload is an object
+    value: str = DEFAULT  # path of the value where the topic names the channel, or of values that the payload names
+    quality: str | None = None  # path of a flag or code that says whether the value is good
     strict: bool = False  # only numbers are numbers: no text, no word, no true or false
     words: Mapping[str, float] = field(
         default_factory=dict
@@ -63,6 +67,31 @@ class Stream:
     max_bytes: int = 256 * 1024
     max_future_ns: int = 24 * 3600 * SECOND
     time_zone: tzinfo | None = None  # of times without an offset; None: UTC
+
+    @property
+    def unfolded(self) -> bool:
+        """Whether a payload holds several assets, times or named values, as the path of the value says."""
+        return is_unfolded(self.value, self.quality)
+
+    @property
+    def names_assets(self) -> bool:
+        """Whether messages say which asset they are of, in the topic or in the payload."""
+        return "{asset}" in self.topic or "{asset}" in places_of(self.value)
+
+    @property
+    def fault(self) -> str | None:
+        """Why the stream cannot be read as it is set, as a sentence that begins with the setting; None: it can."""
+        if self.unfolded and self.format != "json":
+            return f"value: leads through a document of JSON, and the format is {self.format}; set format to json"
+        if self.unfolded:
+            fault = unfolding_fault(self.topic, self.value, self.time, self.quality)
+            return None if fault is None else f"value: {fault}"
+        if self.time is not None and leads_to_many(self.time):
+            return 'time: leads to many places; set value to the way to their values, such as value = "readings[].{channel}"'
+        many = next((path for path in self.channels.values() if leads_to_many(path)), None)
+        if many is None:
+            return None
+        return f'channels: {quoted(many)} leads to many places; set value to the way there, such as value = "d[tag={{channel}}].value"'
 
 
 class Decoder:
@@ -83,11 +112,13 @@ class Decoder:
         self._zone = stream.time_zone
         self._newest: dict[str, int] = {}  # asset -> its time before, where local times have a zone
         self._routes: dict[str, Route | None] = {}
+        self._assets_inside = "{asset}" in places_of(stream.value)
         self._by_channel = "{channel}" in stream.topic
         self._names = None if names is None else frozenset(names)
         self._paths = {name: stream.channels.get(name, name) for name in (stream.channels if names is None else names)}
         self._by_path = {path: name for name, path in self._paths.items()}
         _check_fit(stream, self._names)
+        self._unfold = Unfolding(stream.topic, stream.value, stream.time, stream.quality) if stream.unfolded else None
         self._whole = self._whole_payload()
         self._read = FORMATS[stream.format](FormatOptions(stream.time, self._by_channel, self._keeps_measurement))
 
@@ -117,6 +148,8 @@ class Decoder:
             raise BadPayload("too_large", f"{len(payload)} bytes, where {self.stream.max_bytes} are allowed")
         if not payload:
             raise BadPayload("empty", "nothing in it")
+        if self._unfold is not None:
+            return self._unfolded(self._unfold, route, payload, arrival_ns, retained)
         try:
             records = self._read(payload)
         except BadPayload as fault:
@@ -125,7 +158,29 @@ class Decoder:
             records = [_dated(record) for record in records]
         if len(records) == 1:
             return [self._readings(route, records[0], arrival_ns)]
-        return self._batch(route, records, arrival_ns)
+        return self._batch([(route, record) for record in records], arrival_ns)
+
+    def _unfolded(
+        self, unfold: Unfolding, route: Route, payload: bytes, arrival_ns: int, retained: bool
+    ) -> list[Readings]:
+        """The readings of a message that holds several assets, times or named values."""
+        own, pick, topic = route
+        try:
+            document = document_of(payload, bare=self._by_channel)
+        except BadPayload as fault:
+            raise with_likeness(fault, topic.topic, payload, self.stream.format) from None
+        records: list[tuple[Route, Record]] = []
+        for part in unfold(document, topic):
+            record = self._of_part(part, document)
+            records.append(((part.asset or own, pick, topic), _dated(record) if retained else record))
+        return self._batch(records, arrival_ns)
+
+    def _of_part(self, part: Part, document: Any) -> Record:
+        if part.asset is not None and ASSET_NAME.fullmatch(part.asset) is None:
+            return BadPayload("bad_asset", f"{quoted(part.asset)} cannot be the name of an asset")
+        if part.stamp is None and self.stream.time is not None:
+            return missing_time(self.stream.time, document)
+        return part.fields, part.stamp
 
     # -- routes --------------------------------------------------------------------------------------------
 
@@ -149,7 +204,7 @@ class Decoder:
         if topic.rpartition("/")[2] in AVAILABILITY_LEVELS:
             return None
         parts = match.groupdict()
-        asset = parts.get("asset", self.stream.asset)
+        asset = parts.get("asset", "payload" if self._assets_inside else self.stream.asset)
         if asset is None or ASSET_NAME.fullmatch(asset) is None:
             raise BadPayload("bad_topic", f"{asset!r} cannot be the name of an asset")
         pick = self._one_channel(parts["channel"]) if self._by_channel else self._whole
@@ -169,20 +224,21 @@ class Decoder:
 
     # -- records -------------------------------------------------------------------------------------------
 
-    def _batch(self, route: Route, records: Sequence[Record], arrival_ns: int) -> list[Readings]:
+    def _batch(self, records: Sequence[tuple[Route, Record]], arrival_ns: int) -> list[Readings]:
         """What the records of a batch give; a faulty one is counted and left out."""
         readings: list[Readings] = []
         faults: list[BadPayload] = []
-        for record in records:
+        for route, record in records:
             try:
                 readings.append(self._readings(route, record, arrival_ns))
             except BadPayload as error:
                 faults.append(error)
         if not readings:
             raise faults[0] if faults else BadPayload("empty", "no readings in it")
+        topic = records[0][0][2]
         for fault in faults:
             self.counts[fault.reason] += 1
-            route[2].say("", fault.reason, lambda text=str(fault): f"an element of its batch is not used: {text}")  # type: ignore[misc]
+            topic.say("", fault.reason, partial("a part of it is not used: {}".format, fault))
         return readings
 
     def _readings(self, route: Route, record: Record, arrival_ns: int) -> Readings:
@@ -237,6 +293,8 @@ def _dated(record: Record) -> Record:
 
 
 def _check_fit(stream: Stream, names: frozenset[str] | None) -> None:
+    if stream.fault is not None:
+        raise BadConfig(f"{stream.topic}: {stream.fault}")
     if names is None:
         return
     unknown = sorted(set(stream.channels) - names)

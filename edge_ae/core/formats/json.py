@@ -20,15 +20,20 @@ from edge_ae.core.formats.values import NOT_FINITE
 from edge_ae.errors import BadPayload
 
 
+def document_of(payload: bytes, *, bare: bool) -> Any:
+    """What a payload of JSON says. `bare`: it may be a word without quotes. Raises BadPayload."""
+    try:
+        return orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        return _of_python(payload, str(error), bare=bare)
+
+
 def json_reader(options: FormatOptions) -> Reader:
     """Reads payloads of JSON."""
-    time = options.time
+    time, bare = options.time, options.bare
 
     def read(payload: bytes) -> list[Record]:
-        try:
-            document = orjson.loads(payload)
-        except orjson.JSONDecodeError as error:
-            document = _of_python(payload, str(error), bare=options.bare)
+        document = document_of(payload, bare=bare)
         if type(document) is dict:
             if time is None:
                 return [(document, ARRIVAL)]
@@ -38,7 +43,7 @@ def json_reader(options: FormatOptions) -> Reader:
             document = _transposed(document, len(stamp))
         if type(document) is list:
             return [_element(one, time) for one in document]
-        if options.bare:
+        if bare:
             return [(document, ARRIVAL)]
         raise BadPayload(
             "wrong_type",

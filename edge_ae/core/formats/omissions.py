@@ -55,6 +55,8 @@ SENTENCES: Mapping[str, str] = {
     "boolean_as_number": "{channel} comes as true or false; 1 and 0 are used",
     "boolean": "{channel} comes as true or false, and the stream is strict",
     "unit_changed": "{channel} comes with another unit than before ({shown}); it is left out",
+    "bad_quality": "{channel} is marked as bad ({shown})",
+    "too_many_values": "a message leads to more than {shown} values; what is beyond is left out",
     "missing_channel": "{channel} has no value ({shown})",
     "not_finite": "{channel} is NaN or infinite",
     "unknown_channel": "{channel} cannot be the name of a channel",

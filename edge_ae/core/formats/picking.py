@@ -147,12 +147,17 @@ class Leaves:
 
     def __init__(self, names: Mapping[str, str], time: str | None) -> None:
         self._names = dict(names)
+        self._indexed = [
+            (path, name) for path, name in names.items() if "[" in path
+        ]  # in arrays, which are not gone into
         self._time = time
 
     def __call__(self, record: Mapping[str, Any], topic: TopicValues, _timed: bool) -> dict[str, float]:
         """Raises BadPayload where there is no value at all, or objects are nested too deep."""
         found = Found(sick=False)
         self._gather(record, "", 0, found, topic)
+        for path, name in self._indexed:
+            found.take(topic, name, find(record, path))
         if not found.values:
             raise _first_fault(found.left) or no_known_channel((), record)
         found.close(topic)

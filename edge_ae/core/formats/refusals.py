@@ -53,6 +53,13 @@ def no_known_channel(sought: Sequence[str], record: Any) -> BadPayload:
     return BadPayload("unknown_channel", text + _meant(sought, record))
 
 
+def nothing_there(value: str, document: Any) -> BadPayload:
+    """The refusal of a document in which the path of the values leads nowhere."""
+    return BadPayload(
+        "unknown_channel", f"its values are sought at {quoted(value)}, where nothing is; {names_there(document)}"
+    )
+
+
 def not_all_there(absent: Sequence[str], unknown: Sequence[str]) -> str:
     """A sentence on a record without some of its channels, and with names that are no channels."""
     sought = f"nothing at {listed(absent)}; no channels of the model are {listed(unknown)}"

@@ -29,7 +29,7 @@ class TopicValues:
 
     def __init__(self, topic: str, omissions: Omissions, words: Mapping[str, float] | None) -> None:
         self.counts = omissions.counts
-        self._topic = topic
+        self.topic = topic
         self._omissions = omissions
         self._words = words
         self._units: dict[str, str] = {}
@@ -72,15 +72,15 @@ class TopicValues:
     def remark(self, left: Iterable[Left]) -> None:
         """Say how values were found that are used."""
         for one in left:
-            self._omissions.name(self._topic, one.channel, one.reason, partial(sentence, one))
+            self._omissions.name(self.topic, one.channel, one.reason, partial(sentence, one))
 
     def leave_out(self, left: Iterable[Left]) -> None:
         """Count values that are not used, and say so; a null is nothing to talk about."""
         for one in left:
             self.counts[one.reason] += 1
             if one.reason != "missing_channel":
-                self._omissions.name(self._topic, one.channel, one.reason, partial(sentence, one))
+                self._omissions.name(self.topic, one.channel, one.reason, partial(sentence, one))
 
     def say(self, channel: str, reason: str, text: Callable[[], str]) -> None:
         """Say something else about the topic, once."""
-        self._omissions.name(self._topic, channel, reason, text)
+        self._omissions.name(self.topic, channel, reason, text)

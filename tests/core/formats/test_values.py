@@ -124,7 +124,7 @@ def test_element_of_a_batch_that_is_not_used_is_named() -> None:
     one = decoder(time="ts")
     assert len(one.decode("p/x", b'[{"ts": 1790000000, "on": 1}, {"ts": "soon", "on": 1}]', NOW)) == 1
     assert said(one) == [
-        "bad_time: an element of its batch is not used: its time 'soon' cannot be used: neither ISO 8601 nor an epoch time"
+        "bad_time: a part of it is not used: its time 'soon' cannot be used: neither ISO 8601 nor an epoch time"
     ]
 
 
