@@ -53,6 +53,7 @@ CORE_MAY = {
     "payloads": NOTATIONS,  # the events as JSON
     "description": {"alert"} | NOTATIONS,  # says what the alert stage found
     "sensor_health": {"channel_profile"} | NOTATIONS,
+    "commands": {"alert", "payloads"} | NOTATIONS,
     "detector": {"align", "sensor_health", "liveness", "window", "threshold", "alert", "description"} | NOTATIONS,
     "expectation": {"model_spec"},
     "fleet": {"detector", "expectation"} | NOTATIONS,

@@ -11,6 +11,8 @@ from typing import Any, TypeGuard
 
 import orjson
 
+from edge_ae.core.alert import BUDGET, budget_ns
+from edge_ae.core.payloads import DEFAULT_BUDGET
 from edge_ae.core.timestamps import SECOND
 from edge_ae.errors import BadPayload
 
@@ -52,15 +54,22 @@ class AcceptNormal:
 
 
 @dataclass(frozen=True, slots=True)
-class GiveFeedback:
-    """What a person found out about an alert; kept for the next training."""
+class SetBudget:
+    """So many alerts are accepted of the asset, such as "1/day"; `budget` None: as many as the settings say."""
 
-    id: str
+    budget: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GiveFeedback:
+    """What a person found out about an alert; kept for the next training. `id` None: the active one, else the newest."""
+
+    id: str | None
     label: str
     note: str
 
 
-Command = Acknowledge | Shelve | Unshelve | SetService | AcceptNormal | GiveFeedback
+Command = Acknowledge | Shelve | Unshelve | SetService | AcceptNormal | SetBudget | GiveFeedback
 
 
 def parse(name: str, payload: bytes) -> Command:
@@ -91,7 +100,31 @@ def _object(payload: bytes) -> dict[str, Any]:
 
 
 def _acknowledge(fields: Mapping[str, Any]) -> Acknowledge:
-    return Acknowledge(None if fields.get("id") is None else _text(fields, "id", 64))
+    return Acknowledge(_identity(fields))
+
+
+def _identity(fields: Mapping[str, Any]) -> str | None:
+    return None if fields.get("id") is None else _text(fields, "id", 64)
+
+
+def _in_service(fields: Mapping[str, Any]) -> SetService:
+    on = fields.get("on", True)
+    if not isinstance(on, bool):
+        raise BadPayload("bad_command", "on must be true or false")
+    return SetService(on)
+
+
+def _budget(fields: Mapping[str, Any]) -> SetBudget:
+    text = _text(fields, "budget", 64)
+    if text == DEFAULT_BUDGET:
+        return SetBudget(None)
+    try:
+        budget_ns(text)
+    except ValueError as error:
+        raise BadPayload("bad_command", f'budget {error}, or "{DEFAULT_BUDGET}" for that of the settings') from None
+    match = BUDGET.fullmatch(text)
+    assert match is not None
+    return SetBudget(f"{match[1]}/{match[2].lower()}")
 
 
 def _shelve(fields: Mapping[str, Any]) -> Shelve:
@@ -107,7 +140,7 @@ def _feedback(fields: Mapping[str, Any]) -> GiveFeedback:
     label = fields.get("label")
     if label not in LABELS:
         raise BadPayload("bad_command", f"feedback takes a label: {' or '.join(LABELS)}")
-    return GiveFeedback(_text(fields, "id", 64), label, _text(fields, "note", MAX_NOTE) if "note" in fields else "")
+    return GiveFeedback(_identity(fields), label, _text(fields, "note", MAX_NOTE) if "note" in fields else "")
 
 
 def _text(fields: Mapping[str, Any], key: str, longest: int) -> str:
@@ -126,7 +159,8 @@ PARSERS: Mapping[str, tuple[Callable[[Mapping[str, Any]], Command], tuple[str, .
     "shelve": (_shelve, ("duration_s", "one_shot")),
     "unshelve": (lambda _: Unshelve(), ()),
     "out_of_service": (lambda _: SetService(False), ()),
-    "in_service": (lambda _: SetService(True), ()),
+    "in_service": (_in_service, ("on",)),
     "accept_normal": (lambda _: AcceptNormal(), ()),
+    "budget": (_budget, ("budget",)),
     "feedback": (_feedback, ("id", "label", "note")),
 }

@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 
 from edge_ae.core import alert
-from edge_ae.core.alert import NO_EVIDENCE, AlertRules, AlertSource, AlertState, Evidence, Stepped, Transition
+from edge_ae.core.alert import (
+    NO_EVIDENCE,
+    AlertRules,
+    AlertSource,
+    AlertState,
+    Evidence,
+    Stepped,
+    Transition,
+    budget_ns,
+)
 from edge_ae.core.align import USUAL_GAP_ROWS, Aligner
 from edge_ae.core.description import describe
 from edge_ae.core.events import (
@@ -26,9 +35,10 @@ from edge_ae.core.events import (
     Row,
     Scored,
     Share,
+    Watching,
     Window,
 )
-from edge_ae.core.liveness import InputCounts, Liveness
+from edge_ae.core.liveness import STALE, InputCounts, Liveness
 from edge_ae.core.model_spec import Explanation, Floats, Model, ModelSpec
 from edge_ae.core.sensor_health import SensorHealth
 from edge_ae.core.threshold import Threshold
@@ -73,6 +83,8 @@ class Detector:
         self._pushed = 0
         self._window = Windower(spec.length, spec.hop, len(spec.channels))
         self._threshold = Threshold(spec, hop_ns / rules.interval_ns)
+        self.budget: str | None = None  # as an operator set it
+        self.interval_ns = rules.interval_ns  # mean time between the alerts that are accepted
         self.alert = AlertState()
         self.last_t_ns: int | None = None  # event time of the newest row judged
 
@@ -158,6 +170,12 @@ class Detector:
         """Out of service: watched, scored, and silent until it is put back."""
         return self._take(alert.set_service(self.alert, in_service, self.t_ns))
 
+    def set_budget(self, budget: str | None) -> None:
+        """Accept so many alerts on normal data, such as "1/day", from now on; None: as many as the settings say. ValueError."""
+        self.interval_ns = self._rules.interval_ns if budget is None else budget_ns(budget)
+        self.budget = budget
+        self._threshold.set_budget(self.spec.hop * self.spec.period_ns / self.interval_ns)
+
     def accept_normal(self) -> None:
         """What the asset does now is normal from now on; an active alert ends through its off-delay."""
         self._threshold.accept()
@@ -185,7 +203,7 @@ class Detector:
         return replace(describe(self._source, self.alert, transition), quality=self.quality)
 
     def health_now(self) -> AssetHealth:
-        """Which sensors are sick, for the retained topic."""
+        """Which sensors are sick, and how the asset is watched, for the retained topic."""
         liveness, period_ns = self._liveness, self.spec.period_ns
         return AssetHealth(
             asset=self.asset,
@@ -196,7 +214,16 @@ class Detector:
             channels=tuple(
                 ChannelFault(one.channel, one.fault, one.since_slot * period_ns) for one in self._health.sick
             ),
+            watching=self._watching(),
+            budget=self.budget,
         )
+
+    def _watching(self) -> Watching:
+        if not self.alert.in_service:
+            return Watching.OUT_OF_SERVICE
+        if self._liveness.fault == STALE or not self._health.watched:
+            return Watching.NOT_WATCHED
+        return Watching.WATCHED if self._window.full else Watching.WARM_UP
 
     @property
     def quality(self) -> float:
@@ -229,13 +256,16 @@ class Detector:
             "liveness": self._liveness.snapshot(),
             "window": self._window.snapshot(),
             "threshold": self._threshold.snapshot(),
+            "budget": self.budget,
             "alert": alert.snapshot(self.alert),
             "last_t_ns": self.last_t_ns,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up where `snapshot` was made. The alert always; the rest only if the model is the same file."""
+        """Take up where `snapshot` was made. What people asked for and the alert always; the rest only if the model is the same file."""
         self.alert = alert.restore(state["alert"])
+        if state.get("budget") is not None:  # there was none before version 0.3
+            self.set_budget(state["budget"])
         self.last_t_ns = state["last_t_ns"]
         if state["model"] != self.spec.sha256:
             return

@@ -165,15 +165,26 @@ class ChannelFault:
     since_ns: int
 
 
+class Watching(StrEnum):
+    """Whether an asset would raise an alert now."""
+
+    WARM_UP = "warm_up"  # the first window since the start, or since a long gap, is not full yet
+    WATCHED = "watched"
+    NOT_WATCHED = "not_watched"  # nothing comes, or too many sensors are at fault
+    OUT_OF_SERVICE = "out_of_service"
+
+
 @dataclass(frozen=True, slots=True)
 class AssetHealth:
-    """Whether an asset's sensors work.
+    """Whether an asset's sensors work, and how it is watched.
 
     asset, node: whose.
     watched: so few channels are at fault that the asset is scored still.
     fault: what is wrong with all channels together, "stale" or "clock_jump"; None: nothing.
     fault_since_ns: wall time at which that began; None: nothing is wrong.
     channels: those at fault, in the order in which their faults were found.
+    watching: whether it would raise an alert now.
+    budget: the alerts that are accepted of it, such as "1/day"; None: as many as the settings say.
     """
 
     asset: str
@@ -182,6 +193,8 @@ class AssetHealth:
     fault: str | None
     fault_since_ns: int | None
     channels: tuple[ChannelFault, ...]
+    watching: Watching
+    budget: str | None
 
 
 class AlertWord(StrEnum):

@@ -13,6 +13,7 @@ from edge_ae.core.model_spec import ModelSpec
 from edge_ae.core.timestamps import SECOND, parse_time_ns, rfc3339
 
 SCHEMA = 1
+DEFAULT_BUDGET = "default"  # where no command has set another than that of the settings
 SEVERITY_LEVELS = {None: 0, "low": 1, "medium": 2, "high": 3}  # for consumers that take numbers alone
 CHANNELS_LISTED = 16  # a reader needs the first few; the payload stays below a few kB
 
@@ -127,6 +128,8 @@ def health_payload(health: AssetHealth) -> dict[str, Any]:
         "node": health.node,
         "state": "ok" if not health.channels and health.fault is None else "fault",
         "watched": health.watched,
+        "watching": str(health.watching),
+        "budget": health.budget or DEFAULT_BUDGET,
         "asset_fault": health.fault,
         "asset_fault_since": _time(health.fault_since_ns),
         "faults": {one.channel: str(one.fault) for one in health.channels},

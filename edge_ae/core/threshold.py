@@ -65,11 +65,24 @@ class Threshold:
 
     def __init__(self, spec: ModelSpec, budget_per_window: float) -> None:
         self._tail = spec.tail
-        self._budget = budget_per_window
-        self._base = max(spec.tail.boundary(budget_per_window), TINY)  # as calibrated
-        self._typical = math.log(max(spec.typical, TINY) / self._base)
-        self._suspicious = math.log(max(spec.tail.level, spec.typical, TINY) / self._base)
+        self._usual = max(spec.typical, TINY)
+        self._calibrate(budget_per_window)
         self._lift = _Lift(recent=self._typical)
+
+    def _calibrate(self, budget_per_window: float) -> None:
+        self._budget = budget_per_window
+        self._base = max(self._tail.boundary(budget_per_window), TINY)  # as calibrated
+        self._typical = math.log(self._usual / self._base)
+        self._suspicious = math.log(max(self._tail.level, self._usual) / self._base)
+
+    def set_budget(self, budget_per_window: float) -> None:
+        """Accept another number of alerts from now on. The levels that were learned stay where they are."""
+        before, lift = self._base, self._lift
+        self._calibrate(budget_per_window)
+        by = math.log(before / self._base)
+        lift.recent += by
+        lift.excursion_sum += by * lift.excursion_windows
+        lift.residue = max(lift.residue + by, 0.0) if lift.residue > 0.0 else 0.0
 
     @property
     def value(self) -> float:

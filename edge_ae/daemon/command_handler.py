@@ -32,9 +32,21 @@ class CommandHandler:
             case commands.AcceptNormal():
                 detector.accept_normal()
                 return []
-            case commands.GiveFeedback(identity, label, note):
-                self._keep(Feedback(now_ns, detector.asset, identity, label, note))
+            case commands.SetBudget(budget):
+                detector.set_budget(budget)
                 return []
+            case commands.GiveFeedback(identity, label, note):
+                of = self._newest(detector) if identity is None else identity
+                self._keep(Feedback(now_ns, detector.asset, of, label, note))
+                return []
+
+    def _newest(self, detector: Detector) -> str:
+        """The alert that a person means who names none."""
+        episode = detector.alert.episode
+        newest = self._store.newest_alert(detector.asset) if episode is None else episode.id
+        if newest is None:
+            raise BadPayload("bad_command", f"{detector.asset} has had no alert to give feedback on")
+        return newest
 
     def _keep(self, feedback: Feedback) -> None:
         if not self._store.durable:

@@ -217,6 +217,7 @@ class Daemon:
         self.ingest.touched.add(asset)
         self.checkpoints.write(now_ns)
         self.publisher.show(detector)
+        self.publisher.show_health(detector)
 
     # -- changes from outside ------------------------------------------------------------------------------
 

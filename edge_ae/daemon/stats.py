@@ -103,7 +103,7 @@ def rss_bytes() -> int:
 
 def _asset(parts: Parts, detector: Detector) -> dict[str, Any]:
     spec, watch = detector.spec, parts.ingest.watch_of(detector.asset)
-    interval_ns = watch.rules.interval_ns
+    interval_ns = detector.interval_ns
     since_ns = detector.t_ns - interval_ns
     return {
         "model": spec.name,

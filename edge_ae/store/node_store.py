@@ -166,6 +166,14 @@ class NodeStore:
         new = [r for r in self._alerts.values() if r.asset == asset and r.raised_ns > since_ns]
         return len(stored) + sum(r.peak_ratio < below_ratio for r in new)
 
+    def newest_alert(self, asset: str) -> str | None:
+        """The id of the alert of an asset that was raised last; None: none is remembered."""
+        new = [record for record in self._alerts.values() if record.asset == asset]
+        if new:
+            return max(new, key=lambda record: record.raised_ns).id
+        rows = self.database.rows("SELECT id FROM alert WHERE asset = ? ORDER BY raised_ns DESC LIMIT 1", asset)
+        return str(rows[0][0]) if rows else None
+
     # -- writing -------------------------------------------------------------------------------------------
 
     def record(self, alert: AlertRecord) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edge_ae.core.alert import AlertRules
 from edge_ae.core.align import USUAL_GAP_ROWS
 from edge_ae.core.detector import OFF_DELAY_HOPS, Detector, Watch, shares_of, usual_gap_rows
-from edge_ae.core.events import AlertEvent, Readings, Scored
+from edge_ae.core.events import AlertEvent, Readings, Scored, Watching
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.model_spec import Channel, Explanation, Modes, Similar
 from edge_ae.core.timestamps import SECOND
@@ -263,3 +263,40 @@ def test_shares_of_nothing_are_nothing() -> None:
     nothing = Explanation(np.zeros(2, np.float32), np.zeros((4, 2), np.float32), NOWHERE)
     shares = shares_of(spec_of(), window, nothing)
     assert [share.share for share in shares] == [0.0, 0.0]
+
+
+def state_of(detector: Detector) -> Watching:
+    return detector.health_now().watching
+
+
+def test_state_of_watching_says_whether_an_alert_would_be_raised_now() -> None:
+    fleet = Fleet("node")
+    run(series(*[CALM] * (LENGTH - 1)), fleet)
+    pump = fleet.detectors["pump"]
+    pump.tick(WALL_NS)
+    assert state_of(pump) is Watching.WARM_UP
+    run(series(CALM, CALM, start_s=LENGTH - 1), fleet)
+    assert state_of(pump) is Watching.WATCHED
+    pump.set_service(False)
+    assert state_of(pump) is Watching.OUT_OF_SERVICE
+    pump.set_service(True)
+    for second in range(60):
+        pump.tick(WALL_NS + second * SECOND)
+    assert state_of(pump) is Watching.NOT_WATCHED
+    run(series(CALM, start_s=1000), fleet)
+    pump.tick(WALL_NS + 60 * SECOND)
+    assert state_of(pump) is Watching.WARM_UP
+
+
+def test_budget_of_an_operator_is_kept_over_a_restart_with_another_model_too() -> None:
+    pump = Detector("node", "pump", Watch(FakeModel(), RULES))
+    usual = pump.threshold
+    pump.set_budget("1/month")
+    assert pump.threshold > usual
+    state = orjson.loads(orjson.dumps(pump.snapshot()))
+    for sha256 in (pump.spec.sha256, "another"):
+        twin = Detector("node", "pump", Watch(FakeModel(), RULES))
+        twin.restore(state | {"model": sha256})
+        assert (twin.health_now().budget, twin.threshold) == ("1/month", pump.threshold)
+    pump.set_budget(None)
+    assert (pump.health_now().budget, pump.threshold, pump.interval_ns) == (None, usual, RULES.interval_ns)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge_ae.core.alert import AlertRules
 from edge_ae.core.channel_profile import BLOCK, with_profile
 from edge_ae.core.detector import SILENT_NS, Detector, Watch
-from edge_ae.core.events import AssetHealth, Readings, Row
+from edge_ae.core.events import AssetHealth, Readings, Row, Watching
 from edge_ae.core.model_spec import Channel
 from edge_ae.core.payloads import health_payload
 from edge_ae.core.sensor_health import LARGEST_VALUE, RETURN_ROWS, STALE_ROWS, SensorHealth
@@ -301,6 +301,8 @@ def test_an_asset_shows_its_sick_sensor_and_its_silence_and_is_well_again() -> N
         "node": "node",
         "state": "fault",
         "watched": True,
+        "watching": "watched",
+        "budget": "default",
         "asset_fault": None,
         "asset_fault_since": None,
         "faults": {"pressure": "stale"},
@@ -316,4 +318,4 @@ def test_an_asset_shows_its_sick_sensor_and_its_silence_and_is_well_again() -> N
     for slot in range(71, 80 + RETURN_ROWS):
         twin.push(readings(slot, flow=1.0 + slot, pressure=slot % 3))
     twin.tick(90 * SECOND)
-    assert twin.health_now() == AssetHealth("pump", "node", True, None, None, ())
+    assert twin.health_now() == AssetHealth("pump", "node", True, None, None, (), Watching.WATCHED, None)

@@ -232,3 +232,23 @@ def test_a_restart_at_any_point_is_not_noticed(stream: list[float], cut: int) ->
     found += walk(second, stream[cut:])
     assert [v.threshold for v in found] == [v.threshold for v in undisturbed]
     assert second.snapshot() == whole.snapshot()
+
+
+def test_another_budget_moves_the_boundary_to_where_it_is_for_a_new_asset_and_back() -> None:
+    one = threshold()
+    one.set_budget(BUDGET / 10)
+    assert one.value == threshold(BUDGET / 10).value
+    one.set_budget(BUDGET)
+    assert one.value == 1.0
+
+
+@given(scores, st.sampled_from([1e-1, 1e-3, 1e-6]))
+def test_levels_that_were_learned_stay_where_they_are_under_another_budget(stream: list[float], budget: float) -> None:
+    one = threshold()
+    walk(one, stream)
+    before, base = one.snapshot(), threshold().value
+    one.set_budget(budget)
+    after, moved = one.snapshot(), threshold(budget).value
+    assert math.isclose(base * math.exp(before["recent"]), moved * math.exp(after["recent"]), rel_tol=1e-9)
+    if after["residue"] > 0.0:
+        assert math.isclose(base * math.exp(before["residue"]), moved * math.exp(after["residue"]), rel_tol=1e-9)

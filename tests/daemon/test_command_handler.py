@@ -12,7 +12,7 @@ from edge_ae.core.timestamps import SECOND, rfc3339
 from edge_ae.daemon.command_handler import CommandHandler, answer
 from edge_ae.errors import BadPayload
 from edge_ae.store.feedback import read_feedback
-from edge_ae.store.node_store import FILE, NodeStore
+from edge_ae.store.node_store import FILE, AlertRecord, Changes, NodeStore
 from tests.daemon.node_process import PERIOD_NS, watch
 
 NOW_NS = 1_790_000_000 * SECOND
@@ -95,3 +95,33 @@ def test_feedback_that_no_restart_would_leave_is_refused() -> None:
     in_memory.load()
     with pytest.raises(BadPayload, match=r"feedback cannot be kept, for state\.checkpoint_s is 0"):
         carry_out(in_memory, "feedback", alarmed(), id="a", label="true_alarm")
+
+
+def test_budget_is_set_and_taken_back(store: NodeStore) -> None:
+    pump = alarmed(1.0)
+    usual = pump.threshold
+    carry_out(store, "budget", pump, budget="1/hour")
+    assert (pump.health_now().budget, pump.threshold < usual) == ("1/hour", True)
+    carry_out(store, "budget", pump, budget="default")
+    assert (pump.health_now().budget, pump.threshold) == (None, usual)
+
+
+def test_feedback_that_names_no_alert_is_on_the_active_one_else_on_the_newest(store: NodeStore, tmp_path: Path) -> None:
+    pump = alarmed()
+    carry_out(store, "feedback", pump, label="true_alarm")
+    for raised_ns, identity in ((1, "older"), (2, "newer")):
+        store.record(AlertRecord(identity, "p1", raised_ns, raised_ns, 2.0, True, raised_ns, b"{}"))
+    carry_out(store, "feedback", alarmed(1.0), label="false_alarm")
+    store.commit(Changes())
+    carry_out(store, "feedback", alarmed(1.0), label="false_alarm")
+    assert pump.alert.episode is not None
+    assert [json.loads(line)["id"] for line in read_feedback(tmp_path / FILE)] == [
+        pump.alert.episode.id,
+        "newer",
+        "newer",
+    ]
+
+
+def test_feedback_on_an_asset_that_never_had_an_alert_is_refused(store: NodeStore) -> None:
+    with pytest.raises(BadPayload, match="p1 has had no alert to give feedback on"):
+        carry_out(store, "feedback", alarmed(1.0), label="false_alarm")
