@@ -152,7 +152,7 @@ next_steps() {
     say "Installed. Next:"
     if [ "$record" = yes ]; then
         say "  1. say in $settings/edge-ae.toml where the broker is and which topics to record; take the model out, there is none yet"
-        say "  2. $check"
+        say "  2. $check --listen 30"
         [ "$trial" = yes ] || say "  3. sudo systemctl start edge-ae-record; what it records, journalctl -fu edge-ae-record shows"
         [ "$trial" = yes ] || say "  4. with a model of the recordings in $settings/models: sudo systemctl enable --now edge-ae"
         return 0

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_ae.cli.options import config_option
+from edge_ae.cli.options import config_option, seconds
 from edge_ae.errors import BadConfig
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edge_ae.config.settings import Settings
 
 WHAT = "check settings, model, machine and broker; every problem at once, each with its fix"
-EXAMPLE = "edge-ae check --config /etc/edge-ae/edge-ae.toml"
+EXAMPLE = "edge-ae check --config /etc/edge-ae/edge-ae.toml --listen 30"
 
 NOTHING_WATCHED = "no stream has a model: nothing is watched yet, edge-ae record records"
 MODEL_S = 60.0
@@ -55,6 +55,12 @@ Found = dict[Path, "ModelFacts | str"]  # of each model file: what it is, or wha
 
 def add_options(parser: ArgumentParser) -> None:
     config_option(parser, required=True)
+    parser.add_argument(
+        "--listen",
+        type=seconds,
+        metavar="S",
+        help="then listen to the sensors for up to S seconds, and show what is understood of a payload of each stream",
+    )
 
 
 def execute(options: Namespace) -> int:
@@ -68,7 +74,19 @@ def execute(options: Namespace) -> int:
         if not problems:
             print(f"{'' if title.startswith('note') else 'ok    '}{title}", flush=True)
         faults += len(problems)
+    if options.listen is not None and inspection.settings is not None and not inspection.doubtful & {"streams", "mqtt"}:
+        faults += _listened(inspection.settings, found, options.listen)
     return 1 if faults > 0 else 0
+
+
+def _listened(settings: "Settings", found: Found, listen_s: float) -> int:
+    """Prints what is understood of the sensors' payloads. Returns of how many streams nothing was."""
+    from edge_ae.cli.listen import listen
+    from edge_ae.cli.stream_notes import ExpectedChannels
+
+    known = {path: facts for path, facts in found.items() if isinstance(facts, ModelFacts)}
+    expected = {path: ExpectedChannels(facts.names, facts.units, facts.period_ns) for path, facts in known.items()}
+    return listen(settings, expected, listen_s)
 
 
 def checks(config: Path, inspection: "Inspection", found: Found) -> Iterator[tuple[str, list[str]]]:

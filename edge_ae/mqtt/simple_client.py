@@ -23,7 +23,7 @@ OTHER_VERSION = "it does not speak this version of MQTT"
 HUNG_UP = "it hangs up without a word; does it ask for tls there, or for another version of MQTT?"
 
 
-def connect(broker: Broker, filters: Sequence[str] = (), offer: Offer = lambda _topic, _payload: None) -> mqtt.Client:
+def connect(broker: Broker, filters: Sequence[str] = (), offer: Offer = lambda _topic, _payload: None) -> PlainClient:
     """A connected client with its thread running, which comes back by itself. Raises BadConfig with one sentence.
 
     `offer` is called on that thread with each message that `filters` bring.

@@ -54,7 +54,9 @@ def test_recorder_is_a_service_where_it_is_asked_for_and_goes_with_the_rest(tmp_
     unit = root / "etc/systemd/system/edge-ae-record.service"
     done = install("--root", root, "--skip-packages", "--record")
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"2. {root}/opt/edge-ae/bin/edge-ae check --config {root}/etc/edge-ae/edge-ae.toml" in done.stdout
+    assert (
+        f"2. {root}/opt/edge-ae/bin/edge-ae check --config {root}/etc/edge-ae/edge-ae.toml --listen 30" in done.stdout
+    )
     assert unit.read_bytes() == (CHECKOUT / "systemd" / unit.name).read_bytes()
     unit.write_text("an older one")
     install("--root", root, "--skip-packages")
