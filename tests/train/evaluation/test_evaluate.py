@@ -3,12 +3,13 @@
 import io
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from edge_ae_train.data.loading import ColumnRoles
-from edge_ae_train.evaluation import evaluate, figures
+from edge_ae_train.evaluation import clock, evaluate, figures
 from edge_ae_train.evaluation.evaluate import Evaluation, ScoredRows
 from edge_ae_train.progress import Reporter
 from edge_ae_train.report.report import report
@@ -35,6 +36,9 @@ def series(alert: str, label: str | None, name: str = "a") -> ScoredRows:
     return ScoredRows(
         name=name,
         period_ns=60 * SECOND,
+        recorded_ns=len(alarm) * 60 * SECOND,
+        slot=np.arange(len(alarm)),
+        watched_ns=np.full(len(alarm), 60 * SECOND),
         score=np.where(alarm, 3.0, 1.0),
         threshold=np.full(len(alarm), 2.0),
         alert=alarm,
@@ -50,6 +54,8 @@ def test_figures_of_a_labelled_recording() -> None:
     found = figures.as_dict(evaluation(series("#...##....", "....####..")))["series"][0]
     assert found == {
         "name": "a",
+        "recorded_s": 600.0,
+        "watched_s": 600.0,
         "rows": 10,
         "alerts": 2,
         "alert_rows": 3,
@@ -177,3 +183,45 @@ def test_rows_are_slots_and_not_lines(small: Small, tmp_path: Path) -> None:
     doubled.write_text("\n".join([lines[0], *(line for line in lines[1:] for _ in range(2))]) + "\n")
     once, twice = (evaluate.evaluate(small.model, [path], RULES).series[0] for path in (small.normal, doubled))
     assert (once.rows, once.alerts) == (twice.rows, twice.alerts)
+
+
+def test_time_is_the_clocks_and_not_that_of_lines(small: Small) -> None:
+    """Lines that come on change, each a few rows after the last, with values that are held."""
+    spec = replace(OnnxModel.load(small.model).spec, hold_rows=20)
+    slots = np.array([0, 5, 6, 10, 40])  # the last behind a gap that no window bridges
+    table = Table(Path("a.csv"), [""] * 5, slots * SECOND, spec.names, np.zeros((5, 2)))
+    scores = np.array([1.0, 1.0, 1.0, 1.0, np.nan])
+    found = evaluate.scored_rows(table, Result(scores, np.full(5, 2.0), flags("....."), [], Counter()), spec)
+    assert (found.watched_ns // SECOND).tolist() == [5, 1, 4, 1, 0]
+    assert evaluate.judge(found).recorded_ns == 41 * SECOND
+    assert evaluate.judge(found).watched_ns == 11 * SECOND
+
+
+def test_delay_is_by_the_clock() -> None:
+    sparse = replace(series(".#..", "####"), slot=np.array([10, 40, 41, 42]))
+    assert figures.as_dict(evaluation(sparse))["total"]["median_delay_s"] == 30 * 60
+
+
+DAY_NS = 24 * 3600 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("spans", "text"),
+    [
+        ([("a", 7 * DAY_NS)], "7 days"),
+        ([("a", 7 * DAY_NS), ("a", DAY_NS)], "8 days"),
+        ([(name, 7 * DAY_NS - 60 * SECOND) for name in "abcd"], "28 asset-days (4 assets x 7 days)"),
+        ([("a", DAY_NS), ("b", 2 * DAY_NS)], "3 asset-days (2 assets)"),
+        ([("a", DAY_NS // 4), ("b", DAY_NS // 4)], "12 asset-hours (2 assets x 6 h)"),
+    ],
+)
+def test_time_of_several_assets_is_said_as_such(spans: list[tuple[str, int]], text: str) -> None:
+    assert clock.asset_time(spans) == text
+
+
+def test_sentence_says_what_was_watched_of_the_recorded_time() -> None:
+    gap = [replace(series("#" + "." * 9, None, name), recorded_ns=2 * DAY_NS) for name in "ab"]
+    assert figures.conclusion(evaluation(*gap)) == (
+        "2 alerts in 4 asset-days (2 assets x 2 days; watched: 20 min); "
+        "the budget is 1 a week for each asset on normal data, which so short a recording cannot show."
+    )

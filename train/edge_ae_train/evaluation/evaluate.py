@@ -27,21 +27,28 @@ from edge_ae_train.data import recorded
 from edge_ae_train.data.loading import ALL_COLUMNS, ColumnRoles
 from edge_ae_train.data.segments import episodes
 from edge_ae_train.data.series import asset_name
-from edge_ae_train.evaluation import metrics
+from edge_ae_train.evaluation import clock, metrics
+from edge_ae_train.evaluation.clock import WEEK_NS
 from edge_ae_train.evaluation.metrics import Affiliation, Counts, Events
 from edge_ae_train.progress import SILENT, Reporter
 
-WEEK_NS = 7 * 24 * 3600 * SECOND
 VUS_BUFFER = 100  # rows; one for all models, so that their figures compare
 QUANTILES = (0.5, 0.95, 0.99, 1.0)
 
 
 @dataclass(frozen=True)
 class ScoredRows:
-    """One recording, judged: an entry for each row from the first score on."""
+    """One recording, judged: an entry for each row from the first score on.
+
+    `recorded_ns`: from its first line to its last. `slot` [row]: on the model's grid. `watched_ns` [row]: for how long the
+    answer at the row stands.
+    """
 
     name: str
     period_ns: int
+    recorded_ns: int
+    slot: NDArray[np.int64]
+    watched_ns: NDArray[np.int64]
     score: NDArray[np.float64]
     threshold: NDArray[np.float64]
     alert: NDArray[np.bool_]
@@ -50,20 +57,24 @@ class ScoredRows:
 
 @dataclass(frozen=True)
 class Quality:
-    """What there is to say of one recording. `truth` None: it has no labels."""
+    """What there is to say of one recording, times by the clock. `truth` None: it has no labels."""
 
     name: str
     rows: int
     period_ns: int
+    recorded_ns: int
+    watched_ns: int
+    """for which a score stood: without gaps, and without the rows of the first window"""
     alerts: int
     alert_rows: int
+    alert_ns: int
     ratio_quantiles: tuple[float, ...]
     """score / threshold at QUANTILES: how close normal rows come to the boundary, 1.0"""
     truth: "Truth | None" = None
 
     @property
     def weeks(self) -> float:
-        return self.rows * self.period_ns / WEEK_NS
+        return self.watched_ns / WEEK_NS
 
 
 @dataclass(frozen=True)
@@ -72,6 +83,8 @@ class Truth:
 
     counts: Counts
     events: Events
+    normal_ns: int
+    """watched, and not labelled"""
     affiliation: Affiliation
     vus_pr: float
     auc_pr: float
@@ -92,7 +105,12 @@ class Evaluation:
 
     @property
     def alerts_per_week(self) -> float:
+        """Of an asset: those of all, by the weeks for which each was watched."""
         return sum(q.alerts for q in self.series) / sum(q.weeks for q in self.series)
+
+    @property
+    def normal_ns(self) -> int:
+        return sum(truth.normal_ns for truth in self.labelled)
 
     @property
     def counts(self) -> Counts:
@@ -154,8 +172,10 @@ def scored_rows(table: Table, result: Result, spec: ModelSpec) -> ScoredRows:
     rows = np.flatnonzero(np.append(slot[1:] != slot[:-1], True) & (scored >= 0))
     newest = scored[rows]
     label = None if table.labels is None else table.labels[rows]
-    arrays = (result.score[newest], result.threshold[newest], result.alert[rows])
-    return ScoredRows(asset_name(table), spec.period_ns, *arrays, label)
+    watched_ns = clock.watched_ns(slot[rows], slot[newest], spec)
+    recorded_ns = int(table.t_ns[-1] - table.t_ns[0]) + spec.period_ns
+    arrays = (slot[rows], watched_ns, result.score[newest], result.threshold[newest], result.alert[rows])
+    return ScoredRows(asset_name(table), spec.period_ns, recorded_ns, *arrays, label)
 
 
 def judge(series: ScoredRows) -> Quality:
@@ -164,8 +184,11 @@ def judge(series: ScoredRows) -> Quality:
         name=series.name,
         rows=len(series.score),
         period_ns=series.period_ns,
+        recorded_ns=series.recorded_ns,
+        watched_ns=int(series.watched_ns.sum()),
         alerts=len(episodes(series.alert)),
         alert_rows=int(series.alert.sum()),
+        alert_ns=int(series.watched_ns[series.alert].sum()),
         ratio_quantiles=tuple(np.quantile(ratio, QUANTILES).tolist()),
         truth=None if series.label is None else _truth(series, series.label),
     )
@@ -174,7 +197,8 @@ def judge(series: ScoredRows) -> Quality:
 def _truth(series: ScoredRows, label: NDArray[np.bool_]) -> Truth:
     return Truth(
         counts=metrics.count(series.alert, label),
-        events=metrics.match_events(series.alert, label),
+        events=metrics.match_events(series.alert, label, series.slot),
+        normal_ns=int(series.watched_ns[~label].sum()),
         affiliation=metrics.affiliation(series.alert, label),
         vus_pr=metrics.vus_pr(series.score, label, VUS_BUFFER),
         auc_pr=metrics.average_precision(series.score, label),

@@ -10,15 +10,19 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from edge_ae.core.timestamps import SECOND, duration_text
-from edge_ae_train.evaluation.evaluate import QUANTILES, WEEK_NS, Evaluation, Quality
+from edge_ae_train.evaluation.clock import WEEK_NS, asset_time
+from edge_ae_train.evaluation.evaluate import QUANTILES, Evaluation, Quality
 from edge_ae_train.evaluation.metrics import Counts, Events
 
 PIPE_WIDTH = 200  # a table in a pipe is not folded to a terminal's 80 columns
 TOTAL = "all"
+WATCHED_WORTH_SAYING = 0.99  # of the recorded time: less is said in the sentence, not in the table alone
 
 Cells = tuple[str, ...]
 LABELLED_HEADER: Cells = (
     "recording",
+    "recorded",
+    "watched",
     "rows",
     "F1",
     "false alarm %",
@@ -27,7 +31,7 @@ LABELLED_HEADER: Cells = (
     "median delay",
     "false alerts",
     "per 1,000 rows",
-    "per week",
+    "per asset-week",
     "VUS-PR",
     "AUC-PR",
     "affiliation F1",
@@ -35,10 +39,12 @@ LABELLED_HEADER: Cells = (
 )
 UNLABELLED_HEADER: Cells = (
     "recording",
+    "recorded",
+    "watched",
     "rows",
     "alerts",
-    "per week",
-    "rows in alert %",
+    "per asset-week",
+    "time in alert %",
     *(f"ratio {q:.0%}" for q in QUANTILES),
 )
 
@@ -52,6 +58,8 @@ def as_dict(evaluation: Evaluation) -> dict[str, Any]:
         "model": evaluation.model,
         "family": evaluation.family,
         "sample_period_s": evaluation.period_ns / SECOND,
+        "recorded_s": sum(quality.recorded_ns for quality in evaluation.series) / SECOND,
+        "watched_s": sum(quality.watched_ns for quality in evaluation.series) / SECOND,
         "alerts_per_week": {
             "budget": _number(evaluation.budget_per_week),
             "realised": _number(evaluation.alerts_per_week),
@@ -64,7 +72,7 @@ def as_dict(evaluation: Evaluation) -> dict[str, Any]:
 def _total_dict(evaluation: Evaluation) -> dict[str, Any]:
     truths = evaluation.labelled
     return {
-        **_boundary_dict(evaluation.counts, evaluation.events, evaluation.period_ns),
+        **_boundary_dict(evaluation.counts, evaluation.events, evaluation.period_ns, evaluation.normal_ns),
         "affiliation_f1": _number(_mean([truth.affiliation.f1 for truth in truths])),
         "vus_pr": _number(_mean([truth.vus_pr for truth in truths])),
         "auc_pr": _number(_mean([truth.auc_pr for truth in truths])),
@@ -75,6 +83,8 @@ def _total_dict(evaluation: Evaluation) -> dict[str, Any]:
 def _quality_dict(quality: Quality) -> dict[str, Any]:
     found: dict[str, Any] = {
         "name": quality.name,
+        "recorded_s": quality.recorded_ns / SECOND,
+        "watched_s": quality.watched_ns / SECOND,
         "rows": quality.rows,
         "alerts": quality.alerts,
         "alert_rows": quality.alert_rows,
@@ -85,7 +95,7 @@ def _quality_dict(quality: Quality) -> dict[str, Any]:
     if truth is None:
         return found
     return found | {
-        **_boundary_dict(truth.counts, truth.events, quality.period_ns),
+        **_boundary_dict(truth.counts, truth.events, quality.period_ns, truth.normal_ns),
         "affiliation_precision": _number(truth.affiliation.precision),
         "affiliation_recall": _number(truth.affiliation.recall),
         "affiliation_f1": _number(truth.affiliation.f1),
@@ -95,7 +105,8 @@ def _quality_dict(quality: Quality) -> dict[str, Any]:
     }
 
 
-def _boundary_dict(counts: Counts, events: Events, period_ns: int) -> dict[str, Any]:
+def _boundary_dict(counts: Counts, events: Events, period_ns: int, normal_ns: int) -> dict[str, Any]:
+    """`normal_ns`: for which assets were watched that nothing was wrong with, all together."""
     return {
         "f1": _number(counts.f1),
         "precision": _number(counts.precision),
@@ -108,7 +119,7 @@ def _boundary_dict(counts: Counts, events: Events, period_ns: int) -> dict[str, 
         "median_delay_s": _number(events.median_delay_rows * period_ns / SECOND),
         "false_alerts": events.false_alerts,
         "false_alerts_per_1000_rows": _number(events.false_alerts_per(1000)),
-        "false_alerts_per_week": _number(events.false_alerts_per(WEEK_NS / period_ns)),
+        "false_alerts_per_week": _number(events.false_alerts * WEEK_NS / normal_ns if normal_ns > 0 else math.nan),
     }
 
 
@@ -142,16 +153,23 @@ def show(evaluation: Evaluation, file: IO[str] | None = None) -> None:
 def table_rows(evaluation: Evaluation) -> tuple[Cells, list[Cells]]:
     """Header and rows as text, for the terminal and for the report."""
     if evaluation.labelled:
-        rows = [_labelled_row(q.name, q.rows, _quality_dict(q)) for q in evaluation.series if q.truth is not None]
-        total = _labelled_row(TOTAL, sum(q.rows for q in evaluation.series), _total_dict(evaluation))
+        judged = [quality for quality in evaluation.series if quality.truth is not None]
+        rows = [_labelled_row(quality.name, [quality], _quality_dict(quality)) for quality in judged]
+        total = _labelled_row(TOTAL, judged, _total_dict(evaluation))
         return LABELLED_HEADER, [*rows, total] if len(rows) > 1 else rows
     return UNLABELLED_HEADER, [_unlabelled_row(quality) for quality in evaluation.series]
 
 
-def _labelled_row(name: str, rows: int, figures: dict[str, Any]) -> Cells:
+def _extent(series: Sequence[Quality]) -> Cells:
+    """Recorded and watched time, and rows, of all together."""
+    sums = (sum(q.recorded_ns for q in series), sum(q.watched_ns for q in series), sum(q.rows for q in series))
+    return duration_text(sums[0]), duration_text(sums[1]), f"{sums[2]:,}"
+
+
+def _labelled_row(name: str, series: Sequence[Quality], figures: dict[str, Any]) -> Cells:
     return (
         name,
-        f"{rows:,}",
+        *_extent(series),
         _text(figures["f1"], ".3f"),
         _text(figures["false_alarm_rate"], ".1%").removesuffix("%"),
         _text(figures["missed_rate"], ".1%").removesuffix("%"),
@@ -167,10 +185,10 @@ def _labelled_row(name: str, rows: int, figures: dict[str, Any]) -> Cells:
 def _unlabelled_row(quality: Quality) -> Cells:
     return (
         quality.name,
-        f"{quality.rows:,}",
+        *_extent([quality]),
         f"{quality.alerts}",
         f"{quality.alerts / quality.weeks:,.4g}",
-        f"{100 * quality.alert_rows / quality.rows:.1f}",
+        f"{100 * quality.alert_ns / quality.watched_ns:.1f}",
         *(f"{ratio:.2f}" for ratio in quality.ratio_quantiles),
     )
 
@@ -181,13 +199,22 @@ def _text(value: float | None, form: str, unit: str = "") -> str:
 
 def conclusion(evaluation: Evaluation) -> str:
     """The budget in a sentence: what was asked, what came, and whether the recordings are long enough to tell."""
-    time_ns = sum(quality.rows * quality.period_ns for quality in evaluation.series)
-    alerts = sum(quality.alerts for quality in evaluation.series)
-    allowed = evaluation.budget_per_week * time_ns / WEEK_NS
-    came = f"{alerts} alert{'' if alerts == 1 else 's'} in {duration_text(time_ns)}"
+    series = evaluation.series
+    alerts = sum(quality.alerts for quality in series)
+    allowed = evaluation.budget_per_week * sum(quality.weeks for quality in series)
+    came = f"{alerts} alert{'' if alerts == 1 else 's'} in {_time(series)}"
     if evaluation.labelled:
         came += f", {evaluation.events.false_alerts} of them false"
-    asked = f"the budget is {evaluation.budget_per_week:.4g} a week on normal data"
+    each = " for each asset" if len({quality.name for quality in series}) > 1 else ""
+    asked = f"the budget is {evaluation.budget_per_week:.4g} a week{each} on normal data"
     if allowed < 1:
         return f"{came}; {asked}, which so short a recording cannot show."
     return f"{came}; {asked}, which allows {allowed:.3g}."
+
+
+def _time(series: Sequence[Quality]) -> str:
+    """By the clock, and what of it was watched."""
+    recorded = sum(quality.recorded_ns for quality in series)
+    watched = sum(quality.watched_ns for quality in series)
+    spans = [(quality.name, quality.recorded_ns) for quality in series]
+    return asset_time(spans, watched if watched < WATCHED_WORTH_SAYING * recorded else None)

@@ -223,7 +223,7 @@ class Events:
     events: int = 0
     found: int = 0
     delays_rows: tuple[int, ...] = ()
-    """rows from the beginning of each event found to its first alarm row"""
+    """rows of the grid from the beginning of each event found to its first alarm row"""
     alerts: int = 0
     false_alerts: int = 0
     normal_rows: int = 0
@@ -251,11 +251,15 @@ class Events:
         return _ratio(self.false_alerts * rows, self.normal_rows)
 
 
-def match_events(alarm: Flags, label: Flags) -> Events:
-    """An event is found by any alarm row in it; an alert is false when it touches no event."""
+def match_events(alarm: Flags, label: Flags, slot: NDArray[np.int64] | None = None) -> Events:
+    """An event is found by any alarm row in it; an alert is false when it touches no event.
+
+    `slot` [row]: where each lies on the grid; None: one follows the other.
+    """
+    at = np.arange(len(label)) if slot is None else slot
     events, alerts = episodes(label), episodes(alarm)
-    firsts = [np.flatnonzero(alarm[first:end]) for first, end in events]
-    delays = tuple(int(rows[0]) for rows in firsts if len(rows) > 0)
+    firsts = [(first, np.flatnonzero(alarm[first:end])) for first, end in events]
+    delays = tuple(int(at[first + rows[0]] - at[first]) for first, rows in firsts if len(rows) > 0)
     return Events(
         events=len(events),
         found=len(delays),
