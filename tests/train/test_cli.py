@@ -107,9 +107,9 @@ def test_label_left_in_is_noted_on_stderr(small: Small, capsys: pytest.CaptureFi
     assert "'anomaly' looks like a label" in notes
 
 
-def test_report_says_where_it_is(small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_says_what_to_open(small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, shown, _ = output_of(capsys, "report", "--model", small.model, "--out", tmp_path / "r")
-    assert (code, shown) == (0, f"{tmp_path / 'r' / 'report.html'}\n")
+    assert (code, shown) == (0, f"open {tmp_path / 'r' / 'report.html'}\n")
 
 
 def test_fault_of_the_world_is_one_line_on_stderr_and_status_1(

@@ -94,7 +94,7 @@ def _report(options: Namespace) -> int:
     with reporting() as reporter:
         source = (options.model, options.data, options.out)
         page = report(*source, alert_rules(options), _columns(options), reporter)
-    print(page)
+    print(f"open {page}")
     return 0
 
 

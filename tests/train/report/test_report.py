@@ -2,7 +2,9 @@
 
 import json
 import re
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -38,6 +40,30 @@ def test_report_of_a_recording_stands_alone_and_says_why(small: Small, tmp_path:
     assert alert["top_channel"] in ("flow", "speed")  # two that have parted: which of them went cannot be told
     assert alert["reason"] in text
     assert facts["evaluation"]["total"]["events_found"] == 1
+
+
+def test_the_page_says_first_what_to_look_at(small: Small, tmp_path: Path) -> None:
+    report(small.model, [small.normal, small.faulty], tmp_path, RULES, ColumnRoles(ignore=["anomaly"]))
+    first = (tmp_path / "report.md").read_text().split("\n\n")[2]
+    alerts = json.loads((tmp_path / "report.json").read_text())["alerts"]["faulty"]
+    worst = max(alerts, key=lambda alert: alert["ratio"])
+    when = worst["ts_raised"][:19].replace("T", " ")
+    assert first.startswith(f"Look first at “Recording faulty”: its alert of {when} went to {worst['ratio']:.3g} times")
+
+
+def test_without_an_alert_the_page_says_which_recording_came_nearest_to_one(small: Small, tmp_path: Path) -> None:
+    rare = AlertRules(interval_ns=30 * 24 * 3600 * 10**9)
+    text = report(small.model, [small.normal], tmp_path, rare).read_text()
+    assert "Look first at “Recording normal”: no alert, and its score came nearest to the boundary" in text
+
+
+def test_times_of_the_page_are_in_the_zone_that_was_asked_for(small: Small, tmp_path: Path) -> None:
+    tokyo = ZoneInfo("Asia/Tokyo")
+    text = report(small.model, [small.faulty], tmp_path, RULES, zone=tokyo).read_text()
+    (alert, *_) = json.loads((tmp_path / "report.json").read_text())["alerts"]["faulty"]
+    raised = datetime.fromisoformat(alert["ts_raised"]).astimezone(tokyo)
+    assert "(Asia/Tokyo, as all times here)" in text
+    assert f"<td>{raised:%Y-%m-%d %H:%M:%S}</td>" in text
 
 
 def test_markdown_shows_the_pictures_beside_it(small: Small, tmp_path: Path) -> None:

@@ -4,13 +4,16 @@ Grey is what was measured, blue what the model expected; a red field is an alert
 """
 
 import io
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from functools import cache
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib import dates
+from matplotlib import dates, font_manager, ticker
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -32,6 +35,17 @@ STYLE: Any = {
     "legend.frameon": False,
     "text.parse_math": False,  # a channel's name is no formula, whatever signs are in it
 }
+FONTS = (
+    "DejaVu Sans",
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "Microsoft YaHei",
+    "Yu Gothic",
+    "Malgun Gothic",
+    "Arial Unicode MS",
+)
+LONGEST_NAME = 36  # characters on an axis; the tables have the whole of it
+SHORTEST_INCH = 2.6  # of a picture beside which the title of a colour bar has to stand
 
 
 @dataclass(frozen=True)
@@ -42,9 +56,9 @@ class Marks:
     labels: Spans = ()
 
 
-def score_picture(t_ns: NDArray[np.int64], score: Array, threshold: Array, marks: Marks) -> bytes:
+def score_picture(t_ns: NDArray[np.int64], score: Array, threshold: Array, marks: Marks, zone: tzinfo = UTC) -> bytes:
     """The score over time, its boundary, and the alerts."""
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(_style()):
         figure = Figure((WIDTH_INCH, 3.0), layout="constrained")
         axes = figure.subplots()
         _line(axes, t_ns, score, color=MEASURED, label="score")
@@ -52,33 +66,36 @@ def score_picture(t_ns: NDArray[np.int64], score: Array, threshold: Array, marks
         positive = score[np.isfinite(score) & (score > 0)]
         if len(positive) > 0 and positive.max() > 20 * np.median(positive):
             axes.set_yscale("log")
-            axes.yaxis.set_major_formatter("{x:g}")  # The default of a logarithmic axis is a formula.
         axes.set_ylabel("distance from normal")
-        _finish_time(axes, t_ns, marks)
-        _legend(axes, marks)
+        _finish_time(axes, t_ns, marks, zone)
+        _name_zone(axes, zone)
+        _legend(figure, axes, marks)
         return _png(figure)
 
 
 def signals_picture(
-    t_ns: NDArray[np.int64], titles: Sequence[str], values: Array, expected: Array, marks: Marks
+    t_ns: NDArray[np.int64], titles: Sequence[str], values: Array, expected: Array, marks: Marks, zone: tzinfo = UTC
 ) -> bytes:
     """One strip a channel: measured and expected."""
-    with mpl.rc_context(STYLE):
-        figure = Figure((WIDTH_INCH, 0.7 + 1.25 * len(titles)), layout="constrained")
+    with mpl.rc_context(_style()):
+        figure = Figure((WIDTH_INCH, 0.9 + 1.25 * len(titles)), layout="constrained")
         strips = np.atleast_1d(figure.subplots(len(titles), 1, sharex=True))
         for index, (axes, title) in enumerate(zip(strips, titles, strict=True)):
             _line(axes, t_ns, values[:, index], color=MEASURED, label="measured", linewidth=0.9)
             _line(axes, t_ns, expected[:, index], color=EXPECTED, label="expected", linewidth=0.9)
             axes.set_title(title, loc="left", fontsize=9, pad=2)
-            _finish_time(axes, t_ns, marks)
-        _legend(strips[0], marks)
+            _finish_time(axes, t_ns, marks, zone)
+        _name_zone(strips[-1], zone)
+        _legend(figure, strips[0], marks)
         return _png(figure)
 
 
-def contribution_picture(t_ns: NDArray[np.int64], titles: Sequence[str], part: Array, marks: Marks) -> bytes:
+def contribution_picture(
+    t_ns: NDArray[np.int64], titles: Sequence[str], part: Array, marks: Marks, zone: tzinfo = UTC
+) -> bytes:
     """Channels over time; the darker, the larger the channel's part in the score."""
-    with mpl.rc_context(STYLE | {"axes.grid": False}):
-        figure = Figure((WIDTH_INCH, 1.2 + 0.24 * len(titles)), layout="constrained")
+    with mpl.rc_context(_style() | {"axes.grid": False}):
+        figure = Figure((WIDTH_INCH, max(1.2 + 0.24 * len(titles), SHORTEST_INCH)), layout="constrained")
         axes = figure.subplots()
         cells, left, right = _binned(t_ns, part)
         top = float(np.nanquantile(cells, LIMITS_QUANTILE)) if np.isfinite(cells).any() else 1.0
@@ -92,12 +109,15 @@ def contribution_picture(t_ns: NDArray[np.int64], titles: Sequence[str], part: A
             extent=extent,
             interpolation="nearest",
         )
-        axes.set_yticks(range(len(titles)), titles)
+        axes.set_yticks(range(len(titles)), [_short(title) for title in titles])
         axes.xaxis_date()
-        _time_ticks(axes)
+        _time_ticks(axes, zone)
+        _name_zone(axes, zone)
         for begin, end in marks.alerts:
             axes.hlines(-0.5, _date(begin), _date(end), color=ALERT, linewidth=5, clip_on=False)
-        figure.colorbar(image, ax=axes, label="part in the score, in boundaries", pad=0.01, fraction=0.03, aspect=30)
+        figure.colorbar(
+            image, ax=axes, label="part in the score\n(1: the boundary)", pad=0.01, fraction=0.03, aspect=30
+        )
         return _png(figure)
 
 
@@ -105,8 +125,8 @@ def latent_picture(
     points: Array, mode: NDArray[np.int64], alert: NDArray[np.bool_], shares: Array, explained: float
 ) -> bytes:
     """The map of all windows: dots of one colour behave alike, crosses are alerts."""
-    with mpl.rc_context(STYLE):
-        figure = Figure((WIDTH_INCH * 0.72, 5.2), layout="constrained")
+    with mpl.rc_context(_style()):
+        figure = Figure((WIDTH_INCH * 0.9, 5.2), layout="constrained")
         axes = figure.subplots()
         for index, share in enumerate(shares):
             chosen = (mode == index) & ~alert
@@ -119,7 +139,9 @@ def latent_picture(
             )
         axes.set_xlabel(f"first axis (both show {explained:.0%} of the variation)")
         axes.set_ylabel("second axis")
-        axes.legend(loc="best", fontsize=8)
+        for axis in (axes.xaxis, axes.yaxis):
+            _plain_numbers(axis)
+        figure.legend(loc="outside right upper", fontsize=8)
         return _png(figure)
 
 
@@ -164,31 +186,66 @@ def _date(t_ns: NDArray[np.int64] | float | int) -> Array:
     return np.asarray(t_ns, dtype=np.float64) / 86_400e9
 
 
-def _finish_time(axes: mpl.axes.Axes, t_ns: NDArray[np.int64], marks: Marks) -> None:
+def _finish_time(axes: mpl.axes.Axes, t_ns: NDArray[np.int64], marks: Marks, zone: tzinfo) -> None:
     for spans, colour in ((marks.labels, LABEL), (marks.alerts, ALERT)):
         for begin, end in spans:
             axes.axvspan(float(_date(begin)), float(_date(end)), color=colour, alpha=0.22, linewidth=0)
     axes.set_xlim(float(_date(t_ns[0])), float(_date(t_ns[-1])))
     axes.margins(y=0.08)
-    _time_ticks(axes)
+    _time_ticks(axes, zone)
+    _plain_numbers(axes.yaxis)
 
 
-def _time_ticks(axes: mpl.axes.Axes) -> None:
-    locator: Any = dates.AutoDateLocator(minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
+def _time_ticks(axes: mpl.axes.Axes, zone: tzinfo) -> None:
+    locator: Any = dates.AutoDateLocator(tz=zone, minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator, tz=zone))  # type: ignore[no-untyped-call]
 
 
-def _legend(axes: mpl.axes.Axes, marks: Marks) -> None:
+def _name_zone(axes: mpl.axes.Axes, zone: tzinfo) -> None:
+    axes.set_xlabel(str(zone), loc="left", fontsize=8)
+
+
+def _plain_numbers(axis: Any) -> None:
+    """Each tick says its whole value: no offset to be added, and no formula, as a logarithmic axis has by default."""
+    axis.set_major_formatter("{x:.10g}")
+    if axis.get_scale() == "log":
+        first, last = np.log10(axis.get_view_interval())
+        axis.set_minor_formatter("{x:.10g}" if last - first < 1.0 else ticker.NullFormatter())
+
+
+def _short(name: str) -> str:
+    """Without its middle, where it would take the room of the picture."""
+    half = LONGEST_NAME // 2
+    return name if len(name) <= LONGEST_NAME else f"{name[:half]} … {name[-half:]}"
+
+
+@cache
+def _fonts() -> tuple[str, ...]:
+    """Those of FONTS that are installed, for names in signs that the first one lacks."""
+    there = set(font_manager.fontManager.get_font_names())
+    return tuple(name for name in FONTS if name in there)
+
+
+def _style() -> Any:
+    return STYLE | {"font.family": list(_fonts())}
+
+
+def _legend(figure: Figure, axes: mpl.axes.Axes, marks: Marks) -> None:
+    """Above the axes: inside, it would lie on the curves."""
     handles, names = axes.get_legend_handles_labels()
     for spans, colour, name in ((marks.alerts, ALERT, "alert"), (marks.labels, LABEL, "labelled event")):
         if spans:
             handles.append(mpl.patches.Patch(color=colour, alpha=0.3, linewidth=0))
             names.append(name)
-    axes.legend(handles, names, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(names), fontsize=8)
+    figure.legend(handles, names, loc="outside upper right", ncols=len(names), fontsize=8)
 
 
 def _png(figure: Figure) -> bytes:
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message="Glyph .* missing"
+        )  # the tables have the name in the reader's own fonts
+        figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
     return file.getvalue()

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from edge_ae.core.timestamps import SECOND, duration_text, parse_time_ns, rfc3339
+from edge_ae.core.timestamps import SECOND, duration_text, parse_time_ns
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae_train.evaluation import figures
 from edge_ae_train.evaluation.evaluate import Evaluation
 from edge_ae_train.report import pictures
+from edge_ae_train.report.moments import moment, moment_of
 from edge_ae_train.report.page import Block, Chapter, Grid, Picture
 from edge_ae_train.report.shown import Shown
 
@@ -22,7 +23,11 @@ CLOSE_CHANNELS = 3
 
 def summary_section(shown: Sequence[Shown], evaluation: Evaluation) -> Chapter:
     conclusion = figures.conclusion(evaluation)
-    blocks: list[Block] = [conclusion[0].upper() + conclusion[1:], Grid(*figures.table_rows(evaluation))]
+    blocks: list[Block] = [
+        _look_first(shown[:MOST_RECORDINGS]),
+        conclusion[0].upper() + conclusion[1:],
+        Grid(*figures.table_rows(evaluation)),
+    ]
     if evaluation.labelled:
         blocks.append(
             "F1, false alarms (of the normal rows) and misses (of the labelled rows) are counted row by row at the "
@@ -36,10 +41,25 @@ def summary_section(shown: Sequence[Shown], evaluation: Evaluation) -> Chapter:
     return Chapter("In short", tuple(blocks))
 
 
+def _look_first(shown: Sequence[Shown]) -> str:
+    """What to open of all that follows."""
+    alerts = [(float(alert["ratio"]), one, alert) for one in shown for alert in one.alerts]
+    if alerts:
+        ratio, one, alert = max(alerts, key=lambda entry: entry[0])
+        when = moment_of(alert["ts_raised"], one.zone)
+        return f"Look first at “Recording {one.name}”: its alert of {when} went to {ratio:.3g} times the boundary."
+    one = max(shown, key=_highest_ratio)
+    return f"Look first at “Recording {one.name}”: no alert, and its score came nearest to the boundary, to {_highest_ratio(one):.2f} of it."
+
+
+def _highest_ratio(one: Shown) -> float:
+    return float(np.nanmax(one.result.score / one.result.threshold))
+
+
 def recording_section(one: Shown, model: OnnxModel, stem: str) -> Chapter:
     blocks: list[Block] = [
-        f"{len(one.table):,} lines from {_moment(rfc3339(int(one.table.t_ns[0])))} to "
-        f"{_moment(rfc3339(int(one.table.t_ns[-1])))} UTC. "
+        f"{len(one.table):,} lines from {moment(int(one.table.t_ns[0]), one.zone)} to "
+        f"{moment(int(one.table.t_ns[-1]), one.zone)} ({one.zone}, as all times here). "
         "The curve is the distance from normal; where it stays above the dashed boundary, an alert is active (red).",
         _score_picture(one, f"{stem}_score.png"),
     ]
@@ -55,7 +75,9 @@ def recording_section(one: Shown, model: OnnxModel, stem: str) -> Chapter:
 
 
 def _score_picture(one: Shown, file: str) -> Picture:
-    return Picture(file, pictures.score_picture(one.table.t_ns, one.result.score, one.result.threshold, one.marks))
+    return Picture(
+        file, pictures.score_picture(one.table.t_ns, one.result.score, one.result.threshold, one.marks, one.zone)
+    )
 
 
 def _contribution_picture(one: Shown, model: OnnxModel, file: str) -> Picture:
@@ -64,7 +86,8 @@ def _contribution_picture(one: Shown, model: OnnxModel, file: str) -> Picture:
     share = one.channel_score / np.where(total > 0, total, 1.0)
     part = share * (one.result.score / one.result.threshold)[:, None]
     return Picture(
-        file, pictures.contribution_picture(one.table.t_ns, model.spec.names, part.astype(np.float64), one.marks)
+        file,
+        pictures.contribution_picture(one.table.t_ns, model.spec.names, part.astype(np.float64), one.marks, one.zone),
     )
 
 
@@ -79,7 +102,7 @@ def _signals_picture(one: Shown, model: OnnxModel, file: str) -> Picture:
     titles = [_title(model, channel) for channel in chosen]
     return Picture(
         file,
-        pictures.signals_picture(one.table.t_ns, titles, one.table.values[:, chosen], expected, one.marks),
+        pictures.signals_picture(one.table.t_ns, titles, one.table.values[:, chosen], expected, one.marks, one.zone),
     )
 
 
@@ -100,7 +123,7 @@ def _alert_blocks(one: Shown, model: OnnxModel, stem: str) -> list[Block]:
     if not one.alerts:
         return ["No alert was raised."]
     header = ("raised", "since", "lasted", "peak / boundary", "severity", "nearest to", "reason")
-    rows = [_alert_row(alert) for alert in one.alerts[:MOST_LISTED]]
+    rows = [_alert_row(alert, one) for alert in one.alerts[:MOST_LISTED]]
     count = len(one.alerts)
     blocks: list[Block] = [
         f"{'One alert' if count == 1 else f'{count} alerts'}: since when, for how long, how far over the boundary, and "
@@ -108,14 +131,16 @@ def _alert_blocks(one: Shown, model: OnnxModel, stem: str) -> list[Block]:
         Grid(header, rows),
     ]
     for number, alert in enumerate(one.alerts[:MOST_ALERTS]):
-        blocks.append(f"The alert of {_moment(alert['ts_raised'])}, from before its onset to after its end.")
+        blocks.append(
+            f"The alert of {moment_of(alert['ts_raised'], one.zone)}, from before its onset to after its end."
+        )
         blocks.append(_close_picture(one, model, alert, f"{stem}_alert{number + 1}.png"))
     return blocks
 
 
-def _alert_row(alert: dict[str, Any]) -> tuple[str, ...]:
+def _alert_row(alert: dict[str, Any], one: Shown) -> tuple[str, ...]:
     lasted = duration_text(alert["duration_s"] * SECOND) if alert["ts_cleared"] is not None else "still active"
-    raised, onset = _moment(alert["ts_raised"]), _moment(alert["ts_onset"])
+    raised, onset = (moment_of(alert[key], one.zone) for key in ("ts_raised", "ts_onset"))
     words = (raised, onset, lasted, f"{alert['ratio']:.3g}", alert["severity"], _nearest(alert), alert["reason"])
     return tuple(map(str, words))
 
@@ -126,10 +151,6 @@ def _nearest(alert: dict[str, Any]) -> str:
     if mode is None:
         return ""
     return f"{mode}, within it" if radii <= 1.0 else f"{mode}, {radii:.2g} radii off"
-
-
-def _moment(rfc3339_text: str) -> str:
-    return rfc3339_text[:19].replace("T", " ")
 
 
 def _close_picture(one: Shown, model: OnnxModel, alert: dict[str, Any], file: str) -> Picture:
@@ -144,4 +165,4 @@ def _close_picture(one: Shown, model: OnnxModel, alert: dict[str, Any], file: st
     values = one.table.values[lines][:, chosen]
     expected = one.reconstruction[lines][:, chosen].astype(np.float64)
     titles = [_title(model, channel) for channel in chosen]
-    return Picture(file, pictures.signals_picture(t_ns[lines], titles, values, expected, one.marks))
+    return Picture(file, pictures.signals_picture(t_ns[lines], titles, values, expected, one.marks, one.zone))

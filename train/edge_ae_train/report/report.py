@@ -7,6 +7,7 @@ The HTML file carries its pictures in itself, so that it can be sent by mail.
 
 import json
 from collections.abc import Iterable, Sequence
+from datetime import UTC, tzinfo
 from itertools import compress
 from pathlib import Path
 
@@ -31,11 +32,15 @@ def report(
     rules: AlertRules,
     columns: ColumnRoles = ALL_COLUMNS,
     reporter: Reporter = SILENT,
+    zone: tzinfo = UTC,
 ) -> Path:
-    """Writes report.html, report.md with its pictures, and report.json into `out`; returns the HTML file's path."""
+    """Writes report.html, report.md with its pictures, and report.json into `out`; returns the HTML file's path.
+
+    `zone`: in which times are shown; those in report.json are UTC.
+    """
     model = OnnxModel.load(model_path)
     make_folder(out)
-    shown = _scored(model, paths, rules, columns, reporter) if paths else []
+    shown = _scored(model, paths, rules, columns, reporter, zone) if paths else []
     reporter.step("drawing")
     evaluation = _evaluate(model, rules, shown)
     sections = list(_sections(model, shown, evaluation))
@@ -44,12 +49,17 @@ def report(
 
 
 def _scored(
-    model: OnnxModel, paths: Sequence[str | Path], rules: AlertRules, columns: ColumnRoles, reporter: Reporter
+    model: OnnxModel,
+    paths: Sequence[str | Path],
+    rules: AlertRules,
+    columns: ColumnRoles,
+    reporter: Reporter,
+    zone: tzinfo,
 ) -> list[Shown]:
     shown = []
     for one in recorded.read(paths, model.spec, columns, reporter):
         reporter.step(f"scoring {one.asset}")
-        shown.append(shown_of(one, model, rules))
+        shown.append(shown_of(one, model, rules, zone))
     results = [(one.table, one.result) for one in shown]
     return list(compress(shown, evaluate.have_scores(results, model.spec, reporter)))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,10 @@ from edge_ae_train.report.pictures import Marks
 
 @dataclass(frozen=True)
 class Shown:
-    """A recording with the daemon's answers; the columns are the model's channels in its order."""
+    """A recording with the daemon's answers; the columns are the model's channels in its order.
+
+    `zone`: in which its times are shown.
+    """
 
     name: str
     table: Table
@@ -30,6 +34,7 @@ class Shown:
     alerts: list[dict[str, Any]]
     """the last word on each alert, as subscribers get it"""
     marks: Marks
+    zone: tzinfo = UTC
 
     @property
     def channel_score(self) -> Floats:
@@ -42,9 +47,9 @@ class Shown:
         return self.result.reconstruction
 
 
-def shown_of(one: Series, model: OnnxModel, rules: AlertRules) -> Shown:
+def shown_of(one: Series, model: OnnxModel, rules: AlertRules, zone: tzinfo = UTC) -> Shown:
     result = score_table(one.table, model, Watch(model, rules), asset=one.asset, explained=True)
-    return Shown(one.asset, one.table, result, _last_words(result.events), _marks(one.table, result))
+    return Shown(one.asset, one.table, result, _last_words(result.events), _marks(one.table, result), zone)
 
 
 def _last_words(events: Iterable[AlertEvent]) -> list[dict[str, Any]]:
