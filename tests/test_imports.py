@@ -53,9 +53,11 @@ CORE_MAY = {
     "topics": set[str](),
     "payloads": NOTATIONS,  # the events as JSON
     "description": {"alert"} | NOTATIONS,  # says what the alert stage found
+    "align": {"slot_value"} | NOTATIONS,
     "sensor_health": {"channel_profile"} | NOTATIONS,
     "commands": {"alert", "payloads"} | NOTATIONS,
-    "detector": {"align", "sensor_health", "liveness", "window", "threshold", "alert", "description"} | NOTATIONS,
+    "detector": {"align", "counters", "sensor_health", "liveness", "window", "threshold", "alert", "description"}
+    | NOTATIONS,
     "expectation": {"model_spec"},
     "fleet": {"detector", "expectation"} | NOTATIONS,
 }

@@ -4,8 +4,7 @@
     slot           41   │   42   │   43   │   44
                         └ row 41 closes when the watermark (latest event time - lateness) enters slot 42
 
-Several readings of a channel in one slot become their mean; `math.fsum` is exact, so the order of arrival does
-not show. A slot without readings becomes a row of NaN, as soon as a later row exists; a gap of more than
+Several readings of a channel in one slot become one value (`slot_value`: the mean, of most kinds of channels). A slot without readings becomes a row of NaN, as soon as a later row exists; a gap of more than
 `max_gap_rows` is not filled: at a jump in slots the window stage starts anew.
 
 No single stamp moves the watermark far. A reading that does not fit is set aside until others, one after the other and with
@@ -23,11 +22,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from edge_ae.core.events import Readings, Row, slot_of
+from edge_ae.core.model_spec import Channel
+from edge_ae.core.slot_value import mean, merges_of
 from edge_ae.core.timestamps import SECOND
 
 NAN = math.nan
 NEVER, FOREVER = -(2**62), 2**63  # Before and after every event time, and every slot of one.
-LARGEST_IN_MEAN = 1e300  # Sums of larger values overflow; no sensor means them.
 MAX_READINGS_PER_SLOT = 4096  # More readings in a slot are a misconfigured period; they are counted as `crowded`.
 USUAL_GAP_ROWS = 4  # Data that stays off for no longer is followed at once; a stamp this far ahead costs no more rows.
 AHEAD_CONFIRMED = 3  # One odd stamp may come twice, with two channels' messages or sent again, but then in one slot.
@@ -39,6 +39,7 @@ class Aligner:
     """One asset's readings on the grid of its model. `counts` holds what was not used, by reason.
 
     `usual_gap_rows`: a gap that is nothing special. `hold_rows`: rows for which a channel keeps its last value.
+    `kinds`: channels of which some may be counters or angles.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Aligner:
         max_gap_rows: int = 0,
         usual_gap_rows: int = USUAL_GAP_ROWS,
         hold_rows: int = 0,
+        kinds: Sequence[Channel] = (),
     ) -> None:
         self.counts: Counter[str] = Counter()
         self._channels = tuple(channels)
@@ -58,6 +60,7 @@ class Aligner:
         self._max_gap = max_gap_rows
         self._reach = lateness_ns + usual_gap_rows * period_ns
         self._hold = hold_rows
+        self._merges = merges_of(kinds)
         self._restart()
 
     def _restart(self) -> None:
@@ -201,7 +204,7 @@ class Aligner:
         if len(pending) == 1:
             get = pending[0].values.get
             return [get(name, NAN) for name in self._channels]
-        return [_mean(name, pending) for name in self._channels]
+        return [self._merges.get(name, mean)(_pairs(name, pending)) for name in self._channels]
 
     def _row(self, slot: int, raw: list[float]) -> Row:
         if self._hold == 0:
@@ -248,13 +251,5 @@ def _saved(groups: Mapping[int, Sequence[Readings]]) -> list[list[Any]]:
     return [[one.asset, one.t_ns, dict(one.values)] for group in groups.values() for one in group]
 
 
-def _mean(name: str, pending: Sequence[Readings]) -> float:
-    """Mean over the distinct (time, value) pairs of a channel, so that a reading sent twice counts once.
-
-    Infinite where there are values and none is finite: the sensor sends, and what it sends is no number.
-    """
-    pairs = {(r.t_ns, r.values[name]) for r in pending if name in r.values}
-    values = [value for _, value in pairs if -LARGEST_IN_MEAN < value < LARGEST_IN_MEAN]
-    if values:
-        return math.fsum(values) / len(values)
-    return math.inf if any(value == value for _, value in pairs) else NAN
+def _pairs(name: str, pending: Sequence[Readings]) -> set[tuple[int, float]]:
+    return {(r.t_ns, r.values[name]) for r in pending if name in r.values}

@@ -1,6 +1,6 @@
 """One asset: the stages in a row, and the only owner of their state.
 
-push(Readings) ─ align ─ health ─ window ─► Windows        the fleet scores them, all assets in one call, and
+push(Readings) ─ align ─ counters ─ health ─ window ─► Windows        the fleet scores them, all assets in one call, and
 judge(Window, score, explanation) ─ threshold ─ alert ─►   gives each back with its score, in order
 """
 
@@ -24,6 +24,7 @@ from edge_ae.core.alert import (
     budget_ns,
 )
 from edge_ae.core.align import USUAL_GAP_ROWS, Aligner
+from edge_ae.core.counters import CounterRates
 from edge_ae.core.description import describe
 from edge_ae.core.events import (
     Alert,
@@ -77,7 +78,9 @@ class Detector:
             max_gap_rows=longest_gap(spec.length),
             usual_gap_rows=usual_gap_rows(spec),
             hold_rows=spec.hold_rows,
+            kinds=spec.channels,
         )
+        self._counters = CounterRates(spec.channels, spec.period_ns)
         self._health = SensorHealth(spec.channels)
         self._liveness = Liveness(silence_ns(spec))
         self._pushed = 0
@@ -100,7 +103,8 @@ class Detector:
         return self._windows(self._align.flush())
 
     def _windows(self, rows: list[Row]) -> list[Window]:
-        return [window for row in rows for window in self._window.push(self._health.push(row))]
+        seen = (self._health.push(self._counters.push(row)) for row in rows)
+        return [window for row in seen for window in self._window.push(row)]
 
     def is_closed(self, slot: int) -> bool:
         """Whether readings of a slot come too late."""
@@ -114,7 +118,8 @@ class Detector:
     def fork(self) -> "Detector":
         """An independent copy, for asking what would be if nothing more came."""
         twin = copy.copy(self)
-        twin._align, twin._health = copy.deepcopy(self._align), copy.deepcopy(self._health)
+        twin._align, twin._counters = copy.deepcopy(self._align), copy.deepcopy(self._counters)
+        twin._health = copy.deepcopy(self._health)
         twin._window, twin._threshold = copy.deepcopy(self._window), copy.deepcopy(self._threshold)
         return twin
 
@@ -252,6 +257,7 @@ class Detector:
         return {
             "model": self.spec.sha256,
             "align": self._align.snapshot(),
+            "counters": self._counters.snapshot(),
             "health": self._health.snapshot(),
             "liveness": self._liveness.snapshot(),
             "window": self._window.snapshot(),
@@ -270,6 +276,8 @@ class Detector:
         if state["model"] != self.spec.sha256:
             return
         self._align.restore(state["align"])
+        if "counters" in state:  # version 0.2 knew none
+            self._counters.restore(state["counters"])
         self._health.restore(state["health"])
         self._liveness.restore(state["liveness" if "liveness" in state else "pulse"])  # its name in version 0.1
         self._window.restore(state["window"])
@@ -299,6 +307,7 @@ def shares_of(spec: ModelSpec, window: Floats, explanation: Explanation) -> tupl
     every = np.arange(len(spec.channels))
     found = (parts, window[newest, every], explanation.reconstruction[newest, every])
     shares = [
-        Share(c.name, c.unit, *facts) for c, *facts in zip(spec.channels, *(f.tolist() for f in found), strict=True)
+        Share(c.name, c.signal_unit, share, observed, expected, c.turn)
+        for c, share, observed, expected in zip(spec.channels, *(f.tolist() for f in found), strict=True)
     ]
     return tuple(sorted(shares, key=lambda share: -share.share))

@@ -4,6 +4,7 @@ Times are integer nanoseconds since the epoch, UTC. A slot is an index on an ass
 epoch: slot k of a grid with period P is centred on k * P. NaN means "missing" everywhere.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -84,7 +85,8 @@ class Share:
 
     name, unit: the channel's, as in the model file.
     share: its part of the deviation; those of all channels add up to 1.
-    observed, expected: its newest value and what the model expected there, in physical units.
+    observed, expected: its newest value and what the model expected there, in physical units; of a counter, rates.
+    turn: the full turn of an angle, 0 of any other channel.
     """
 
     name: str
@@ -92,13 +94,20 @@ class Share:
     share: float
     observed: float
     expected: float
+    turn: float = 0.0
+
+    @property
+    def deviation(self) -> float:
+        """Observed less expected; of an angle the short way round."""
+        apart = self.observed - self.expected
+        return math.remainder(apart, self.turn) if self.turn > 0.0 and math.isfinite(apart) else apart
 
     @property
     def direction(self) -> str:
         """ "high", "low", or "none" where the value itself is as expected."""
-        if self.observed > self.expected:
+        if self.deviation > 0.0:
             return "high"
-        return "low" if self.observed < self.expected else "none"
+        return "low" if self.deviation < 0.0 else "none"
 
 
 class EventType(StrEnum):

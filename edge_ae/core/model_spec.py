@@ -6,6 +6,7 @@ Knows neither files nor a runtime; `edge_ae.model` reads the one with the other.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
@@ -14,13 +15,28 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 
+class Kind(StrEnum):
+    """What a channel's numbers mean.
+
+    ANALOG: a level, as most are. COUNTER: it only rises, but for resets: its rate is the signal, see `core.counters`.
+    ANGLE: its ends meet after a full turn: the graph looks at sine and cosine. DISCRETE: a mode, a valve, a switch.
+    CONSTANT: it never moved in training. The last two are treated as an analog one is.
+    """
+
+    ANALOG = "analog"
+    COUNTER = "counter"
+    ANGLE = "angle"
+    DISCRETE = "discrete"
+    CONSTANT = "constant"
+
+
 @dataclass(frozen=True, slots=True)
 class Channel:
     """What the model file knows of a channel.
 
     name, unit: as in the data and in alerts.
-    low, high: its range in training, in that unit.
-    resolution: its smallest step there.
+    low, high: the range in training of its signal, in that unit; of a counter's rate, in that unit an hour.
+    resolution: the smallest step of its signal there.
 
     The profile, measured by `edge_ae.core.channel_profile`; 0: not known, as in a file of an earlier version, or no limit.
 
@@ -30,6 +46,10 @@ class Channel:
     flat_rows: longest time without change anywhere else.
     coarsest_step: the smallest change of a block of rows, where it was largest.
     fewest_values: distinct values of a block of rows, where there were fewest.
+
+    kind: one of `Kind`.
+    turn: the full turn of an angle, in its unit; 0 of any other channel.
+    error_values: what its sensor sent in training in place of a value, such as 85.0 of a DS18B20 that has just started.
     """
 
     name: str
@@ -43,6 +63,14 @@ class Channel:
     flat_rows: int = 0
     coarsest_step: float = 0.0
     fewest_values: int = 0
+    kind: str = Kind.ANALOG
+    turn: float = 0.0
+    error_values: tuple[float, ...] = ()
+
+    @property
+    def signal_unit(self) -> str:
+        """The unit of what is scored: of a counter's rate, "kWh/h"."""
+        return f"{self.unit or 1}/h" if self.kind == Kind.COUNTER else self.unit
 
 
 @dataclass(frozen=True, slots=True)

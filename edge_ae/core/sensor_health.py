@@ -6,7 +6,8 @@ masked channel from the others, so that the asset stays watched.
     at once, row by row                            at the end of each block of rows
     stale         no value for long                dropout        values missing again and again
     not_a_number  no finite number for long        flat           unchanged far longer than ever, while others move
-    (masked alone: not finite; far out of range)   stuck_at_rail  the same at an end of the range, or beyond
+    (masked alone: not finite; far out of range;
+     a value that stood for an error in training)   stuck_at_rail  the same at an end of the range, or beyond
                                                    quantised      much coarser steps, much fewer values
                                                    out_of_range   far out, reached at one stroke, and alone there
 
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 
 from edge_ae.core.channel_profile import BLOCK, MIN_CHANGES, Flags, Ints, Motion, distinct, motion
 from edge_ae.core.events import Row, SensorFault, SickChannel
-from edge_ae.core.model_spec import Channel
+from edge_ae.core.model_spec import Channel, Kind
 
 LARGEST_VALUE = 1e30  # Beyond this a float32 square overflows: no sensor's value.
 STALE_ROWS = 16  # A channel is stale after so many rows without a value, or twice the longest time in training.
@@ -53,6 +54,7 @@ class SensorHealth:
         self.sick: tuple[SickChannel, ...] = ()
         self._limits = _HabitLimits(channels)
         self._low, self._high = _bounds(channels, FAR_SPANS)
+        self._errors = _error_values(channels)
         self._end = 0  # slot at which the next block begins
         self._rows = array("d")  # of this block, one after the other
         self._newest = np.full(len(channels), np.nan, np.float32)  # values before this block
@@ -78,6 +80,8 @@ class SensorHealth:
         """The row with what the score must not see as NaN; all of it where too few channels are left."""
         if not self._end - BLOCK <= row.slot < self._end:  # slots go back where a clock is set back
             self._close_block(row.slot)
+        if self._errors:
+            row = self._without_errors(row)
         values = row.values
         self._rows.extend(values)
         calm = not (self._absent or self._out or self.sick)
@@ -86,6 +90,17 @@ class SensorHealth:
         return self._masked(row)
 
     # -- row by row ----------------------------------------------------------------------------------------
+
+    def _without_errors(self, row: Row) -> Row:
+        """The row with error values as none: a sensor that sends nothing else is as stale as one that sends nothing."""
+        if not any(row.values[index] in wrong for index, wrong in self._errors.items()):
+            return row
+        values = list(row.values)
+        for index, wrong in self._errors.items():
+            if values[index] in wrong:
+                self.counts["error_value"] += 1
+                values[index] = math.nan
+        return Row(row.slot, tuple(values))
 
     def _masked(self, row: Row) -> Row:
         values = list(row.values)
@@ -287,9 +302,19 @@ def _bounds(channels: Sequence[Channel], spans: float) -> tuple[list[float], lis
     for channel in channels:
         span = max(channel.high - channel.low, NARROWEST * max(abs(channel.low), abs(channel.high)))
         known = math.isfinite(span) and channel.high > channel.low
-        low.append(max(channel.low - spans * span, -LARGEST_VALUE) if known else -LARGEST_VALUE)
-        high.append(min(channel.high + spans * span, LARGEST_VALUE) if known else LARGEST_VALUE)
+        reach = channel.turn if channel.kind == Kind.ANGLE else spans * span  # no angle is a turn beyond its ends
+        low.append(max(channel.low - reach, -LARGEST_VALUE) if known else -LARGEST_VALUE)
+        high.append(min(channel.high + reach, LARGEST_VALUE) if known else LARGEST_VALUE)
     return low, high
+
+
+def _error_values(channels: Sequence[Channel]) -> dict[int, frozenset[float]]:
+    """By index, of the channels that have some; a counter's are gone before its rate is made."""
+    return {
+        index: frozenset(channel.error_values)
+        for index, channel in enumerate(channels)
+        if channel.error_values and channel.kind != Kind.COUNTER
+    }
 
 
 def _text(array: NDArray[np.float64]) -> str:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from edge_ae.core.model_spec import Channel, Explanation, Floats, ModelSpec, Modes, Tail
+from edge_ae.core.model_spec import Channel, Explanation, Floats, Kind, ModelSpec, Modes, Tail
 from edge_ae.errors import BadModel
 from edge_ae.model.signature import Verify
 
@@ -180,7 +180,7 @@ def _spec(session: ort.InferenceSession, meta: Mapping[str, str], sha256: str, p
             name=meta["name"],
             sha256=sha256,
             family=meta["family"],
-            channels=tuple(Channel(**channel) for channel in _json(meta, "channels", path)),
+            channels=tuple(_channel(**channel) for channel in _json(meta, "channels", path)),
             period_ns=int(meta["sample_period_ns"]),
             length=int(session.get_inputs()[0].shape[1]),
             hop=int(meta["hop"]),
@@ -195,6 +195,10 @@ def _spec(session: ort.InferenceSession, meta: Mapping[str, str], sha256: str, p
     _check_sense(spec, path)
     _check_shapes(session, spec, path)
     return spec
+
+
+def _channel(error_values: Sequence[float] = (), **facts: Any) -> Channel:
+    return Channel(**facts, error_values=tuple(map(float, error_values)))
 
 
 def _modes(found: Mapping[str, Any]) -> Modes:
@@ -212,11 +216,17 @@ def _sensible(modes: Modes | None) -> bool:
     return whole and finite and min(divisors) > 0
 
 
+def _has_turn(channel: Channel) -> bool:
+    return channel.kind != Kind.ANGLE or 0 < channel.turn < math.inf
+
+
 def _check_sense(spec: ModelSpec, path: Path) -> None:
     tail = (spec.tail.level, spec.tail.scale, spec.tail.shape, spec.tail.rate, spec.typical)
     facts = {
         "channels are named twice": len(set(spec.names)) == len(spec.names) > 0,
         "period, length and hop must be positive": min(spec.period_ns, spec.length, spec.hop) > 0,
+        "a channel is of an unknown kind; update this program": all(c.kind in set(Kind) for c in spec.channels),
+        "an angle has no full turn": all(_has_turn(c) for c in spec.channels),
         "the tail is not made of sensible numbers": all(map(math.isfinite, tail)) and min(tail[1], tail[3]) > 0,
         "the modes are not made of sensible numbers": _sensible(spec.modes),
     }

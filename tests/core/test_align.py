@@ -31,7 +31,7 @@ def at(t_s: float, **values: float) -> Readings:
     return Readings("pump", round(t_s * SECOND), values)
 
 
-def aligner(**options: int) -> Aligner:
+def aligner(**options: Any) -> Aligner:
     return Aligner(NAMES, P, **({"max_gap_rows": 5} | options))
 
 

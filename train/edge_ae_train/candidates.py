@@ -209,8 +209,8 @@ def train_network(family: str, parts: Sequence[Segment], material: Material, rep
     def progress(step: int, error: float) -> None:
         reporter.step(f"{family}: step {step} of {recipe.steps}, error {error:.4f}")
 
-    channels = parts[0].values.shape[1]
-    shape = autoencoders.Shape(length, channels, latent=min(4 + channels, autoencoders.MAX_LATENT))
+    features = len(material.scaler.centre)
+    shape = autoencoders.Shape(length, features, latent=min(4 + features, autoencoders.MAX_LATENT))
     torch.manual_seed(material.seed)
     return train(autoencoders.build(family, shape), train_set, check_set, recipe, progress)
 

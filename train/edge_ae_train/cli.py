@@ -44,7 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _fit(options: Namespace) -> int:
     from edge_ae_train import fit
     from edge_ae_train.data import prepare
+    from edge_ae_train.data.kinds import table_of
     from edge_ae_train.data.loading import recordings
+    from edge_ae_train.data.names import proposal
     from edge_ae_train.export import save
     from edge_ae_train.scoring.calibrate import reach
     from edge_ae_train.select import print_comparison
@@ -53,14 +55,17 @@ def _fit(options: Namespace) -> int:
     if options.hold is not None and options.period is None:
         raise BadData("--hold needs --period: channels that report on change show none")
     asked = prepare.RowOptions(
-        _period_ns(options), seconds_ns(0.0 if options.hold is None else options.hold), options.length
+        _period_ns(options), seconds_ns(0.0 if options.hold is None else options.hold), options.length, options.kind
     )
     recording = prepare.read(options.data, _columns(options), asked)
     with reporting() as reporter:
         for text in recording.notes:
             reporter.note(text)
         origin = _origin(options, options.out.stem, _units(options.units, recording.names))
-        chosen = fit.Options(options.family, options.length, options.hop, options.seed)
+        print(*table_of(recording, origin.units), sep="\n", flush=True)
+        if (aside := proposal((name, origin.units.get(name, "")) for name in recording.names)) is not None:
+            reporter.note(aside)
+        chosen = fit.Options(options.family, options.length, options.hop, options.seed, recording.turns)
         fitted = fit.fit(recording.segments, chosen, reporter)
         reporter.step("export")
         model = save(fitted, recording, origin, options.out)
@@ -116,7 +121,8 @@ def _retrain(options: Namespace) -> int:
         past = history.recall(series, current, alert_rules(options), hindsight, options.length, reporter)
         for text in past.notes:
             reporter.note(text)
-        chosen = fit.Options(options.family, options.length, spec.hop, options.seed)
+        turns = tuple(channel.turn for channel in spec.channels)
+        chosen = fit.Options(options.family, options.length, spec.hop, options.seed, turns)
         outcome = retrain.retrain(past, chosen, _origin(options, spec.name, units), options.out, reporter)
     retrain.show(outcome)
     _write_json(options.json, retrain.as_dict(outcome))

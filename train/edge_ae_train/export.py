@@ -5,7 +5,7 @@ import logging
 import warnings
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,10 @@ def save(fitted: Fitted, recording: Recording, origin: Origin, out: Path) -> Onn
 def _spec(fitted: Fitted, recording: Recording, origin: Origin, rows: Sequence[Floats]) -> ModelSpec:
     """`rows`: the stretches that channel profiles are measured on."""
     calibration, units = fitted.candidate.calibration, origin.units
-    channels = [channel(name, units.get(name, ""), rows, index) for index, name in enumerate(recording.names)]
+    channels = [
+        channel(replace(known, unit=units.get(known.name, "")), rows, index)
+        for index, known in enumerate(recording.channels)
+    ]
     return ModelSpec(
         name=origin.name,
         sha256="",
@@ -80,14 +83,14 @@ def _spec(fitted: Fitted, recording: Recording, origin: Origin, rows: Sequence[F
     )
 
 
-def channel(name: str, unit: str, segments: Sequence[Floats], index: int) -> Channel:
-    """Range and smallest step of a channel in the rows."""
+def channel(known: Channel, segments: Sequence[Floats], index: int) -> Channel:
+    """A channel with its range and smallest step in the rows."""
     values = np.unique(np.concatenate([segment[:, index] for segment in segments]))
     values = values[np.isfinite(values)]
     steps = np.diff(values)
     resolution = float(steps.min()) if len(steps) > 0 else 0.0
     low, high = (float(values[0]), float(values[-1])) if len(values) > 0 else (-np.inf, np.inf)
-    return Channel(name, unit, low, high, resolution)
+    return replace(known, low=low, high=high, resolution=resolution)
 
 
 def latents(graph: ScoredNetwork, windows: Floats) -> Floats:
@@ -197,7 +200,7 @@ def _branches(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
 def _metadata(contents: Contents, golden: Floats, scores: Floats) -> dict[str, str]:
     """`golden`: windows [window, length, channel] that a machine can be checked by, and their scores [window]."""
     spec = contents.spec
-    channels = [{k: v for k, v in asdict(c).items() if v not in (np.inf, -np.inf)} for c in spec.channels]
+    channels = [_channel_facts(channel) for channel in spec.channels]
     vectors = {"windows": b64encode(golden.astype("<f4").tobytes()).decode(), "scores": scores.tolist()}
     values = {
         "schema_version": str(SCHEMA_VERSION),
@@ -214,6 +217,13 @@ def _metadata(contents: Contents, golden: Floats, scores: Floats) -> dict[str, s
         "report": json.dumps(contents.report),
     }
     return {PREFIX + key: value for key, value in {**contents.extra, **values}.items()}
+
+
+def _channel_facts(channel: Channel) -> dict[str, Any]:
+    """What is as usual goes unsaid, for versions before 0.3 know none of these keys and refuse a file that has one."""
+    usual = {key: getattr(Channel(channel.name), key) for key in ("kind", "turn", "error_values")}
+    facts = {key: value for key, value in asdict(channel).items() if value not in (np.inf, -np.inf)}
+    return {key: value for key, value in facts.items() if key not in usual or value != usual[key]}
 
 
 def _seal(proto: onnx.ModelProto, metadata: Mapping[str, str]) -> None:

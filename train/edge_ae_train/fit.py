@@ -27,12 +27,14 @@ FEW_FOUND = 0.7  # of the large injected faults
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user may choose; the defaults need no other option. `length` None: from the data."""
+    """What the user may choose; the defaults need no other option. `length` None: from the data. `turns`: of each
+    channel the full turn, 0 where it is no angle; empty: none is."""
 
     family: str = AUTO
     length: int | None = None
     hop: int = 1
     seed: int = 0
+    turns: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def material_of(segments: Sequence[Segment], options: Options) -> Material:
         raise BadData(f"a hop of {options.hop} passes over rows: windows are {length} long")
     if not any(len(part) >= length for part in parts):
         raise BadData(f"no stretch of {length} rows without a gap: record without gaps, or give a longer --period")
-    scaler = fit_scaler(values_of(parts))
+    scaler = fit_scaler(values_of(parts), options.turns)
     return Material(parts, scaler, Standardise(scaler), length, options.hop, options.seed)
 
 

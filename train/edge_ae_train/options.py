@@ -43,6 +43,11 @@ def _fit_options(parser: Parser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="M.onnx", help="the model file to write")
     _training_options(parser, "the file's")
     parser.add_argument("--units", metavar="A=U,...", help='the channels\' units, such as "pressure=bar,flow=m3/h"')
+    parser.add_argument(
+        "--kind",
+        metavar="A=KIND,...",
+        help='what channels are, where it is found wrongly: "energy=counter,wind_dir=angle:360,level=analog"',
+    )
     parser.add_argument("--hop", type=count, default=1, help="a window is scored every HOP rows (default: %(default)s)")
 
 

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from edge_ae.core.alert import AlertRules
+from edge_ae.core.counters import readings_of
 from edge_ae.core.detector import Watch
-from edge_ae.core.model_spec import Floats, ModelSpec
+from edge_ae.core.model_spec import ModelSpec
 from edge_ae.core.timestamps import duration_text
 from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel
@@ -31,7 +33,7 @@ from edge_ae_train.data.history import AssetPast, Past, Span
 from edge_ae_train.data.segments import Recording, Segment, episodes, stretches, values_of
 from edge_ae_train.export import Origin, save, with_report
 from edge_ae_train.progress import SILENT, Reporter
-from edge_ae_train.scoring.preprocess import Scaler, Standardise, fit_scaler
+from edge_ae_train.scoring.preprocess import Standardise, fit_scaler
 
 HELD_OUT = 0.2  # of the normal rows, the last
 SPARE_ALERTS = 1  # false alerts that the candidate may raise beyond the budget: so many are chance
@@ -90,14 +92,14 @@ def retrain(past: Past, options: fit.Options, origin: Origin, out: Path, reporte
     spec = past.current.spec
     train, held_out = split(past.normal, spec.length)
     require_channels(train, spec)
-    recording = Recording(spec.names, spec.period_ns, tuple(train), spec.hold_rows)
+    recording = Recording(spec.names, spec.period_ns, tuple(train), spec.hold_rows, kinds=spec.channels)
     temporary = out.with_name(f".{out.name}.candidate")
     try:
         fitted = fit.fit(train, options, reporter)
         reporter.step("export")
         candidate = save(fitted, recording, origin, temporary)
         length = max(spec.length, candidate.spec.length)
-        trial = Trial(past.rules, past.assets, tuple(held_out), injections(train, held_out, length, options.seed))
+        trial = Trial(past.rules, past.assets, tuple(held_out), injections(train, held_out, length, options))
         outcome = compare(past.current, candidate, trial, reporter)
         if outcome.replaced:
             with_report(temporary, fitted.report | {"retrained": as_dict(outcome)}, out)
@@ -180,7 +182,7 @@ def _alerts(model: OnnxModel, rules: AlertRules, segment: Segment) -> int:
     rows = np.arange(len(segment), dtype=np.int64) if segment.gap is None else np.flatnonzero(segment.gap == 0)
     spec = model.spec
     t_ns = (segment.start_slot + rows) * spec.period_ns
-    values = segment.values[rows].astype(np.float64)
+    values = readings_of(segment.values, spec.channels, spec.period_ns)[rows]
     table = Table(Path(segment.asset), [""] * len(t_ns), t_ns, spec.names, values)
     return len(episodes(score_table(table, model, Watch(model, rules)).alert))
 
@@ -194,10 +196,12 @@ def _alert_in(span: Span, t_ns: NDArray[np.int64], alert: NDArray[np.bool_]) -> 
     return bool(alert[(t_ns >= span.start_ns) & (t_ns <= span.end_ns)].any())
 
 
-def injections(train: Sequence[Segment], held_out: Sequence[Segment], length: int, seed: int) -> list[Injection]:
+def injections(
+    train: Sequence[Segment], held_out: Sequence[Segment], length: int, options: fit.Options
+) -> list[Injection]:
     """Faults in held-out rows, in physical units; their strengths are in standard deviations of the rows trained on."""
-    rng = np.random.default_rng(seed)
-    scaler = fit_scaler(values_of(train))
+    rng = np.random.default_rng(options.seed)
+    standardise = Standardise(fit_scaler(values_of(train), options.turns))
     enough = [
         part for part in stretches(held_out, length) if len(part) > 2 * length
     ]  # a window of normal, and a fault as long
@@ -205,16 +209,12 @@ def injections(train: Sequence[Segment], held_out: Sequence[Segment], length: in
     if not longest:
         raise BadData(TOO_LITTLE)
     return [
-        Injection(one.kind, one.strength, one.rows * scaler.spread + scaler.centre, one.start)
+        Injection(one.kind, one.strength, standardise.restore(torch.from_numpy(one.rows)).numpy(), one.start)
         for segment in longest
         for one in fault_injection.inject(
-            _standard(segment, scaler), length, REPEATS * INJECTED_INTO // len(longest), rng
+            standardised(segment.values, standardise), length, REPEATS * INJECTED_INTO // len(longest), rng
         )
     ]
-
-
-def _standard(segment: Segment, scaler: Scaler) -> Floats:
-    return standardised(segment.values, Standardise(scaler))
 
 
 def _found_injected(model: OnnxModel, trial: Trial) -> dict[str, float]:

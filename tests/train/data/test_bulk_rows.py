@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +15,14 @@ from hypothesis import strategies as st
 
 from edge_ae.core.align import MAX_READINGS_PER_SLOT
 from edge_ae.core.events import slot_of
+from edge_ae.core.model_spec import Channel, Kind
 from edge_ae.store.recording_csv import Table
 
 PERIOD_NS = 10
 NAN = math.nan
+ANALOG: dict[str, Any] = {}
+COUNTER: dict[str, Any] = {"kind": Kind.COUNTER}
+ANGLE: dict[str, Any] = {"kind": Kind.ANGLE, "turn": 360.0}
 
 
 def table_of(t_ns: list[int], cells: list[tuple[float, float]]) -> Table:
@@ -48,14 +53,21 @@ step = st.one_of(st.just(0), st.just(PERIOD_NS), st.integers(0, 9), st.integers(
     lines=st.lists(st.tuples(step, st.tuples(cell, cell)), min_size=1, max_size=60),
     length=st.integers(1, 16),
     hold_rows=st.one_of(st.just(0), st.integers(1, 60)),
+    kinds=st.sampled_from([(), (ANALOG, ANALOG), (COUNTER, ANALOG), (ANALOG, COUNTER), (COUNTER, ANGLE)]),
 )
-@example(0, [(0, (0.1, 1.0)), (0, (0.1, 1.0)), (0, (0.2, NAN)), (3, (0.1, NAN)), (1, (0.1, NAN))], 4, 0)
-@example(0, [(0, (1.0, NAN)), (400, (NAN, 2.0)), (10, (NAN, NAN))], 4, 45)
+@example(0, [(0, (0.1, 1.0)), (0, (0.1, 1.0)), (0, (0.2, NAN)), (3, (0.1, NAN)), (1, (0.1, NAN))], 4, 0, ())
+@example(0, [(0, (1.0, NAN)), (400, (NAN, 2.0)), (10, (NAN, NAN))], 4, 45, ())
+@example(0, [(0, (1e9, 359.0)), (1, (1e9 + 0.25, 1.0)), (9, (NAN, 2.0)), (10, (1e9 + 1, NAN))], 4, 0, (COUNTER, ANGLE))
 def test_rows_made_at_once_are_the_aligners(
-    first: int, lines: list[tuple[int, tuple[float, float]]], length: int, hold_rows: int
+    first: int,
+    lines: list[tuple[int, tuple[float, float]]],
+    length: int,
+    hold_rows: int,
+    kinds: tuple[dict[str, Any], ...],
 ) -> None:
     table = table_of((first + np.cumsum([step for step, _ in lines])).tolist(), [cells for _, cells in lines])
-    sampling = Sampling(PERIOD_NS, hold_rows, length)
+    channels = tuple(Channel(name, **kind) for name, kind in zip(table.names, kinds, strict=False))
+    sampling = Sampling(PERIOD_NS, hold_rows, length, channels)
     assert is_taken(table)
     assert bits(prepare.rows([table], sampling)) == bits(by_the_aligner(table, sampling))
 

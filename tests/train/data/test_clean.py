@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edge_ae_train.data import prepare
-from edge_ae_train.data.clean import plausible
 
 from edge_ae.errors import BadData
 from tests.train.data.written import make
@@ -47,18 +46,7 @@ def test_value_that_no_sensor_measured_is_missing_and_reported(tmp_path: Path, w
     text = "t,a,b\n" + "".join(f"{s},{value},{s % 7}\n" for s, value in enumerate(values))
     recording = prepare.read([make(tmp_path, text)])
     assert np.argwhere(np.isnan(recording.segments[0].values)).tolist() == [[7, 0]]
-    assert f"channel 'a': 1 value far beyond all others, such as {wrong:g}, is taken for missing" in recording.notes
-
-
-@pytest.mark.parametrize(
-    "rare",
-    [[3.0, 9.0, 30.0], [1.0] * 3, [8.0]],
-    ids=["bursts of all sizes", "a switch that is seldom on", "a jump that a machine may make"],
-)
-def test_rare_value_that_a_machine_can_have_stays(rare: list[float]) -> None:
-    usual = np.zeros(1000) if rare[0] == 1.0 else np.linspace(0.0, 1.0, 1000)
-    low, high = plausible(np.concatenate([usual, rare]))
-    assert low < min(rare) <= max(rare) < high
+    assert f"channel 'a': 1 value that no sensor measured, such as {wrong:g}, is taken for missing" in recording.notes
 
 
 def test_channel_too_fine_for_single_precision_is_reported(tmp_path: Path) -> None:

@@ -25,13 +25,13 @@ SECOND = 10**9
     ],
 )
 def test_sample_period_is_the_usual_step_made_round(tmp_path: Path, seconds: list[float], period_ns: int) -> None:
-    tables, _ = clean(loading.load([make(tmp_path, "t,a,b\n" + lines(seconds))]))
+    tables = clean(loading.load([make(tmp_path, "t,a,b\n" + lines(seconds))])).tables
     assert sample_period_ns(tables) == period_ns
 
 
 def test_sample_period_is_a_channels_not_a_lines(tmp_path: Path) -> None:
     text = "t,a,b\n" + "".join(f"{s},{s},\n{s + 0.4},,{s}\n" for s in range(1, 9))
-    tables, _ = clean(loading.load([make(tmp_path, text)]))
+    tables = clean(loading.load([make(tmp_path, text)])).tables
     assert sample_period_ns(tables) == SECOND
 
 

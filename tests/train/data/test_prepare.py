@@ -45,7 +45,7 @@ def test_gap_ends_a_segment_and_a_short_one_is_rows_of_nan(tmp_path: Path) -> No
 
 def test_slot_is_labelled_by_any_of_its_lines(tmp_path: Path) -> None:
     text = "t,a,l\n100,1,0\n100.4,2,1\n101,3,0\n103,5,1\n104,1,0\n"
-    tables, _ = clean(loading.load([make(tmp_path, text)], ColumnRoles(label="l")))
+    tables = clean(loading.load([make(tmp_path, text)], ColumnRoles(label="l"))).tables
     (segment,) = prepare.rows(tables, Sampling(SECOND))
     assert segment.labels is not None
     assert segment.labels.tolist() == [True, False, False, True, False]

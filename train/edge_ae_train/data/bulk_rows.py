@@ -1,20 +1,23 @@
 """Lines in the order of time -> rows, all at once: those that the aligner makes reading by reading, many times as fast.
 
-In such lines none is late and none contradicts another, so that a row is no more than the mean of its slot's lines. What else
+In such lines none is late and none contradicts another, so that a row is no more than what its slot's lines come to. What else
 the aligner has laws for, `can_align` leaves to the aligner. A test holds the two together.
 """
 
 import math
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ae.core.align import LARGEST_IN_MEAN, MAX_READINGS_PER_SLOT
-from edge_ae.core.model_spec import Floats
+from edge_ae.core.align import MAX_READINGS_PER_SLOT
+from edge_ae.core.slot_value import LARGEST_IN_MEAN, Merge
 
 Slots = NDArray[np.int64]
 Lines = NDArray[np.float64]
+Rows = NDArray[Any]
 
 
 def can_align(t_ns: Slots, slots: Slots, values: Lines) -> bool:
@@ -28,20 +31,30 @@ def can_align(t_ns: Slots, slots: Slots, values: Lines) -> bool:
     return bool(highest < LARGEST_IN_MEAN and lowest > -LARGEST_IN_MEAN)
 
 
-def align(t_ns: Slots, slots: Slots, values: Lines, *, max_gap_rows: int, hold_rows: int) -> list[tuple[int, Floats]]:
-    """Runs of rows: the first slot of each, and the rows float32 [row, channel].
+def align(
+    t_ns: Slots,
+    slots: Slots,
+    values: Lines,
+    merges: Mapping[int, Merge],
+    *,
+    max_gap_rows: int,
+    hold_rows: int,
+    dtype: Any = np.float32,
+) -> list[tuple[int, Rows]]:
+    """Runs of rows: the first slot of each, and the rows [row, channel] of type `dtype`.
 
-    `t_ns`, `slots` [line]; `values` [line, channel]. A gap of more than `max_gap_rows` parts two runs.
+    `t_ns`, `slots` [line]; `values` [line, channel]. A gap of more than `max_gap_rows` parts two runs. `merges`: by channel,
+    what the lines of a slot come to where that is not their mean.
     """
     first = np.flatnonzero(np.diff(slots, prepend=slots[0] - 1))  # the first line of each slot
     filled = slots[first]
     steps = np.diff(filled, prepend=filled[0])
     steps[steps > max_gap_rows + 1] = 1  # rows of two runs are neighbours here, too
     row = np.cumsum(steps)
-    rows = np.full((int(row[-1]) + 1, values.shape[1]), np.nan, np.float32)
+    rows = np.full((int(row[-1]) + 1, values.shape[1]), np.nan, dtype)
     with np.errstate(over="ignore"):  # what single precision does not hold is infinite, as in the aligner's rows
         rows[row] = values[first]
-        _average(rows, row, t_ns, values, np.append(first, len(slots)))
+        _merge(rows, row, t_ns, values, np.append(first, len(slots)), merges)
     begins = np.flatnonzero(np.diff(filled, prepend=filled[0]) > max_gap_rows + 1)
     edges = [0, *row[begins].tolist(), len(rows)]
     runs = list(zip([int(filled[0]), *filled[begins].tolist()], edges[:-1], edges[1:], strict=True))
@@ -50,15 +63,17 @@ def align(t_ns: Slots, slots: Slots, values: Lines, *, max_gap_rows: int, hold_r
     return [(start, rows[begin:end]) for start, begin, end in runs]
 
 
-def _average(rows: Floats, row: Slots, t_ns: Slots, values: Lines, edges: Slots) -> None:
-    """Puts the mean into each row with several lines. `edges`: the first line of each filled slot, and the end."""
+def _merge(rows: Rows, row: Slots, t_ns: Slots, values: Lines, edges: Slots, merges: Mapping[int, Merge]) -> None:
+    """Puts the one value into each row with several lines. `edges`: the first line of each filled slot, and the end."""
     several = np.flatnonzero(np.diff(edges) > 1)
     if len(several) == 0:
         return
     slot_of_line = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
     lines = np.flatnonzero(np.isin(slot_of_line, several))
     for channel in range(values.shape[1]):
-        rows[row[several], channel] = _means(slot_of_line[lines], t_ns[lines], values[lines, channel], several)
+        there = (slot_of_line[lines], t_ns[lines], values[lines, channel])
+        merge = merges.get(channel)
+        rows[row[several], channel] = _means(*there, several) if merge is None else _merged(*there, several, merge)
 
 
 def _means(slot: Slots, t_ns: Slots, values: Lines, wanted: Slots) -> Lines:
@@ -77,7 +92,14 @@ def _means(slot: Slots, t_ns: Slots, values: Lines, wanted: Slots) -> Lines:
     return np.array(means)
 
 
-def _hold(rows: Floats, slots: Slots, hold_rows: int) -> None:
+def _merged(slot: Slots, t_ns: Slots, values: Lines, wanted: Slots, merge: Merge) -> Lines:
+    """What `merge` makes of the pairs of each slot that is `wanted`."""
+    edges = np.searchsorted(slot, np.append(wanted, wanted[-1] + 1)).tolist()
+    pairs = list(zip(t_ns.tolist(), values.tolist(), strict=True))
+    return np.array([merge(set(pairs[a:b])) for a, b in pairwise(edges)])
+
+
+def _hold(rows: Rows, slots: Slots, hold_rows: int) -> None:
     """Lets each channel keep its last value for `hold_rows` rows, over the end of a run, too. `slots` [row]."""
     at = np.arange(len(rows))
     for channel in range(rows.shape[1]):

@@ -3,46 +3,68 @@
 What the world got wrong is either mended and said in a note, or refused with a BadData that says what to do.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ae.core.sensor_health import LARGEST_VALUE
+from edge_ae.core.model_spec import Channel, Floats, Kind
 from edge_ae.errors import BadData
 from edge_ae.store.recording_csv import Table, suspicious_labels
+from edge_ae_train.data.glitches import find_glitches, plausible
 from edge_ae_train.data.loading import take, where_of
 from edge_ae_train.data.period import NOTHING
+from edge_ae_train.data.segments import Segment
 
-GLITCH_SHARE = 0.005  # of a channel's values, at each end: more are what the sensor does
-GLITCH_SPANS = 10.0  # of the other values, that a glitch lies beyond them: as far as `health` lets no machine jump
+EXAMPLES = 3  # of impossible values, in a sentence
 STEPS_TO_MOVE = 6.0  # of a float32, between the ends of a channel's range: less is taken for constant
 
 
-def clean(tables: Sequence[Table]) -> tuple[list[Table], list[str]]:
-    """Lines in order of time, without channels that hold nothing; and a sentence for whatever was odd."""
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """`tables`: lines in order of time, without channels that hold nothing. `notes`: a sentence for whatever was odd.
+    `error_values`: by channel, what its sensor sends in place of a value."""
+
+    tables: list[Table]
+    notes: list[str]
+    error_values: Mapping[str, tuple[float, ...]]
+
+
+def clean(tables: Sequence[Table]) -> Cleaned:
+    """Raises BadData where nothing is left, or nothing moves."""
     notes = [note for table in tables for note in (*time_notes(table), *_label_notes(table))]
-    in_time, freed = _without_glitches([in_order(table) for table in tables])
-    notes += freed
-    low, high = _ranges(in_time)
+    in_time, freed, words = _without_glitches([in_order(table) for table in tables])
+    low, high = ranges(in_time)
     names = in_time[0].names
     if np.isnan(low).all():
         raise BadData(f"{where_of(tables)}: {NOTHING}")
     if not (high > low).any():
         raise BadData(f"{where_of(tables)}: no channel ever moves; record while the machine is at work")
     keep = np.flatnonzero(~np.isnan(low))
+    notes += freed
     notes += [f"channel {names[i]!r} holds no value and is left out" for i in np.flatnonzero(np.isnan(low))]
-    notes += [f"channel {names[i]!r} never moves" for i in keep if low[i] == high[i]]
-    notes += [
-        f"channel {names[i]!r} moves by less than single precision shows at {high[i]:g}, and is taken for constant: "
-        "record it with an offset taken off"
-        for i in keep
-        if 0 < high[i] - low[i] <= STEPS_TO_MOVE * np.spacing(np.float32(max(abs(low[i]), abs(high[i]))))
-    ]
-    if len(keep) == len(names):
-        return in_time, notes
-    return [_only(table, keep) for table in in_time], notes
+    whole = in_time if len(keep) == len(names) else [_only(table, keep) for table in in_time]
+    return Cleaned(whole, notes, words)
+
+
+def still_notes(tables: Sequence[Table], channels: Sequence[Channel]) -> list[str]:
+    """A sentence for each channel, but for counters, that never moves, or by less than its windows can hold."""
+    notes = []
+    for channel, low, high in zip(channels, *ranges(tables), strict=True):
+        if low == high:
+            notes.append(f"channel {channel.name!r} never moves")
+        elif channel.kind != Kind.COUNTER and too_fine(low, high):
+            notes.append(
+                f"channel {channel.name!r} moves by less than single precision shows at {high:g}, and is taken for "
+                "constant: record it with an offset taken off"
+            )
+    return notes
+
+
+def too_fine(low: float, high: float) -> bool:
+    """Whether single precision does not show the way from one end of a range to the other."""
+    return bool(high - low <= STEPS_TO_MOVE * np.spacing(np.float32(max(abs(low), abs(high)))))
 
 
 def time_notes(table: Table) -> Iterator[str]:
@@ -62,41 +84,50 @@ def _label_notes(table: Table) -> Iterator[str]:
         )
 
 
-def _without_glitches(tables: Sequence[Table]) -> tuple[list[Table], list[str]]:
-    """Impossible values as missing ones, and a sentence for each channel that had some."""
-    names, notes = tables[0].names, []
+def _without_glitches(tables: Sequence[Table]) -> tuple[list[Table], list[str], dict[str, tuple[float, ...]]]:
+    """Impossible values as missing ones, a sentence for each channel that had some, and the error words among them."""
+    names, notes, words = tables[0].names, [], {}
     values = [table.values.copy() for table in tables]
     for index, name in enumerate(names):
-        low, high = plausible(np.concatenate([part[:, index] for part in values]))
-        wrong = [(part[:, index] < low) | (part[:, index] > high) for part in values]
-        if count := sum(int(flags.sum()) for flags in wrong):
-            first = next(part[flags, index][0] for part, flags in zip(values, wrong, strict=True) if flags.any())
-            notes.append(
-                f"channel {name!r}: {count} value{'s' if count > 1 else ''} far beyond all others, such as {first:g}, "
-                f"{'are' if count > 1 else 'is'} taken for missing"
-            )
-        for part, flags in zip(values, wrong, strict=True):
-            part[flags, index] = np.nan
-    return [replace(table, values=part) for table, part in zip(tables, values, strict=True)], notes
+        parts = [part[:, index] for part in values]
+        found = find_glitches(parts)
+        if wrong := np.concatenate([part[flags] for part, flags in zip(parts, found.flags, strict=True)]).tolist():
+            notes.append(f"channel {name!r}: {_glitch_note(wrong)}")
+        if found.words:
+            words[name] = found.words
+        for part, flags in zip(parts, found.flags, strict=True):
+            part[flags] = np.nan
+    return [replace(table, values=part) for table, part in zip(tables, values, strict=True)], notes, words
 
 
-def plausible(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Lowest and highest value that a channel's sensor can have measured, NaN being none.
+def _glitch_note(wrong: Sequence[float]) -> str:
+    """On values that are none, in the order of time."""
+    several, examples = len(wrong) > 1, list(dict.fromkeys(wrong))[:EXAMPLES]
+    return (
+        f"{len(wrong)} value{'s' if several else ''} that no sensor measured, such as "
+        f"{' and '.join(f'{value:g}' for value in examples)}, {'are' if several else 'is'} taken for missing"
+    )
 
-    Beyond are what `health` takes for no number, and the few values that lie far from all others with nothing in between:
-    the -999 of a logger, a flipped bit. One such value would make every window that holds it the oddest of all, and the
-    boundary would lie beyond any fault. A machine's own rare bursts have others of all sizes beside them.
-    """
-    known = values[np.abs(values) < LARGEST_VALUE]
-    if len(known) < 1.0 / GLITCH_SHARE:
-        return -LARGEST_VALUE, LARGEST_VALUE
-    low = float(np.quantile(known, GLITCH_SHARE, method="higher"))
-    high = float(np.quantile(known, 1.0 - GLITCH_SHARE, method="lower"))
-    apart = np.maximum(low - known, known - high)
-    reach = GLITCH_SPANS * (high - low)
-    if high == low or ((apart > high - low) & (apart <= reach)).any():
-        return -LARGEST_VALUE, LARGEST_VALUE
-    return low - reach, high + reach
+
+def without_leaps(segments: Sequence[Segment], channels: Sequence[Channel]) -> tuple[list[Segment], list[str]]:
+    """Segments without rates of counters far beyond all others, and a sentence on each such counter: its meter was
+    exchanged for one that stands higher."""
+    values, notes = [segment.values for segment in segments], []
+    for index, channel in enumerate(channels):
+        if channel.kind != Kind.COUNTER:
+            continue
+        rates = np.concatenate([part[:, index] for part in values]).astype(np.float64)
+        _, high = plausible(rates[~np.isnan(rates)])
+        if leaps := int((rates > high).sum()):
+            notes.append(f"channel {channel.name!r}: {leaps} leaps of the counter are left out")
+            values = [_masked(part, index, high) for part in values]
+    return [replace(one, values=part) for one, part in zip(segments, values, strict=True)], notes
+
+
+def _masked(values: Floats, channel: int, high: float) -> Floats:
+    values = values.copy()
+    values[values[:, channel] > high, channel] = np.nan
+    return values
 
 
 def in_order(table: Table) -> Table:
@@ -105,7 +136,7 @@ def in_order(table: Table) -> Table:
     return take(table, np.argsort(table.t_ns, kind="stable"))
 
 
-def _ranges(tables: Sequence[Table]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def ranges(tables: Sequence[Table]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Smallest and largest value of each channel over all tables; NaN for a channel without any."""
     low = np.fmin.reduce([np.fmin.reduce(table.values, axis=0) for table in tables])
     high = np.fmax.reduce([np.fmax.reduce(table.values, axis=0) for table in tables])

@@ -13,7 +13,7 @@ from torch import Tensor
 from edge_ae.core.model_spec import Floats
 from edge_ae.core.window import scored_ends
 from edge_ae_train.data.segments import Segment, values_of
-from edge_ae_train.scoring.preprocess import Standardise, bridged, fill, mend
+from edge_ae_train.scoring.preprocess import Standardise, bridged, fill
 
 CHUNK = 1024  # windows cut out at a time where all of them are walked through
 PROOF_WINDOWS = 256
@@ -39,8 +39,8 @@ class WindowSet:
     def take(self, indices: NDArray[np.intp] | slice) -> tuple[Tensor, Tensor]:
         """Standardised windows without holes, and their presence (1 or 0), float32 [n, length, channel]."""
         physical = torch.from_numpy(windows_at(self._rows, self.ends[indices], self._length))
-        present: Tensor = (~torch.isnan(physical)).to(physical.dtype)
-        return mend(self._standardise.scaled(physical), self._standardise.root, present)
+        whole: tuple[Tensor, Tensor] = self._standardise(physical)
+        return whole
 
     def chunks(self, most: int) -> Iterator[tuple[Tensor, Tensor]]:
         """CHUNK windows at a time, as `take` gives them: all, or `most` chunks that are spread over them."""

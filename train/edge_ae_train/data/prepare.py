@@ -6,23 +6,29 @@ The rows are those that the daemon's aligner makes, so that a model is trained o
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ae.core.align import Aligner
+from edge_ae.core.counters import CounterRates
 from edge_ae.core.events import Readings, Row, slot_of
-from edge_ae.core.model_spec import Floats, ModelSpec
+from edge_ae.core.model_spec import Channel, Floats, Kind, ModelSpec
+from edge_ae.core.slot_value import merges_of
 from edge_ae.core.timestamps import duration_text, rfc3339
 from edge_ae.core.window import longest_gap
 from edge_ae.errors import BadData
 from edge_ae.store.recording_csv import Table
 from edge_ae_train.data import bulk_rows
-from edge_ae_train.data.clean import clean
+from edge_ae_train.data.clean import clean, in_order, still_notes, without_leaps
+from edge_ae_train.data.kinds import asked_kinds, find_kinds
 from edge_ae_train.data.loading import ALL_COLUMNS, ColumnRoles, load, where_of
+from edge_ae_train.data.machines import require_one_machine
+from edge_ae_train.data.on_change import on_change_note
 from edge_ae_train.data.period import period_notes, sample_period_ns
 from edge_ae_train.data.segments import Flags, Recording, Segment, episodes, unlabelled
 from edge_ae_train.data.series import asset_name
@@ -38,22 +44,25 @@ class Sampling:
     """How lines become rows. `hold_rows`: for which a channel that reports on change keeps its value.
 
     `length`: rows of the longest window that the rows are for. Gaps that it does not bridge part the rows at once; those
-    that a shorter one does not bridge, once its length is chosen (see `stretches`).
+    that a shorter one does not bridge, once its length is chosen (see `stretches`). `kinds`: the channels, where some may
+    be counters or angles.
     """
 
     period_ns: int
     hold_rows: int = 0
     length: int = LENGTHS[-1]
+    kinds: tuple[Channel, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RowOptions:
     """What the user asked of the rows; None: to be found in the data. `hold_ns`: how long a value stands where channels
-    report on change; `length`: rows of a window."""
+    report on change; `length`: rows of a window; `kinds`: of channels, such as "energy=counter"."""
 
     period_ns: int | None = None
     hold_ns: int = 0
     length: int | None = None
+    kinds: str | None = None
 
 
 AS_FOUND = RowOptions()
@@ -61,7 +70,7 @@ AS_FOUND = RowOptions()
 
 def sampling_of(spec: ModelSpec, length: int | None = None) -> Sampling:
     """A model's; with another length, that of a model which is to take its place."""
-    return Sampling(spec.period_ns, spec.hold_rows, spec.length if length is None else length)
+    return Sampling(spec.period_ns, spec.hold_rows, spec.length if length is None else length, spec.channels)
 
 
 def read(paths: Iterable[str | Path], columns: ColumnRoles = ALL_COLUMNS, asked: RowOptions = AS_FOUND) -> Recording:
@@ -71,11 +80,16 @@ def read(paths: Iterable[str | Path], columns: ColumnRoles = ALL_COLUMNS, asked:
 
 def recording_of(loaded: Sequence[Table], asked: RowOptions = AS_FOUND, label: str | None = None) -> Recording:
     """Of tables with the same channels. `label`: what their column of labels is called."""
-    tables, notes = clean(loaded)
+    require_one_machine([in_order(table) for table in loaded])
+    cleaned = clean(loaded)
+    tables, notes = cleaned.tables, cleaned.notes
+    findings = find_kinds(tables, asked_kinds(asked.kinds, tables[0].names))
+    kinds = tuple(replace(one.channel, error_values=cleaned.error_values.get(one.channel.name, ())) for one in findings)
     period_ns = sample_period_ns(tables) if asked.period_ns is None else asked.period_ns
     hold_rows = -(-asked.hold_ns // period_ns)
-    segments = rows(tables, Sampling(period_ns, hold_rows, asked.length or LENGTHS[-1]))
-    notes += [*period_notes(tables, period_ns), *gap_notes(segments, period_ns)]
+    segments = rows(tables, Sampling(period_ns, hold_rows, asked.length or LENGTHS[-1], kinds))
+    segments, leaps = without_leaps(segments, kinds)
+    notes += [*still_notes(tables, kinds), *leaps, *period_notes(tables, period_ns), *gap_notes(segments, period_ns)]
     normal = [part for segment in segments for part in unlabelled(segment)]
     if not normal:
         raise BadData(
@@ -83,7 +97,10 @@ def recording_of(loaded: Sequence[Table], asked: RowOptions = AS_FOUND, label: s
         )
     if left_out := sum(map(len, segments)) - sum(map(len, normal)):
         notes.append(f"{left_out} rows that {label!r} marks are left out: a model learns from normal ones alone")
-    return Recording(tables[0].names, period_ns, tuple(normal), hold_rows, tuple(notes))
+    if hold_rows == 0 and (note := on_change_note(tables)) is not None:
+        notes.append(note)
+    reasons = tuple(one.reason for one in findings)
+    return Recording(tables[0].names, period_ns, tuple(normal), hold_rows, tuple(notes), kinds, reasons)
 
 
 def gap_notes(segments: Sequence[Segment], period_ns: int) -> list[str]:
@@ -118,18 +135,42 @@ def _segments(table: Table, sampling: Sampling) -> list[Segment]:
 
 
 def _rows_at_once(table: Table, slots: NDArray[np.int64], sampling: Sampling) -> Iterable[tuple[int, Floats]]:
-    gap = longest_gap(sampling.length)
-    return bulk_rows.align(table.t_ns, slots, table.values, max_gap_rows=gap, hold_rows=sampling.hold_rows)
+    by_name = merges_of(sampling.kinds)
+    merges = {index: by_name[name] for index, name in enumerate(table.names) if name in by_name}
+    options = {"max_gap_rows": longest_gap(sampling.length), "hold_rows": sampling.hold_rows}
+    runs = bulk_rows.align(table.t_ns, slots, table.values, merges, **options)
+    counters = [index for index, channel in enumerate(sampling.kinds) if channel.kind == Kind.COUNTER]
+    if counters:
+        newest = {place: merges[index] for place, index in enumerate(counters)}
+        exact = bulk_rows.align(table.t_ns, slots, table.values[:, counters], newest, dtype=np.float64, **options)
+        _put_rates(runs, exact, counters, sampling)
+    return runs
+
+
+def _put_rates(
+    runs: Sequence[tuple[int, Floats]],
+    exact: Sequence[tuple[int, NDArray[Any]]],
+    counters: Sequence[int],
+    sampling: Sampling,
+) -> None:
+    """The rates of the `counters` into their columns of the runs; `exact`: their readings, in double precision."""
+    stage = CounterRates([sampling.kinds[index] for index in counters], sampling.period_ns)
+    for (start, rows), (_, readings) in zip(runs, exact, strict=True):
+        pushed = (stage.push(Row(start + n, tuple(values))) for n, values in enumerate(readings.tolist()))
+        with np.errstate(over="ignore"):
+            rows[:, counters] = [row.values for row in pushed]
 
 
 def _rows_one_by_one(table: Table, _slots: NDArray[np.int64], sampling: Sampling) -> Iterable[tuple[int, Floats]]:
     """The first slot of each run of rows, and its rows."""
     max_gap_rows = longest_gap(sampling.length)
-    aligner = Aligner(table.names, sampling.period_ns, max_gap_rows=max_gap_rows, hold_rows=sampling.hold_rows)
+    hold_rows, kinds = sampling.hold_rows, sampling.kinds
+    aligner = Aligner(table.names, sampling.period_ns, max_gap_rows=max_gap_rows, hold_rows=hold_rows, kinds=kinds)
+    counters = CounterRates(kinds, sampling.period_ns)
     runs: list[tuple[int, list[Floats]]] = []  # with the rows in blocks
     next_slot = None
     for block in _blocks_of_rows(aligner, table):
-        for start, values in _runs(block):
+        for start, values in _runs(list(map(counters.push, block))):
             if start != next_slot:
                 runs.append((start, []))
             runs[-1][1].append(values)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ae.core.model_spec import Floats
+from edge_ae.core.model_spec import Channel, Floats
 from edge_ae.core.window import longest_gap
 
 Flags = NDArray[np.bool_]
@@ -46,6 +46,7 @@ class Recording:
     """What a model is trained on: the channels' names, the rows' period, and stretches of normal rows in the order of time.
 
     `hold_rows`: for which a channel that reports on change keeps its value. `notes`: sentences on what was odd.
+    `kinds`: the channels with their kinds; empty: all are analog. `reasons`: why each is of its kind.
     """
 
     names: tuple[str, ...]
@@ -53,6 +54,18 @@ class Recording:
     segments: tuple[Segment, ...]
     hold_rows: int = 0
     notes: tuple[str, ...] = ()
+    kinds: tuple[Channel, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """By name and kind; nothing else is known of them yet."""
+        return self.kinds or tuple(map(Channel, self.names))
+
+    @property
+    def turns(self) -> tuple[float, ...]:
+        """Of each channel the full turn, 0 where it is no angle."""
+        return tuple(channel.turn for channel in self.channels)
 
 
 def episodes(flags: Flags) -> NDArray[np.int64]:

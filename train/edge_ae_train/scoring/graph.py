@@ -162,7 +162,8 @@ class ScoredNetwork(nn.Module):
         ratios = distances / self.limit
         score, views = ratios.amax(0), ratios[:-1]
         winner = (views >= views.amax(0)).to(values.dtype)[..., None]
-        return score, _shares(score, (winner * squares).sum(0)), self.standardise.restore(restored), latent
+        squares = self.standardise.by_channel((winner * squares).sum(0))
+        return score, _shares(score, squares), self.standardise.restore(restored), latent
 
 
 def scale_weights(length: int) -> Floats:

@@ -6,7 +6,7 @@ go their own way. A row of which nothing is known is as the one before it.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from edge_ae.core.model_spec import Floats
 from edge_ae_train.data.segments import is_constant, row_blocks, thinned
+from edge_ae_train.scoring.features import Circle, Features, circles
 from edge_ae_train.scoring.whitening import FLOOR, whitening_root
 
 CLIP = 20.0  # standardised values beyond this are this: a channel that has gone must not drown what the others say
@@ -33,36 +34,49 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Scaler:
-    """Per channel [channel]: `centre` and `spread` in physical units; standardised values are cut at `limit`, and vary by
-    `floor` at the least. `root` [channel, channel] whitens a standardised row."""
+    """Per feature [feature], which without angles is a channel: `centre` and `spread` in physical units; standardised values
+    are cut at `limit`, and vary by `floor` at the least. `root` [feature, feature] whitens a standardised row. `circles`: of
+    the channels that are angles."""
 
     centre: Floats
     spread: Floats
     limit: Floats
     floor: Floats
     root: Floats
+    circles: tuple[Circle, ...] = field(default=(), kw_only=True)
 
 
-def fit_scaler(segments: Sequence[Floats]) -> Scaler:
-    """Mean and standard deviation of each channel; one that never moves is given its smallest sensible step."""
-    count = np.maximum(_summed(segments, np.isfinite), 1)
-    centre = _summed(segments, lambda rows: rows) / count
-    spread = np.sqrt(_summed(segments, lambda rows: (rows - centre) ** 2) / count)
+def fit_scaler(segments: Sequence[Floats], turns: Sequence[float] = ()) -> Scaler:
+    """Mean and standard deviation of each feature; one that never moves is given its smallest sensible step.
+
+    `turns` [channel]: the full turn of an angle, 0 of other channels; empty: there is no angle.
+    """
+    there = circles(turns, segments)
+    features = Features(len(turns), there) if there else None
+    count = np.maximum(_summed(segments, features, np.isfinite), 1)
+    centre = _summed(segments, features, lambda rows: rows) / count
+    spread = np.sqrt(_summed(segments, features, lambda rows: (rows - centre) ** 2) / count)
     constant = is_constant(centre, spread)
     spread = np.where(constant, np.maximum(0.01 * np.abs(centre), 1e-3), spread)
     limit = np.where(constant, CONSTANT_LIMIT, CLIP)
     floor = np.where(constant, 1.0, FLOOR)
-    rows = np.concatenate(thinned(segments, ROOT_ROWS)).astype(np.float64)
+    rows = _doubles(np.concatenate(thinned(segments, ROOT_ROWS)), features)
     scaled = np.nan_to_num(np.clip((rows - centre) / spread, -limit, limit))
     parts = (centre, spread, limit, floor, whitening_root(scaled, floor))
-    return Scaler(*(part.astype(np.float32) for part in parts))
+    return Scaler(*(part.astype(np.float32) for part in parts), circles=there)
 
 
-def _summed(segments: Sequence[Floats], term: Callable[[Doubles], NDArray[Any]]) -> Doubles:
-    """The sum over all rows of a term of each value, in double precision; a missing one adds nothing."""
-    sums = [np.nansum(term(block.astype(np.float64)), axis=0) for block in row_blocks(segments, BLOCK_ROWS)]
+def _summed(segments: Sequence[Floats], features: Features | None, term: Callable[[Doubles], NDArray[Any]]) -> Doubles:
+    """The sum over all rows of a term of each feature, in double precision; a missing one adds nothing."""
+    sums = [np.nansum(term(_doubles(block, features)), axis=0) for block in row_blocks(segments, BLOCK_ROWS)]
     total: Doubles = np.sum(sums, axis=0)
     return total
+
+
+def _doubles(rows: Floats, features: Features | None) -> Doubles:
+    """Rows [row, channel] as features [row, feature]."""
+    seen: Floats = rows if features is None else features(torch.from_numpy(rows)).numpy()
+    return seen.astype(np.float64)
 
 
 class Standardise(nn.Module):
@@ -72,6 +86,8 @@ class Standardise(nn.Module):
         super().__init__()
         for name in ("centre", "spread", "limit", "root"):
             self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(getattr(scaler, name), np.float32)))
+        channels = len(scaler.centre) - len(scaler.circles)
+        self.features = Features(channels, scaler.circles) if scaler.circles else None
 
     centre: Tensor
     spread: Tensor
@@ -79,17 +95,29 @@ class Standardise(nn.Module):
     root: Tensor
 
     def forward(self, physical: Tensor) -> Parts:
-        """Windows [batch, row, channel] -> standardised, without holes; and where they were present."""
-        present = (~torch.isnan(physical)).to(physical.dtype)
-        return mend(self.scaled(physical), self.root, present)
+        """Windows [batch, row, channel] -> standardised features, without holes; and where they were present."""
+        features = self._features(physical)
+        present = (~torch.isnan(features)).to(features.dtype)
+        return mend(self._scaled(features), self.root, present)
 
     def scaled(self, physical: Tensor) -> Tensor:
-        """Standardised values, NaN where they are missing."""
-        return ((physical - self.centre) / self.spread).clamp(-self.limit, self.limit)
+        """Standardised features, NaN where they are missing."""
+        return self._scaled(self._features(physical))
 
     def restore(self, values: Tensor) -> Tensor:
-        """Standardised values in physical units."""
-        return values * self.spread + self.centre
+        """Standardised features as channels in physical units."""
+        features = values * self.spread + self.centre
+        return features if self.features is None else self.features.physical(features)
+
+    def by_channel(self, squares: Tensor) -> Tensor:
+        """What adds up to a distance, by feature, as that of each channel."""
+        return squares if self.features is None else self.features.by_channel(squares)
+
+    def _features(self, physical: Tensor) -> Tensor:
+        return physical if self.features is None else self.features(physical)
+
+    def _scaled(self, features: Tensor) -> Tensor:
+        return ((features - self.centre) / self.spread).clamp(-self.limit, self.limit)
 
 
 def where_missing(
