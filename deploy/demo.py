@@ -31,6 +31,7 @@ from rich.markup import escape
 
 from edge_ae.core.timestamps import SECOND, parse_time_ns
 from edge_ae.errors import EdgeError
+from edge_ae.store.recording.options import ReadOptions
 from edge_ae.store.recording_csv import read_csv
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script beside its parts, not an installed package
@@ -143,7 +144,7 @@ def _recording(path: Path, out: Path, family: str) -> tuple[Training, Asset]:
         raise DemoError(f"{path}: needs more than {TRAIN_ROWS_OF_RECORDING} rows and a column {' or '.join(LABELS)}")
     start = out / f"{name}-normal.csv"
     start.write_text("".join(lines[: TRAIN_ROWS_OF_RECORDING + 1]))
-    table = read_csv(path, label=known[0], ignore=tuple(known[1:]))
+    table = read_csv(path, ReadOptions(label=known[0], ignore=tuple(known[1:])))
     live = slice(TRAIN_ROWS_OF_RECORDING, None)
     labels = np.zeros(len(table.t_ns), bool) if table.labels is None else table.labels
     options = ("--label", known[0], *(("--ignore", ",".join(known[1:])) if known[1:] else ()))

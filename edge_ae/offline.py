@@ -44,6 +44,12 @@ class Result:
     channel_score: Floats | None = None  # [line, channel], where asked for
     reconstruction: Floats | None = None  # [line, channel], the newest row of each window's
 
+    def turned(self) -> "Result":
+        """The answers in the order of the lines from the last one to the first."""
+        arrays = ("score", "threshold", "alert", "channel_score", "reconstruction")
+        known = {name: getattr(self, name) for name in arrays if getattr(self, name) is not None}
+        return replace(self, **{name: values[::-1] for name, values in known.items()})
+
     def unused(self, path: Path) -> str:
         """A sentence on lines that were not used, or where none has a score; empty where there is nothing to say."""
         scored, lines = int(np.isfinite(self.score).sum()), len(self.score)
@@ -235,10 +241,15 @@ def _write_scores(path: Path, table: Table, result: Result, channels: Sequence[s
     _write_lines(path, header, table.times, rows)
 
 
-def _write_lines(path: Path, header: list[str], times: list[str], rows: Iterable[Iterable[str]]) -> None:
+def _write_lines(path: Path, header: list[str], times: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     with whole_text(path) as file:
         file.write(",".join(header) + "\n")
-        file.writelines(",".join([time, *cells]) + "\n" for time, cells in zip(times, rows, strict=True))
+        file.writelines(",".join([_quoted(time), *cells]) + "\n" for time, cells in zip(times, rows, strict=True))
+
+
+def _quoted(text: str) -> str:
+    """A time such as "Mar 2, 2026" stays one cell."""
+    return '"' + text.replace('"', '""') + '"' if "," in text or '"' in text else text
 
 
 def _cell(value: float) -> str:

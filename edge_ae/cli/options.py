@@ -7,20 +7,23 @@ import logging
 import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from edge_ae.core.timestamps import seconds_ns
 from edge_ae.errors import BadConfig, EdgeError
 from edge_ae.store.atomic import is_special
+from edge_ae.store.recording.options import DATE_ORDERS, ReadOptions
 
 if TYPE_CHECKING:
     from edge_ae.core.alert import AlertRules
     from edge_ae.mqtt.options import Broker
 
 Command = Callable[[Namespace], int]
+TIME_COLUMN = ("--time-column", "--time")
 
 
 def run(program: str, options: Namespace) -> int:
@@ -72,10 +75,10 @@ def broker(options: Namespace) -> "Broker":
     return replace(known, host=options.host or known.host, port=known.port if options.port is None else options.port)
 
 
-def data_options(parser: ArgumentParser) -> None:
+def data_options(parser: ArgumentParser, time: Sequence[str] = TIME_COLUMN) -> None:
     """--data, and what `column_options` adds."""
     parser.add_argument("--data", type=Path, required=True, metavar="CSV", help="the recording; .csv.gz will do")
-    column_options(parser)
+    column_options(parser, time)
 
 
 def stem(path: Path) -> str:
@@ -89,10 +92,42 @@ def log_to_stderr(level: str) -> None:
     logging.basicConfig(level=level.upper(), format=f"{when}%(levelname)s %(message)s", stream=sys.stderr)
 
 
-def column_options(parser: ArgumentParser) -> None:
-    """Which columns of a recording are no channels."""
+def column_options(parser: ArgumentParser, time: Sequence[str] = TIME_COLUMN) -> None:
+    """What `read_options` reads. `time`: what the option for the column of times is called."""
     parser.add_argument("--ignore", type=names, default=[], metavar="A,B", help="columns to leave out")
     parser.add_argument("--label", metavar="NAME", help="the column that holds 0/1 labels")
+    parser.add_argument("--asset-column", metavar="NAME", help="the column that names the asset of a line")
+    parser.add_argument(
+        *time, dest="time_column", metavar="NAME", help="the column of the times, or DATE+TIME (default: found out)"
+    )
+    parser.add_argument(
+        "--time-zone", type=time_zone, metavar="ZONE", help="of times without an offset, such as Europe/Berlin"
+    )
+    parser.add_argument(
+        "--date-order", choices=DATE_ORDERS, help="of dates such as 02/03/2026, where the file does not show it"
+    )
+    parser.add_argument("--missing", type=names, default=[], metavar="W,W", help="more words for a missing value")
+    parser.add_argument(
+        "--words", type=words, default={}, metavar="W=N,W=N", help='more words for numbers, such as "auto=1,manual=0"'
+    )
+    parser.add_argument(
+        "--long", type=name_and_value, metavar="NAME,VALUE", help="the columns of a file with a line for each value"
+    )
+
+
+def read_options(options: Namespace) -> ReadOptions:
+    """What the options of `column_options` say of a recording."""
+    return ReadOptions(
+        ignore=options.ignore,
+        label=options.label,
+        asset=options.asset_column,
+        time=options.time_column.split("+") if options.time_column else (),
+        time_zone=options.time_zone,
+        date_order=options.date_order,
+        missing=options.missing,
+        words=options.words,
+        long=options.long,
+    )
 
 
 def rules_options(parser: ArgumentParser) -> None:
@@ -146,6 +181,34 @@ def spare(inputs: Iterable[Path], outputs: Iterable[Path | None]) -> None:
 
 def names(text: str) -> list[str]:
     return [name for name in text.split(",") if name]
+
+
+def words(text: str) -> dict[str, float]:
+    """Of "open=1,closed=0"."""
+    found = {}
+    for pair in names(text):
+        word, equals, number = (part.strip() for part in pair.rpartition("="))
+        try:
+            found[word] = float(number)
+        except ValueError:
+            equals = ""
+        if not equals or not word:
+            raise ArgumentTypeError(f"{pair!r} should be a word, an equals sign, and its number")
+    return found
+
+
+def name_and_value(text: str) -> tuple[str, str]:
+    found = names(text)
+    if len(found) != 2:
+        raise ArgumentTypeError(f"{text!r} should be the column of the names, a comma, and that of the values")
+    return found[0], found[1]
+
+
+def time_zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ArgumentTypeError(f"{text!r} is no time zone that this machine knows; Europe/Berlin is one") from None
 
 
 def budget(text: str) -> int:

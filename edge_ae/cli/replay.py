@@ -6,12 +6,13 @@
 The time is sent exactly as the file has it, so that the daemon's rows are the file's.
 """
 
+import sys
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from edge_ae.cli.options import broker, broker_options, data_options, seconds, stem
+from edge_ae.cli.options import broker, broker_options, data_options, read_options, seconds, stem
 from edge_ae.cli.progress import progress, stopping
 from edge_ae.core.timestamps import rfc3339
 from edge_ae.errors import BadConfig
@@ -25,7 +26,7 @@ EXAMPLE = "edge-ae replay --data week.csv --topic plant/pump-1/telemetry --speed
 
 
 def add_options(parser: ArgumentParser) -> None:
-    data_options(parser)
+    data_options(parser, time=("--time-column",))  # --time is of the payload
     parser.add_argument("--topic", required=True, help="{channel}: a topic for each channel; {asset}: filled in")
     parser.add_argument("--asset", help="for {asset} (default: the recording's name)")
     parser.add_argument(
@@ -47,12 +48,17 @@ def add_options(parser: ArgumentParser) -> None:
 def execute(options: Namespace) -> int:
     from edge_ae.core.topics import topic_fault
     from edge_ae.mqtt import playback, simple_client
+    from edge_ae.store.recording.table import BACKWARDS, newest_first, one_asset, take
     from edge_ae.store.recording_csv import read_csv
 
     fault = topic_fault(options.topic)
     if fault is not None or "+" in options.topic or "#" in options.topic:
         raise BadConfig(f"--topic: {options.topic!r} {fault or 'has a wildcard, and nothing can be published to one'}")
-    table = read_csv(options.data, ignore=options.ignore, label=options.label)
+    table = one_asset(read_csv(options.data, read_options(options)), options.asset)
+    for note in table.notes:
+        print(note, file=sys.stderr)
+    if newest_first(table):
+        table = take(table, BACKWARDS)
     topic = options.topic.replace("{asset}", options.asset or stem(options.data))
     shift_ns = shift_to_now(table, options.speed, time.time_ns()) if options.now else 0
     sent = list(messages(table, topic, time_name=options.time, shift_ns=shift_ns))

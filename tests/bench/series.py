@@ -13,6 +13,7 @@ from edge_ae_train.synthetic.simulator import Fault, simulate
 from numpy.typing import NDArray
 
 from edge_ae.core.timestamps import SECOND
+from edge_ae.store.recording.options import ReadOptions
 from edge_ae.store.recording_csv import Table, read_csv
 
 SKAB_TRAIN_ROWS = 400  # the leaderboard's protocol
@@ -40,7 +41,7 @@ class Case:
 def skab(data: Path) -> Iterator[Case]:
     for folder in SKAB_FOLDERS:
         for path in sorted((data / "skab" / folder).glob("*.csv"), key=lambda p: int(p.stem)):
-            table = read_csv(path, ignore=["changepoint"], label="anomaly")
+            table = read_csv(path, ReadOptions(ignore=["changepoint"], label="anomaly"))
             assert table.labels is not None
             yield Case(f"{folder}/{path.stem}", table, SKAB_TRAIN_ROWS, table.labels)
 
@@ -48,7 +49,7 @@ def skab(data: Path) -> Iterator[Case]:
 def smd(data: Path) -> Iterator[Case]:
     for path in sorted((data / "smd").glob("*_train.csv.gz")):
         train = read_csv(path)
-        test = read_csv(path.with_name(path.name.replace("_train", "_test")), label="anomaly")
+        test = read_csv(path.with_name(path.name.replace("_train", "_test")), ReadOptions(label="anomaly"))
         assert test.labels is not None
         label = np.concatenate([np.zeros(len(train), np.bool_), test.labels])
         yield Case(path.name.removesuffix("_train.csv.gz"), _joined(train, test), len(train), label)
@@ -93,7 +94,7 @@ def table_of(name: str, names: tuple[str, ...], t_ns: NDArray[np.int64], values:
 def _joined(first: Table, second: Table) -> Table:
     return Table(
         first.path,
-        first.times + second.times,
+        [*first.times, *second.times],
         np.concatenate([first.t_ns, second.t_ns]),
         first.names,
         np.concatenate([first.values, second.values]),

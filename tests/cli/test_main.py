@@ -163,7 +163,7 @@ def test_score_writes_into_a_pipe_and_a_link_and_packs_where_the_name_says_so(tm
 def test_score_says_what_it_could_not_use(tmp_path: Path) -> None:
     data = recording(tmp_path / "d.csv")
     header, *lines = data.read_text().splitlines()
-    data.write_text("\n".join([header, *lines[::-1]]) + "\n")
+    data.write_text("\n".join([header, *lines[-2::-1], lines[-1]]) + "\n")
     done = edge_ae("score", "--model", tmp_path / "pump.onnx", "--data", data, "--out", tmp_path / "o.csv")
     assert done.returncode == 0
     assert f"{data}: 0 of 40 lines have a score; late " in done.stderr

@@ -1,6 +1,7 @@
 """Recordings as files: what is read, and what is refused in which words."""
 
 import gzip
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +11,27 @@ from hypothesis import strategies as st
 
 from edge_ae.core.timestamps import parse_time_ns, rfc3339, time_ns
 from edge_ae.errors import BadData
+from edge_ae.store.recording.options import ReadOptions
 from edge_ae.store.recording_csv import Table, read_csv, suspicious_labels, write_csv
 
+T0 = 1_600_041_600
 NS_2020 = 1_583_748_873_000_000_000  # 2020-03-09T10:14:33Z
 
 
 def make(tmp_path: Path, text: str, name: str = "r.csv") -> Path:
+    """Times that are small numbers are seconds since T0."""
     path = tmp_path / name
-    path.write_text(text, encoding="utf-8")
+    path.write_text(since_t0(text), encoding="utf-8")
     return path
+
+
+def since_t0(text: str) -> str:
+    return re.sub(r"^(\d)(?=[.,;\t])", lambda match: str(T0 + int(match[1])), text, flags=re.M)
 
 
 def refusal(path: Path, **options: object) -> str:
     with pytest.raises(BadData) as caught:
-        read_csv(path, **options)  # type: ignore[arg-type]
+        read_csv(path, ReadOptions(**options))  # type: ignore[arg-type]
     return str(caught.value).removeprefix(str(path))
 
 
@@ -50,20 +58,20 @@ def test_missing_cells_are_nan_and_infinity_is_missing(tmp_path: Path) -> None:
 
 def test_byte_order_mark_carriage_returns_blank_lines_and_quotes_do_not_matter(tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
-    path.write_bytes('\ufeff"t","a"\r\n"1","2"\r\n\r\n3,4\r\n\r\n'.encode())
+    path.write_bytes('\ufeff"t","a"\r\n"1600000001","2"\r\n\r\n1600000003,4\r\n\r\n'.encode())
     table = read_csv(path)
-    assert (table.names, table.times, table.values.tolist()) == (("a",), ["1", "3"], [[2.0], [4.0]])
+    assert (table.names, table.times, table.values.tolist()) == (("a",), ["1600000001", "1600000003"], [[2.0], [4.0]])
 
 
 def test_gzip_is_read_as_the_text_in_it(tmp_path: Path) -> None:
     path = tmp_path / "r.csv.gz"
-    path.write_bytes(gzip.compress(b"t,a\n1,2\n"))
+    path.write_bytes(gzip.compress(b"t,a\n1600000001,2\n"))
     assert read_csv(path).values.tolist() == [[2.0]]
 
 
 def test_label_and_ignored_columns_are_no_channels(tmp_path: Path) -> None:
     path = make(tmp_path, "t,note,a,anomaly\n1,hello,5,0\n2,world,6,1.0\n")
-    table = read_csv(path, ignore=["note"], label="anomaly")
+    table = read_csv(path, ReadOptions(ignore=["note"], label="anomaly"))
     assert table.names == ("a",)
     assert table.labels is not None
     assert table.labels.tolist() == [False, True]
@@ -71,20 +79,20 @@ def test_label_and_ignored_columns_are_no_channels(tmp_path: Path) -> None:
 
 
 def test_asset_column_is_kept_as_text(tmp_path: Path) -> None:
-    table = read_csv(make(tmp_path, "t,pump,a\n1,p1,5\n1,p2,6\n"), asset="pump")
+    table = read_csv(make(tmp_path, "t,pump,a\n1,p1,5\n1,p2,6\n"), ReadOptions(asset="pump"))
     assert (table.names, table.assets) == (("a",), ["p1", "p2"])
 
 
 def test_times_out_of_order_are_left_as_they_are(tmp_path: Path) -> None:
-    assert read_csv(make(tmp_path, "t,a\n5,0\n3,0\n3,0\n")).t_ns.tolist() == [5 * 10**9, 3 * 10**9, 3 * 10**9]
+    assert (read_csv(make(tmp_path, "t,a\n5,0\n3,0\n4,0\n")).t_ns // 10**9 - T0).tolist() == [5, 3, 4]
 
 
 def test_blocks_join_seamlessly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make(tmp_path, "t,a,l\n" + "".join(f"{i},{i},{i % 2}\n" for i in range(1, 9)))
-    whole = read_csv(path, label="l")
+    whole = read_csv(path, ReadOptions(label="l"))
     for lines in (1, 3, 8):
-        monkeypatch.setattr("edge_ae.store.recording_csv.BLOCK_LINES", lines)
-        parts = read_csv(path, label="l")
+        monkeypatch.setattr("edge_ae.store.recording.rows.BLOCK_LINES", lines)
+        parts = read_csv(path, ReadOptions(label="l"))
         assert parts.values.tolist() == whole.values.tolist()
         assert parts.times == whole.times
 
@@ -96,16 +104,23 @@ def test_blocks_join_seamlessly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ("t,a\n", ": has a header but no lines of values"),
         ("t,a\n\n\n", ": has a header but no lines of values"),
         ("t\n1\n", ", line 1: has only one column; a time and at least one channel are needed"),
-        ("1,2\n3,4\n", ", line 1: has no header; the first line must name the columns, the time first"),
-        ("\ufeff1,2\n3,4\n", ", line 1: has no header; the first line must name the columns, the time first"),
+        (
+            "1600000000,2\n1600000001,4\n",
+            ", line 1: has no header; the first line must name the columns, the time first",
+        ),
+        ("\ufeff1600000000,2\n3,4\n", ", line 1: has no header; the first line must name the columns, the time first"),
         ("t,a,a\n1,2,3\n", ", line 1, column 3: the name 'a' is there twice"),
-        ("t,a,\n1,2,3\n", ", line 1, column 3: has no name"),
-        ("t,a,b\n1,2,3\n1,2\n", ", line 3: has 2 fields where the header has 3"),
+        ("t,a,,b\n1,2,3,4\n", ", line 1, column 3: has no name"),
+        ("t,a,\n1,2,3\n", ", line 2: has 3 fields where the header has 2"),
+        ("t,a,b\n1,2,3\n1,2\n1,2,3\n", ", line 3: has 2 fields where the header has 3"),
         ("t,a,b\n1,2,3\n\n1,2,x\n", ", line 4, column 3 ('b'): 'x' is no number; --ignore b leaves the column out"),
-        ('t,a,b\n1,2,3\n1,2,"4,5"\n', ", line 3, column 3 ('b'): '4,5' is no number; decimals have a point"),
+        (
+            't,a,b\n1,2,3\n1,2,"4,567"\n',
+            ", line 3, column 3 ('b'): '4,567' has a thousands separator, or may have one; export numbers without",
+        ),
         ("t,a,b\n1,2,1_0\n", ", line 2, column 3 ('b'): '1_0' is no number"),
         (
-            "t,a\n1,2\nyesterday,2\n",
+            "t,a\n1,2\nyesterday,2\n3,4\n",
             ", line 3, column 1 ('t'): 'yesterday' is no time: neither ISO 8601 nor an epoch time",
         ),
     ],
@@ -115,7 +130,7 @@ def test_broken_file_is_refused_with_line_and_column(tmp_path: Path, text: str, 
 
 
 def test_fault_is_found_in_a_later_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge_ae.store.recording_csv.BLOCK_LINES", 2)
+    monkeypatch.setattr("edge_ae.store.recording.rows.BLOCK_LINES", 2)
     path = make(tmp_path, "t,a\n1,1\n2,2\n3,3\n4,four\n")
     assert refusal(path) == ", line 5, column 2 ('a'): 'four' is no number; --ignore a leaves the column out"
 
@@ -132,26 +147,22 @@ def test_label_other_than_0_or_1_is_refused(tmp_path: Path) -> None:
 
 
 def test_file_that_is_no_text_not_there_or_cut_off_is_refused(tmp_path: Path) -> None:
-    binary = tmp_path / "b.csv"
-    binary.write_bytes(b"t,a\n1,\xff\xfe\n")
-    assert "is not UTF-8 text" in refusal(binary)
+    workbook = tmp_path / "b.csv"
+    workbook.write_bytes(b"PK\x03\x04 and so on")
+    assert "is an Excel workbook or another ZIP archive; save it as CSV" in refusal(workbook)
     assert "cannot be read (No such file or directory)" in refusal(tmp_path / "none.csv")
     assert "cannot be read (Is a directory)" in refusal(tmp_path)
     cut = tmp_path / "cut.csv.gz"
-    cut.write_bytes(gzip.compress(b"t,a\n" + b"1,2\n" * 1000)[:-12])
+    cut.write_bytes(gzip.compress(b"t,a\n" + b"1600000000,2\n" * 1000)[:-12])
     assert "is a broken gzip file" in refusal(cut)
-    nul = tmp_path / "nul.csv"
-    nul.write_bytes(b"t,a\n1,\x00\n")
-    assert nul.name in str(nul)
-    assert refusal(nul)
 
 
 @pytest.mark.parametrize("name", ["w.csv", "w.csv.gz"])
 def test_what_is_written_is_what_is_read(tmp_path: Path, name: str) -> None:
     values = np.array([[0.1, np.nan], [1e-300, -3.0]])
-    write_csv(tmp_path / name, ["1", "2"], ["a", "b, c"], values)
+    write_csv(tmp_path / name, ["1600000001", "1600000002"], ["a", "b, c"], values)
     table = read_csv(tmp_path / name)
-    assert (table.names, table.times) == (("a", "b, c"), ["1", "2"])
+    assert (table.names, table.times) == (("a", "b, c"), ["1600000001", "1600000002"])
     np.testing.assert_array_equal(table.values, values)
     assert [file.name for file in tmp_path.iterdir()] == [name]
 

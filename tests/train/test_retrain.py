@@ -13,7 +13,6 @@ from edge_ae_train import retrain
 from edge_ae_train.cli import main
 from edge_ae_train.data import history, recorded
 from edge_ae_train.data.history import Hindsight, Past, Span
-from edge_ae_train.data.loading import ColumnRoles
 from edge_ae_train.data.segments import Segment
 from edge_ae_train.retrain import Outcome, Performance
 from edge_ae_train.synthetic.simulator import Fault, Simulation, simulate, write_csv
@@ -28,6 +27,7 @@ from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.offline import Result, score_table
 from edge_ae.store.node_store import FILE, Feedback, NodeStore
 from edge_ae.store.recorder import Recorder
+from edge_ae.store.recording.options import ReadOptions
 from edge_ae.store.recording_csv import read_csv
 from tests.train.conftest import FAULT, FAULT_END, ROWS, Small
 
@@ -43,7 +43,7 @@ def recalled(
 ) -> Past:
     current = OnnxModel.load(small.model)
     ignore = [] if label is not None else ["anomaly"]
-    series = recorded.read([small.faulty], current.spec, ColumnRoles(ignore, label))
+    series = recorded.read([small.faulty], current.spec, ReadOptions(ignore, label))
     return history.recall(series, current, rules, hindsight)
 
 
@@ -54,7 +54,7 @@ def kept(found: Past) -> list[int]:
 
 def own_alert(small: Small) -> dict[str, Any]:
     """What the current model itself says of the fault."""
-    current, table = OnnxModel.load(small.model), read_csv(small.faulty, label="anomaly")
+    current, table = OnnxModel.load(small.model), read_csv(small.faulty, ReadOptions(label="anomaly"))
     events = score_table(table, current, Watch(current, HOURLY), node="n", asset="faulty").events
     bodies = (alert_payload(event.alert) for event in reversed(events))
     return next(body for body in bodies if body["ts_onset"].startswith("2023-11-14T22:48:"))
@@ -149,7 +149,7 @@ def test_value_of_a_sick_sensor_is_missing(small: Small) -> None:
 def test_fault_below_a_small_budgets_boundary_is_extreme_and_normal_rows_hardly_ever_are(small: Small) -> None:
     current, never = OnnxModel.load(small.model), AlertRules(interval_ns=10**40)
     current.spec = replace(current.spec, tail=replace(current.spec.tail, shape=0.3))  # a light tail has an end
-    table = read_csv(small.faulty, ignore=["anomaly"])
+    table = read_csv(small.faulty, ReadOptions(ignore=["anomaly"]))
     result = score_table(table, current, Watch(current, never))
     assert not result.alert.any()
     extreme = history.extreme(result, current.spec, never)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_ae.cli.options import Command, alert_rules, run, spare
+from edge_ae.cli.options import Command, alert_rules, read_options, run, spare
 from edge_ae.core.timestamps import seconds_ns
 from edge_ae.errors import BadData
 from edge_ae.store.atomic import is_special
@@ -21,7 +21,6 @@ from edge_ae_train.options import KEPT, parser
 from edge_ae_train.progress import reporting
 
 if TYPE_CHECKING:
-    from edge_ae_train.data.loading import ColumnRoles
     from edge_ae_train.export import Origin
 
 
@@ -57,11 +56,11 @@ def _fit(options: Namespace) -> int:
     asked = prepare.RowOptions(
         _period_ns(options), seconds_ns(0.0 if options.hold is None else options.hold), options.length, options.kind
     )
-    recording = prepare.read(options.data, _columns(options), asked)
+    recording = prepare.read(options.data, read_options(options), asked)
     with reporting() as reporter:
         for text in recording.notes:
             reporter.note(text)
-        origin = _origin(options, options.out.stem, _units(options.units, recording.names))
+        origin = _origin(options, options.out.stem, {**recording.units, **_units(options.units, recording.names)})
         print(*table_of(recording, origin.units), sep="\n", flush=True)
         if (aside := proposal((name, origin.units.get(name, "")) for name in recording.names)) is not None:
             reporter.note(aside)
@@ -87,7 +86,7 @@ def _evaluate(options: Namespace) -> int:
 
     _require_writable(options.json, reads=(options.model, *recordings(options.data)))
     with reporting() as reporter:
-        found = evaluate(options.model, options.data, alert_rules(options), _columns(options), reporter)
+        found = evaluate(options.model, options.data, alert_rules(options), read_options(options), reporter)
     figures.show(found)
     _write_json(options.json, figures.as_dict(found))
     return 0
@@ -98,7 +97,7 @@ def _report(options: Namespace) -> int:
 
     with reporting() as reporter:
         source = (options.model, options.data, options.out)
-        page = report(*source, alert_rules(options), _columns(options), reporter)
+        page = report(*source, alert_rules(options), read_options(options), reporter, options.time_zone or UTC)
     print(f"open {page}")
     return 0
 
@@ -116,7 +115,7 @@ def _retrain(options: Namespace) -> int:
     spec, units = current.spec, {channel.name: channel.unit for channel in current.spec.channels}
     hindsight = history.read_hindsight(options.alerts, options.feedback, options.node)
     with reporting() as reporter:
-        series = recorded.read(options.data, spec, _columns(options), reporter)
+        series = recorded.read(options.data, spec, read_options(options), reporter)
         recorded.require_period(series, spec)
         past = history.recall(series, current, alert_rules(options), hindsight, options.length, reporter)
         for text in past.notes:
@@ -167,12 +166,6 @@ COMMANDS: Mapping[str, Command] = {
 
 
 # -- what commands share ---------------------------------------------------------------------------------------
-
-
-def _columns(options: Namespace) -> "ColumnRoles":
-    from edge_ae_train.data.loading import ColumnRoles
-
-    return ColumnRoles(options.ignore, options.label, options.asset_column)
 
 
 def _period_ns(options: Namespace) -> int | None:

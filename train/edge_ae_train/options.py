@@ -118,7 +118,6 @@ def _data_options(parser: Parser, *, required: bool = True) -> None:
         help="CSV, CSV.gz, Parquet files or directories of them",
     )
     column_options(parser)
-    parser.add_argument("--asset-column", metavar="NAME", help="the column that names the asset of a line")
 
 
 def _training_options(parser: Parser, named_after: str) -> None:

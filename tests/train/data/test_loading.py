@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edge_ae_train.data import loading
-from edge_ae_train.data.loading import ColumnRoles
 
 from edge_ae.errors import BadData
-from tests.train.data.written import make
+from edge_ae.store.recording.options import ReadOptions
+from tests.train.data.written import T0, make
 
 
 def test_directory_means_its_recordings_in_counting_order(tmp_path: Path) -> None:
@@ -36,8 +36,8 @@ def test_parquet_gives_what_csv_gives(tmp_path: Path) -> None:
     }
     parquet.write_table(pa.table(columns), tmp_path / "r.parquet")
     csv = make(tmp_path, "t,a,l,pump\n1600000000,1,0,x\n1600000001,,1,x\n1600000002,3,0,x\n")
-    got = loading.read_table(tmp_path / "r.parquet", ColumnRoles(label="l", asset="pump"))
-    want = loading.read_table(csv, ColumnRoles(label="l", asset="pump"))
+    got = loading.read_table(tmp_path / "r.parquet", ReadOptions(label="l", asset="pump"))
+    want = loading.read_table(csv, ReadOptions(label="l", asset="pump"))
     assert (got.names, got.t_ns.tolist(), got.assets) == (want.names, want.t_ns.tolist(), want.assets)
     np.testing.assert_array_equal(got.values, want.values)
     assert got.labels is not None
@@ -53,17 +53,17 @@ def test_parquet_that_cannot_be_read_is_refused_in_a_sentence(tmp_path: Path) ->
     broken.write_bytes(b"PAR1 and no more")
     with pytest.raises(BadData, match="is no readable Parquet file"):
         loading.load([broken])
-    parquet.write_table(pa.table({"t": [1, 2], "a": ["x", "y"]}), tmp_path / "s.parquet")
+    parquet.write_table(pa.table({"t": [T0, T0 + 1], "a": ["x", "y"]}), tmp_path / "s.parquet")
     with pytest.raises(BadData, match="column 'a' of type string holds what is no number"):
         loading.load([tmp_path / "s.parquet"])
     with pytest.raises(BadData, match="has no column 'z'; it has a"):
-        loading.load([tmp_path / "s.parquet"], ColumnRoles(ignore=["z"]))
+        loading.load([tmp_path / "s.parquet"], ReadOptions(ignore=["z"]))
     parquet.write_table(pa.table([pa.array([1, 2])] * 3, names=["t", "a", "a"]), tmp_path / "d.parquet")
     with pytest.raises(BadData, match="the column name 'a' is there twice"):
         loading.load([tmp_path / "d.parquet"])
-    parquet.write_table(pa.table({"t": [1, 2], "a": [1, 2], "l": [0, 2]}), tmp_path / "l.parquet")
+    parquet.write_table(pa.table({"t": [T0, T0 + 1], "a": [1, 2], "l": [0, 2]}), tmp_path / "l.parquet")
     with pytest.raises(BadData, match="column 'l' holds 2, which is no label"):
-        loading.load([tmp_path / "l.parquet"], ColumnRoles(label="l"))
+        loading.load([tmp_path / "l.parquet"], ReadOptions(label="l"))
     parquet.write_table(pa.table({"t": pa.array([1, None], pa.timestamp("us")), "a": [1, 2]}), tmp_path / "n.parquet")
     with pytest.raises(BadData, match="the time column holds what is no time: 1 of 2 rows have none"):
         loading.load([tmp_path / "n.parquet"])
@@ -79,9 +79,9 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
         loading.load([one, two])
     with pytest.raises(BadData, match=r"1\.csv: has b, which .*2\.csv lacks; leave out with --ignore"):
         loading.load([two, one])
-    assert [table.names for table in loading.load([two, one], ColumnRoles(ignore=["b"]))] == [("a",), ("a",)]
+    assert [table.names for table in loading.load([two, one], ReadOptions(ignore=["b"]))] == [("a",), ("a",)]
     with pytest.raises(BadData, match=r"2\.csv and 1 more: none has a column 'z'"):
-        loading.load([two, one], ColumnRoles(ignore=["b", "z"]))
+        loading.load([two, one], ReadOptions(ignore=["b", "z"]))
 
 
 def test_nothing_to_read_is_refused(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edge_ae_train.data import prepare
-from edge_ae_train.data.loading import ColumnRoles
 
 from edge_ae.errors import BadData
+from edge_ae.store.recording.options import ReadOptions
 from tests.train.data.written import make
 
 RNG = np.random.default_rng(3)
@@ -33,7 +33,7 @@ def test_numbers_that_part_lines_of_one_time_are_proposed_as_the_asset(tmp_path:
         f"{path}: 100 of 200 lines have the time of the line before, and other values; column 'unit' tells them apart as "
         "those of several machines: --asset-column unit"
     )
-    assert {one.asset for one in prepare.read([path], ColumnRoles(asset="unit")).segments} == {"1", "2"}
+    assert {one.asset for one in prepare.read([path], ReadOptions(asset="unit")).segments} == {"1", "2"}
 
 
 def test_machines_without_a_column_are_refused(tmp_path: Path) -> None:

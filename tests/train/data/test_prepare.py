@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from edge_ae_train.data import loading, prepare
 from edge_ae_train.data.clean import clean
-from edge_ae_train.data.loading import ColumnRoles
 from edge_ae_train.data.prepare import RowOptions, Sampling
 
 from edge_ae.errors import BadData
-from tests.train.data.written import lines, make
+from edge_ae.store.recording.options import ReadOptions
+from tests.train.data.written import T0, lines, make
 
 SECOND = 10**9
 
@@ -19,7 +19,7 @@ SECOND = 10**9
 def test_whole_recording_becomes_one_segment_of_all_its_rows(tmp_path: Path) -> None:
     recording = prepare.read([make(tmp_path, "t,a,b\n" + lines([100.0, 101.0, 102.0]))])
     (segment,) = recording.segments
-    assert (segment.asset, segment.start_slot, segment.labels) == ("r", 100, None)
+    assert (segment.asset, segment.start_slot, segment.labels) == ("r", T0 + 100, None)
     assert segment.values.dtype == np.float32
     assert segment.values.tolist() == [[0, 0], [1, -1], [2, -2]]
     assert (recording.names, recording.period_ns) == (("a", "b"), SECOND)
@@ -39,13 +39,13 @@ def test_gap_ends_a_segment_and_a_short_one_is_rows_of_nan(tmp_path: Path) -> No
     recording = prepare.read([path])
     first, second = recording.segments
     assert np.isnan(first.values[:, 0]).tolist() == [False, False, False, True, False]
-    assert (second.start_slot, len(second)) == (500, 2)
-    assert "r: a gap of 6.583 min at 1970-01-01T00:01:45.000Z" in recording.notes
+    assert (second.start_slot, len(second)) == (T0 + 500, 2)
+    assert "r: a gap of 6.583 min at 2020-09-14T00:01:45.000Z" in recording.notes
 
 
 def test_slot_is_labelled_by_any_of_its_lines(tmp_path: Path) -> None:
     text = "t,a,l\n100,1,0\n100.4,2,1\n101,3,0\n103,5,1\n104,1,0\n"
-    tables = clean(loading.load([make(tmp_path, text)], ColumnRoles(label="l"))).tables
+    tables = clean(loading.load([make(tmp_path, text)], ReadOptions(label="l"))).tables
     (segment,) = prepare.rows(tables, Sampling(SECOND))
     assert segment.labels is not None
     assert segment.labels.tolist() == [True, False, False, True, False]
@@ -61,15 +61,15 @@ def recorder_file(folder: Path, name: str, first_s: int, seconds: int) -> None:
 def test_files_of_the_recorder_are_one_asset_and_one_segment_where_they_follow_on(tmp_path: Path) -> None:
     """A new day began a new file; after the second, there is a gap."""
     for asset in ("fan", "pump"):
-        recorder_file(tmp_path / asset, "20260101T000000.csv.gz", 1_000_000, 50)
-        recorder_file(tmp_path / asset, "20260102T000000.csv.gz", 1_000_050, 50)
-        recorder_file(tmp_path / asset, "20260102T000000-2.csv.gz", 1_000_500, 50)
+        recorder_file(tmp_path / asset, "20260101T000000.csv.gz", T0, 50)
+        recorder_file(tmp_path / asset, "20260102T000000.csv.gz", T0 + 50, 50)
+        recorder_file(tmp_path / asset, "20260102T000000-2.csv.gz", T0 + 500, 50)
     recording = prepare.read([tmp_path])
     assert [(one.asset, one.start_slot, len(one)) for one in recording.segments] == [
-        ("fan", 1_000_000, 100),
-        ("fan", 1_000_500, 50),
-        ("pump", 1_000_000, 100),
-        ("pump", 1_000_500, 50),
+        ("fan", T0, 100),
+        ("fan", T0 + 500, 50),
+        ("pump", T0, 100),
+        ("pump", T0 + 500, 50),
     ]
     assert [note.partition(" at ")[0] for note in recording.notes if "gap" in note] == [
         "fan: a gap of 6.667 min",
@@ -78,22 +78,22 @@ def test_files_of_the_recorder_are_one_asset_and_one_segment_where_they_follow_o
 
 
 def test_channel_that_the_recorder_saw_later_is_missing_before(tmp_path: Path) -> None:
-    recorder_file(tmp_path / "pump", "20260101T000000.csv.gz", 1_000_000, 2)
-    (tmp_path / "pump" / "20260101T000002.csv.gz").write_bytes(gzip.compress(b"timestamp,b,a\n1000002,5,1\n"))
+    recorder_file(tmp_path / "pump", "20260101T000000.csv.gz", T0, 2)
+    (tmp_path / "pump" / "20260101T000002.csv.gz").write_bytes(gzip.compress(f"timestamp,b,a\n{T0 + 2},5,1\n".encode()))
     (segment,) = prepare.read([tmp_path]).segments
     np.testing.assert_array_equal(segment.values, [[0, np.nan], [1, np.nan], [1, 5]])
 
 
 def test_files_of_other_names_stay_alone(tmp_path: Path) -> None:
     for number in range(2):
-        lines = "".join(f"{1_000_000 + 50 * number + n},{n % 7}\n" for n in range(50))
+        lines = "".join(f"{T0 + 50 * number + n},{n % 7}\n" for n in range(50))
         (tmp_path / f"day{number}.csv").write_text(f"timestamp,a\n{lines}")
     assert [(one.asset, len(one)) for one in prepare.read([tmp_path]).segments] == [("day0", 50), ("day1", 50)]
 
 
 def test_assets_of_one_file_become_segments_of_their_own(tmp_path: Path) -> None:
     text = "t,pump,a\n100,p2,1\n100,p1,10\n101,p1,11\n101,p2,2\n"
-    recording = prepare.read([make(tmp_path, text)], ColumnRoles(asset="pump"))
+    recording = prepare.read([make(tmp_path, text)], ReadOptions(asset="pump"))
     assert [(s.asset, s.values[:, 0].tolist()) for s in recording.segments] == [
         ("p1", [10.0, 11.0]),
         ("p2", [1.0, 2.0]),
@@ -102,13 +102,13 @@ def test_assets_of_one_file_become_segments_of_their_own(tmp_path: Path) -> None
 
 def test_nothing_is_learned_from_rows_that_a_label_marks(tmp_path: Path) -> None:
     text = "t,a,l\n" + "".join(f"{s},{s},{int(s in (103, 104))}\n" for s in range(100, 110))
-    recording = prepare.read([make(tmp_path, text)], ColumnRoles(label="l"))
-    assert [(one.start_slot, len(one)) for one in recording.segments] == [(100, 3), (105, 5)]
+    recording = prepare.read([make(tmp_path, text)], ReadOptions(label="l"))
+    assert [(one.start_slot, len(one)) for one in recording.segments] == [(T0 + 100, 3), (T0 + 105, 5)]
     assert "2 rows that 'l' marks are left out: a model learns from normal ones alone" in recording.notes
     assert not any("gap" in note for note in recording.notes)
     path = make(tmp_path, "t,a,l\n1,1,1\n2,2,1\n")
     with pytest.raises(BadData, match=r"r\.csv: 'l' marks every row"):
-        prepare.read([path], ColumnRoles(label="l"))
+        prepare.read([path], ReadOptions(label="l"))
 
 
 def test_many_gaps_are_counted_and_not_all_named(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edge_ae_train.data.loading import ColumnRoles
 from edge_ae_train.evaluation import clock, evaluate, figures
 from edge_ae_train.evaluation.evaluate import Evaluation, ScoredRows
 from edge_ae_train.progress import Reporter
@@ -20,6 +19,7 @@ from edge_ae.core.detector import Watch
 from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.offline import Result, score_table
+from edge_ae.store.recording.options import ReadOptions
 from edge_ae.store.recording_csv import Table, read_csv
 from tests.train.conftest import Small
 
@@ -120,9 +120,11 @@ def test_table_in_a_pipe_is_not_folded() -> None:
 
 
 def test_evaluation_is_of_the_daemons_own_alerts(small: Small) -> None:
-    found = evaluate.evaluate(small.model, [small.faulty], RULES, ColumnRoles(label="anomaly"))
+    found = evaluate.evaluate(small.model, [small.faulty], RULES, ReadOptions(label="anomaly"))
     model = OnnxModel.load(small.model)
-    scored = score_table(read_csv(small.faulty, label="anomaly"), model, Watch(model, RULES), asset="faulty")
+    scored = score_table(
+        read_csv(small.faulty, ReadOptions(label="anomaly")), model, Watch(model, RULES), asset="faulty"
+    )
     (quality,) = found.series
     assert quality.alert_rows == int(scored.alert.sum())
     assert quality.rows == int(np.isfinite(scored.score).sum())
@@ -159,7 +161,7 @@ def test_recording_too_short_for_a_window_does_not_stop_the_others(small: Small,
 
 
 def test_column_to_leave_out_need_not_be_in_every_file(small: Small) -> None:
-    found = evaluate.evaluate(small.model, [small.normal, small.faulty], RULES, ColumnRoles(ignore=["anomaly"]))
+    found = evaluate.evaluate(small.model, [small.normal, small.faulty], RULES, ReadOptions(ignore=["anomaly"]))
     assert [quality.name for quality in found.series] == ["normal", "faulty"]
 
 

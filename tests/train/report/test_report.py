@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from edge_ae_train.data.loading import ColumnRoles
 from edge_ae_train.progress import Reporter
 from edge_ae_train.report import page, pictures
 from edge_ae_train.report.model_card import model_section
@@ -21,6 +20,7 @@ from edge_ae.core.alert import AlertRules, budget_ns
 from edge_ae.core.model_spec import Similar
 from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel
+from edge_ae.store.recording.options import ReadOptions
 from tests.train.conftest import Small
 
 RULES = AlertRules(interval_ns=3600 * 10**9)
@@ -28,7 +28,7 @@ PNG = b"\x89PNG"
 
 
 def test_report_of_a_recording_stands_alone_and_says_why(small: Small, tmp_path: Path) -> None:
-    written = report(small.model, [small.faulty], tmp_path, RULES, ColumnRoles(label="anomaly"))
+    written = report(small.model, [small.faulty], tmp_path, RULES, ReadOptions(label="anomaly"))
     text = written.read_text()
     assert written == tmp_path / "report.html"
     assert set(re.findall(r'src="([^,"]{0,22})', text)) == {"data:image/png;base64"}
@@ -43,7 +43,7 @@ def test_report_of_a_recording_stands_alone_and_says_why(small: Small, tmp_path:
 
 
 def test_the_page_says_first_what_to_look_at(small: Small, tmp_path: Path) -> None:
-    report(small.model, [small.normal, small.faulty], tmp_path, RULES, ColumnRoles(ignore=["anomaly"]))
+    report(small.model, [small.normal, small.faulty], tmp_path, RULES, ReadOptions(ignore=["anomaly"]))
     first = (tmp_path / "report.md").read_text().split("\n\n")[2]
     alerts = json.loads((tmp_path / "report.json").read_text())["alerts"]["faulty"]
     worst = max(alerts, key=lambda alert: alert["ratio"])

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from edge_ae.core.model_spec import Channel, Floats, Kind
 from edge_ae.errors import BadData
-from edge_ae.store.recording_csv import Table, suspicious_labels
+from edge_ae.store.recording.table import Table, newest_first, suspicious_labels, take
 from edge_ae_train.data.glitches import find_glitches, plausible
-from edge_ae_train.data.loading import take, where_of
+from edge_ae_train.data.loading import where_of
 from edge_ae_train.data.period import NOTHING
 from edge_ae_train.data.segments import Segment
 
@@ -33,7 +33,8 @@ class Cleaned:
 
 def clean(tables: Sequence[Table]) -> Cleaned:
     """Raises BadData where nothing is left, or nothing moves."""
-    notes = [note for table in tables for note in (*time_notes(table), *_label_notes(table))]
+    notes = [note for table in tables for note in (*table.notes, *time_notes(table), *_label_notes(table))]
+    notes = list(dict.fromkeys(notes))  # what is noted of a file is noted of each asset in it
     in_time, freed, words = _without_glitches([in_order(table) for table in tables])
     low, high = ranges(in_time)
     names = in_time[0].names
@@ -70,7 +71,7 @@ def too_fine(low: float, high: float) -> bool:
 def time_notes(table: Table) -> Iterator[str]:
     steps = np.diff(table.t_ns)
     back, same = int((steps < 0).sum()), int((steps == 0).sum())
-    if back > 0:
+    if back > 0 and not newest_first(table):
         yield f"{table.path}: the time goes back {back} times; the lines are put in order"
     if same > 0:
         yield f"{table.path}: {same} lines have the time of the line before; each row is the mean of its lines"

@@ -2,69 +2,59 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_ae.errors import BadData
-from edge_ae.store.recording_csv import Table, csv_columns, read_csv
+from edge_ae.store.recording.options import AS_IT_IS, ReadOptions
+from edge_ae.store.recording.source import Progress, quiet
+from edge_ae.store.recording.table import Table, TextColumn, take
+from edge_ae.store.recording_csv import csv_columns, read_csv
 from edge_ae_train.data.series import channels, joined
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnRoles:
-    """Which columns are no channels: those to `ignore`, the `label` of 0 and 1, and the `asset` that a line is of."""
-
-    ignore: Sequence[str] = ()
-    label: str | None = None
-    asset: str | None = None
-
-
-ALL_COLUMNS = ColumnRoles()
-
-
-def load(paths: Iterable[str | Path], columns: ColumnRoles = ALL_COLUMNS) -> list[Table]:
+def load(paths: Iterable[str | Path], columns: ReadOptions = AS_IT_IS, progress: Progress = quiet) -> list[Table]:
     """One table for each asset in a file; the files of a recorder's asset are one, with the channels of all of them.
 
     All tables have the same channels.
     """
-    tables = joined(read_tables(paths, columns))
+    tables = joined(read_tables(paths, columns, progress))
     return [_reorder(table, tables[0]) for table in tables]
 
 
-def read_tables(paths: Iterable[str | Path], columns: ColumnRoles = ALL_COLUMNS) -> list[Table]:
+def read_tables(
+    paths: Iterable[str | Path], columns: ReadOptions = AS_IT_IS, progress: Progress = quiet
+) -> list[Table]:
     """One table for each asset in a file, as they are. Each column to ignore must be in one of the files at least."""
     found, ignore = recordings(paths), columns.ignore
-    there = {file: _column_names(file) for file in found} if len(found) > 1 and ignore else {}
+    there = {file: _column_names(file, columns) for file in found} if len(found) > 1 and ignore else {}
     if unknown := [name for name in ignore if there and not any(name in names for names in there.values())]:
         raise BadData(f"{found[0]} and {len(found) - 1} more: none has a column {', '.join(map(repr, unknown))}")
     tables: list[Table] = []
     for file in found:
         here = [name for name in ignore if name in there.get(file, ignore)]
-        table = read_table(file, replace(columns, ignore=here))
+        table = read_table(file, replace(columns, ignore=here), progress)
         tables += [table] if columns.asset is None else _split_assets(table)
     return tables
 
 
-def read_table(path: Path, columns: ColumnRoles = ALL_COLUMNS) -> Table:
-    """A CSV, CSV.gz or Parquet file."""
-    facts: dict[str, Any] = {"ignore": columns.ignore, "label": columns.label, "asset": columns.asset}
+def read_table(path: Path, columns: ReadOptions = AS_IT_IS, progress: Progress = quiet) -> Table:
+    """A CSV, CSV.gz or Parquet file. `progress` is called with the bytes of it that are read, and all of them."""
     if path.suffix != ".parquet":
-        return read_csv(path, **facts)
+        return read_csv(path, columns, progress)
     from edge_ae_train.data.parquet import read_parquet  # pyarrow takes half a second to import
 
-    return read_parquet(path, **facts)
+    return read_parquet(path, columns)
 
 
-def _column_names(path: Path) -> Sequence[str]:
+def _column_names(path: Path, columns: ReadOptions) -> Sequence[str]:
     """The columns of a recording, the time's among them."""
     if path.suffix != ".parquet":
-        return csv_columns(path)
+        return csv_columns(path, columns)
     from edge_ae_train.data.parquet import parquet_columns
 
     return parquet_columns(path)
@@ -100,21 +90,9 @@ def _counting(path: Path) -> list[tuple[int, str]]:
 
 def _split_assets(table: Table) -> Iterator[Table]:
     assert table.assets is not None
-    names, group = np.unique(np.array(table.assets), return_inverse=True)
-    for index, name in enumerate(names):
-        lines = np.flatnonzero(group == index)
-        yield replace(take(table, lines), assets=[str(name)] * len(lines))
-
-
-def take(table: Table, lines: NDArray[np.int64]) -> Table:
-    return replace(
-        table,
-        times=[table.times[line] for line in lines],
-        t_ns=table.t_ns[lines],
-        values=table.values[lines],
-        labels=None if table.labels is None else table.labels[lines],
-        assets=None if table.assets is None else [table.assets[line] for line in lines],
-    )
+    names, group = np.unique(TextColumn.of(table.assets).encoded, return_inverse=True)
+    for index in range(len(names)):
+        yield take(table, np.flatnonzero(group == index))
 
 
 def _reorder(table: Table, first: Table) -> Table:

@@ -22,11 +22,12 @@ from edge_ae.core.slot_value import merges_of
 from edge_ae.core.timestamps import duration_text, rfc3339
 from edge_ae.core.window import longest_gap
 from edge_ae.errors import BadData
+from edge_ae.store.recording.options import AS_IT_IS, ReadOptions
 from edge_ae.store.recording_csv import Table
 from edge_ae_train.data import bulk_rows
 from edge_ae_train.data.clean import clean, in_order, still_notes, without_leaps
 from edge_ae_train.data.kinds import asked_kinds, find_kinds
-from edge_ae_train.data.loading import ALL_COLUMNS, ColumnRoles, load, where_of
+from edge_ae_train.data.loading import load, where_of
 from edge_ae_train.data.machines import require_one_machine
 from edge_ae_train.data.on_change import on_change_note
 from edge_ae_train.data.period import period_notes, sample_period_ns
@@ -73,7 +74,7 @@ def sampling_of(spec: ModelSpec, length: int | None = None) -> Sampling:
     return Sampling(spec.period_ns, spec.hold_rows, spec.length if length is None else length, spec.channels)
 
 
-def read(paths: Iterable[str | Path], columns: ColumnRoles = ALL_COLUMNS, asked: RowOptions = AS_FOUND) -> Recording:
+def read(paths: Iterable[str | Path], columns: ReadOptions = AS_IT_IS, asked: RowOptions = AS_FOUND) -> Recording:
     """The whole way from files to segments of normal rows. BadData where nothing can be learned from them."""
     return recording_of(load(paths, columns), asked, columns.label)
 
@@ -100,7 +101,8 @@ def recording_of(loaded: Sequence[Table], asked: RowOptions = AS_FOUND, label: s
     if hold_rows == 0 and (note := on_change_note(tables)) is not None:
         notes.append(note)
     reasons = tuple(one.reason for one in findings)
-    return Recording(tables[0].names, period_ns, tuple(normal), hold_rows, tuple(notes), kinds, reasons)
+    units = {name: unit for table in tables for name, unit in table.units.items()}
+    return Recording(tables[0].names, period_ns, tuple(normal), hold_rows, tuple(notes), kinds, reasons, units)
 
 
 def gap_notes(segments: Sequence[Segment], period_ns: int) -> list[str]:

@@ -11,9 +11,10 @@ from pathlib import Path
 from edge_ae.core.model_spec import ModelSpec
 from edge_ae.core.pace import pace_fault
 from edge_ae.errors import BadData
+from edge_ae.store.recording.options import AS_IT_IS, ReadOptions
 from edge_ae.store.recording_csv import Table, suspicious_labels
 from edge_ae_train.data import clean, series
-from edge_ae_train.data.loading import ALL_COLUMNS, ColumnRoles, read_tables
+from edge_ae_train.data.loading import read_tables
 from edge_ae_train.data.period import sample_period_ns
 from edge_ae_train.progress import SILENT, Reporter
 
@@ -29,15 +30,17 @@ class Series:
 def read(
     paths: Iterable[str | Path],
     spec: ModelSpec,
-    columns: ColumnRoles = ALL_COLUMNS,
+    columns: ReadOptions = AS_IT_IS,
     reporter: Reporter = SILENT,
 ) -> list[Series]:
     """BadData in one sentence where a channel of the model is in none of them; notes on what is odd about them."""
     tables = read_tables(paths, columns)
     _check_channels(tables, spec)
+    notes: dict[str, None] = {}  # each once: what is noted of a file is noted of each asset in it
     for table in tables:
-        for text in (*clean.time_notes(table), *_label_notes(table, spec)):
-            reporter.note(text)
+        notes |= dict.fromkeys((*table.notes, *clean.time_notes(table), *_label_notes(table, spec)))
+    for text in notes:
+        reporter.note(text)
     whole = series.joined([_with_channels(table, spec) for table in tables])
     return [Series(series.asset_name(table), clean.in_order(table)) for table in whole]
 

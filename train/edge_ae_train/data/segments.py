@@ -1,7 +1,7 @@
 """Stretches of an asset's rows: what the trainer cuts, keeps and makes windows of. Pure: arrays in, arrays out."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,7 @@ class Recording:
 
     `hold_rows`: for which a channel that reports on change keeps its value. `notes`: sentences on what was odd.
     `kinds`: the channels with their kinds; empty: all are analog. `reasons`: why each is of its kind.
+    `units`: of the channels whose files say them.
     """
 
     names: tuple[str, ...]
@@ -56,6 +57,7 @@ class Recording:
     notes: tuple[str, ...] = ()
     kinds: tuple[Channel, ...] = ()
     reasons: tuple[str, ...] = ()
+    units: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def channels(self) -> tuple[Channel, ...]:

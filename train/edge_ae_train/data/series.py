@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ae.store.recording_csv import Table
+from edge_ae.store.recording.table import Table, TextColumn
 
 RECORDER_FILE = re.compile(r"\d{8}T\d{6}(-\d+)?\.csv\.gz")  # in DIR/<asset>/
 
@@ -26,15 +26,18 @@ def joined(tables: Sequence[Table]) -> list[Table]:
 
 def _join(tables: Sequence[Table]) -> Table:
     labels = [np.zeros(len(table), np.bool_) if table.labels is None else table.labels for table in tables]
+    assets = [table.assets for table in tables if table.assets is not None]
     names = tuple(dict.fromkeys(name for table in tables for name in table.names))
     return replace(
         tables[0],
         names=names,
-        times=[time for table in tables for time in table.times],
+        times=TextColumn.joined([table.times for table in tables]),
         t_ns=np.concatenate([table.t_ns for table in tables]),
         values=np.concatenate([channels(table, names) for table in tables]),
         labels=np.concatenate(labels) if any(table.labels is not None for table in tables) else None,
-        assets=[name for table in tables for name in table.assets or ()] or None,
+        assets=TextColumn.joined(assets) if assets else None,
+        units={name: unit for table in tables for name, unit in table.units.items()},
+        notes=tuple(dict.fromkeys(note for table in tables for note in table.notes)),
     )
 
 

@@ -22,9 +22,9 @@ from edge_ae.core.timestamps import SECOND
 from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.offline import Result, score_table
+from edge_ae.store.recording.options import AS_IT_IS, ReadOptions
 from edge_ae.store.recording_csv import Table
 from edge_ae_train.data import recorded
-from edge_ae_train.data.loading import ALL_COLUMNS, ColumnRoles
 from edge_ae_train.data.segments import episodes
 from edge_ae_train.data.series import asset_name
 from edge_ae_train.evaluation import clock, metrics
@@ -125,7 +125,7 @@ def evaluate(
     model_path: Path,
     paths: Iterable[str | Path],
     rules: AlertRules,
-    columns: ColumnRoles = ALL_COLUMNS,
+    columns: ReadOptions = AS_IT_IS,
     reporter: Reporter = SILENT,
 ) -> Evaluation:
     """Runs the recordings through the model as the daemon would, each for itself; BadData or BadModel when it cannot."""

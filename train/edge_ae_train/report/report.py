@@ -13,8 +13,8 @@ from pathlib import Path
 
 from edge_ae.core.alert import AlertRules
 from edge_ae.model.onnx_model import OnnxModel
+from edge_ae.store.recording.options import AS_IT_IS, ReadOptions
 from edge_ae_train.data import recorded
-from edge_ae_train.data.loading import ALL_COLUMNS, ColumnRoles
 from edge_ae_train.evaluation import evaluate, figures
 from edge_ae_train.evaluation.evaluate import Evaluation
 from edge_ae_train.progress import SILENT, Reporter
@@ -30,7 +30,7 @@ def report(
     paths: Sequence[str | Path],
     out: Path,
     rules: AlertRules,
-    columns: ColumnRoles = ALL_COLUMNS,
+    columns: ReadOptions = AS_IT_IS,
     reporter: Reporter = SILENT,
     zone: tzinfo = UTC,
 ) -> Path:
@@ -52,7 +52,7 @@ def _scored(
     model: OnnxModel,
     paths: Sequence[str | Path],
     rules: AlertRules,
-    columns: ColumnRoles,
+    columns: ReadOptions,
     reporter: Reporter,
     zone: tzinfo,
 ) -> list[Shown]:
