@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_ae.config.consistency import contested, missing_to_watch
+from edge_ae.config.consistency import contested, missing_to_watch, recorded_twice
 from edge_ae.config.loading import load
 from edge_ae.config.settings import Alerts, Section, Settings, StreamSettings
 from edge_ae.core.formats.decoder import Decoder
@@ -167,6 +167,8 @@ def recording(settings: Settings, directory: Path, max_mb: int) -> RecordParts:
 
     if not settings.streams:
         raise BadConfig("streams: there are none; add a [[streams]] with the topic to record")
+    for warning in recorded_twice(settings):
+        log.warning("%s", warning)
     decoders = [Decoder(settings.stream(stream), None) for stream in settings.streams]
     options, limits = link_options(settings, role="recorder"), settings.limits
     _make(directory, 0o777)

@@ -47,9 +47,9 @@ def listen(settings: "Settings", expected: Mapping[Path, ExpectedChannels], list
     nearby = NearbyTopics(f"{settings.mqtt.base}/")
     try:
         source = TopicListener(wiring.broker_of(settings))
-    except BadConfig as fault:
-        print(f"FAULT {fault}")
-        return len(streams)
+    except BadConfig:  # the reason is a fault of its own in the check
+        print(ReportLine("FAULT", "readings", "nobody can be listened to without a connection to the broker"))
+        return 1
     print(f"listening for up to {listen_s:.0f} s; Ctrl+C ends it", flush=True)
     began_s = time.monotonic()
     try:

@@ -64,6 +64,17 @@ def contested(settings: Settings) -> list[str]:
     ]
 
 
+def recorded_twice(settings: Settings) -> list[str]:
+    """Streams that make rows of the same asset of one message, which `record` keeps all."""
+    pairs = combinations(enumerate(settings.streams, start=1), 2)
+    return [
+        f"streams[{one}].topic, streams[{other}].topic: both bring the readings of the same assets, which are recorded twice; "
+        "name the topics more closely"
+        for (one, first), (other, second) in pairs
+        if _share_assets(settings, first, second)
+    ]
+
+
 def _share_assets(settings: Settings, first: StreamSettings, second: StreamSettings) -> bool:
     """Whether a message can be of the same asset for both."""
     names = settings.asset_of(first), settings.asset_of(second)

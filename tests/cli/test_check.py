@@ -21,10 +21,9 @@ from edge_ae.mqtt.simple_client import close, connect
 from tests.conftest import Broker, free_port
 
 
-def run(config: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "edge_ae", "check", "--config", config], capture_output=True, text=True, timeout=120
-    )
+def run(config: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edge_ae", "check", "--config", str(config), *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 def settings(directory: Path, port: int, more: str = "") -> Path:
@@ -88,6 +87,13 @@ def test_faults_of_the_settings_hide_no_other(tmp_path: Path) -> None:
     assert faults[2].startswith(f"FAULT {tmp_path}/pump.onnx: not a whole model")
     assert f"{tmp_path}/state: cannot be written" in faults[3]
     assert f"broker at 127.0.0.1:{port} cannot be reached" in faults[4]
+
+
+def test_without_a_broker_nobody_is_listened_to_and_the_reason_is_given_once(tmp_path: Path) -> None:
+    done = run(settings(tmp_path, free_port()), "--listen", "30")
+    assert done.returncode == 1
+    assert done.stdout.count("cannot be reached") == 1
+    assert done.stdout.endswith("nobody can be listened to without a connection to the broker\n")
 
 
 def test_a_broker_whose_settings_are_at_fault_is_not_guessed(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from edge_ae import wiring
+from edge_ae.config.loading import load
 from edge_ae.core.timestamps import SECOND
 from edge_ae.store.recording_csv import read_csv
 from tests.conftest import Broker, Subscriber, wait_for
@@ -108,6 +110,17 @@ def test_folder_of_the_settings_is_used_where_no_other_is_named(
     assert f"record.dir: {tmp_path}/kept is in use by another edge-ae" in elsewhere.stderr
     wait_for(lambda: b"flow" in stored(tmp_path / "kept"), "the row")
     assert ended(process) == 0
+
+
+def test_streams_that_bring_the_same_messages_are_warned_of_at_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = settings(tmp_path, 1883, '[[streams]]\ntopic = "plant/{asset}/#"\n[[streams]]\ntopic = "hall/{asset}"\n')
+    wiring.recording(load(config), tmp_path / "rec", 10)
+    assert caplog.messages == [
+        "streams[1].topic, streams[2].topic: both bring the readings of the same assets, which are recorded twice; "
+        "name the topics more closely"
+    ]
 
 
 def test_folder_that_is_named_nowhere_is_asked_for(tmp_path: Path, broker: Broker) -> None:
