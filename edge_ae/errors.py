@@ -4,17 +4,28 @@ They are raised where the fault is seen and caught once at the boundary. Our own
 they end the process, and the supervisor starts it again from the checkpoint.
 """
 
+from collections.abc import Callable
+
 
 class EdgeError(Exception):
     """The world's fault; its text says what is wrong, where, and what to do."""
 
 
 class BadPayload(EdgeError):
-    """A message that cannot be used. `reason` is the name of the counter it goes to."""
+    """A message that cannot be used. `reason` is the name of the counter it goes to.
 
-    def __init__(self, reason: str, detail: str) -> None:
+    `detail` may be what makes the text once somebody asks for it: of most refusals nobody does.
+    """
+
+    def __init__(self, reason: str, detail: str | Callable[[], str]) -> None:
         super().__init__(detail)
         self.reason = reason
+        self._detail = detail
+
+    def __str__(self) -> str:
+        if not isinstance(self._detail, str):
+            self._detail = self._detail()
+        return self._detail
 
 
 class BadData(EdgeError):

@@ -104,7 +104,7 @@ def find(record: Any, path: str) -> Any:
     """What is at a path that leads to one place; None where nothing is."""
     if type(record) is dict and path in record:
         return record[path]
-    return follow(record, steps_of(path))
+    return follow(record, steps_of(path)) if "." in path or "[" in path else None
 
 
 def follow(node: Any, steps: Sequence[Step]) -> Any:

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_ae import wiring
 from edge_ae.config.consistency import contested, missing_to_watch
 from edge_ae.config.loading import inspect, load
 from edge_ae.config.settings import Settings
 from edge_ae.core.alert import AlertRules, budget_ns
 from edge_ae.core.timestamps import SECOND
 from edge_ae.errors import BadConfig
+from tests.models import spec_of
 
 HOME = {"HOME": "/home/op"}
 STREAM = '[[streams]]\ntopic = "plant/{asset}/telemetry"\nmodel = "pump.onnx"\n'
@@ -331,3 +333,20 @@ def test_any_text_is_settings_or_sentences(
     found, sentences, _ = inspect(path, HOME | env)
     assert isinstance(found, Settings) or sentences
     assert all("\n" not in line for line in sentences)
+
+
+@pytest.mark.parametrize(
+    ("stream", "lateness_ns"),
+    [
+        ('topic = "plant/{asset}/t"', 0),
+        ('topic = "plant/{asset}/{channel}"', SECOND // 10),
+        ('topic = "plant/{asset}/t"\nvalue = "d[tag={channel}].v"', SECOND // 10),
+        ('topic = "plant/{asset}/t"\nvalue = "d[tag={channel}].v"\nlateness_s = 0', 0),
+        ('topic = "plant/{asset}/t"\nvalue = "readings[]"', 0),
+    ],
+)
+def test_row_waits_for_a_sample_period_where_its_channels_may_come_one_by_one(
+    tmp_path: Path, stream: str, lateness_ns: int
+) -> None:
+    found = load(written(tmp_path, f"[[streams]]\n{stream}\n"), HOME)
+    assert wiring.lateness_ns(found.streams[0], spec_of(period_ns=SECOND // 10)) == lateness_ns

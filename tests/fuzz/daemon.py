@@ -24,7 +24,9 @@ STREAMS = (
     Stream("plant/{asset}/a", channels={"b": "motor.b"}),
     Stream("line/+", format="influx", asset="line"),
     Stream("number/{asset}/{channel}", format="number"),
-    Stream("deep/{asset}", time="Time", channels={"a": "DS18B20.Temperature"}),
+    Stream("deep/{asset}", time="Time", channels={"a": "DS18B20.Temperature", "b": "phases[1].power"}),
+    Stream("tags/{asset}", value="d[tag={channel}].value", time="d[].t", quality="d[].q"),
+    Stream("gateway", value="{asset}.{channel}", time="ts", words={"auto": 1}),
 )
 T0_NS = 1_790_000_000 * SECOND
 

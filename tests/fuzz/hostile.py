@@ -11,7 +11,14 @@ FIELD = (
     ("plant/p2/telemetry", b'[{"ts": @, "a": 1}, {"ts": @, "a": 2, "b": null}]'),
     ("plant/p1/telemetry", b'{"ts": [@, @], "a": [1, 2], "b": [3, 4]}'),
     ("deep/p1", b'{"Time": "@", "DS18B20": {"Temperature": 20.6}}'),
+    ("deep/p1", b'{"Time": "@", "DS18B20": {"Temperature": "20.6 C"}, "phases": [{"power": 1}, {"power": 2}]}'),
+    (
+        "tags/p1",
+        b'{"d": [{"tag": "a", "value": 1.5, "t": @, "q": true}, {"tag": "b", "value": "2,5", "t": @, "q": 192}]}',
+    ),
+    ("gateway", b'{"ts": @, "p1": {"a": 1.5, "b": "auto"}, "p2": {"a": true, "b": {"b": 1}}}'),
     ("number/p1/a", b"4.2"),
+    ("number/p1/a", b"ON"),
     ("plant/p1/a", b'{"a": 4.2, "motor": {"b": 1e3}}'),
     ("line/x", b"pump,site=a a=4.2,b=7.1 @000000\npump b=1i @000000"),
     ("plant/p1/telemetry", b"online"),
@@ -53,6 +60,7 @@ TOKENS = (
     ),
     *(b"true", b"null", b'"ts":', b'"a":', b'{"a":' * 40, b"[" * 3000, b"\\u0000", b"\\ud800", b"1790000000000", b"-1"),
     *(b"9999-12-31T23:59:59.999999999Z", b"2026-02-30", b"1970-01-01", b"=", b" a=1 ", b"pump", b"i ", b'\\"'),
+    *(b'"tag"', b'"on"', b'"n/a"', b'"1,234"', b'"4 bar"', b'"t":', b'"q": 0', b"[]", b'{"d": [{"tag":' * 30),
 )
 ELSEWHERE = (
     *(

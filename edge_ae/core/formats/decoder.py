@@ -169,18 +169,14 @@ class Decoder:
             document = document_of(payload, bare=self._by_channel)
         except BadPayload as fault:
             raise with_likeness(fault, topic.topic, payload, self.stream.format) from None
+        parts = unfold(document, topic)
+        timeless = self.stream.time is not None and any(part.stamp is None for part in parts)
+        no_time = missing_time(str(self.stream.time), document) if timeless else None
         records: list[tuple[Route, Record]] = []
-        for part in unfold(document, topic):
-            record = self._of_part(part, document)
+        for part in parts:
+            record = _of_part(part, no_time)
             records.append(((part.asset or own, pick, topic), _dated(record) if retained else record))
         return self._batch(records, arrival_ns)
-
-    def _of_part(self, part: Part, document: Any) -> Record:
-        if part.asset is not None and ASSET_NAME.fullmatch(part.asset) is None:
-            return BadPayload("bad_asset", f"{quoted(part.asset)} cannot be the name of an asset")
-        if part.stamp is None and self.stream.time is not None:
-            return missing_time(self.stream.time, document)
-        return part.fields, part.stamp
 
     # -- routes --------------------------------------------------------------------------------------------
 
@@ -206,7 +202,7 @@ class Decoder:
         parts = match.groupdict()
         asset = parts.get("asset", "payload" if self._assets_inside else self.stream.asset)
         if asset is None or ASSET_NAME.fullmatch(asset) is None:
-            raise BadPayload("bad_topic", f"{asset!r} cannot be the name of an asset")
+            raise BadPayload("bad_topic", _no_asset(asset))
         pick = self._one_channel(parts["channel"]) if self._by_channel else self._whole
         return asset, pick, TopicValues(topic, self._omissions, self._words)
 
@@ -283,6 +279,19 @@ class Decoder:
             self._newest.clear()
         self._newest[asset] = t_ns
         return t_ns
+
+
+def _no_asset(name: str | None) -> str:
+    return f"{quoted(name)} cannot be the name of an asset; it takes 1 to 64 letters, digits, blanks or _-.:@()=, a letter or digit first"
+
+
+def _of_part(part: Part, no_time: BadPayload | None) -> Record:
+    """`no_time`: why a part without a time of its own is of no use."""
+    if part.asset is not None and ASSET_NAME.fullmatch(part.asset) is None:
+        return BadPayload("bad_asset", _no_asset(part.asset))
+    if part.stamp is None and no_time is not None:
+        return no_time
+    return part.fields, part.stamp
 
 
 def _dated(record: Record) -> Record:

@@ -33,7 +33,10 @@ def json_reader(options: FormatOptions) -> Reader:
     time, bare = options.time, options.bare
 
     def read(payload: bytes) -> list[Record]:
-        document = document_of(payload, bare=bare)
+        try:
+            document = orjson.loads(payload)
+        except orjson.JSONDecodeError as error:
+            document = _of_python(payload, str(error), bare=bare)
         if type(document) is dict:
             if time is None:
                 return [(document, ARRIVAL)]

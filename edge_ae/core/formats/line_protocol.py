@@ -27,8 +27,9 @@ def line_reader(options: FormatOptions) -> Reader:
             raise BadPayload("wrong_type", "no text, as lines of the Influx protocol are") from None
         stripped = (line.strip() for line in lines)
         records = [_record(line, options) for line in stripped if line and line[0] != "#"]
-        if records and all(isinstance(record, BadPayload) for record in records):
-            raise records[0]  # type: ignore[misc]  # all are refusals
+        first = records[0] if records else None
+        if isinstance(first, BadPayload) and all(isinstance(record, BadPayload) for record in records):
+            raise first
         return records
 
     return read

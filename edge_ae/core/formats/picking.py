@@ -1,10 +1,11 @@
 """A record -> channel values: which keys of a decoded object are channels, by their paths."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
-from edge_ae.core.field_paths import MAX_DEPTH, find, is_there
+from edge_ae.core.field_paths import MAX_DEPTH, Key, find, leaves_of, steps_of
 from edge_ae.core.formats.omissions import Left, sentence
 from edge_ae.core.formats.refusals import no_known_channel, not_all_there
 from edge_ae.core.formats.values import NUMBERS, TopicValues
@@ -26,6 +27,8 @@ class Found:
     `sick`: a value that is not finite is handed on as infinity, for it is not missing.
     """
 
+    __slots__ = ("_remarks", "_sick", "left", "values")  # one is made for each record
+
     def __init__(self, *, sick: bool) -> None:
         self._sick = sick
         self.values: dict[str, float] = {}
@@ -43,14 +46,22 @@ class Found:
 
     def close(self, topic: TopicValues) -> None:
         """The record is used: count and say what is not."""
-        topic.remark(self._remarks)
-        topic.leave_out(self.left)
+        if self._remarks:
+            topic.remark(self._remarks)
+        if self.left:
+            topic.leave_out(self.left)
 
 
 def _first_fault(left: Sequence[Left]) -> BadPayload | None:
     """The refusal of a record in which something is, and no number: text rather than words that say "no value"."""
     worst = min(left, key=lambda one: one.reason == "missing_channel", default=None)
-    return None if worst is None else BadPayload(worst.reason, sentence(worst))
+    return None if worst is None else BadPayload(worst.reason, partial(sentence, worst))
+
+
+def _head(path: str) -> str:
+    """The key at which a path begins."""
+    first = next(iter(steps_of(path)), None)
+    return first.name if isinstance(first, Key) else path
 
 
 class Paths:
@@ -59,7 +70,7 @@ class Paths:
     def __init__(self, paths: Mapping[str, str], time: str | None, *, nested: bool) -> None:
         self._path_of = dict(paths)
         split = {name: tuple(path.split(".")) if nested else (path,) for name, path in paths.items()}
-        heads = {keys[0] for keys in split.values()}
+        heads = {_head(path) if nested else path for path in paths.values()}
         self._ours = heads | set(paths.values())
         self._known = self._ours | (set() if time is None else {time, time.partition(".")[0]})
         self._width = len(heads | (set() if time is None else {time.partition(".")[0]}))
@@ -88,27 +99,35 @@ class Paths:
         return dict(zip(self._names, values if kinds == FLOATS else map(float, values), strict=True))
 
     def _one_by_one(self, record: Mapping[str, Any], topic: TopicValues, timed: bool) -> dict[str, float]:
-        found = Found(sick=True)
+        found, absent = Found(sick=True), []
         for name, path in self._path_of.items():
-            found.take(topic, name, find(record, path))
+            value = find(record, path)
+            if value is None:
+                absent.append(path)
+            else:
+                found.take(topic, name, value)
         if not found.values and not (timed and self._at_home_in(record)):
-            raise self._refusal(record, found.left)
+            raise self._refusal(record, found.left, absent)
         found.close(topic)
-        unknown = [key for key in record if key not in self._known]
-        if unknown:
-            topic.counts["unknown_channel"] += len(unknown)
-            absent = [path for path in self._path_of.values() if not is_there(record, path)]
-            if absent:
-                topic.say("", "missing_channel", lambda: not_all_there(absent, unknown))
+        unknown = sum(key not in self._known for key in record)
+        if absent:
+            topic.counts["missing_channel"] += len(absent)
+        if unknown > 0:
+            topic.counts["unknown_channel"] += unknown
+        if absent and unknown > 0:
+            topic.say(
+                "", "missing_channel", lambda: not_all_there(absent, [one for one in record if one not in self._known])
+            )
         return found.values
 
     def _at_home_in(self, record: Mapping[str, Any]) -> bool:
         """Whether a record without values is one of ours: it names our channels, or nothing but the time."""
         return any(key in self._ours for key in record) or all(key in self._known for key in record)
 
-    def _refusal(self, record: Mapping[str, Any], left: Sequence[Left]) -> BadPayload:
-        there = [one for one in left if is_there(record, self._path_of[one.channel])]
-        return _first_fault(there) or no_known_channel(list(self._path_of.values()), record)
+    def _refusal(self, record: Mapping[str, Any], left: Sequence[Left], absent: Sequence[str]) -> BadPayload:
+        there = leaves_of(record) if not left else ()
+        nulls = [Left(path, "missing_channel", None) for path in absent if path in there]
+        return _first_fault(left or nulls) or no_known_channel(tuple(self._path_of.values()), record)
 
 
 def _picker(
@@ -168,19 +187,18 @@ class Leaves:
             raise BadPayload("too_deep", f"objects nested more than {MAX_DEPTH} deep")
         for key, value in record.items():
             path = prefix + key
-            if path == self._time:
-                continue
             if type(value) is dict:
                 self._gather(value, f"{path}.", depth + 1, found, topic)
-            else:
+            elif path != self._time:
                 self._take(self._names.get(path, path), value, found, topic)
 
     def _take(self, name: str, value: Any, found: Found, topic: TopicValues) -> None:
+        values = found.values
         if not is_name(name):
             found.left.append(Left(name, "unknown_channel", value))
-        elif len(found.values) >= MAX_LEAVES:
+        elif len(values) >= MAX_LEAVES:
             found.left.append(Left(name, "too_many_channels", value))
         elif type(value) in NUMBERS:
-            found.values[name] = float(value)
+            values[name] = float(value)
         else:
             found.take(topic, name, value)

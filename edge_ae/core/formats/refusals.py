@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from edge_ae.core.field_paths import is_there, leaves_of
@@ -37,20 +38,29 @@ def names_there(record: Any) -> str:
 
 def missing_time(path: str, record: Any) -> BadPayload:
     """The refusal of a record without a time at `path`."""
+    return BadPayload("bad_time", partial(_no_time, path, record))
+
+
+def _no_time(path: str, record: Any) -> str:
     if is_there(record, path):
-        return BadPayload("bad_time", f"its time at {quoted(path)} is null")
+        return f"its time at {quoted(path)} is null"
     text = f"its time is sought at {quoted(path)}, which is not there; {names_there(record)}"
-    return BadPayload("bad_time", text + (_meant([path], record) or _meant(TIME_NAMES, record)))
+    return text + (_meant([path], record) or _meant(TIME_NAMES, record))
 
 
 def no_known_channel(sought: Sequence[str], record: Any) -> BadPayload:
     """The refusal of a record in which none of the paths leads to a value."""
-    if not record:
-        return BadPayload("empty", "nothing in it")
+    return (
+        BadPayload("unknown_channel", partial(_no_channel, sought, record))
+        if record
+        else BadPayload("empty", "nothing in it")
+    )
+
+
+def _no_channel(sought: Sequence[str], record: Any) -> str:
     if not sought:
-        return BadPayload("unknown_channel", f"no number in it; {names_there(record)}")
-    text = f"no value of a known channel in it: sought {listed(sought)}; {names_there(record)}"
-    return BadPayload("unknown_channel", text + _meant(sought, record))
+        return f"no number in it; {names_there(record)}"
+    return f"no value of a known channel in it: sought {listed(sought)}; {names_there(record)}{_meant(sought, record)}"
 
 
 def nothing_there(value: str, document: Any) -> BadPayload:

@@ -27,6 +27,8 @@ MAX_UNITS = 1024  # channels of a topic whose unit is remembered
 class TopicValues:
     """The values of one topic of a stream. `words`: as `words.word_table` makes them; None: the stream is strict."""
 
+    __slots__ = ("_omissions", "_units", "_words", "counts", "topic")  # there is one for each topic
+
     def __init__(self, topic: str, omissions: Omissions, words: Mapping[str, float] | None) -> None:
         self.counts = omissions.counts
         self.topic = topic

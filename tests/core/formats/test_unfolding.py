@@ -171,7 +171,8 @@ def test_asset_of_a_payload_that_cannot_be_one_costs_only_itself() -> None:
     assert found == [Readings("a", NOW, {"flow": 2.0})]
     assert one.counts == {"bad_asset": 1}
     assert [omission.text for omission in one.new_omissions()] == [
-        "a part of it is not used: '../etc' cannot be the name of an asset"
+        "a part of it is not used: '../etc' cannot be the name of an asset; it takes 1 to 64 letters, digits, blanks or _-.:@()=, "
+        "a letter or digit first"
     ]
 
 

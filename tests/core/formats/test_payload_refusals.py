@@ -86,6 +86,13 @@ def test_topic_whose_channel_is_unknown_is_refused_with_those_that_are_known() -
     )
 
 
+@pytest.mark.parametrize("asset", ["A&B", "50%", "capteur d'eau"])
+def test_asset_that_cannot_be_one_is_refused_with_what_it_may_be(asset: str) -> None:
+    with pytest.raises(BadPayload, match="it takes 1 to 64 letters, digits, blanks or ") as caught:
+        Decoder(Stream("p/{asset}/t"), ("flow",)).decode(f"p/{asset}/t", b'{"flow": 1}', NOW)
+    assert caught.value.reason == "bad_topic"
+
+
 SPARKPLUG = b"\x08\xc4\x89\x89\x83\xd30\x12\x17\n\x08Node/fow\x18\xea\xf2\xf5\xa8\xa0+ \n"
 
 
