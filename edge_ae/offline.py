@@ -43,6 +43,12 @@ class Result:
     counts: Counter[str]
     channel_score: Floats | None = None  # [line, channel], where asked for
     reconstruction: Floats | None = None  # [line, channel], the newest row of each window's
+    note: str | None = None  # at which other pace the lines come, or why none has a score
+
+    @property
+    def scored(self) -> int:
+        """How many lines have a score."""
+        return int(np.isfinite(self.score).sum())
 
     def turned(self) -> "Result":
         """The answers in the order of the lines from the last one to the first."""
@@ -52,12 +58,12 @@ class Result:
 
     def unused(self, path: Path) -> str:
         """A sentence on lines that were not used, or where none has a score; empty where there is nothing to say."""
-        scored, lines = int(np.isfinite(self.score).sum()), len(self.score)
+        scored, lines, note = self.scored, len(self.score), [] if self.note is None else [self.note]
         few = {"window_incomplete": FEW_INCOMPLETE * lines}
         why = [f"{name} {number}" for name, number in sorted(self.counts.items()) if number > few.get(name, 0)]
-        if scored > 0 and not why:
+        if scored > 0 and not why and not note:
             return ""
-        return "; ".join([f"{path}: {scored} of {lines} lines have a score", *why])
+        return "; ".join([f"{path}: {scored} of {lines} lines have a score", *note, *why])
 
 
 class _OutputKeeper:
@@ -116,7 +122,17 @@ class _Run:
         self._step()
         parts = (None, None) if self._keeper is None else (self._channel_score, self._reconstruction)
         active = _carried(self._active)
-        return Result(self._score, self._threshold, active, self._events, self._detector.counts, *parts)
+        note = self._detector.pace_note if np.isfinite(self._score).any() else self._detector.unscored_reason
+        return Result(
+            self._score,
+            self._threshold,
+            active,
+            self._events,
+            self._detector.counts,
+            channel_score=parts[0],
+            reconstruction=parts[1],
+            note=note,
+        )
 
     def _step(self) -> None:
         results = self._fleet.step()

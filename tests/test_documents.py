@@ -277,6 +277,7 @@ def test_topics_table_has_what_the_daemon_publishes_and_nothing_else(node: Node,
     stats = listener.last("/stats")
     assert keys_shown("key of the node") == set(stats)
     assert keys_shown("key of an asset") == set(stats["asset"]["first"])
+    assert keys_shown("key of health") < set(listener.last("/first/health"))
 
 
 def keys_shown(head: str) -> set[str]:

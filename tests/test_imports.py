@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DEVICE, TRAINER = ROOT / "edge_ae", ROOT / "train" / "edge_ae_train"
 HEAVY = ("torch", "scipy", "sklearn", "matplotlib", "rich", "pandas", "pyarrow", "river", "onnx", "edge_ae_train")
-IF_WANTED = {"cryptography", "prometheus_client"}  # and what a device may install, as an extra
+IF_WANTED = {"cryptography"}  # and what a device may install, as an extra
 CARRIED = {"numpy", "onnxruntime", "orjson", "paho", "pydantic", "pydantic_settings"}  # what a device installs
 ONLY_IN = {
     "onnxruntime": {"edge_ae.model.onnx_model"},
@@ -22,7 +22,6 @@ ONLY_IN = {
     "pydantic": {"edge_ae.config"},
     "pydantic_settings": {"edge_ae.config"},
     "cryptography": {"edge_ae.model.signature"},
-    "prometheus_client": {"edge_ae.bridges.prometheus"},
 }
 
 ROOMS: dict[str, set[str]] = {
@@ -45,7 +44,7 @@ TRAINER_MAY = {"core", "errors", "model", "offline", "store", "cli"}
 # Inside the core: what every stage may use, and what is above another stage.
 NOTATIONS = {"events", "model_spec", "timestamps", "field_paths", "topics", "words"}
 CORE_MAY = {
-    "events": {"model_spec"},
+    "events": {"model_spec", "timestamps"},
     "model_spec": set[str](),
     "timestamps": set[str](),
     "words": set[str](),
@@ -54,10 +53,24 @@ CORE_MAY = {
     "payloads": NOTATIONS,  # the events as JSON
     "description": {"alert"} | NOTATIONS,  # says what the alert stage found
     "align": {"slot_value"} | NOTATIONS,
-    "sensor_health": {"channel_profile"} | NOTATIONS,
+    "pace": {"timestamps"},
+    "common_stop": {"channel_profile"} | NOTATIONS,
+    "sensor_health": {"channel_profile", "common_stop", "pace"} | NOTATIONS,
     "commands": {"alert", "payloads"} | NOTATIONS,
-    "detector": {"align", "counters", "sensor_health", "liveness", "window", "threshold", "alert", "description"}
+    "detector": {
+        "align",
+        "counters",
+        "pace",
+        "sensor_health",
+        "liveness",
+        "window",
+        "score_watch",
+        "threshold",
+        "alert",
+        "description",
+    }
     | NOTATIONS,
+    "score_watch": {"alert"} | NOTATIONS,
     "expectation": {"model_spec"},
     "fleet": {"detector", "expectation"} | NOTATIONS,
 }

@@ -339,3 +339,24 @@ def test_what_was_not_used_is_reported_but_for_a_few_windows(
 ) -> None:
     score = np.where(np.arange(100) < scored, 1.0, np.nan)
     assert Result(score, score, score > 0, [], Counter(counts)).unused(Path("w.csv")) == sentence
+
+
+@pytest.mark.parametrize(
+    ("rows", "step", "note"),
+    [
+        (slice(0, 12), 1, f"12 of {TRAINED_LENGTH} rows"),
+        (slice(0, 120), 6, "readings come every 1 min, the model takes one every 10 s"),
+        (slice(0, 120), 1, None),
+    ],
+)
+def test_a_table_without_a_score_says_why(model: OnnxModel, rows: slice, step: int, note: str | None) -> None:
+    table = table_of(rows)
+    slower = replace(table, t_ns=table.t_ns[0] + (table.t_ns - table.t_ns[0]) * step)
+    result = score_table(slower, model, Watch(model, RULES))
+    assert (result.scored == 0, result.note) == (note is not None, note)
+
+
+def test_a_table_without_any_value_says_so(model: OnnxModel) -> None:
+    table = table_of(slice(0, 30))
+    result = score_table(replace(table, values=table.values * math.nan), model, Watch(model, RULES))
+    assert result.unused(Path("w.csv")).startswith("w.csv: 0 of 30 lines have a score; no value comes")

@@ -210,10 +210,30 @@ def _why(asset: Asset, now_ns: int) -> str:
         parts.append(f"{top} {share:.0%}" if isinstance(share, float | int) else str(top))
     if isinstance(onset, str) and asset.state == "active":
         parts.append(f"since {_ago(onset, now_ns)}")
+    parts += _watch_notes(asset.health)
     faults = asset.health.get("faults")
     if isinstance(faults, dict) and faults:
         parts.append("sensors: " + ", ".join(f"{channel} {fault}" for channel, fault in faults.items()))
     return ", ".join(parts)
+
+
+def _watch_notes(health: Mapping[str, Any]) -> list[str]:
+    """Why an asset is not watched, the warm-up in the time of this machine; else at which other pace its readings come."""
+    reason, pace, first = (health.get(key) for key in ("reason", "pace", "first_score"))
+    if reason is None:
+        return [] if pace is None else [str(pace)]
+    rows, needed = health.get("rows"), health.get("rows_needed")
+    if not isinstance(first, str) or not str(reason).startswith(f"{rows} of {needed} rows"):
+        return [str(reason)]
+    return [f"{rows} of {needed} rows, first score about {_clock(first)}"]
+
+
+def _clock(text: str) -> str:
+    """The hour and minute of a time, where it can be read, in the zone of this machine."""
+    try:
+        return time.strftime("%H:%M", time.localtime(parse_time_ns(text) // SECOND))
+    except (ValueError, OverflowError, OSError):
+        return text
 
 
 def _ago(onset: str, now_ns: int) -> str:
@@ -343,3 +363,6 @@ def _facts(view: View) -> Iterator[tuple[str, str]]:
         if asset.alert:
             reason = asset.alert.get("reason") if asset.state == "active" else None
             yield f"{node}/{name}", asset.state + (f": {reason}" if reason else "")
+        notes = _watch_notes(asset.health)
+        if asset.health:
+            yield f"{node}/{name} health", ", ".join(notes) or "watched"

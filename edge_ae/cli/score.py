@@ -59,4 +59,4 @@ def execute(options: Namespace) -> int:
     write_outputs(outputs, table, result, model.spec)
     if text := result.unused(options.data):
         print(text, file=sys.stderr)
-    return 0
+    return 0 if result.scored > 0 else 1

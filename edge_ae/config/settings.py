@@ -123,6 +123,7 @@ class Alerts(Section):
     off_delay_s: Seconds | None = None  # None: ten hops of the model
     deadband: float = Field(default=0.2, ge=0, lt=1)
     re_alarm_s: Seconds = 0.0  # 0: never
+    unwatched_after_s: Seconds | None = Field(default=None, examples=[3600.0])  # None: an hour of readings; 0: never
     max_shelve_s: Seconds = 8 * 3600.0
     flood_limit: int = Field(default=10, ge=1)
     flood_window_s: Seconds = 600.0
@@ -137,6 +138,7 @@ class Alerts(Section):
             deadband=self.deadband,
             re_alarm_ns=seconds_ns(self.re_alarm_s),
             max_shelve_ns=seconds_ns(self.max_shelve_s),
+            unwatched_ns=None if self.unwatched_after_s is None else seconds_ns(self.unwatched_after_s),
         )
 
 
@@ -172,13 +174,6 @@ class Record(Section):
     max_mb: int = Field(default=1_000, ge=1, le=10_000_000)
 
 
-class Metrics(Section):
-    """The page for Prometheus; `port` unset: there is none."""
-
-    port: int | None = Field(default=None, ge=1, le=65535, examples=[9464])
-    host: str = Field(default="127.0.0.1", min_length=1)
-
-
 class Settings(Section):
     """All settings of a node. `model_key` unset: whoever may write the model files is trusted."""
 
@@ -193,7 +188,6 @@ class Settings(Section):
     state: State = State()
     limits: Limits = Limits()
     record: Record = Record()
-    metrics: Metrics = Metrics()
     _password: SecretStr | None = PrivateAttr(None)
 
     @property

@@ -7,7 +7,8 @@
        └────────────────────────────── LOW for off-delay ───────────────────┘
 
 HIGH is ratio >= 1; LOW is ratio < 1 - deadband; in between nothing changes, and delays run on. `step` is pure: it takes a state and
-gives the next one and what to publish, so that a caller may also ask "what if". All times are event times, but for those of
+gives the next one and what to publish, so that a caller may also ask "what if". A `Condition`, such as that half of the channels
+stopped together, is HIGH as long as it stands, whatever the score says, and raises at once, for it took its time to show. All times are event times, but for those of
 shelving: people shelve by the clock on the wall, and an asset that sends nothing is shelved no shorter and no longer.
 Operators act beside the table: they acknowledge, shelve, and take an asset out of service.
 """
@@ -39,6 +40,14 @@ class Level(StrEnum):
     LOW = "low"
     MIDDLE = "middle"
     HIGH = "high"
+
+
+class Cause(StrEnum):
+    """What an alert was raised for."""
+
+    SCORE = "score"
+    STOPPED = "stopped_together"  # channels that stopped moving together: the machine, or what brings the readings
+    UNWATCHED = "unwatched"  # the asset has had no score for long
 
 
 class Shelving(StrEnum):
@@ -93,8 +102,21 @@ NO_EVIDENCE = Evidence()
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """What raises an alert whatever the score says: its cause, the event time since which it stands, a sentence on it."""
+
+    cause: Cause
+    since_ns: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class AlertRules:
-    """The owner's settings. `interval_ns`: mean time between the alerts that the owner accepts on normal data."""
+    """The owner's settings. `interval_ns`: mean time between the alerts that the owner accepts on normal data.
+
+    `unwatched_ns`: an asset without a score for so long has an alert, too. None: for an hour in which readings come all the
+    while; 0: never.
+    """
 
     interval_ns: int
     on_delay_ns: int = 0
@@ -102,6 +124,7 @@ class AlertRules:
     deadband: float = 0.2
     re_alarm_ns: int = 0  # 0: never
     max_shelve_ns: int = 8 * 3600 * SECOND
+    unwatched_ns: int | None = 0
 
 
 def budget_ns(text: str) -> int:
@@ -119,7 +142,7 @@ class Episode:
     """One excursion that became an alert.
 
     `published`: subscribers know of it, so they must get its end. `published_ns`, `published_ratio`: the event time and the
-    peak's ratio of the last event.
+    peak's ratio of the last event. `condition`: the last one that stood; None: it is the score's alone.
     """
 
     id: str
@@ -135,6 +158,12 @@ class Episode:
     acked: bool = False
     realarms: int = 0
     similar: Similar | None = None
+    condition: Condition | None = None
+
+    @property
+    def cause(self) -> Cause:
+        """What it was raised for, or what has joined it since."""
+        return Cause.SCORE if self.condition is None else self.condition.cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +215,10 @@ def wants_evidence(state: AlertState, verdict: Verdict) -> bool:
     return state.episode is None or verdict.ratio >= state.episode.peak.ratio
 
 
-def alert_id(source: AlertSource, onset_ns: int) -> str:
+def alert_id(source: AlertSource, onset_ns: int, cause: Cause = Cause.SCORE) -> str:
     """The same excursion has the same id in every run over the same data."""
-    key = "\n".join((source.node, source.asset, source.model.sha256, str(onset_ns)))
+    facts = (source.node, source.asset, source.model.sha256, str(onset_ns))
+    key = "\n".join(facts if cause is Cause.SCORE else (*facts, cause))
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
@@ -199,30 +229,53 @@ def step(
     rules: AlertRules,
     source: AlertSource,
     evidence: Evidence = NO_EVIDENCE,
+    condition: Condition | None = None,
 ) -> Stepped:
     """One verdict further. `evidence`: the window's, where `wants_evidence` was true; `rules` have their off-delay."""
-    where = level(verdict, rules.deadband)
-    onset = None if where is Level.LOW else (t_ns if state.onset_ns is None else state.onset_ns)
+    if condition is None and _only_unwatched(state.episode):
+        cleared, end = _clear(replace(state, onset_ns=None), t_ns)
+        state, events = step(cleared, verdict, t_ns, rules, source, evidence)
+        return state, end + events
+    where = level(verdict, rules.deadband) if condition is None else Level.HIGH
+    began_ns = t_ns if condition is None else condition.since_ns
+    onset = None if where is Level.LOW else (began_ns if state.onset_ns is None else state.onset_ns)
     if onset != state.onset_ns:
         state = replace(state, onset_ns=onset)
     phase = NEXT[state.phase, where]
     if phase is not state.phase:
         state = replace(state, phase=phase, since_ns=t_ns)
-    if phase is Phase.PENDING and t_ns - state.since_ns >= rules.on_delay_ns and where is Level.HIGH:
-        return _raise(state, verdict, t_ns, source, evidence)
+    held = condition is not None or t_ns - state.since_ns >= rules.on_delay_ns
+    if phase is Phase.PENDING and held and where is Level.HIGH:
+        return _raise(state, verdict, t_ns, source, evidence, condition)
     if state.episode is None:
         return state, []
-    state = replace(state, episode=_with_peak(state.episode, verdict, t_ns, evidence))
+    episode = _with_peak(state.episode, verdict, t_ns, evidence)
+    state = replace(state, episode=episode)
+    if condition is not None and condition != episode.condition:
+        return _join(state, condition, t_ns)
     assert rules.off_delay_ns is not None
     if phase is Phase.CLEARING and t_ns - state.since_ns >= rules.off_delay_ns:
         return _clear(state, t_ns)
-    return _update(state, verdict, t_ns, rules)
+    return _update(state, t_ns, rules, high=where is Level.HIGH)
 
 
-def _raise(state: AlertState, verdict: Verdict, t_ns: int, source: AlertSource, evidence: Evidence) -> Stepped:
+def _only_unwatched(episode: Episode | None) -> bool:
+    """Whether an alert says that there was no score, and nothing else: with a score it is over at once."""
+    return episode is not None and episode.cause is Cause.UNWATCHED and episode.peak.ratio < 1.0
+
+
+def _raise(
+    state: AlertState,
+    verdict: Verdict,
+    t_ns: int,
+    source: AlertSource,
+    evidence: Evidence,
+    condition: Condition | None,
+) -> Stepped:
     onset = t_ns if state.onset_ns is None else state.onset_ns
-    identity = alert_id(source, onset)
-    episode = Episode(identity, onset, t_ns, t_ns, verdict, evidence.shares, similar=evidence.similar)
+    identity = alert_id(source, onset, Cause.SCORE if condition is None else condition.cause)
+    parts = (verdict, evidence.shares)
+    episode = Episode(identity, onset, t_ns, t_ns, *parts, similar=evidence.similar, condition=condition)
     state = replace(state, phase=Phase.ACTIVE, since_ns=t_ns, episode=episode)
     return (state, []) if state.silent else _publish(state, EventType.NEW, t_ns)
 
@@ -239,6 +292,14 @@ def _publish(state: AlertState, kind: EventType, t_ns: int) -> Stepped:
     return replace(state, episode=episode), [Transition(kind, episode)]
 
 
+def _join(state: AlertState, condition: Condition, t_ns: int) -> Stepped:
+    """A condition stands now in an alert that is there already: subscribers are to know at once."""
+    assert state.episode is not None
+    joined = replace(state, episode=replace(state.episode, condition=condition))
+    known = not state.silent and state.episode.published
+    return _publish(joined, EventType.UPDATE, t_ns) if known else (joined, [])
+
+
 def _with_peak(episode: Episode, verdict: Verdict, t_ns: int, evidence: Evidence) -> Episode:
     if verdict.ratio <= episode.peak.ratio:
         return episode
@@ -246,13 +307,13 @@ def _with_peak(episode: Episode, verdict: Verdict, t_ns: int, evidence: Evidence
     return replace(episode, peak=verdict, peak_ns=t_ns, shares=known.shares, similar=known.similar)
 
 
-def _update(state: AlertState, verdict: Verdict, t_ns: int, rules: AlertRules) -> Stepped:
+def _update(state: AlertState, t_ns: int, rules: AlertRules, *, high: bool) -> Stepped:
     episode = state.episode
     assert episode is not None
     since_ns = t_ns - episode.published_ns
     if state.silent or not episode.published or since_ns < UPDATE_EVERY_NS:
         return state, []
-    if 0 < rules.re_alarm_ns <= since_ns and not episode.acked and verdict.ratio >= 1.0:
+    if 0 < rules.re_alarm_ns <= since_ns and not episode.acked and high:
         again = replace(episode, realarms=episode.realarms + 1)
         return _publish(replace(state, episode=again), EventType.UPDATE, t_ns)
     if episode.peak.ratio >= episode.published_ratio * UPDATE_GROWTH:
@@ -351,10 +412,16 @@ def restore(state: Mapping[str, Any]) -> AlertState:
 
 
 def _episode(saved: Mapping[str, Any]) -> Episode:
-    similar = saved.get("similar")
+    similar, condition = saved.get("similar"), saved.get("condition")
     parts = {
         "peak": Verdict(**saved["peak"]),
         "shares": tuple(Share(**share) for share in saved["shares"]),
         "similar": None if similar is None else Similar(**similar),
+        "condition": None if condition is None else condition_of(condition),
     }
     return Episode(**({RENAMED.get(name, name): value for name, value in saved.items()} | parts))
+
+
+def condition_of(saved: Mapping[str, Any]) -> Condition:
+    """The condition whose fields were kept."""
+    return Condition(**(dict(saved) | {"cause": Cause(saved["cause"])}))

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edge_ae.core.alert import AlertSource, AlertState, Episode, Phase, Shelving, Transition
-from edge_ae.core.events import Alert, AlertWord, Share
+from edge_ae.core.events import Alert, AlertWord, CommonStop, Share
+from edge_ae.core.timestamps import minute_text
 
 SEVERITY = ((4.0, "high"), (2.0, "medium"), (0.0, "low"))  # peak ratio from here on
+SERIOUS = 2.0  # What raises an alert whatever the score says counts as much as this ratio.
 CHANNELS_IN_REASON = 3
 WORTH_NAMING = 0.1  # a share below this is not part of the reason
 DIGITS, MOST_DIGITS = 4, 8  # of a value in the reason; a float32 has no more
@@ -42,7 +44,7 @@ def _with_episode(alert: Alert, episode: Episode, cleared_ns: int | None) -> Ale
         alert,
         id=episode.id,
         seq=episode.seq,
-        severity=severity(episode.peak.ratio),
+        severity=severity(episode.peak.ratio if episode.condition is None else max(episode.peak.ratio, SERIOUS)),
         score=episode.peak.score,
         threshold=episode.peak.threshold,
         ratio=episode.peak.ratio,
@@ -52,9 +54,25 @@ def _with_episode(alert: Alert, episode: Episode, cleared_ns: int | None) -> Ale
         cleared_ns=cleared_ns,
         duration_ns=max(last_ns - episode.onset_ns, 0),
         channels=episode.shares,
-        reason=reason(episode.shares),
+        reason=_reason(episode),
         similar=episode.similar,
+        cause=str(episode.cause),
     )
+
+
+def _reason(episode: Episode) -> str:
+    """What stands whatever the score says comes first; then the score's, where it has one."""
+    if episode.condition is None:
+        return reason(episode.shares)
+    return "; ".join([episode.condition.text, *([reason(episode.shares)] if episode.shares else [])])
+
+
+def stop_text(stop: CommonStop, period_ns: int) -> str:
+    """Such as "25 of 52 channels stopped moving together at 2026-11-24 14:03 UTC: flow, speed, level and 22 more"."""
+    count, named = len(stop.channels), ", ".join(stop.channels[:CHANNELS_IN_REASON])
+    more = f" and {count - CHANNELS_IN_REASON} more" if count > CHANNELS_IN_REASON else ""
+    when = minute_text(stop.since_slot * period_ns)
+    return f"{count} of {stop.of} channels stopped moving together at {when}: {named}{more}"
 
 
 def severity(ratio: float) -> str:

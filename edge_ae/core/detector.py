@@ -2,12 +2,16 @@
 
 push(Readings) ─ align ─ counters ─ health ─ window ─► Windows        the fleet scores them, all assets in one call, and
 judge(Window, score, explanation) ─ threshold ─ alert ─►   gives each back with its score, in order
+                       unscored() ─ alert ─►               what the rows showed that brought no window
+
+What health and window find on the way, such as channels that stopped together, waits until the windows before it are judged, so
+that it makes no difference how many of them are scored at once.
 """
 
 import copy
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +22,8 @@ from edge_ae.core.alert import (
     AlertRules,
     AlertSource,
     AlertState,
+    Cause,
+    Condition,
     Evidence,
     Stepped,
     Transition,
@@ -25,22 +31,27 @@ from edge_ae.core.alert import (
 )
 from edge_ae.core.align import USUAL_GAP_ROWS, Aligner
 from edge_ae.core.counters import CounterRates
-from edge_ae.core.description import describe
+from edge_ae.core.description import describe, stop_text
 from edge_ae.core.events import (
     Alert,
     AlertEvent,
     AssetHealth,
     ChannelFault,
+    CommonStop,
     ModelName,
     Readings,
     Row,
     Scored,
     Share,
+    Verdict,
+    WarmUp,
     Watching,
     Window,
 )
 from edge_ae.core.liveness import STALE, InputCounts, Liveness
 from edge_ae.core.model_spec import Explanation, Floats, Model, ModelSpec
+from edge_ae.core.pace import ANOTHER_PACE, Pace, pace_fault
+from edge_ae.core.score_watch import ScoreWatch
 from edge_ae.core.sensor_health import SensorHealth
 from edge_ae.core.threshold import Threshold
 from edge_ae.core.timestamps import SECOND
@@ -49,6 +60,9 @@ from edge_ae.core.window import Windower, longest_gap
 OFF_DELAY_HOPS = 10  # the default off-delay
 SILENT_ROWS = 10  # An asset is stale after so many rows without a reading, beyond twice the longest gap in training.
 SILENT_NS = 30 * SECOND  # It is never stale before this.
+FROZEN, PACE = "frozen", "pace"  # faults of an asset, beside those of its liveness
+NOTHING = "nothing comes"
+SAME_PACE = 1.25  # A pace is said anew where it has changed by more than this.
 TINY = 1e-300  # a sum of shares that is nothing
 
 
@@ -83,8 +97,19 @@ class Detector:
         self._counters = CounterRates(spec.channels, spec.period_ns)
         self._health = SensorHealth(spec.channels)
         self._liveness = Liveness(silence_ns(spec))
+        self._pace = Pace()
+        self._step_ns: int | None = None  # the pace, as it was said last
+        self._fault: str | None = None  # of the asset as a whole
+        self._fault_since_ns = 0
         self._pushed = 0
         self._window = Windower(spec.length, spec.hop, len(spec.channels))
+        self._score_watch = ScoreWatch(spec, rules.unwatched_ns)
+        self._stop: CommonStop | None = None  # as of the newest row
+        self._noticed: deque[tuple[int, Condition | None]] = (
+            deque()
+        )  # by rows whose windows are not judged yet; None: over
+        self._condition: Condition | None = None  # that stands as of the newest window judged
+        self._unjudged = 0  # windows
         self._threshold = Threshold(spec, hop_ns / rules.interval_ns)
         self.budget: str | None = None  # as an operator set it
         self.interval_ns = rules.interval_ns  # mean time between the alerts that are accepted
@@ -96,6 +121,8 @@ class Detector:
     def push(self, readings: Readings) -> list[Window]:
         """The windows that became due with these readings, in order, often none."""
         self._pushed += 1
+        if self.spec.hold_rows == 0:  # channels that report on change have no pace
+            self._pace.push(readings.t_ns, (name for name, value in readings.values.items() if value == value))
         return self._windows(self._align.push(readings))
 
     def flush(self) -> list[Window]:
@@ -103,8 +130,52 @@ class Detector:
         return self._windows(self._align.flush())
 
     def _windows(self, rows: list[Row]) -> list[Window]:
-        seen = (self._health.push(self._counters.push(row)) for row in rows)
-        return [window for row in seen for window in self._window.push(row)]
+        windows: list[Window] = []
+        for row in rows:
+            made = self._window.push(self._health.push(self._counters.push(row)))
+            self._notice(row.slot, scored=len(made) > 0)
+            windows += made
+        self._unjudged += len(windows)
+        return windows
+
+    def _notice(self, slot: int, *, scored: bool) -> None:
+        """What a row has shown that is to be judged behind the windows before it."""
+        stop = self._health.stop
+        if stop != self._stop:
+            self._stop = stop
+            self._noticed.append((slot, None if stop is None else self._stop_condition(stop)))
+        unwatched = self._score_watch.push(slot, scored, self._lasting_reason)
+        if unwatched is not None:
+            self._noticed.append((slot, unwatched))
+
+    def _stop_condition(self, stop: CommonStop) -> Condition:
+        since_ns = stop.since_slot * self.spec.period_ns
+        return Condition(Cause.STOPPED, since_ns, stop_text(stop, self.spec.period_ns))
+
+    @property
+    def has_unscored(self) -> bool:
+        """Whether `unscored` may have something."""
+        return len(self._noticed) > 0
+
+    def unscored(self) -> list[AlertEvent]:
+        """What rows have shown for which no window is to be judged; nothing while there are such windows."""
+        return self._settle(None) if self._unjudged == 0 else []
+
+    def _settle(self, until_slot: int | None) -> list[AlertEvent]:
+        """Take up what was noticed, up to a slot or all of it."""
+        events: list[AlertEvent] = []
+        while self._noticed and (until_slot is None or self._noticed[0][0] <= until_slot):
+            _, condition = self._noticed.popleft()
+            if condition is not None and condition.cause is Cause.UNWATCHED:
+                events += self._raise_unwatched(condition)
+            else:
+                self._condition = condition
+        return events
+
+    def _raise_unwatched(self, condition: Condition) -> list[AlertEvent]:
+        t_ns = condition.since_ns + self._score_watch.after_ns
+        nothing = Verdict(t_ns // self.spec.period_ns, 0.0, self.threshold, 0.0)
+        return self._take(alert.step(self.alert, nothing, t_ns, self._rules, self._source, condition=condition))
 
     def is_closed(self, slot: int) -> bool:
         """Whether readings of a slot come too late."""
@@ -121,6 +192,8 @@ class Detector:
         twin._align, twin._counters = copy.deepcopy(self._align), copy.deepcopy(self._counters)
         twin._health = copy.deepcopy(self._health)
         twin._window, twin._threshold = copy.deepcopy(self._window), copy.deepcopy(self._threshold)
+        twin._score_watch, twin._noticed = copy.copy(self._score_watch), self._noticed.copy()
+        twin._pace = Pace()
         return twin
 
     def tick(self, now_ns: int, listening: bool = True) -> list[AlertEvent]:
@@ -131,8 +204,12 @@ class Detector:
         """
         unused = self._align.counts
         counts = InputCounts(self._pushed, self._align.newest_ns, unused["late"], unused["clock_set_back"])
-        self._liveness.tick(now_ns, counts, listening)
-        return self._take(alert.expire_shelving(self.alert, now_ns, self.t_ns, self._rules))
+        self._liveness.tick(now_ns, counts, listening, self._said_step_ns() or 0)
+        self._follow_fault(now_ns)
+        unwatched = self._score_watch.overdue(self._liveness.silent_ns, lambda: NOTHING)
+        if unwatched is not None:
+            self._noticed.append((self._score_watch.slot, unwatched))
+        return self.unscored() + self._take(alert.expire_shelving(self.alert, now_ns, self.t_ns, self._rules))
 
     def wants_explanation(self, score: float) -> bool:
         """Whether `judge` will want this window's explanation."""
@@ -145,10 +222,13 @@ class Detector:
         if self.last_t_ns is not None and t_ns < self.last_t_ns:
             self.alert = alert.set_back(self.alert, self.last_t_ns - t_ns)
         self.last_t_ns = t_ns
-        evidence = self._evidence(window, explanation)
-        events = self._take(alert.step(self.alert, verdict, t_ns, self._rules, self._source, evidence))
-        self._threshold.learn(verdict, self.alert.active)
-        return [Scored(self.asset, t_ns, verdict, self.alert.active), *events]
+        self._unjudged -= 1
+        earlier = self._settle(window.slot)
+        evidence, condition = self._evidence(window, explanation), self._condition
+        events = self._take(alert.step(self.alert, verdict, t_ns, self._rules, self._source, evidence, condition))
+        episode = self.alert.episode
+        self._threshold.learn(verdict, episode is not None and episode.condition is None)
+        return [*earlier, Scored(self.asset, t_ns, verdict, self.alert.active), *events]
 
     def _evidence(self, window: Window, explanation: Explanation | None) -> Evidence:
         if explanation is None:
@@ -208,32 +288,96 @@ class Detector:
         return replace(describe(self._source, self.alert, transition), quality=self.quality)
 
     def health_now(self) -> AssetHealth:
-        """Which sensors are sick, and how the asset is watched, for the retained topic."""
-        liveness, period_ns = self._liveness, self.spec.period_ns
+        """Which sensors are sick and whether the asset is scored, for the retained topic. Its fault is as of the last `tick`."""
+        period_ns = self.spec.period_ns
         return AssetHealth(
             asset=self.asset,
             node=self._source.node,
-            watched=self._health.watched,
-            fault=liveness.fault,
-            fault_since_ns=None if liveness.fault is None else liveness.since_ns,
+            watched=self.unwatched_reason is None,
+            fault=self._fault,
+            fault_since_ns=None if self._fault is None else self._fault_since_ns,
             channels=tuple(
                 ChannelFault(one.channel, one.fault, one.since_slot * period_ns) for one in self._health.sick
             ),
             watching=self._watching(),
             budget=self.budget,
+            warm_up=self._warm_up,
+            pace=self.pace_note,
+            reason=self.unwatched_reason,
         )
 
     def _watching(self) -> Watching:
         if not self.alert.in_service:
             return Watching.OUT_OF_SERVICE
-        if self._liveness.fault == STALE or not self._health.watched:
-            return Watching.NOT_WATCHED
-        return Watching.WATCHED if self._window.full else Watching.WARM_UP
+        reason = self.unwatched_reason
+        if reason is None:
+            return Watching.WATCHED
+        return Watching.WARM_UP if reason == self._warm_up.outlook else Watching.NOT_WATCHED
 
     @property
     def quality(self) -> float:
         """The part of its channels whose sensors work, 0 to 1."""
         return self._health.quality
+
+    @property
+    def unwatched_reason(self) -> str | None:
+        """Why the asset is not scored; None: it is."""
+        if self._liveness.fault == STALE:
+            return NOTHING
+        if self._health.watched and self._score_watch.is_scored:
+            return None
+        reason, warm_up = self.unscored_reason, self._warm_up
+        return warm_up.outlook if reason == warm_up.text else reason
+
+    def _lasting_reason(self) -> str:
+        """What has kept rows from being scored for long."""
+        reason, warm_up = self.unscored_reason, self._warm_up
+        return f"{warm_up.needed} rows never came without a long gap" if reason == warm_up.text else reason
+
+    @property
+    def unscored_reason(self) -> str:
+        """What keeps rows from being scored, where it does."""
+        if not self._score_watch.has_rows:
+            return NOTHING
+        if not self._health.watched:
+            return f"{len(self._health.sick)} of {len(self.spec.channels)} sensors are at fault"
+        pace = self.pace_note
+        if pace is not None:
+            return pace
+        if self._window.rows < self.spec.length:
+            return self._warm_up.text
+        return "no value comes" if self._window.is_empty else "more than half of the values are missing"
+
+    @property
+    def _warm_up(self) -> WarmUp:
+        return self._score_watch.warm_up(self._window.rows, self._step_ns)
+
+    @property
+    def pace_note(self) -> str | None:
+        """A sentence where readings come at another pace than the model's rows, and than they did in training."""
+        step_ns, period_ns = self._said_step_ns(), self.spec.period_ns
+        if step_ns is None or period_ns <= step_ns < ANOTHER_PACE * usual_step_ns(self.spec):
+            return None
+        return pace_fault(step_ns, period_ns)
+
+    def _said_step_ns(self) -> int | None:
+        """How often readings come; while it changes by little, as it was said before."""
+        step_ns, said_ns = self._pace.step_ns, self._step_ns
+        if step_ns is not None and (said_ns is None or not 1 / SAME_PACE < step_ns / said_ns < SAME_PACE):
+            self._step_ns = step_ns
+        return self._step_ns
+
+    def _follow_fault(self, now_ns: int) -> None:
+        """What is wrong with the asset as a whole; readings that come too often become means, and that is no fault."""
+        liveness, frozen, step_ns = self._liveness, self._health.frozen_since, self._step_ns
+        if liveness.fault is not None:
+            self._fault, self._fault_since_ns = liveness.fault, liveness.since_ns
+        elif frozen is not None:
+            self._fault, self._fault_since_ns = FROZEN, frozen * self.spec.period_ns
+        elif self.pace_note is None or step_ns is None or step_ns < self.spec.period_ns:
+            self._fault = None
+        elif self._fault != PACE:
+            self._fault, self._fault_since_ns = PACE, now_ns
 
     @property
     def newest(self) -> Window | None:
@@ -265,6 +409,12 @@ class Detector:
             "budget": self.budget,
             "alert": alert.snapshot(self.alert),
             "last_t_ns": self.last_t_ns,
+            "pace": self._pace.snapshot(),
+            "step_ns": self._step_ns,
+            "fault": [self._fault, self._fault_since_ns],
+            "watching": self._score_watch.snapshot(),
+            "noticed": [[slot, _saved(condition)] for slot, condition in self._noticed],
+            "condition": _saved(self._condition),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -282,11 +432,37 @@ class Detector:
         self._liveness.restore(state["liveness" if "liveness" in state else "pulse"])  # its name in version 0.1
         self._window.restore(state["window"])
         self._threshold.restore(state["threshold"])
+        self._stop = self._health.stop
+        self._fault, self._fault_since_ns = self._liveness.fault, self._liveness.since_ns
+        if "watching" in state:  # version 0.2 had neither this nor what follows
+            self._restore_watching(state)
+
+    def _restore_watching(self, state: Mapping[str, Any]) -> None:
+        self._pace.restore(state["pace"])
+        self._step_ns = state["step_ns"]
+        self._fault, self._fault_since_ns = state["fault"]
+        self._score_watch.restore(state["watching"])
+        self._noticed = deque((slot, _restored(condition)) for slot, condition in state["noticed"])
+        self._condition = _restored(state["condition"])
+
+
+def _saved(condition: Condition | None) -> dict[str, Any] | None:
+    return None if condition is None else asdict(condition)
+
+
+def _restored(state: Mapping[str, Any] | None) -> Condition | None:
+    return None if state is None else alert.condition_of(state)
 
 
 def usual_gap_rows(spec: ModelSpec) -> int:
     """Rows without any reading that are nothing special: as training showed them, as long as a window bridges them."""
     return min(max(USUAL_GAP_ROWS, _trained_gap_rows(spec)), longest_gap(spec.length))
+
+
+def usual_step_ns(spec: ModelSpec) -> float:
+    """How often a channel's values came in training, on average: rows may have been finer than that."""
+    shares = sorted(1.0 - channel.missing_share for channel in spec.channels)
+    return spec.period_ns / max(shares[len(shares) // 2], TINY)
 
 
 def silence_ns(spec: ModelSpec) -> int:

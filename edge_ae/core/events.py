@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ae.core.model_spec import Floats, Similar
+from edge_ae.core.timestamps import minute_text
 
 
 @overload
@@ -161,6 +162,20 @@ class SickChannel:
 
 
 @dataclass(frozen=True, slots=True)
+class CommonStop:
+    """Channels that stopped moving together: no sensors' fault, but that of what they all hang on.
+
+    since_slot: the slot in which they stopped.
+    channels: their names, in the model's order.
+    of: how many channels the asset has.
+    """
+
+    since_slot: int
+    channels: tuple[str, ...]
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelFault:
     """A sick channel as subscribers see it.
 
@@ -179,8 +194,35 @@ class Watching(StrEnum):
 
     WARM_UP = "warm_up"  # the first window since the start, or since a long gap, is not full yet
     WATCHED = "watched"
-    NOT_WATCHED = "not_watched"  # nothing comes, or too many sensors are at fault
+    NOT_WATCHED = (
+        "not_watched"  # nothing comes, at another pace or with too few values, or too many sensors are at fault
+    )
     OUT_OF_SERVICE = "out_of_service"
+
+
+@dataclass(frozen=True, slots=True)
+class WarmUp:
+    """How far an asset is on the way to its first score.
+
+    rows: those it has without a long gap.
+    needed: those of a window.
+    first_score_ns: event time at which the first score is to be expected; None: it is there, or cannot be foreseen.
+    """
+
+    rows: int
+    needed: int
+    first_score_ns: int | None
+
+    @property
+    def text(self) -> str:
+        """Such as "12 of 64 rows"."""
+        return f"{self.rows} of {self.needed} rows"
+
+    @property
+    def outlook(self) -> str:
+        """Such as "12 of 64 rows, first score about 2026-11-24 14:20 UTC"."""
+        about = "" if self.first_score_ns is None else f", first score about {minute_text(self.first_score_ns)}"
+        return f"{self.text}{about}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +230,15 @@ class AssetHealth:
     """Whether an asset's sensors work, and how it is watched.
 
     asset, node: whose.
-    watched: so few channels are at fault that the asset is scored still.
-    fault: what is wrong with all channels together, "stale" or "clock_jump"; None: nothing.
-    fault_since_ns: wall time at which that began; None: nothing is wrong.
+    watched: it is scored: its warm-up is over, and enough of its channels work and send.
+    fault: what is wrong with all channels together, "stale", "clock_jump", "frozen" or "pace"; None: nothing.
+    fault_since_ns: wall time at which that began, or of what is frozen event time; None: nothing is wrong.
     channels: those at fault, in the order in which their faults were found.
     watching: whether it would raise an alert now.
     budget: the alerts that are accepted of it, such as "1/day"; None: as many as the settings say.
+    warm_up: how far it is; None: no row has come.
+    pace: a sentence where readings come at another pace than the model's rows; None: they do not.
+    reason: why it is not watched; None: it is.
     """
 
     asset: str
@@ -204,6 +249,9 @@ class AssetHealth:
     channels: tuple[ChannelFault, ...]
     watching: Watching
     budget: str | None
+    warm_up: WarmUp | None = None
+    pace: str | None = None
+    reason: str | None = None
 
 
 class AlertWord(StrEnum):
@@ -252,6 +300,7 @@ class Alert:
     channels: at the peak, by their part in the score, largest first.
     reason: a sentence for a technician.
     similar: the operating mode that the peak is nearest to; None: the model knows none.
+    cause: "score", "stopped_together" or "unwatched": what it was raised for, or what has joined it since.
     """
 
     asset: str
@@ -277,6 +326,7 @@ class Alert:
     channels: tuple[Share, ...] = ()
     reason: str | None = None
     similar: Similar | None = None
+    cause: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class Fleet:
         self._max_assets = max_assets
         self._models: dict[str, Model] = {}
         self._due: list[tuple[Detector, Window]] = []
+        self._unscored: dict[str, Detector] = {}  # assets whose rows have shown something without a window
 
     def add(self, asset: str, watch: Watch) -> Detector:
         """Watch an asset from its beginning, also where it was watched before."""
@@ -44,6 +45,8 @@ class Fleet:
             detector = self.add(readings.asset, watch)
         for window in detector.push(readings):
             self._due.append((detector, window))
+        if detector.has_unscored:
+            self._unscored[detector.asset] = detector
 
     def flush(self) -> None:
         """Close the rows still open, of every asset: the end of a file."""
@@ -56,8 +59,8 @@ class Fleet:
 
     @property
     def due(self) -> int:
-        """How many windows `step` would score."""
-        return len(self._due)
+        """How many windows `step` would score, and assets of which it would look at more than these."""
+        return len(self._due) + len(self._unscored)
 
     def step(self) -> list[Scored | AlertEvent]:
         """Score and judge every window that is due."""
@@ -72,6 +75,9 @@ class Fleet:
                     (explanation,) = model.explain(window.values[None])
                     explanation = expected_by_others(model, window.values, explanation, detector.threshold)
                 results.extend(detector.judge(window, score, explanation))
+        unscored, self._unscored = self._unscored, {}
+        for detector in unscored.values():
+            results.extend(detector.unscored())
         return results
 
     def _score(self, batch: list[tuple[Detector, Window]]) -> list[float]:

@@ -12,6 +12,7 @@ from edge_ae.core.timestamps import SECOND
 STALE = "stale"
 CLOCK_JUMP = "clock_jump"
 LONGEST_TICK_NS = 5 * SECOND  # Silence is counted only while this process ran: not while the machine slept.
+STEPS = 3  # Silence is longer than so many steps of the pace at which readings come.
 AHEAD_NS = 60 * SECOND  # event time may be ahead of ours by this
 LATE_READINGS = 16  # in a row: the clock of the sensor went back
 JUMP_SHOWN_NS = 600 * SECOND  # a jump is shown for so long after its last sign
@@ -31,29 +32,30 @@ class InputCounts:
 
 
 class Liveness:
-    """One asset's. `fault`: stale, clock_jump, or None; `since_ns`: our time when it began."""
+    """One asset's. `fault`: stale, clock_jump, or None; `since_ns`: our time when it began; `silent_ns`: how long nothing has
+    come for by now."""
 
     def __init__(self, silence_ns: int) -> None:
         self.fault: str | None = None
         self.since_ns = 0
+        self.silent_ns = 0
         self._silence_ns = silence_ns
         self._before: InputCounts | None = None
         self._tick_ns = 0
-        self._silent_ns = 0
         self._late_then = 0  # late readings when event time last went on
         self._jump_until_ns = 0
 
-    def tick(self, now_ns: int, now: InputCounts, listening: bool) -> None:
-        """Call it once a second or so. `listening`: the readings can reach us."""
+    def tick(self, now_ns: int, now: InputCounts, listening: bool, step_ns: int = 0) -> None:
+        """Call it once a second or so. `listening`: the readings can reach us; `step_ns`: how often they come."""
         before = replace(now, readings=0) if self._before is None else self._before
         passed_ns = 0 if self._before is None else min(max(now_ns - self._tick_ns, 0), LONGEST_TICK_NS)
         self._before, self._tick_ns = now, now_ns
         anything = now.readings > before.readings
-        self._silent_ns = 0 if anything or not listening else self._silent_ns + passed_ns
+        self.silent_ns = 0 if anything or not listening else self.silent_ns + passed_ns
         if self._has_jumped(now_ns, before, now):
             self._jump_until_ns = now_ns + JUMP_SHOWN_NS
         still = self.fault == STALE and not anything  # after a restart: until something comes
-        self._show(now_ns, stale=still or self._silent_ns >= self._silence_ns)
+        self._show(now_ns, stale=still or self.silent_ns >= max(self._silence_ns, STEPS * step_ns))
 
     def _has_jumped(self, now_ns: int, before: InputCounts, now: InputCounts) -> bool:
         if now.newest_ns > before.newest_ns:

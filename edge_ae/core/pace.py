@@ -18,7 +18,7 @@ FEWEST_STEPS = 5  # of one channel; fewer show no pace
 NAMES_OF_EACH = 4  # A reading's first channels stand for all that come with it.
 CHANNELS = 32  # followed at most: those that came first
 ANOTHER_PACE = 1.5  # Readings that come so many times slower or faster than a model's rows have another pace.
-TIMES_BEHIND = 16  # So many readings in a row older than all that is kept of a channel: its clock was set back.
+TIMES_BEHIND = 16  # So many times in a row older than all that is kept of a channel: its clock was set back.
 
 
 class Pace:
@@ -26,7 +26,7 @@ class Pace:
 
     def __init__(self) -> None:
         self._times: dict[str, list[int]] = {}
-        self._behind = 0
+        self._behind: set[int] = set()  # times older than all that is kept, since the last one that was newer
 
     def push(self, t_ns: int, names: Iterable[str] = ()) -> None:
         """Take the event time of a reading. `names`: the channels that it has values of; none: it stands for them all."""
@@ -39,19 +39,19 @@ class Pace:
 
     def _add(self, times: list[int], t_ns: int) -> None:
         if t_ns > times[-1]:
-            self._behind = 0
+            self._behind.clear()
             times.append(t_ns)
         elif t_ns < times[0] and len(times) == TIMES:
-            self._set_back()
+            self._set_back(t_ns)
         elif t_ns not in times:
             insort(times, t_ns)
         if len(times) > TIMES:
             del times[0]
 
-    def _set_back(self) -> None:
-        self._behind += 1
-        if self._behind >= TIMES_BEHIND:
-            self._times, self._behind = {}, 0
+    def _set_back(self, t_ns: int) -> None:
+        self._behind.add(t_ns)
+        if len(self._behind) >= TIMES_BEHIND:
+            self._times, self._behind = {}, set()
 
     @property
     def step_ns(self) -> int | None:
@@ -65,12 +65,12 @@ class Pace:
 
     def snapshot(self) -> dict[str, Any]:
         """What a restart must know, as plain values."""
-        return {"times": {name: list(times) for name, times in self._times.items()}, "behind": self._behind}
+        return {"times": {name: list(times) for name, times in self._times.items()}, "behind": sorted(self._behind)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up where `snapshot` was made."""
         self._times = {name: list(times) for name, times in state["times"].items()}
-        self._behind = state["behind"]
+        self._behind = set(state["behind"])
 
 
 def has_another_pace(step_ns: float, period_ns: int) -> bool:

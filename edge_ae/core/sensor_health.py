@@ -11,6 +11,10 @@ masked channel from the others, so that the asset stays watched.
                                                    quantised      much coarser steps, much fewer values
                                                    out_of_range   far out, reached at one stroke, and alone there
 
+Rows without any value say nothing of one sensor: it is the asset that was silent. Where values come less often than the
+model's rows all along, a sensor's silence is measured by that pace. Channels that stopped together have one cause, the machine
+or what brings the readings: they stay in the score, and `stop` names them; where nothing moves at all, `frozen_since` does.
+
 The limits come from the channel's own profile in training. Blocks lie on the absolute grid: one answer, live or from a file.
 """
 
@@ -18,7 +22,7 @@ import math
 from array import array
 from base64 import b64decode, b64encode
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from operator import gt, lt
 from typing import Any
@@ -27,8 +31,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ae.core.channel_profile import BLOCK, MIN_CHANGES, Flags, Ints, Motion, distinct, motion
-from edge_ae.core.events import Row, SensorFault, SickChannel
+from edge_ae.core.common_stop import TOGETHER, StopWatch, in_company
+from edge_ae.core.events import CommonStop, Row, SensorFault, SickChannel
 from edge_ae.core.model_spec import Channel, Kind
+from edge_ae.core.pace import Pace
 
 LARGEST_VALUE = 1e30  # Beyond this a float32 square overflows: no sensor's value.
 STALE_ROWS = 16  # A channel is stale after so many rows without a value, or twice the longest time in training.
@@ -43,15 +49,20 @@ FAR_ROWS = 3  # So many rows of a block far out are a fault; fewer are a glitch.
 LONGER = 3  # Unchanged so many times longer than ever in training is stuck.
 COARSER = 4.0  # Steps so many times larger than ever in training are coarse.
 FEWER = 2  # Values so many times fewer than ever in training are few; coarse and few is quantised.
+NEVER = -(2**62)  # before every slot
 COARSE_BLOCKS = 2  # Coarse steps last for so many blocks side by side before they are a fault.
 
 
 class SensorHealth:
-    """One asset's sensors. `sick`: the channels at fault. `counts`: the values that were masked, by reason."""
+    """One asset's sensors. `sick`: the channels at fault. `counts`: the values that were masked, by reason.
+
+    `frozen_since`: the slot since which none of the channels that always move in training has moved; None: some do.
+    """
 
     def __init__(self, channels: Sequence[Channel]) -> None:
         self.counts: Counter[str] = Counter()
         self.sick: tuple[SickChannel, ...] = ()
+        self.frozen_since: int | None = None
         self._limits = _HabitLimits(channels)
         self._low, self._high = _bounds(channels, FAR_SPANS)
         self._errors = _error_values(channels)
@@ -59,11 +70,14 @@ class SensorHealth:
         self._rows = array("d")  # of this block, one after the other
         self._newest = np.full(len(channels), np.nan, np.float32)  # values before this block
         self._unchanged = np.zeros(len(channels), np.int64)  # rows up to this block
+        self._since = np.full(len(channels), NEVER, np.int64)  # slots of the last changes
         self._coarse = np.zeros(len(channels), np.int64)  # blocks of coarse steps up to this one
+        self._pace = Pace()  # of the rows in which something is missing, in rows
+        self._stops = StopWatch(self._limits.names, self._limits.leeway, self._limits.could_stop)
         self._faults: dict[int, SickChannel] = {}
         self._absent: dict[int, int] = {}  # channel -> rows in a row without a value
         self._back: dict[int, int] = {}  # channel with a lasting fault -> rows in a row with one
-        self._out: set[int] = set()  # channels that are far out of range
+        self._out: dict[int, int] = {}  # channel that is far out of range -> slot in which it jumped there
         self._far: Counter[int] = Counter()  # channel -> rows of this block for which it was
 
     @property
@@ -75,6 +89,11 @@ class SensorHealth:
     def quality(self) -> float:
         """The part of the channels that are not at fault, 0 to 1."""
         return 1.0 - len(self.sick) / len(self._low)
+
+    @property
+    def stop(self) -> CommonStop | None:
+        """The channels that stopped together and stand still; None: there are none."""
+        return self._stops.stop
 
     def push(self, row: Row) -> Row:
         """The row with what the score must not see as NaN; all of it where too few channels are left."""
@@ -103,35 +122,44 @@ class SensorHealth:
         return Row(row.slot, tuple(values))
 
     def _masked(self, row: Row) -> Row:
+        there = [name for name, value in zip(self._limits.names, row.values, strict=True) if value == value]
+        if not there:
+            return row
+        self._pace.push(row.slot, there)
         values = list(row.values)
         for index, value in enumerate(row.values):
             self._follow(row.slot, index, value)
             if math.isnan(value):
                 continue
-            fault = self._reason(index, value, row.values)
+            fault = self._reason(row.slot, index, value, row.values)
             if fault is not None:
                 self.counts[fault] += 1
                 values[index] = math.nan
         return Row(row.slot, tuple(values) if self.watched else (math.nan,) * len(values))
 
-    def _reason(self, index: int, value: float, values: tuple[float, ...]) -> str | None:
+    def _reason(self, slot: int, index: int, value: float, values: tuple[float, ...]) -> str | None:
         """Why the score must not see a value."""
         if not -LARGEST_VALUE < value < LARGEST_VALUE:
             return "not_finite"
-        if self._is_far(index, value, values):
+        if self._is_far(slot, index, value, values):
             self._far[index] += 1
             return "out_of_range"
         return "sick_sensor" if index in self._faults else None
 
-    def _is_far(self, index: int, value: float, values: tuple[float, ...]) -> bool:
+    def _is_far(self, slot: int, index: int, value: float, values: tuple[float, ...]) -> bool:
+        """Alone, that is: another channel that leaves its range in the same few rows makes it the machine's."""
         if self._low[index] < value < self._high[index]:
-            self._out.discard(index)
+            self._out.pop(index, None)
             return False
         width = len(values)
         before = self._rows[index - 2 * width] if len(self._rows) > width else self._newest[index]
         jumped = math.isnan(before) or not self._limits.is_out(index, before)
-        if jumped and not self._limits.others_out(index, values):
-            self._out.add(index)
+        young = jumped or slot - self._out.get(index, NEVER) < TOGETHER
+        if young and self._limits.others_out(index, values, self._faults):
+            self._out.pop(index, None)
+            self._far.pop(index, None)
+        elif jumped:
+            self._out[index] = slot
         return index in self._out
 
     def _follow(self, slot: int, index: int, value: float) -> None:
@@ -146,10 +174,15 @@ class SensorHealth:
         rows = self._absent[index] = self._absent.get(index, 0) + 1
         if index in self._back:
             self._back[index] = 0
-        elif rows >= self._limits.absent[index]:
+        elif rows >= self._limits.absent[index] * self._rows_apart:
             fault = SensorFault.STALE if math.isnan(value) else SensorFault.NOT_A_NUMBER
             self._fall_ill(index, fault, slot - rows + 1)
             self._back[index] = 0
+
+    @property
+    def _rows_apart(self) -> int:
+        """Every so many rows a channel's value comes: 1 where the asset keeps the model's pace."""
+        return self._pace.step_ns or 1
 
     def _fall_ill(self, index: int, fault: SensorFault, slot: int) -> None:
         self._faults[index] = SickChannel(self._limits.names[index], fault, slot)
@@ -163,10 +196,11 @@ class SensorHealth:
     # -- block by block ------------------------------------------------------------------------------------
 
     def _close_block(self, slot: int) -> None:
-        """Judge the block behind, unless it is mostly a gap."""
+        """Judge the rows of the block behind in which there is anything, unless it is mostly a gap."""
         rows, far, last = np.array(self._rows).reshape(-1, len(self._low)), self._far, self._end - 1
         self._rows, self._far = array("d"), Counter()
         self._end = (slot // BLOCK + 1) * BLOCK
+        rows = rows[~np.isnan(rows).all(axis=1)]
         if len(rows) < BLOCK // 2:
             return
         lost = ~(np.abs(rows) < LARGEST_VALUE)
@@ -175,13 +209,34 @@ class SensorHealth:
         now = motion(rows.astype(np.float32), self._newest)
         self._newest = now.newest
         self._unchanged = np.where(now.changes > 0, now.unchanged + 1, self._unchanged + len(rows))
-        coarse = now.smallest > self._limits.coarse
+        new = (now.changes > 0) | (self._since == NEVER)
+        self._since = np.where(new, last - self._unchanged + 1, self._since)
+        coarse = (now.smallest > self._limits.coarse) & (self._rows_apart == 1)
         self._coarse = np.where(coarse, self._coarse + (now.changes >= MIN_CHANGES), 0)
-        stuck = self._unchanged >= self._limits.patience
-        if self._faults or far or lost.any() or stuck.any() or coarse.any():
+        still = (self._unchanged >= BLOCK) & np.isfinite(self._limits.patience)
+        if self._faults or far or lost.any() or still.any() or coarse.any() or self.stop is not None:
             block = _Block(now, lost, np.array([far[i] for i in range(rows.shape[1])]))
+            self._follow_stops(block)
             self._end_faults(block)
             self._begin_faults(block, last)
+
+    def _follow_stops(self, block: "_Block") -> None:
+        """Channels that stand for longer than ever: those that stopped together are no sensors' fault."""
+        limits = self._limits
+        standing = (self._unchanged >= np.where(limits.lively, BLOCK, self._patience(block))) & block.present
+        self._stops.push(self._since, standing)
+        stood = () if self.stop is None else self.stop.channels
+        for index, sick in list(self._faults.items()):
+            if sick.channel in stood and sick.fault in (SensorFault.FLAT, SensorFault.STUCK_AT_RAIL):
+                self._recover(index)
+        lively = limits.lively
+        frozen = lively.sum() > 1 and standing[lively].all()
+        self.frozen_since = int(self._since[lively].max()) if frozen else None
+
+    def _patience(self, block: "_Block") -> NDArray[np.float64]:
+        """Rows for which each channel may keep the value that it has."""
+        value, limits = block.motion.newest, self._limits
+        return np.where((value == limits.low) | (value == limits.high), limits.rail, limits.flat)
 
     def _end_faults(self, block: "_Block") -> None:
         moves = block.motion.changes >= MIN_CHANGES
@@ -199,15 +254,17 @@ class SensorHealth:
     def _begin_faults(self, block: "_Block", last: int) -> None:
         """A channel has one fault at a time, the first that is found."""
         limits, value, lost = self._limits, block.motion.newest, block.lost
-        beyond = (value < limits.low) | (value > limits.high)
-        at_end = (value == limits.low) | (value == limits.high)
-        stuck = (self._unchanged >= np.where(at_end, limits.rail, limits.flat)) & self._others_move(block.motion)
+        outside = (value <= limits.low) | (value >= limits.high)
+        patience = self._patience(block)
+        stands = np.isfinite(patience) & (self._unchanged >= BLOCK) & block.present
+        alone = ~in_company(self._since, limits.leeway, stands, limits.could_stop)
+        stuck = (self._unchanged >= patience) & self._others_move(block.motion) & alone
         again = (lost[1:] > lost[:-1]).sum(axis=0) >= DROPOUT_TIMES
         few = distinct(block.motion.rows) * FEWER <= limits.fewest
         begun = {
             SensorFault.OUT_OF_RANGE: block.far >= FAR_ROWS,
-            SensorFault.DROPOUT: (lost.mean(axis=0) > limits.dropout) & again,
-            SensorFault.STUCK_AT_RAIL: stuck & (at_end | beyond),
+            SensorFault.DROPOUT: (lost.mean(axis=0) > limits.dropout) & again & (self._rows_apart == 1),
+            SensorFault.STUCK_AT_RAIL: stuck & outside,
             SensorFault.FLAT: stuck,
             SensorFault.QUANTISED: (self._coarse >= COARSE_BLOCKS) & few,
         }
@@ -235,8 +292,13 @@ class SensorHealth:
             "faults": [[index, str(sick.fault), sick.since_slot] for index, sick in self._faults.items()],
             "absent": list(self._absent.items()),
             "back": list(self._back.items()),
-            "out": sorted(self._out),
+            "out": list(self._out),
+            "out_since": list(self._out.values()),
             "far": list(self._far.items()),
+            "since": _text(self._since.astype(np.float64)),
+            "stop": self._stops.snapshot(),
+            "frozen_since": self.frozen_since,
+            "pace": self._pace.snapshot(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -250,7 +312,13 @@ class SensorHealth:
         self._faults = {i: SickChannel(self._limits.names[i], SensorFault(f), slot) for i, f, slot in state["faults"]}
         self.sick = tuple(self._faults.values())
         self._absent, self._back = dict(state["absent"]), dict(state["back"])
-        self._out, self._far = set(state["out"]), Counter(dict(state["far"]))
+        since = state.get("out_since", [NEVER] * len(state["out"]))  # this and what follows is younger than version 0.2
+        self._out, self._far = dict(zip(state["out"], since, strict=True)), Counter(dict(state["far"]))
+        if "since" in state:
+            self._since = _array(state["since"]).astype(np.int64)
+            self._stops.restore(state["stop"])
+            self.frozen_since = state["frozen_since"]
+            self._pace.restore(state["pace"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +328,12 @@ class _Block:
     motion: Motion
     lost: Flags
     far: Ints
+
+    @property
+    def present(self) -> Flags:
+        """Whether a channel has a value in most of the rows [channel]."""
+        flags: Flags = self.lost.mean(axis=0) < 0.5
+        return flags
 
 
 class _HabitLimits:
@@ -274,6 +348,8 @@ class _HabitLimits:
         self.flat = np.array([_patience(c.flat_rows) for c in channels])
         self.lively = np.array([0 < c.flat_rows < BLOCK and 0 < c.rail_rows < BLOCK for c in channels])
         self.patience = np.minimum(self.rail, self.flat)
+        self.leeway = np.array([min(max(c.rail_rows, c.flat_rows, TOGETHER), BLOCK) for c in channels])
+        self.could_stop = int(np.isfinite(self.patience).sum())
         self.coarse = np.array([COARSER * c.coarsest_step if c.coarsest_step > 0 else np.inf for c in channels])
         self.fewest = np.array([c.fewest_values for c in channels])
         self._near = _bounds(channels, NEAR_SPANS)
@@ -286,9 +362,11 @@ class _HabitLimits:
         low, high = self._near
         return value < low[index] or value > high[index]
 
-    def others_out(self, index: int, values: Sequence[float]) -> bool:
-        """Whether any other channel is."""
-        return any(i != index and abs(v) < LARGEST_VALUE and self.is_out(i, v) for i, v in enumerate(values))
+    def others_out(self, index: int, values: Sequence[float], sick: Container[int]) -> bool:
+        """Whether any other channel is that is not known to be at fault."""
+        return any(
+            i != index and i not in sick and abs(v) < LARGEST_VALUE and self.is_out(i, v) for i, v in enumerate(values)
+        )
 
 
 def _patience(longest: int) -> float:

@@ -64,6 +64,11 @@ def rfc3339(t_ns: int) -> str:
     return (_EPOCH + timedelta(milliseconds=t_ns // 1_000_000)).isoformat(timespec="milliseconds") + "Z"
 
 
+def minute_text(t_ns: int) -> str:
+    """Such as "2026-11-24 14:03 UTC", for sentences."""
+    return f"{_EPOCH + timedelta(seconds=t_ns // SECOND):%Y-%m-%d %H:%M} UTC"
+
+
 def duration_text(length_ns: float) -> str:
     """A length of time in the unit that suits it, such as "20 s", "1.5 h" or "250 ms"."""
     for unit_ns, name in ((24 * HOUR, "days"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s")):

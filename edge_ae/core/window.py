@@ -93,14 +93,19 @@ class Windower:
         return [window]
 
     @property
-    def full(self) -> bool:
-        """Whether there have been as many rows since the start, or the last jump in slots, as a window holds."""
-        return len(self._missing) == self._length
+    def rows(self) -> int:
+        """How many there are since the start or the last jump in slots, up to `length`."""
+        return len(self._missing)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no value in them."""
+        return self._total_missing == len(self._missing) * self._buffer.shape[1]
 
     @property
     def newest(self) -> Window | None:
         """The window that ends with the newest row, due or not; None where it is not whole or holds too little."""
-        if self._slot is None or not self.full:
+        if self._slot is None or self.rows < self._length:
             return None
         if not holds_enough(self._total_missing, self._missing[-1], self._length, self._buffer.shape[1]):
             return None

@@ -21,7 +21,7 @@ from typing import Any
 
 import orjson
 
-from edge_ae.core.detector import Detector
+from edge_ae.core.detector import PACE, Detector
 from edge_ae.core.events import AlertEvent, AssetHealth, EventType, FloodSummary, Happening, Scored, Withheld
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.flood import Flood
@@ -53,6 +53,9 @@ SCORE_EXPIRY_S = 10
 LOAD_PATIENCE_NS = 10 * SECOND
 """What is waited for a state that cannot be read at the start, before events go out without it."""
 
+WARM_UP_EVERY_NS = 60 * SECOND
+"""Where nothing of an asset's health has changed but how far its warm-up is, it is published this often."""
+
 MARK_PATIENCE_NS = 3 * SECOND
 """What is waited for the mark on a new connection; a broker may not let us read it."""
 
@@ -83,8 +86,9 @@ class Publisher:
         self._score_expiry_s = max(round(SCORE_INTERVALS * options.score_interval_s), SCORE_EXPIRY_S)
         self._score_due: dict[str, int] = {}
         self._shown: dict[str, tuple[object, ...]] = {}  # The retained alert of each asset, as last published.
-        self._health_shown: dict[str, AssetHealth] = {}  # Its retained health, likewise.
+        self._health_shown: dict[str, tuple[AssetHealth, int]] = {}  # Its retained health, likewise, and when that was.
         self._health_logged: dict[str, dict[str, str]] = {}
+        self._watched_logged: dict[str, bool] = {}
         self.has_published = False  # Whether anything of the outbox was handed to the link.
         self._began_ns: int | None = None  # When there was first something to publish.
         self._in_flight: dict[int, Key] = {}
@@ -173,13 +177,16 @@ class Publisher:
         if self._publish_state(asset, "alert", alert_payload(detector.alert_now())):
             self._shown[asset] = shown
 
-    def show_health(self, detector: Detector) -> None:
-        """Publish the retained health, if it has changed."""
+    def show_health(self, detector: Detector, now_ns: int) -> None:
+        """Publish the retained health, if it has changed; how far a warm-up is, each minute at most."""
         asset, health = detector.asset, detector.health_now()
-        if self._health_shown.get(asset) == health or not self._link.connected:
+        shown, shown_ns = self._health_shown.get(asset, (None, 0))
+        if shown == health or not self._link.connected:
+            return
+        if shown is not None and _settled(shown) == _settled(health) and now_ns - shown_ns < WARM_UP_EVERY_NS:
             return
         if self._publish_state(asset, "health", health_payload(health)):
-            self._health_shown[asset] = health
+            self._health_shown[asset] = health, now_ns
             self._log_health(asset, health)
 
     def _publish_state(self, asset: str, kind: str, body: Mapping[str, Any]) -> bool:
@@ -187,7 +194,8 @@ class Publisher:
 
     def _log_health(self, asset: str, health: AssetHealth) -> None:
         now = {f"channel {one.channel}": str(one.fault) for one in health.channels}
-        now |= {} if health.fault is None else {"all channels": health.fault}
+        now |= {} if health.fault in (None, PACE) else {"all channels": health.fault}
+        now |= {} if health.pace is None else {"pace": health.pace}
         before = self._health_logged.get(asset, {})
         for name, fault in now.items():
             if before.get(name) != fault:
@@ -195,6 +203,9 @@ class Publisher:
         for name in before.keys() - now.keys():
             log.info("%s: %s: no fault any more", asset, name)
         self._health_logged[asset] = now
+        if self._watched_logged.get(asset) != health.watched:
+            self._watched_logged[asset] = health.watched
+            log.info("%s: %s", asset, "watched" if health.watched else f"not watched: {health.reason}")
 
     # -- the outbox ----------------------------------------------------------------------------------------
 
@@ -293,7 +304,7 @@ class Publisher:
                 self._end(record, now_ns)
         for asset in removed:
             self._withdraw(asset, self._options.prefix, now_ns)
-            for shown in (self._shown, self._health_shown, self._health_logged, self._score_due):
+            for shown in (self._shown, self._health_shown, self._health_logged, self._watched_logged, self._score_due):
                 shown.pop(asset, None)
 
     def leave(self, prefix: str, assets: Iterable[str], now_ns: int) -> None:
@@ -321,6 +332,11 @@ class Publisher:
             topic = f"{self._options.prefix if prefix is None else prefix}/{record.asset}/event"
             self._outbox.append([OutgoingMessage(record.id, body["seq"], now_ns, now_ns, topic, payload)])
         self._store.record(replace(record, cleared_ns=now_ns, t_ns=now_ns, payload=payload))
+
+
+def _settled(health: AssetHealth) -> AssetHealth:
+    """Without what changes with every row."""
+    return replace(health, warm_up=None, reason=None)
 
 
 def _record(event: AlertEvent, t_ns: int, payload: bytes, *, announced: bool) -> AlertRecord:

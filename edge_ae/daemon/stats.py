@@ -8,7 +8,7 @@ from typing import Any
 
 from edge_ae import __version__
 from edge_ae.core.detector import Detector
-from edge_ae.core.payloads import significant
+from edge_ae.core.payloads import health_payload, significant
 from edge_ae.core.threshold import FAULT_RATIO
 from edge_ae.core.timestamps import SECOND, rfc3339
 from edge_ae.daemon.checkpoint import Checkpoints
@@ -59,7 +59,6 @@ def node_stats(parts: Parts, now_ns: int) -> dict[str, Any]:
         "reloads": parts.counts["reloads"],
         "reload_failures": parts.counts["reload_failures"],
         "connected": parts.link.connected,
-        "inbox": parts.link.waiting,
         "unacknowledged": checkpoints.deduplicator.unacknowledged,
         "acknowledged_unsaved": checkpoints.counts["acknowledged_unsaved"],
         "outbox": len(outbox),
@@ -106,11 +105,18 @@ def _asset(parts: Parts, detector: Detector) -> dict[str, Any]:
     spec, watch = detector.spec, parts.ingest.watch_of(detector.asset)
     interval_ns = detector.interval_ns
     since_ns = detector.t_ns - interval_ns
+    health = health_payload(detector.health_now())
     return {
         "model": spec.name,
         "model_sha256": spec.sha256,
         "family": spec.family,
         "provider": getattr(watch.model, "provider", None),
+        "watched": health["watched"],
+        "reason": health["reason"],
+        "rows": health["rows"],
+        "rows_needed": health["rows_needed"],
+        "first_score": health["first_score"],
+        "pace": health["pace"],
         "last_reading": None if detector.last_t_ns is None else rfc3339(detector.last_t_ns),
         "threshold": detector.threshold,
         "alert": str(detector.alert.phase),

@@ -165,8 +165,9 @@ def test_score_says_what_it_could_not_use(tmp_path: Path) -> None:
     header, *lines = data.read_text().splitlines()
     data.write_text("\n".join([header, *lines[-2::-1], lines[-1]]) + "\n")
     done = edge_ae("score", "--model", tmp_path / "pump.onnx", "--data", data, "--out", tmp_path / "o.csv")
-    assert done.returncode == 0
-    assert f"{data}: 0 of 40 lines have a score; late " in done.stderr
+    assert done.returncode == 1
+    assert f"{data}: 0 of 40 lines have a score; 1 of 4 rows; late " in done.stderr
+    assert len((tmp_path / "o.csv").read_text().splitlines()) == 41
 
 
 def test_run_publishes_live_what_score_finds_offline(tmp_path: Path, broker: Broker, listener: Subscriber) -> None:

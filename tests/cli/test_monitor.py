@@ -7,6 +7,7 @@ import re
 import select
 import subprocess
 import sys
+import time
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,25 @@ def test_the_picture_shows_status_ratio_state_cause_and_reason() -> None:
         "",
         " received 12,345   dropped 4   outbox 0   q quits",
     ]
+
+
+@pytest.mark.parametrize(
+    ("health", "shown"),
+    [
+        (
+            {"reason": "12 of 64 rows, first score about 2026-11-24 14:20 UTC", "rows": 12, "rows_needed": 64}
+            | {"first_score": "2026-11-24T14:20:00.000Z"},
+            f"12 of 64 rows, first score about {time.strftime('%H:%M', time.localtime(1795530000))}",
+        ),
+        ({"reason": "5 of 8 sensors are at fault", "rows": 64, "rows_needed": 64}, "5 of 8 sensors are at fault"),
+        ({"reason": None, "pace": "readings come every 100 ms"}, "readings come every 100 ms"),
+        ({"reason": "1 of 2 rows", "rows": 1, "rows_needed": 2, "first_score": "never"}, "first score about never"),
+        ({"reason": 5, "pace": {}, "faults": {"flow": "flat"}}, "5, sensors: flow flat"),
+    ],
+)
+def test_why_an_asset_is_not_watched_is_shown_in_the_time_of_this_machine(health: dict[str, Any], shown: str) -> None:
+    lines = render(view(pump_health=health, pump_alert={"state": "normal"}), 200, 8, NOW, colour=False)
+    assert shown in lines[2]
 
 
 def test_the_boundary_is_the_middle_of_the_bar() -> None:

@@ -37,7 +37,7 @@ def test_nothing_set_is_a_working_default() -> None:
     assert found.mqtt.tcp_port == 1883
     assert found.state_dir == Path("/home/op/.local/state/edge-ae")
     assert found.client_id == f"edge-ae-{found.node}"
-    assert found.alerts.rules == AlertRules(interval_ns=168 * HOUR)
+    assert found.alerts.rules == AlertRules(interval_ns=168 * HOUR, unwatched_ns=None)
 
 
 def test_environment_goes_before_file_and_file_before_default(tmp_path: Path) -> None:

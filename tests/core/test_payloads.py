@@ -26,7 +26,7 @@ from edge_ae.core.timestamps import SECOND
 from tests.models import spec_of
 
 _CONTRACT = """schema id type asset node state active acked shelved shelved_until severity severity_level score threshold ratio quality ts_onset
-    ts_raised ts_peak ts_cleared duration_s top_channel top_share reason similar_to
+    ts_raised ts_peak ts_cleared duration_s top_channel top_share reason cause similar_to
     similar_distance channels model seq"""
 CONTRACT = set(_CONTRACT.split())
 FLOW = Share("flow", "m3/h", 0.62, 3.1, 4.2)
@@ -90,6 +90,7 @@ def test_an_alert_has_every_field_of_the_contract() -> None:
         "top_channel": "flow",
         "top_share": 0.62,
         "reason": None,
+        "cause": "score",
         "similar_to": "mode 2",
         "similar_distance": 3.45679,
         "channels": None,

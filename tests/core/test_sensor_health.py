@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge_ae.core.alert import AlertRules
 from edge_ae.core.channel_profile import BLOCK, with_profile
 from edge_ae.core.detector import SILENT_NS, Detector, Watch
-from edge_ae.core.events import AssetHealth, Readings, Row, Watching
+from edge_ae.core.events import AssetHealth, Readings, Row, WarmUp, Watching
 from edge_ae.core.model_spec import Channel
 from edge_ae.core.payloads import health_payload
 from edge_ae.core.sensor_health import LARGEST_VALUE, RETURN_ROWS, STALE_ROWS, SensorHealth
@@ -131,6 +131,24 @@ def test_far_out_of_range_in_company_is_left_to_the_score() -> None:
     np.testing.assert_array_equal(pushed(SensorHealth(trained()), values), values)
 
 
+def test_two_channels_that_leave_their_range_within_a_few_rows_are_left_to_the_score() -> None:
+    values = normal(2 * BLOCK, seed=1)
+    values[BLOCK:, 0] += 1e4
+    values[BLOCK + 2 :, 1] += 1e5
+    health = SensorHealth(trained())
+    seen = np.array(pushed(health, values))
+    assert np.argwhere(np.isnan(seen)).tolist() == [[BLOCK, 0], [BLOCK + 1, 0]]
+    health.push(Row(2 * BLOCK, (1e4, 1e5, 3.0)))
+    assert named(health) == {}
+
+
+def test_a_channel_known_to_be_at_fault_makes_no_other_the_machines() -> None:
+    values = normal(4 * BLOCK + 1, seed=1)
+    values[BLOCK:, 0] = -9999.0
+    values[3 * BLOCK :, 2] = -9999.0
+    assert faults_after(values) == {"flow": "out_of_range", "level": "out_of_range"}
+
+
 # -- faults that begin and end ---------------------------------------------------------------------------------
 
 
@@ -148,6 +166,33 @@ def test_a_channel_without_values_is_sick_until_some_rows_after_it_is_back(absen
     back = pushed(health, values[:RETURN_ROWS], 10 + STALE_ROWS)
     assert [math.isnan(row[0]) for row in back] == [True] * (RETURN_ROWS - 1) + [False]
     assert (named(health), health.counts["sick_sensor"]) == ({}, RETURN_ROWS - 1)
+
+
+@pytest.mark.parametrize("slower", [2, 5, 20])
+@pytest.mark.parametrize("apart", [False, True])
+def test_no_sensor_is_blamed_for_a_pace_that_is_slower_than_the_rows(slower: int, apart: bool) -> None:
+    """Of all channels together, or of each on a topic of its own."""
+    values = normal(40 * BLOCK, seed=1)
+    phases = np.arange(3) * (slower // 2) % slower if apart else np.zeros(3)
+    values[np.arange(len(values))[:, None] % slower != phases] = math.nan
+    health = SensorHealth(trained())
+    np.testing.assert_array_equal(pushed(health, values), values)
+    assert named(health) == {}
+
+
+def test_rows_in_which_the_whole_asset_was_silent_blame_no_sensor() -> None:
+    values = normal(2 * BLOCK, seed=1)
+    values[10:50] = math.nan
+    health = SensorHealth(trained())
+    np.testing.assert_array_equal(pushed(health, values), values)
+    assert (named(health), health.stop, health.frozen_since) == ({}, None, None)
+
+
+def test_a_channel_that_is_gone_is_stale_at_a_slower_pace_too() -> None:
+    values = normal(40 * BLOCK, seed=1)
+    values[np.arange(len(values)) % 5 > 0] = math.nan
+    values[4 * BLOCK :, 0] = math.nan
+    assert faults_after(values) == {"flow": "stale"}
 
 
 def test_a_channel_that_keeps_silence_by_habit_is_not_stale() -> None:
@@ -303,6 +348,11 @@ def test_an_asset_shows_its_sick_sensor_and_its_silence_and_is_well_again() -> N
         "watched": True,
         "watching": "watched",
         "budget": "default",
+        "reason": None,
+        "rows": 4,
+        "rows_needed": 4,
+        "first_score": None,
+        "pace": None,
         "asset_fault": None,
         "asset_fault_since": None,
         "faults": {"pressure": "stale"},
@@ -312,10 +362,13 @@ def test_an_asset_shows_its_sick_sensor_and_its_silence_and_is_well_again() -> N
         detector.tick(second * SECOND)
     health = detector.health_now()
     assert (health.fault, health.fault_since_ns) == ("stale", 70 * SECOND)
+    assert (health.watched, health.reason) == (False, "nothing comes")
     twin = Detector("node", "pump", Watch(FakeModel(), AlertRules(interval_ns=100 * SECOND)))
     twin.restore(json.loads(json.dumps(detector.snapshot())))
     assert twin.health_now() == health
     for slot in range(71, 80 + RETURN_ROWS):
         twin.push(readings(slot, flow=1.0 + slot, pressure=slot % 3))
     twin.tick(90 * SECOND)
-    assert twin.health_now() == AssetHealth("pump", "node", True, None, None, (), Watching.WATCHED, None)
+    assert twin.health_now() == AssetHealth(
+        "pump", "node", True, None, None, (), Watching.WATCHED, None, WarmUp(4, 4, None)
+    )
