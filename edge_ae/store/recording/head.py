@@ -55,7 +55,7 @@ class HeadLine:
 class Head:
     """The first lines without comments and blank ones. `is_named`: an Excel line `sep=;` says the delimiter.
 
-    `width`: fields of most lines, less those at their end that none of these lines fills.
+    `width`: fields of most lines, less those at their end that none of these lines fills (`is_trailing`: there are some).
     """
 
     path: Path
@@ -64,6 +64,7 @@ class Head:
     rows: tuple[HeadLine, ...]
     comments: tuple[HeadLine, ...]
     width: int
+    is_trailing: bool
 
     def column(self, column: int) -> list[str]:
         """Its cells."""
@@ -82,7 +83,7 @@ def read_head(path: Path, lines: Sequence[str]) -> Head:
         raise BadData(f"{path}: is empty; a header line and at least one line of values are needed")
     usual = Counter(len(line.cells) for line in rows).most_common(1)[0][0]
     width = max((line.width for line in rows if len(line.cells) == usual), default=0)
-    return Head(path, delimiter, mark is not None, tuple(_enough(rows, usual)), comments, width)
+    return Head(path, delimiter, mark is not None, tuple(_enough(rows, usual)), comments, width, usual > width)
 
 
 def is_comment(cells: Sequence[str], delimiter: str) -> bool:

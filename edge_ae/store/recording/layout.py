@@ -113,7 +113,9 @@ def find_layout(head: Head, options: ReadOptions) -> Layout:
 
 def _notes(head: Head, header: HeadLine, between: Sequence[HeadLine], units_row: HeadLine | None) -> list[str]:
     skipped = header.number - 1 - head.is_named
-    notes = [f"{skipped} line{'s' if skipped > 1 else ''} of preamble skipped"] if skipped > 0 else []
+    notes = [f"sep={head.delimiter} in line 1"] if head.is_named else []
+    notes += [f"{skipped} line{'s' if skipped > 1 else ''} of preamble skipped"] if skipped > 0 else []
+    notes += ["empty fields at the end of lines left out"] if head.is_trailing else []
     more = ("units taken from line {}" if line is units_row else "line {} skipped" for line in between)
     return [*notes, *(text.format(line.number) for text, line in zip(more, between, strict=True))]
 
@@ -273,7 +275,10 @@ class _Columns:
     def _asked(self, options: ReadOptions, ignored: Sequence[str]) -> set[str]:
         """The columns that the options name; BadData where one is not there."""
         asked = [*ignored, *(name for name in (options.label, options.asset) if name is not None)]
-        there = [name for column, name in enumerate(self._names) if column not in self._times]
+        there = [name for column, name in enumerate(self._names) if name and column not in self._times]
+        of_times = [name for name in asked if name not in there and name in self._names]
+        if of_times:
+            raise BadData(f"{self._path}: {of_times[0]!r} is the column of the times; --time-column names another")
         if unknown := [name for name in asked if name not in there]:
             raise BadData(f"{self._path}: has no column {', '.join(map(repr, unknown))}; it has {', '.join(there)}")
         return set(asked)

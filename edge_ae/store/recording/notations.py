@@ -52,7 +52,9 @@ _DATES = (
 _WEEKDAY = rf"(?:{_LETTER}{{2,10}}\.?,? )?"
 _MOMENTS = [re.compile(rf"{_WEEKDAY}{date}(?:,? ?T?|[T_:-]){_CLOCK}{_ZONE}", re.ASCII) for date in _DATES]
 _DAYS = [re.compile(_WEEKDAY + date, re.ASCII) for date in _DATES]
-_COMPACT = re.compile(r"(?P<Y>0000)(?P<m>00)(?P<d>00)(?P<H>00)(?P<M>00)(?P<S>00)(?:[.,](?P<f>0{1,9})0*)?", re.ASCII)
+_COMPACT = re.compile(
+    rf"(?P<Y>0000)(?P<m>00)(?P<d>00)[T _-]?(?P<H>00)(?P<M>00)(?P<S>00)(?:[.,](?P<f>0{{1,9}})0*)?{_ZONE}", re.ASCII
+)
 _NUMBER = re.compile(r"(?P<whole>0{1,18})(?:[.,](?P<f>0{1,9})0*)?", re.ASCII)
 _TIME_OF_DAY = re.compile(rf"{_CLOCK}{_ZONE}", re.ASCII)
 DIGIT = re.compile(r"\d", re.ASCII)

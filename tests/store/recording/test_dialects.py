@@ -70,6 +70,8 @@ def test_dialect_is_read_from_gzip_whatever_the_file_is_called(name: str, plain:
         ("units row", "units taken from line 2"),
         ("pandas", "times in 'timestamp'; column 1 ('') counts the lines and is left out"),
         ("newest first", "newest first, put in order"),
+        ("sep=", "sep=; in line 1"),
+        ("trailing delimiter", "empty fields at the end of lines left out"),
         ("NUL tail", "1 hole of NUL bytes left out"),
         ("torn last line", "1 broken line left out"),
         ("restarted", "1 broken line left out; 1 hole of NUL bytes left out; 1 header again left out"),

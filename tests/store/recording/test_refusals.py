@@ -106,6 +106,13 @@ def test_column_of_times_is_the_one_that_is_named(tmp_path: Path) -> None:
     assert refusal(tmp_path, content, time=["until"]) == ": has no column 'until'; it has a, from, to"
 
 
+def test_column_of_times_cannot_be_left_out(tmp_path: Path) -> None:
+    content = f",when,a\n0,{DAY}:00,1\n1,{DAY}:10,2\n"
+    assert refusal(tmp_path, content, ignore=["when"]) == (
+        ": 'when' is the column of the times; --time-column names another"
+    )
+
+
 def test_words_are_numbers_by_a_table_and_ones_own_before_it(tmp_path: Path) -> None:
     content = lines("t,valve,mode", "open,auto", "closed,manual", "OPEN,auto")
     table = read(tmp_path, content, words={"auto": 1.0, "manual": 0.0})

@@ -134,7 +134,7 @@ def test_evaluation_is_of_the_daemons_own_alerts(small: Small) -> None:
 
 def test_recording_shorter_than_a_window_is_refused(small: Small, tmp_path: Path) -> None:
     short = tmp_path / "short.csv"
-    short.write_text("t,flow,speed\n" + "".join(f"{i},{i},{i}\n" for i in range(1, 10)))
+    short.write_text("t,flow,speed\n" + "".join(f"{1_700_000_000 + i},{i},{i}\n" for i in range(1, 10)))
     with pytest.raises(BadData, match="9 lines do not fill one window of 16 rows of 1 s"):
         evaluate.evaluate(small.model, [short], RULES)
 
@@ -150,7 +150,7 @@ def test_machine_that_stands_still_or_a_dead_sensor_is_judged_too(small: Small, 
 
 def test_recording_too_short_for_a_window_does_not_stop_the_others(small: Small, tmp_path: Path) -> None:
     short = tmp_path / "short.csv"
-    short.write_text("t,flow,speed\n1,1,1\n")
+    short.write_text("t,flow,speed\n1600000000,1,1\n")
     notes: list[str] = []
     found = evaluate.evaluate(small.model, [short, small.normal], RULES, reporter=Reporter(note=notes.append))
     assert [quality.name for quality in found.series] == ["normal"]
