@@ -3,7 +3,9 @@
 import fcntl
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +21,8 @@ from edge_ae.mqtt.link import Link
 from edge_ae.mqtt.options import Broker, LinkOptions
 
 if TYPE_CHECKING:
-    from edge_ae.core.model_spec import ModelSpec
+    from edge_ae.bridges.prometheus import PrometheusBridge
+    from edge_ae.core.model_spec import Model, ModelSpec
     from edge_ae.daemon.ingest import Feed
     from edge_ae.daemon.loop import Daemon
     from edge_ae.daemon.record_loop import RecordLoop
@@ -41,7 +44,9 @@ def daemon(settings: Settings, config: Path) -> "Daemon":
     from edge_ae.store.recorder import Recorder
 
     limits, record = settings.limits, settings.record
-    streams = feeds(settings)
+    metrics = _metrics(settings)
+    timed = _as_it_is if metrics is None else metrics.timed
+    streams = feeds(settings, timed)
     durable = settings.state.checkpoint_s > 0
     _make(settings.state_dir, 0o700)
     if durable:
@@ -69,13 +74,31 @@ def daemon(settings: Settings, config: Path) -> "Daemon":
         streams,
         Link(link_options(settings), limits.inbox_messages),
         store,
-        reload=lambda: _reload(settings, config),
+        reload=lambda: _reload(settings, config, timed),
         recorder=None if record.dir is None else Recorder(record.dir, record.max_mb * 2**20),
+        bridges=[] if metrics is None else [metrics],
+        alerted=None if metrics is None else metrics.alerted,
     )
 
 
-def feeds(settings: Settings) -> "list[Feed]":
-    """The streams with their models; a model file that serves several is loaded once."""
+def _metrics(settings: Settings) -> "PrometheusBridge | None":
+    """Where the library is missing, there are no metrics, and the watch is not lost for that."""
+    if settings.metrics.port is None:
+        return None
+    if find_spec("prometheus_client") is None:
+        log.error("metrics.port is set, but there are no metrics: pip install prometheus-client")
+        return None
+    from edge_ae.bridges.prometheus import PrometheusBridge
+
+    return PrometheusBridge(settings.metrics.host, settings.metrics.port)
+
+
+def _as_it_is(model: "Model") -> "Model":
+    return model
+
+
+def feeds(settings: Settings, timed: "Callable[[Model], Model]" = _as_it_is) -> "list[Feed]":
+    """The streams with their models; a model file that serves several is loaded once. `timed`: what is done to each."""
     from edge_ae.core.detector import Watch
     from edge_ae.daemon.ingest import Feed
     from edge_ae.model.onnx_model import OnnxModel
@@ -87,7 +110,7 @@ def feeds(settings: Settings) -> "list[Feed]":
         log.warning("%s", warning)
     paths = [stream.model for stream in settings.streams if stream.model is not None]
     verify = None if settings.model_key is None else signature.verifier(settings.model_key)
-    models = {path: OnnxModel.load(path, verify) for path in dict.fromkeys(paths)}
+    models = {path: timed(OnnxModel.load(path, verify)) for path in dict.fromkeys(paths)}
     return [
         Feed(
             Decoder(settings.stream(stream), models[path].spec.names),
@@ -98,9 +121,9 @@ def feeds(settings: Settings) -> "list[Feed]":
     ]
 
 
-def _reload(running: Settings, config: Path) -> "list[Feed]":
+def _reload(running: Settings, config: Path, timed: "Callable[[Model], Model]") -> "list[Feed]":
     settings = load(config)
-    taken_up = feeds(settings)
+    taken_up = feeds(settings, timed)
     waiting = waiting_for_restart(running, settings)
     if waiting:
         log.warning("changed in the settings, but taken up only by a restart: %s", ", ".join(waiting))

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DEVICE, TRAINER = ROOT / "edge_ae", ROOT / "train" / "edge_ae_train"
 HEAVY = ("torch", "scipy", "sklearn", "matplotlib", "rich", "pandas", "pyarrow", "river", "onnx", "edge_ae_train")
-IF_WANTED = {"cryptography"}  # and what a device may install, as an extra
+IF_WANTED = {"cryptography", "prometheus_client"}  # and what a device may install, as an extra
 CARRIED = {"numpy", "onnxruntime", "orjson", "paho", "pydantic", "pydantic_settings"}  # what a device installs
 ONLY_IN = {
     "onnxruntime": {"edge_ae.model.onnx_model"},
@@ -22,6 +22,7 @@ ONLY_IN = {
     "pydantic": {"edge_ae.config"},
     "pydantic_settings": {"edge_ae.config"},
     "cryptography": {"edge_ae.model.signature"},
+    "prometheus_client": {"edge_ae.bridges.prometheus"},
 }
 
 ROOMS: dict[str, set[str]] = {

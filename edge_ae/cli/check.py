@@ -15,6 +15,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ WHAT = "check settings, model, machine and broker; every problem at once, each w
 EXAMPLE = "edge-ae check --config /etc/edge-ae/edge-ae.toml --listen 30"
 
 NOTHING_WATCHED = "no stream has a model: nothing is watched yet, edge-ae record records"
+NO_METRICS = "metrics.port: the library for it is missing: pip install prometheus-client"
 MODEL_S = 60.0
 DAY_S = 86_400
 UNIT = Path("/etc/systemd/system/edge-ae.service")
@@ -105,6 +107,8 @@ def checks(config: Path, inspection: "Inspection", found: Found) -> Iterator[tup
         yield "service", [fault]
     yield from _check_streams(settings, doubtful, found)
     yield from _check_machine(settings, doubtful)
+    if settings.metrics.port is not None:
+        yield "metrics", [] if find_spec("prometheus_client") is not None else [NO_METRICS]
     if "mqtt" not in doubtful:
         broker = f"{settings.mqtt.host}:{settings.mqtt.tcp_port}"
         yield f"broker    {broker}", check_broker(settings)

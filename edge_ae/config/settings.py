@@ -174,6 +174,13 @@ class Record(Section):
     max_mb: int = Field(default=1_000, ge=1, le=10_000_000)
 
 
+class Metrics(Section):
+    """The page for Prometheus; `port` unset: there is none."""
+
+    port: int | None = Field(default=None, ge=1, le=65535, examples=[9464])
+    host: str = Field(default="127.0.0.1", min_length=1)
+
+
 class Settings(Section):
     """All settings of a node. `model_key` unset: whoever may write the model files is trusted."""
 
@@ -188,6 +195,7 @@ class Settings(Section):
     state: State = State()
     limits: Limits = Limits()
     record: Record = Record()
+    metrics: Metrics = Metrics()
     _password: SecretStr | None = PrivateAttr(None)
 
     @property

@@ -19,7 +19,7 @@ from typing import Any
 
 import orjson
 
-from edge_ae.core.events import AlertEvent, Scored
+from edge_ae.core.events import AlertEvent, EventType, Scored
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.timestamps import SECOND, seconds_ns
 from edge_ae.daemon import systemd
@@ -55,7 +55,10 @@ Reload = Callable[[], Sequence[Feed]]
 
 
 class Daemon:
-    """`run` until SIGTERM or SIGINT. `reload` is called on SIGHUP; what it raises as EdgeError leaves all as it was."""
+    """`run` until SIGTERM or SIGINT. `reload` is called on SIGHUP; what it raises as EdgeError leaves all as it was.
+
+    `alerted` gets, of each new alert, the seconds since the oldest message of its turn arrived.
+    """
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ class Daemon:
         reload: Reload | None = None,
         recorder: RowRecorder | None = None,
         bridges: Sequence[Bridge] = (),
+        alerted: Callable[[float], None] | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.counts: Counter[str] = Counter()
@@ -82,6 +86,8 @@ class Daemon:
         self.parts = Parts(started_ns, self.counts, link, store, self.checkpoints, self.ingest, self.publisher)
         self._commands = CommandHandler(store)
         self._reload = reload
+        self._alerted = alerted
+        self._arrived_ns: int | None = None  # When the oldest message of this turn did, by the wall.
         self._logged_fault: str | None = None
         self._ready = self._stop = self._hup = self._reloading = False
 
@@ -111,8 +117,10 @@ class Daemon:
             self._connected(session, now_ns)
         if messages:
             self.checkpoints.received(now_ns)
+            self._arrived_ns = messages[0].arrival_ns
             self._use(messages, now_ns)
             self._step(now_ns)
+            self._arrived_ns = None
         self.publisher.acknowledged()
         self.checkpoints.keep(now_ns)
         self.publisher.publish_pending(now_ns)
@@ -168,6 +176,13 @@ class Daemon:
         for asset in assets:
             self.publisher.show(self.fleet.detectors[asset])
         self.bridges.happened(self.publisher.happenings)
+        if self._alerted is not None and self._arrived_ns is not None:
+            self._time_alerts(self._alerted, self._arrived_ns)
+
+    def _time_alerts(self, alerted: Callable[[float], None], arrived_ns: int) -> None:
+        for one in self.publisher.happenings:
+            if isinstance(one, AlertEvent) and one.type is EventType.NEW:
+                alerted(max(time.time_ns() - arrived_ns, 0) / SECOND)
 
     # -- commands ------------------------------------------------------------------------------------------
 

@@ -59,6 +59,7 @@ def node_stats(parts: Parts, now_ns: int) -> dict[str, Any]:
         "reloads": parts.counts["reloads"],
         "reload_failures": parts.counts["reload_failures"],
         "connected": parts.link.connected,
+        "inbox": parts.link.waiting,
         "unacknowledged": checkpoints.deduplicator.unacknowledged,
         "acknowledged_unsaved": checkpoints.counts["acknowledged_unsaved"],
         "outbox": len(outbox),

@@ -87,6 +87,11 @@ class Inbox:
         self._room.set()
         return taken
 
+    @property
+    def waiting(self) -> int:
+        """Messages that were put in and not yet taken out."""
+        return self._offered - self._taken
+
     # -- for any -------------------------------------------------------------------------------------------
 
     def wake(self) -> None:

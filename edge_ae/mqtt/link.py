@@ -109,6 +109,11 @@ class Link:
             raise self._network.fault
         return self._inbox.take(max_items, timeout_s)
 
+    @property
+    def waiting(self) -> int:
+        """Messages that came and were not yet taken."""
+        return self._inbox.waiting
+
     def wake(self) -> None:
         """End the present or next wait of `take`; may be called by a signal handler."""
         self._inbox.wake()

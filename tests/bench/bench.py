@@ -20,7 +20,7 @@ from statistics import median
 
 import numpy as np
 
-from tests.bench import footprint, latency, rows
+from tests.bench import footprint, latency, rows, scrape
 from tests.bench.parts import ROOT, mosquitto
 from tests.bench.plant import CHANNELS, Plant, plant
 from tests.bench.throughput import Scene, Speed, bare, daemon
@@ -116,6 +116,13 @@ def footprints(scene: Scene, wide: Scene, sizes: Sizes, say: Say) -> Iterator[Fi
     yield Figure(f"{what}: written to disk", f"{disk:.1f} MB/day", beside, "<= 50 MB/day", disk <= 50)
 
 
+def metrics(scene: Scene, say: Say) -> Iterator[Figure]:
+    say("a scrape")
+    ours, empty = scrape.page_ms(scene, "scrape"), scrape.empty_ms()
+    beside = f"{empty:.1f} ms an empty registry"
+    yield Figure(f"scrape of the metrics, {scrape.ASSETS} assets", f"{ours:.1f} ms", beside, "<= 10 ms", ours <= 10)
+
+
 def offline(scene: Scene, sizes: Sizes, say: Say) -> Iterator[Figure]:
     file = rows.write(scene.plant, sizes.rows, scene.folder / "recording.csv")
     taken: dict[str, list[float]] = {"score": [], "trees": [], "numpy": []}
@@ -139,6 +146,7 @@ def figures(folder: Path, narrow: Plant, wide: Plant, sizes: Sizes, say: Say) ->
         scene = Scene(folder, port, narrow)
         found = [*throughput(scene, sizes, say), *reaction(scene, sizes, say)]
         found += footprints(scene, replace(scene, plant=wide), sizes, say)
+        found += metrics(scene, say)
         return [*found, *offline(scene, sizes, say)]
 
 

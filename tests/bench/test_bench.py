@@ -23,7 +23,19 @@ def test_every_figure_is_measured_and_no_message_is_lost(
     plant = Plant(simulation.names, simulation.values, period_ns, trained(tmp_path_factory))
     found = bench.figures(tmp_path, plant, plant, SMALL, lambda _text: None)
     measured = [figure.what for figure in found]
-    for what in ("QoS 0", "QoS 1", "durable", "p99", "start", "memory", "growth", "processor", "disk", "edge-ae score"):
+    for what in (
+        "QoS 0",
+        "QoS 1",
+        "durable",
+        "p99",
+        "start",
+        "memory",
+        "growth",
+        "processor",
+        "disk",
+        "scrape",
+        "edge-ae score",
+    ):
         assert any(what in name for name in measured), what
 
 

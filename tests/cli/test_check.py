@@ -12,7 +12,7 @@ import pytest
 
 from edge_ae import wiring
 from edge_ae.cli import check
-from edge_ae.config.loading import load
+from edge_ae.config.loading import inspect, load
 from edge_ae.core.timestamps import SECOND
 from edge_ae.errors import BadConfig
 from edge_ae.mqtt import probe
@@ -41,6 +41,14 @@ def test_where_all_is_well_it_says_what_it_looked_at(tmp_path: Path, broker: Bro
     assert [line.split()[:2] for line in done.stdout.splitlines()] == [
         ["ok", name] for name in ("settings", "model", "stream", "folder", "clock", "broker")
     ]
+
+
+def test_metrics_without_their_library_are_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = settings(tmp_path, free_port(), "[metrics]\nport = 9464\n")
+    inspection = inspect(config)
+    for library, problems in ((None, [check.NO_METRICS]), ("found", [])):
+        monkeypatch.setattr(check, "find_spec", lambda _name, library=library: library)
+        assert dict(check.checks(config, inspection, check.Found()))["metrics"] == problems
 
 
 def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:

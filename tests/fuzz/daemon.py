@@ -53,6 +53,10 @@ class Deaf:
         taken, self._inbox = self._inbox[:most], self._inbox[most:]
         return taken
 
+    @property
+    def waiting(self) -> int:
+        return len(self._inbox)
+
     def ack(self, messages: Iterable[tuple[int, int]]) -> None:
         self.given += messages
 
