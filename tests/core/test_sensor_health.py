@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from edge_ae.core.alert import AlertRules
 from edge_ae.core.channel_profile import BLOCK, with_profile
 from edge_ae.core.detector import SILENT_NS, Detector, Watch
 from edge_ae.core.events import AssetHealth, Readings, Row, WarmUp, Watching
-from edge_ae.core.model_spec import Channel
+from edge_ae.core.model_spec import Channel, Kind
 from edge_ae.core.payloads import health_payload
 from edge_ae.core.sensor_health import LARGEST_VALUE, RETURN_ROWS, STALE_ROWS, SensorHealth
 from edge_ae.core.timestamps import SECOND
@@ -116,6 +117,31 @@ def test_an_error_code_never_reaches_the_score_and_becomes_a_fault_where_it_stay
     pushed(health, values[2 * BLOCK + 1 :], 2 * BLOCK + 1)
     health.push(Row(4 * BLOCK, (50.0, 1450.0, 3.0)))
     assert named(health) == {}
+
+
+def test_an_error_value_of_training_is_missing_and_a_sensor_that_sends_no_other_is_stale() -> None:
+    flow, *others = trained()
+    health, values = SensorHealth([replace(flow, error_values=(50.85, -127.0)), *others]), normal(seed=1)
+    values[3, 0] = values[5, 0] = 50.85
+    values[3, 1] = 50.85
+    seen = pushed(health, values[:10])
+    assert [i for i, row in enumerate(seen) if math.isnan(row[0])] == [3, 5]
+    assert not math.isnan(seen[3][1])
+    assert (health.counts["error_value"], named(health)) == (2, {})
+    values[10:40, 0] = -127.0
+    pushed(health, values[10:40], 10)
+    assert named(health) == {"flow": "stale"}
+
+
+def test_an_angle_has_no_end_to_jump_from_and_no_value_beyond_a_turn() -> None:
+    _, *others = trained()
+    health = SensorHealth([Channel("dir", "", 0.0, 359.9, kind=Kind.ANGLE, turn=360.0), *others])
+    rows = normal(40, seed=1)
+    rows[:, 0] = np.mod(90.0 * np.arange(40), 360.0)
+    rows[20, 0] = -999.0
+    seen = pushed(health, rows)
+    assert [i for i, row in enumerate(seen) if math.isnan(row[0])] == [20]
+    assert (health.counts, named(health)) == ({"out_of_range": 1}, {})
 
 
 def test_a_machine_that_runs_away_is_left_to_the_score() -> None:

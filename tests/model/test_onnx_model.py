@@ -10,11 +10,11 @@ import numpy as np
 import onnx
 import pytest
 
-from edge_ae.core.model_spec import Channel, Modes
+from edge_ae.core.model_spec import Channel, Kind, Modes
 from edge_ae.errors import BadModel
 from edge_ae.model.onnx_model import KEYS, MAX_FILE_BYTES, NO_DIGEST, PREFIX, OnnxModel, digest
 from tests.fuzz import models
-from tests.models import CHANNELS, LENGTH, hand_made, spec_of
+from tests.models import CHANNELS, LENGTH, hand_made, spec_of, write_model
 
 SPOILT = 600  # `make fuzz` takes 10,000
 
@@ -71,6 +71,19 @@ def test_a_model_file_says_what_it_is(path: Path) -> None:
     assert model.spec == spec_of(sha256=model.spec.sha256)
     assert len(model.spec.sha256) == 64
     assert model.report == {"candidates": []}
+
+
+def test_a_channel_of_the_usual_kind_has_no_key_that_version_0_2_refuses(path: Path) -> None:
+    keys = {key for channel in json.loads(meta_of(path)["channels"]) for key in channel}
+    assert keys.isdisjoint({"kind", "turn", "error_values"})
+
+
+def test_kinds_turns_and_error_values_are_kept(tmp_path: Path) -> None:
+    channels = (
+        Channel("energy", "kWh", 0.0, 5.0, kind=Kind.COUNTER),
+        Channel("dir", "deg", 0.0, 359.0, kind=Kind.ANGLE, turn=360.0, error_values=(-999.0, 32767.0)),
+    )
+    assert write_model(tmp_path / "m.onnx", channels=channels).spec.channels == channels
 
 
 def test_every_output_has_its_shape_for_every_batch(path: Path) -> None:
@@ -191,6 +204,9 @@ TAIL = {"level": 1.0, "scale": 0.1, "shape": 0.0, "rate": 0.01, "typical": 0.2}
         ("channels", json.dumps([CHANNEL]), "window should be"),
         ("channels", json.dumps([{"unit": "bar"}, CHANNEL]), ""),
         ("channels", json.dumps([CHANNEL | {"colour": "red"}, CHANNEL]), ""),
+        ("channels", json.dumps([CHANNEL | {"kind": "tide"}, CHANNEL | {"name": "p"}]), "of an unknown kind"),
+        ("channels", json.dumps([CHANNEL | {"kind": "angle"}, CHANNEL | {"name": "p"}]), "an angle has no full turn"),
+        ("channels", json.dumps([CHANNEL | {"error_values": ["x"]}, CHANNEL | {"name": "p"}]), ""),
         ("sample_period_ns", "0", "must be positive"),
         ("sample_period_ns", "-5", "must be positive"),
         ("sample_period_ns", "1.5", ""),

@@ -19,7 +19,10 @@ def model_section(model: OnnxModel) -> Chapter:
     spec = model.spec
     hours = spec.hop * spec.period_ns / (3600 * SECOND)
     budgets = [(f"1 / {name}", f"{spec.tail.boundary(hours / length):.4g}") for name, length in HOURS.items()]
-    channels = [(c.name, c.unit, f"{c.low:.6g}", f"{c.high:.6g}", f"{c.resolution:.3g}") for c in spec.channels]
+    channels = [
+        (c.name, c.signal_unit, str(c.kind), f"{c.low:.6g}", f"{c.high:.6g}", f"{c.resolution:.3g}")
+        for c in spec.channels
+    ]
     window_s = spec.length * spec.period_ns / SECOND
     return Chapter(
         "The model",
@@ -31,7 +34,7 @@ def model_section(model: OnnxModel) -> Chapter:
             f"(a usual score is {spec.typical:.3g}).",
             Grid(("budget", "boundary"), budgets),
             "The sensors, and what was seen of them in training.",
-            Grid(("sensor", "unit", "smallest", "largest", "smallest step"), channels),
+            Grid(("sensor", "unit", "kind", "smallest", "largest", "smallest step"), channels),
         ),
     )
 

@@ -102,7 +102,7 @@ def _signals_picture(one: Shown, model: OnnxModel, file: str) -> Picture:
     titles = [_title(model, channel) for channel in chosen]
     return Picture(
         file,
-        pictures.signals_picture(one.table.t_ns, titles, one.table.values[:, chosen], expected, one.marks, one.zone),
+        pictures.signals_picture(one.table.t_ns, titles, one.signals[:, chosen], expected, one.marks, one.zone),
     )
 
 
@@ -116,7 +116,7 @@ def _outstanding(one: Shown, lines: slice, most: int) -> list[int]:
 
 def _title(model: OnnxModel, channel: int) -> str:
     known = model.spec.channels[channel]
-    return f"{known.name} [{known.unit}]" if known.unit else known.name
+    return f"{known.name} [{known.signal_unit}]" if known.signal_unit else known.name
 
 
 def _alert_blocks(one: Shown, model: OnnxModel, stem: str) -> list[Block]:
@@ -162,7 +162,7 @@ def _close_picture(one: Shown, model: OnnxModel, alert: dict[str, Any], file: st
     lines = slice(first, max(int(np.searchsorted(t_ns, end + margin)), first + 2))
     names = [channel["name"] for channel in alert["channels"][:CLOSE_CHANNELS]]
     chosen = [model.spec.names.index(name) for name in names] or _outstanding(one, lines, CLOSE_CHANNELS)
-    values = one.table.values[lines][:, chosen]
+    values = one.signals[lines][:, chosen]
     expected = one.reconstruction[lines][:, chosen].astype(np.float64)
     titles = [_title(model, channel) for channel in chosen]
     return Picture(file, pictures.signals_picture(t_ns[lines], titles, values, expected, one.marks, one.zone))

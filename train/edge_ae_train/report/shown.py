@@ -3,15 +3,17 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ae.core.alert import AlertRules
+from edge_ae.core.counters import CounterRates
 from edge_ae.core.detector import Watch
-from edge_ae.core.events import AlertEvent
-from edge_ae.core.model_spec import Floats
+from edge_ae.core.events import AlertEvent, Row
+from edge_ae.core.model_spec import Channel, Floats, Kind
 from edge_ae.core.payloads import alert_payload
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.offline import Result, score_table
@@ -23,7 +25,7 @@ from edge_ae_train.report.pictures import Marks
 
 @dataclass(frozen=True)
 class Shown:
-    """A recording with the daemon's answers; the columns are the model's channels in its order.
+    """A recording with the daemon's answers; the columns are the model's `channels` in its order.
 
     `zone`: in which its times are shown.
     """
@@ -35,6 +37,16 @@ class Shown:
     """the last word on each alert, as subscribers get it"""
     marks: Marks
     zone: tzinfo = UTC
+    channels: tuple[Channel, ...] = ()
+
+    @cached_property
+    def signals(self) -> NDArray[np.float64]:
+        """What the model looks at [line, channel]: the values, and of a counter the rate since the line before."""
+        if all(channel.kind != Kind.COUNTER for channel in self.channels):
+            return self.table.values
+        stage = CounterRates(self.channels, 1)
+        rows = zip(self.table.t_ns.tolist(), self.table.values.tolist(), strict=True)
+        return np.array([stage.push(Row(t_ns, tuple(values))).values for t_ns, values in rows])
 
     @property
     def channel_score(self) -> Floats:
@@ -49,7 +61,8 @@ class Shown:
 
 def shown_of(one: Series, model: OnnxModel, rules: AlertRules, zone: tzinfo = UTC) -> Shown:
     result = score_table(one.table, model, Watch(model, rules), asset=one.asset, explained=True)
-    return Shown(one.asset, one.table, result, _last_words(result.events), _marks(one.table, result), zone)
+    marks = _marks(one.table, result)
+    return Shown(one.asset, one.table, result, _last_words(result.events), marks, zone, model.spec.channels)
 
 
 def _last_words(events: Iterable[AlertEvent]) -> list[dict[str, Any]]:

@@ -84,6 +84,11 @@ class Features(nn.Module):
         angle = torch.where(angle < self.start, angle + self.turn, angle)
         return torch.where(self.cyclic[: self.channels], angle, own)
 
+    def deviation(self, features: Tensor) -> Tensor:
+        """Standard deviations [..., feature] as those of channels: cosine and sine move by as much as the angle in radians."""
+        both = torch.sqrt(self.by_channel(features.square())) * self.turn / (2.0 * math.pi)
+        return torch.where(self.cyclic[: self.channels], both, features[..., : self.channels])
+
     def by_channel(self, squares: Tensor) -> Tensor:
         """[..., channel] of [..., feature]: an angle has the sum of its two."""
         own, twin = squares[..., : self.channels], torch.index_select(squares, -1, self.twin)

@@ -109,6 +109,16 @@ class Standardise(nn.Module):
         features = values * self.spread + self.centre
         return features if self.features is None else self.features.physical(features)
 
+    @property
+    def channels(self) -> int:
+        """How many there are; of features there may be more."""
+        return len(self.centre) if self.features is None else self.features.channels
+
+    def deviation(self, values: Tensor) -> Tensor:
+        """Standard deviations of standardised features as those of channels in physical units."""
+        features = values * self.spread
+        return features if self.features is None else self.features.deviation(features)
+
     def by_channel(self, squares: Tensor) -> Tensor:
         """What adds up to a distance, by feature, as that of each channel."""
         return squares if self.features is None else self.features.by_channel(squares)

@@ -16,7 +16,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx.utils import Extractor
 
-from edge_ae.core.model_spec import Channel, Floats, ModelSpec
+from edge_ae.core.counters import readings_of
+from edge_ae.core.model_spec import Channel, Floats, Kind, ModelSpec
 from edge_ae.core.timestamps import parse_time_ns, rfc3339
 from edge_ae.errors import BadModel
 from edge_ae.model.onnx_model import PREFIX, OnnxModel
@@ -45,12 +46,12 @@ def generate(path: Path, rows: int, seed: int = 0) -> Synthetic:
     step = sampler.step_of(spec.length)
     rng = np.random.default_rng(seed)
     latents, followed = sampler.walk(law, math.ceil((rows + 2 * spec.length) / step), rng)
-    smooth = sampler.join(_decode(decoder, latents))
+    smooth = _joined(_decode(decoder, latents), spec)
     loudness = sampler.join(np.repeat(law.loudness[followed][:, None], spec.length, axis=1))
     noisy = smooth + loudness * sampler.noise(law, len(smooth), rng)
     whole = noisy[spec.length : spec.length + rows].astype(np.float64)  # at both ends few windows overlap
-    values = np.column_stack([_as_sensor(whole[:, i], channel) for i, channel in enumerate(spec.channels)])
-    return Synthetic(_times(spec, rows), spec.names, values)
+    signals = np.column_stack([_as_sensor(whole[:, i], channel) for i, channel in enumerate(spec.channels)])
+    return Synthetic(_times(spec, rows), spec.names, readings_of(signals, spec.channels, spec.period_ns))
 
 
 def _law(proto: onnx.ModelProto, path: Path) -> Sampler:
@@ -76,8 +77,21 @@ def _decode(decoder: ort.InferenceSession, latents: Floats) -> Floats:
     return np.concatenate([decoder.run(["reconstruction"], {"latent": part})[0] for part in parts])
 
 
+def _joined(windows: Floats, spec: ModelSpec) -> Floats:
+    """Windows [window, length, channel] as rows; angles are faded into each other round the turn."""
+    rows = sampler.join(windows)
+    for index, channel in enumerate(spec.channels):
+        if channel.kind == Kind.ANGLE:
+            radians = windows[:, :, index : index + 1] * (2.0 * math.pi / channel.turn)
+            parts = sampler.join(np.concatenate([np.sin(radians), np.cos(radians)], axis=2))
+            rows[:, index] = np.arctan2(parts[:, 0], parts[:, 1]) * (channel.turn / (2.0 * math.pi))
+    return rows
+
+
 def _as_sensor(values: NDArray[np.float64], channel: Channel) -> NDArray[np.float64]:
     """In the channel's steps, and within what it showed in training."""
+    if channel.kind == Kind.ANGLE:
+        values = np.mod(values - channel.low, channel.turn) + channel.low
     width = channel.high - channel.low
     coarse = channel.resolution if channel.resolution > FINE * width else FINE * width
     if not 0 < coarse < math.inf:

@@ -72,8 +72,9 @@ def fit_sampler(
     before, after = np.concatenate([z[:-1] for z in latent]), np.concatenate([z[1:] for z in latent])
     loud = np.concatenate([part[1:] for part in loudness])
     chosen = _runs(len(before), BYTES // (HALF * 2 * before.shape[1] + SINGLE * loud.shape[1]))
-    carry, root = _autoregression(residual)
-    physical = (loud * standardise.spread.numpy())[chosen]
+    channels = standardise.channels
+    carry, root = _autoregression([part[:, :channels] for part in residual])
+    physical = standardise.deviation(torch.from_numpy(loud[chosen])).numpy()
     return Sampler(before[chosen], after[chosen], np.concatenate(spread).mean(axis=0), physical, carry, root)
 
 
@@ -96,7 +97,7 @@ def _sweep(network: VariationalAutoencoder, rows: torch.Tensor, length: int) -> 
             deviations.append(torch.exp(0.5 * log_variance))
             restored.append(network.decode(mean))
     joined = join(torch.cat(restored).numpy())
-    noise = rows[: len(joined)].numpy() - joined
+    noise = rows[: len(joined)].numpy() - joined  # of an angle, that of its cosine is as good as that of its sine
     view = np.lib.stride_tricks.sliding_window_view(noise, length, axis=0)[:: step_of(length)]
     loudness = np.sqrt((view**2).mean(axis=2)) + 1e-6
     level = join(np.repeat(loudness[:, None], length, axis=1))
