@@ -4,6 +4,7 @@ Each payload is read twice: with the channels of the stream's model, as the daem
 as the recorder does. What only the second finds is left over.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta, timezone
@@ -189,8 +190,8 @@ class StreamNotes:
 
     @property
     def usable(self) -> bool:
-        """Whether a sensor sent something of which a reading was made."""
-        return any(asset.values for asset in self.assets.values())
+        """Whether a sensor sent a number that is of a channel."""
+        return any(map(math.isfinite, (value for asset in self.assets.values() for value in asset.values.values())))
 
     @property
     def enough(self) -> bool:

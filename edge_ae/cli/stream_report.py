@@ -9,6 +9,7 @@ ok    readings  plant/{asset}/t: 42 messages, 3 topics, 3 assets: pump-1, pump-2
 note  pace      readings come every 20 s, the model takes one every 1 s
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -140,7 +141,7 @@ def _channels(notes: StreamNotes) -> Iterator[ReportLine]:
         name = notes.example.readings.asset
         shown = notes.assets[name].values if name in notes.assets else dict(notes.example.readings.values)
     if shown:
-        values = [f"{name} {_value(value)} {units.get(name, '')}".rstrip() for name, value in shown.items()]
+        values = [_value(name, value, units.get(name, "")) for name, value in shown.items()]
         yield ReportLine("", "channels", some_of(values, LISTED))
     if expected is None:
         yield ReportLine("", "model", "none yet: edge-ae record keeps every number")
@@ -152,8 +153,8 @@ def _channels(notes: StreamNotes) -> Iterator[ReportLine]:
         yield ReportLine("", "left over", text)
 
 
-def _value(value: float) -> str:
-    return f"{value:.6g}"
+def _value(name: str, value: float, unit: str) -> str:
+    return f"{name} {value:.6g} {unit}".rstrip() if math.isfinite(value) else f"{name} no number"
 
 
 def _pace(notes: StreamNotes) -> Iterator[ReportLine]:

@@ -82,6 +82,13 @@ def test_what_no_channel_takes_and_what_did_not_come_is_named() -> None:
     assert left[1].startswith("fw comes as text ('v1.2')")
 
 
+def test_channel_that_is_no_number_is_shown_as_such() -> None:
+    found = report([message('{"ts": 1790000000, "flow": 1, "pressure": "broken"}')])
+    assert found["channels"] == ("", "flow 1 m3/h, pressure no number")
+    assert found["values"][1].startswith("plant/p1/t: pressure comes as text ('broken')")
+    assert report([message('{"ts": 1790000000, "flow": "broken"}')])["readings"][0] == "FAULT"
+
+
 def test_without_a_model_every_number_is_a_channel() -> None:
     found = report([message('{"ts": 1790000000, "flow": 1, "rssi": -60}')], model=None)
     assert found["channels"] == ("", "flow 1, rssi -60")

@@ -3,6 +3,8 @@
 import signal
 from typing import Any
 
+import pytest
+
 from edge_ae.store.node_store import FILE, NodeStore
 from tests.conftest import Broker, Node, Subscriber, wait_for
 
@@ -44,9 +46,12 @@ def test_a_channel_that_is_gone_is_named_until_it_is_back_and_raises_no_alert(no
     ]
 
 
-def test_a_channel_that_sends_no_numbers_differs_from_one_that_is_gone(node: Node, listener: Subscriber) -> None:
+@pytest.mark.parametrize("value", [float("nan"), "broken", [1.0]])
+def test_a_channel_that_sends_no_numbers_differs_from_one_that_is_gone(
+    value: Any, node: Node, listener: Subscriber
+) -> None:
     node.start().ready()
-    listener.publish_all(TOPIC, rows(0, 40, a=float("nan")))
+    listener.publish_all(TOPIC, rows(0, 40, a=value))
     wait_for(lambda: faults(listener) == {"a": "not_a_number"}, "the fault")
 
 

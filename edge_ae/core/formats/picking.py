@@ -1,5 +1,6 @@
 """A record -> channel values: which keys of a decoded object are channels, by their paths."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
@@ -14,6 +15,7 @@ from edge_ae.errors import BadPayload
 MAX_LEAVES = 1024  # channels that one record may bring
 MAX_NAME = 128
 FLOATS = frozenset({float})
+NO_NUMBERS = frozenset({"string", "wrong_type", "boolean"})  # reasons for which a value that is there is none
 
 
 def is_name(text: str) -> bool:
@@ -24,7 +26,8 @@ def is_name(text: str) -> bool:
 class Found:
     """What a record gave so far: values by channel, values with a remark, and what is left out.
 
-    `sick`: a value that is not finite is handed on as infinity, for it is not missing.
+    `sick`: a value that is not finite, or text that is no number, is handed on as infinity: the sensor is not silent, and
+    must not be taken for it.
     """
 
     __slots__ = ("_remarks", "_sick", "left", "values")  # one is made for each record
@@ -50,6 +53,8 @@ class Found:
             topic.remark(self._remarks)
         if self.left:
             topic.leave_out(self.left)
+        if self._sick and self.left:
+            self.values |= {one.channel: math.inf for one in self.left if one.reason in NO_NUMBERS}
 
 
 def _first_fault(left: Sequence[Left]) -> BadPayload | None:

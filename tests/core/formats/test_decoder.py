@@ -153,8 +153,10 @@ def test_a_row_with_a_time_and_no_values_says_that_time_went_on() -> None:
     ],
 )  # fmt: skip
 def test_a_value_that_is_no_number_costs_only_itself(value: str, fault: str) -> None:
+    """What is there and no number is handed on as infinity: the sensor is not silent."""
     one = decoder()
-    assert one.decode(TOPIC, f'{{"a": {value}, "b": 2}}'.encode(), NOW) == [pump(NOW, b=2.0)]
+    (readings,) = one.decode(TOPIC, f'{{"a": {value}, "b": 2}}'.encode(), NOW)
+    assert readings == (pump(NOW, b=2.0) if fault == "missing_channel" else pump(NOW, a=math.inf, b=2.0))
     assert one.counts == {fault: 1}
 
 

@@ -1,6 +1,7 @@
 """Values of payloads: what is used as a number, with which remark; what is left out; and that it is said once."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -56,7 +57,7 @@ def test_text_and_truth_are_used_as_numbers_and_that_is_said_once(
 )
 def test_value_that_is_left_out_is_counted_and_said_once(value: Any, reason: str, text: str) -> None:
     one = decoder()
-    assert [taken(one, {"temp": value, "on": 1}) for _ in range(3)] == [{"on": 1.0}] * 3
+    assert [taken(one, {"temp": value, "on": 1}) for _ in range(3)] == [{"temp": math.inf, "on": 1.0}] * 3
     assert one.new_omissions() == [Omission("p/pump", reason, text)]
     assert one.counts == {reason: 3}
 
@@ -74,7 +75,7 @@ def test_value_that_says_there_is_none_is_missing_and_nothing_to_talk_about(valu
 )
 def test_strict_stream_takes_numbers_alone(value: Any, reason: str) -> None:
     one = decoder(strict=True)
-    assert taken(one, {"temp": value, "on": 1}) == {"on": 1.0}
+    assert taken(one, {"temp": value, "on": 1}) == {"temp": math.inf, "on": 1.0}
     assert one.counts == {reason: 1}
     assert said(one)[0].endswith("and the stream is strict")
 
