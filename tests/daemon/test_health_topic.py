@@ -55,6 +55,33 @@ def test_a_channel_that_sends_no_numbers_differs_from_one_that_is_gone(
     wait_for(lambda: faults(listener) == {"a": "not_a_number"}, "the fault")
 
 
+def test_slower_readings_are_said_and_no_sensor_is_blamed(node: Node, listener: Subscriber) -> None:
+    node.start(options={"stats_interval_s": 0.1}).ready()
+    listener.publish_all(TOPIC, rows(0, 300)[::20])
+    wait_for(lambda: (listener.last("/p1/health") or {}).get("asset_fault") == "pace", "the pace")
+    sentence = "readings come every 2 s, the model takes one every 100 ms"
+    body = listener.last("/p1/health")
+    assert (body["pace"], body["reason"], body["watched"], body["faults"]) == (sentence, sentence, False, {})
+    wait_for(lambda: listener.last("/stats")["asset"]["p1"]["pace"] == sentence, "the pace in stats")
+    assert node.stop() == 0
+    assert [line for line in node.log.splitlines() if "p1: pace" in line] == [f"WARNING p1: pace: {sentence}"]
+
+
+def test_a_warm_up_is_in_the_log_when_it_begins_and_when_it_is_over(node: Node, listener: Subscriber) -> None:
+    node.start().ready()
+    listener.publish_all(TOPIC, rows(0, 3))
+    wait_for(lambda: (listener.last("/p1/health") or {}).get("watched") is False, "the warm-up")
+    body = listener.last("/p1/health")
+    assert (body["rows"], body["rows_needed"], body["watching"]) == (2, 4, "warm_up")
+    listener.publish_all(TOPIC, rows(3, 10))
+    wait_for(lambda: listener.last("/p1/health")["watched"], "the first score")
+    assert node.stop() == 0
+    assert [line.partition(", first")[0] for line in node.log.splitlines() if "watched" in line] == [
+        "INFO p1: not watched: 2 of 4 rows",
+        "INFO p1: watched",
+    ]
+
+
 def saved(node: Node) -> bool:
     """Whether the fault is on disk."""
     store = NodeStore(node.directory / "state" / FILE)

@@ -250,3 +250,17 @@ def test_asset_that_came_back_before_there_was_a_link_is_not_withdrawn(node: Nod
     node.connect(1)
     node.mark(None, connection=1)
     assert not any(sent.body is None and sent.retain for sent in node.wire.sent)
+
+
+def test_how_far_a_warm_up_is_is_published_each_minute_and_its_end_at_once(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    node.rows(1.0, 1.1)
+    pump = node.fleet.detectors["p1"]
+    node.publisher.show_health(pump, SECOND)
+    node.rows(1.2)
+    node.publisher.show_health(pump, 60 * SECOND)
+    node.publisher.show_health(pump, 61 * SECOND)
+    node.rows(1.3, 1.4, 1.5)
+    node.publisher.show_health(pump, 62 * SECOND)
+    shown = [(body["rows"], body["watched"], body["reason"] is None) for body in node.wire.on("/p1/health")]
+    assert shown == [(1, False, False), (2, False, False), (4, True, True)]

@@ -51,8 +51,7 @@ def refusal(
         (
             {"d": [{"tag": "flow", "value": 1}]},
             {},
-            "unknown_channel: no value of a known channel in it: sought 'flow', 'pressure'; there are 'd[].tag', 'd[].value'; "
-            "value = 'd[tag={channel}].value' would read it",
+            "unknown_channel: no value of a known channel in it: sought 'flow', 'pressure'; there are 'd[].tag', 'd[].value'",
         ),
         (
             {"v": 1.5},

@@ -139,6 +139,13 @@ def test_recording_shorter_than_a_window_is_refused(small: Small, tmp_path: Path
         evaluate.evaluate(small.model, [short], RULES)
 
 
+def test_recording_at_another_pace_is_refused_with_both_paces(small: Small, tmp_path: Path) -> None:
+    slow = tmp_path / "slow.csv"
+    slow.write_text("t,flow,speed\n" + "".join(f"{1_700_000_000 + 20 * i},{i % 7},{i % 5}\n" for i in range(60)))
+    with pytest.raises(BadData, match="no score can be made: readings come every 20 s, the model takes one every 1 s"):
+        evaluate.evaluate(small.model, [slow], RULES)
+
+
 @pytest.mark.parametrize("line", ["5,50", "5,"], ids=["nothing moves", "a channel without a value"])
 def test_machine_that_stands_still_or_a_dead_sensor_is_judged_too(small: Small, tmp_path: Path, line: str) -> None:
     still = tmp_path / "still.csv"
@@ -154,7 +161,7 @@ def test_recording_too_short_for_a_window_does_not_stop_the_others(small: Small,
     notes: list[str] = []
     found = evaluate.evaluate(small.model, [short, small.normal], RULES, reporter=Reporter(note=notes.append))
     assert [quality.name for quality in found.series] == ["normal"]
-    assert f"{short}: 1 lines do not fill one window of 16 rows of 1 s; no score can be made" in notes
+    assert f"{short}: 1 lines do not fill one window of 16 rows of 1 s; no score can be made: 1 of 16 rows" in notes
     page = report(small.model, [short, small.normal], tmp_path / "report", RULES).read_text()
     assert "Recording normal" in page
     assert "Recording short" not in page

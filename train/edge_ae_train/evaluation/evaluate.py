@@ -151,8 +151,8 @@ def have_scores(results: Sequence[tuple[Table, Result]], spec: ModelSpec, report
     have = [bool(np.isfinite(result.score).any()) for _, result in results]
     lacking = [
         f"{table.path}: {len(table)} lines do not fill one window of {spec.length} rows "
-        f"of {spec.period_ns / SECOND:g} s; no score can be made"
-        for (table, _), there in zip(results, have, strict=True)
+        f"of {spec.period_ns / SECOND:g} s; no score can be made: {result.note}"
+        for (table, result), there in zip(results, have, strict=True)
         if not there
     ]
     if not any(have):
