@@ -91,6 +91,7 @@ def path_fault(path: str) -> str | None:
     """What is wrong with a path, as a clause; None if nothing is."""
     places = places_of(path)
     faults = {
+        "names no key": not steps_of(path),
         f"has more than {MAX_DEPTH} steps": len(steps_of(path)) > MAX_DEPTH,
         "has braces other than a whole {asset} or {channel}": len(places) != max(path.count("{"), path.count("}")),
         "names {asset} or {channel} twice": len(places) != len(set(places)),
@@ -140,3 +141,25 @@ def _leaves(node: Any, prefix: str, depth: int) -> Iterator[str]:
         yield from _leaves(node[0], f"{prefix}[]", depth + 1)
     elif prefix:
         yield prefix
+
+
+TAG_KEYS = ("tag", "name", "id", "channel", "key", "n", "sensor", "signal", "variable", "node", "code")
+VALUE_KEYS = ("value", "v", "val", "Value")
+
+
+def way_through(path: str, array: Any) -> str | None:
+    """The path that would read an array of tags, such as `d[tag={channel}].value`; None where it does not look like one."""
+    if type(array) is not list or not array or type(array[0]) is not dict:
+        return None
+    first = array[0]
+    tags = [key for key in TAG_KEYS if type(first.get(key)) is str]
+    values = [key for key in VALUE_KEYS if key in first and type(first[key]) not in (dict, list)]
+    return f"{path}[{tags[0]}={{channel}}].{values[0]}" if tags and values else None
+
+
+def way_into(record: Any, prefix: str = "", depth: int = 0) -> str | None:
+    """The same of the first array of tags in a payload."""
+    if type(record) is not dict or depth >= MAX_DEPTH:
+        return way_through(prefix, record)
+    inner = ((f"{prefix}.{key}" if prefix else key, value) for key, value in islice(record.items(), MAX_SHOWN))
+    return next((way for path, value in inner if (way := way_into(value, path, depth + 1)) is not None), None)

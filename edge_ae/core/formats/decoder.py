@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any
 
 from edge_ae.core.events import Readings
-from edge_ae.core.field_paths import leads_to_many, places_of
+from edge_ae.core.field_paths import leads_to_many, path_fault, places_of
 from edge_ae.core.formats.json import document_of, json_reader
 from edge_ae.core.formats.line_protocol import line_reader
 from edge_ae.core.formats.number import number_reader
@@ -60,9 +60,7 @@ class Stream:
     value: str = DEFAULT  # path of the value where the topic names the channel, or of values that the payload names
     quality: str | None = None  # path of a flag or code that says whether the value is good
     strict: bool = False  # only numbers are numbers: no text, no word, no true or false
-    words: Mapping[str, float] = field(
-        default_factory=dict
-    )  # texts that stand for numbers, beside those that are known
+    words: Mapping[str, float] = field(default_factory=dict)  # texts that stand for numbers, beside the known ones
     asset: str | None = None  # the asset where the topic does not name one
     max_bytes: int = 256 * 1024
     max_future_ns: int = 24 * 3600 * SECOND
@@ -74,13 +72,13 @@ class Stream:
         return is_unfolded(self.value, self.quality)
 
     @property
-    def names_assets(self) -> bool:
-        """Whether messages say which asset they are of, in the topic or in the payload."""
-        return "{asset}" in self.topic or "{asset}" in places_of(self.value)
-
-    @property
     def fault(self) -> str | None:
         """Why the stream cannot be read as it is set, as a sentence that begins with the setting; None: it can."""
+        paths = {"value": self.value, "time": self.time, "quality": self.quality}
+        wrong = ((name, path_fault(path)) for name, path in paths.items() if path is not None)
+        name, fault = next(((name, fault) for name, fault in wrong if fault is not None), ("", None))
+        if fault is not None:
+            return f"{name}: {fault}"
         if self.unfolded and self.format != "json":
             return f"value: leads through a document of JSON, and the format is {self.format}; set format to json"
         if self.unfolded:

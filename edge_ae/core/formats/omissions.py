@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edge_ae.core.field_paths import way_through
 from edge_ae.core.words import number_of_text
 
 MAX_NAMED = 1000  # omissions that are named one by one, of all topics of a stream
 MAX_NAMED_OF_TOPIC = 50
+LONGEST_WAY = 160  # characters of a path that is proposed
 SHOWN = 40  # characters of a name or value in a sentence
 
 
@@ -44,7 +46,8 @@ def sentence(left: Left) -> str:
     if left.reason == "string":
         return f"{channel} comes as text ({shown}){_advice(left)}"
     if left.reason == "wrong_type":
-        return f"{channel} is {_structure(left.value)}, not a number"
+        way = way_through(left.channel, left.value)
+        return f"{channel} is {_structure(left.value)}, not a number" + ("" if way is None else reads(way))
     return SENTENCES[left.reason].format(channel=channel, shown=shown)
 
 
@@ -62,6 +65,11 @@ SENTENCES: Mapping[str, str] = {
     "unknown_channel": "{channel} cannot be the name of a channel",
     "too_many_channels": "more channels came in one record than are taken; {channel} is the first that is left out",
 }
+
+
+def reads(way: str) -> str:
+    """What would read an array of tags."""
+    return f"; value = {way[:LONGEST_WAY]!r} would read it"
 
 
 def _advice(left: Left) -> str:

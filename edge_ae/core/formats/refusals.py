@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from edge_ae.core.field_paths import is_there, leaves_of
-from edge_ae.core.formats.omissions import quoted
+from edge_ae.core.field_paths import is_there, leaves_of, way_into
+from edge_ae.core.formats.omissions import quoted, reads
 from edge_ae.errors import BadPayload
 
 MOST_NAMES = 8
@@ -60,7 +60,9 @@ def no_known_channel(sought: Sequence[str], record: Any) -> BadPayload:
 def _no_channel(sought: Sequence[str], record: Any) -> str:
     if not sought:
         return f"no number in it; {names_there(record)}"
-    return f"no value of a known channel in it: sought {listed(sought)}; {names_there(record)}{_meant(sought, record)}"
+    text = f"no value of a known channel in it: sought {listed(sought)}; {names_there(record)}"
+    way = way_into(record)
+    return text + (_meant(sought, record) if way is None else reads(way))
 
 
 def nothing_there(value: str, document: Any) -> BadPayload:

@@ -112,6 +112,7 @@ class Unfolding:
         self._time = None if time is None else _way(self._steps, time)
         self._quality = None if quality is None else _way(self._steps, quality)
         self._zero_is_bad = quality is not None and not _is_status(quality)
+        self._lost = 0  # places of the document at hand from which the path does not lead on
         self._reserved = [self._reserved_at(depth) for depth in range(len(self._steps))]
 
     def _reserved_at(self, depth: int) -> set[str]:
@@ -128,6 +129,7 @@ class Unfolding:
         parts: list[Part] = []
         newest: dict[tuple[str | None, Any], Part] = {}
         bad: list[Left] = []
+        self._lost = 0
         places = self._walk([document], self._named)
         for place in islice(places, MAX_VALUES):
             quality = None if self._quality is None else self._quality.end(place.trail)
@@ -140,6 +142,8 @@ class Unfolding:
         if next(places, None) is not None:
             bad.append(Left("", "too_many_values", MAX_VALUES))
         topic.leave_out(bad)
+        if self._lost > 0:
+            topic.counts["unknown_channel"] += self._lost
         return parts
 
     def _add(self, place: Place, parts: list[Part], newest: dict[tuple[str | None, Any], Part]) -> None:
@@ -158,7 +162,9 @@ class Unfolding:
         if depth == len(self._steps) or bare:  # a bare value may stand in place of an object with a value in it
             yield Place(names.get("{asset}"), names["{channel}"], node, trail)
             return
-        for place, name, child in self._children(self._steps[depth], node, depth):
+        self._lost += 1
+        for number, (place, name, child) in enumerate(self._children(self._steps[depth], node, depth)):
+            self._lost -= number == 0
             yield from self._walk([*trail, child], names if place is None else {**names, place: name})
 
     def _children(self, step: Step, node: Any, depth: int) -> Iterator[tuple[str | None, str, Any]]:
@@ -183,7 +189,7 @@ class Unfolding:
         """
         if type(quality) is dict:
             quality = quality.get("Code", quality.get("Symbol"))
-        if isinstance(quality, str) and quality.strip().isdigit():
+        if isinstance(quality, str) and quality.strip().isdecimal():
             quality = int(quality.strip()[:12])
         if quality is None or isinstance(quality, bool):
             return quality is False

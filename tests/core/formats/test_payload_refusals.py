@@ -51,7 +51,8 @@ def refusal(
         (
             {"d": [{"tag": "flow", "value": 1}]},
             {},
-            "unknown_channel: no value of a known channel in it: sought 'flow', 'pressure'; there are 'd[].tag', 'd[].value'",
+            "unknown_channel: no value of a known channel in it: sought 'flow', 'pressure'; there are 'd[].tag', 'd[].value'; "
+            "value = 'd[tag={channel}].value' would read it",
         ),
         (
             {"v": 1.5},

@@ -54,7 +54,7 @@ def test_path_has_its_steps(path: str, steps: tuple[object, ...]) -> None:
     [
         ("{chanel}.v", "braces other than"), ("x{channel}", "braces other than"), ("d[tag={channel].v", "braces other than"),
         ("{asset}.{asset}", "twice"), ("d[tag].{channel}", "brackets other than"), ("d[].a[x]", "brackets other than"),
-        (".".join("a" * 17), "more than 16 steps"),
+        (".", "names no key"), (".".join("a" * 17), "more than 16 steps"),
     ],
 )  # fmt: skip
 def test_path_that_is_none_has_a_clause(path: str, clause: str) -> None:
@@ -176,6 +176,13 @@ def test_asset_of_a_payload_that_cannot_be_one_costs_only_itself() -> None:
     ]
 
 
+def test_what_leads_nowhere_is_counted() -> None:
+    one = Decoder(Stream("p/{asset}", value="d[t={channel}].v"), ("flow",))
+    document = {"d": [{"t": "flow", "v": 1}, {"t": "p"}, {"x": 1}, 7, {"t": "q", "v": 2}]}
+    assert one.decode("p/x", json.dumps(document).encode(), NOW) == [Readings("x", NOW, {"flow": 1.0})]
+    assert one.counts == {"unknown_channel": 2}  # p, which has no value, and q, which the model does not know
+
+
 def test_retained_document_counts_only_with_times_of_its_own() -> None:
     payload = json.dumps({"flow": {"v": 1, "t": T1}}).encode()
     with_time = Decoder(Stream("g", value="{channel}.v", time="{channel}.t", asset="x"), ("flow",))
@@ -216,7 +223,7 @@ def test_values_of_one_message_are_bounded() -> None:
 @pytest.mark.parametrize(
     ("key", "good", "bad"),
     [
-        ("q", [True, None, 1, 192, 216, "192", "good", "GOOD", "Good, local override"], [False, 0, 64, 24, "0", "bad", "Uncertain", []]),
+        ("q", [True, None, 1, 192, 216, "192", "good", "GOOD", "Good, local override"], [False, 0, 64, 24, "0", "²", "bad", "Uncertain", []]),
         ("StatusCode", [0, 192, None, {"Code": 0}, {}, "Good"], [2147483648, {"Code": 2147483648, "Symbol": "Bad"}, 1073741824, "Bad"]),
     ],
 )  # fmt: skip
@@ -257,6 +264,7 @@ def test_quality_may_be_that_of_the_whole_object() -> None:
         (Stream("p/{asset}", value="d[t={channel}].v", time="e[].ts"), "value: does not go through what time goes through"),
         (Stream("p/{asset}", value="d[t={channel}].v", quality="e[].q"), "value: does not go through what quality goes through"),
         (Stream("p/{asset}", "influx", value="d[t={channel}].v"), "value: leads through a document of JSON"),
+        (Stream("p/{asset}/{channel}", value=".", quality="q"), "value: names no key"),
         (Stream("p/{asset}", time="d[].ts"), "time: leads to many places; set value"),
         (Stream("p/{asset}", channels={"flow": "d[].v"}), r"channels: 'd[].v' leads to many places; set value"),
     ],

@@ -52,6 +52,11 @@ def test_text_and_truth_are_used_as_numbers_and_that_is_said_once(
         ("02:10", "string", "temp comes as text ('02:10'), which is no number"),
         ([1], "wrong_type", "temp is an array of values, not a number"),
         ([{"v": 1}], "wrong_type", "temp is an array of objects, not a number"),
+        (
+            [{"n": "x", "v": 1}],
+            "wrong_type",
+            "temp is an array of objects, not a number; value = 'temp[n={channel}].v' would read it",
+        ),
         ({"v": 1}, "wrong_type", "temp is an object, not a number"),
     ],
 )

@@ -110,6 +110,21 @@ def test_reason_has_numbers_that_a_person_can_check() -> None:
     assert found(np.arange(300) * 0.1).reason.endswith("it only rises here: if it counts, give --kind x=counter")
 
 
+def test_channel_that_is_perhaps_no_level_is_doubted_in_a_few_words() -> None:
+    mixed = found(np.concatenate([9000 + np.cumsum(STEPS), 9000 + NOISE]))
+    assert mixed.channel.kind == Kind.ANALOG
+    assert mixed.reason.endswith(
+        "; it counts in one half of the lines and not in the other: give one of them, or --ignore x"
+    )
+    assert found(100 - 0.01 * np.arange(N)).reason.endswith("; it only falls here: if it will go on so, --ignore x")
+
+
+def test_unit_in_the_file_says_that_a_channel_counts() -> None:
+    few = table({"x": np.round(20 + 0.1 * np.arange(60), 1)})
+    kinds = [find_kinds([few], (), units)[0].channel.kind for units in ({"x": "kWh"}, {"x": "°C"}, {})]
+    assert kinds == [Kind.COUNTER, Kind.ANALOG, Kind.ANALOG]
+
+
 def test_parts_of_a_recording_are_one_channel() -> None:
     """A counter of two machines stands lower in the second file; that is no fall."""
     tables = [table({"x": 9000 + np.cumsum(STEPS)}), table({"x": 100 + np.cumsum(STEPS)})]

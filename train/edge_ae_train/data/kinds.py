@@ -120,7 +120,7 @@ def _found(signal: _Signal) -> Finding:
     for rule in (_angle, _counter, _constant, _discrete):
         if (finding := rule(signal)) is not None:
             return finding
-    return _finding(signal, Kind.ANALOG, f"moves between {signal.low:.6g} and {signal.high:.6g}{_only_rises(signal)}")
+    return _finding(signal, Kind.ANALOG, f"moves between {signal.low:.6g} and {signal.high:.6g}{_doubt(signal)}")
 
 
 def _finding(signal: _Signal, kind: Kind, reason: str, turn: float = 0.0) -> Finding:
@@ -244,11 +244,22 @@ def _usual_rise(rises: Values) -> float:
     return float(np.quantile(rises, USUAL_RISE, method="higher"))
 
 
-def _only_rises(signal: _Signal) -> str:
-    """A hint, where a channel would be a counter were there more of it."""
-    if (signal.steps < 0.0).any() or not (signal.steps > 0.0).any():
-        return ""
-    return f"; it only rises here: if it counts, give --kind {signal.name}=counter"
+def _doubt(signal: _Signal) -> str:
+    """A hint, where a channel is perhaps no level, or will leave what was seen of it."""
+    rises, falls = bool((signal.steps > 0.0).any()), bool((signal.steps < 0.0).any())
+    if rises and not falls:
+        return f"; it only rises here: if it counts, give --kind {signal.name}=counter"
+    if falls and not rises:
+        return f"; it only falls here: if it will go on so, --ignore {signal.name}"
+    if _counts_in_one_half(signal):
+        return f"; it counts in one half of the lines and not in the other: give one of them, or --ignore {signal.name}"
+    return ""
+
+
+def _counts_in_one_half(signal: _Signal) -> bool:
+    halves = np.array_split(signal.values, 2)
+    counts = [_counter(_Signal(signal.name, signal.hints, (half,))) is not None for half in halves]
+    return any(counts) and not all(counts)
 
 
 # -- the rest --------------------------------------------------------------------------------------------------

@@ -84,7 +84,8 @@ def recording_of(loaded: Sequence[Table], asked: RowOptions = AS_FOUND, label: s
     require_one_machine([in_order(table) for table in loaded])
     cleaned = clean(loaded)
     tables, notes = cleaned.tables, cleaned.notes
-    findings = find_kinds(tables, asked_kinds(asked.kinds, tables[0].names))
+    units = {name: unit for table in tables for name, unit in table.units.items()}
+    findings = find_kinds(tables, asked_kinds(asked.kinds, tables[0].names), units)
     kinds = tuple(replace(one.channel, error_values=cleaned.error_values.get(one.channel.name, ())) for one in findings)
     period_ns = sample_period_ns(tables) if asked.period_ns is None else asked.period_ns
     hold_rows = -(-asked.hold_ns // period_ns)
@@ -101,7 +102,6 @@ def recording_of(loaded: Sequence[Table], asked: RowOptions = AS_FOUND, label: s
     if hold_rows == 0 and (note := on_change_note(tables)) is not None:
         notes.append(note)
     reasons = tuple(one.reason for one in findings)
-    units = {name: unit for table in tables for name, unit in table.units.items()}
     return Recording(tables[0].names, period_ns, tuple(normal), hold_rows, tuple(notes), kinds, reasons, units)
 
 
