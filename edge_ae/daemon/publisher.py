@@ -21,6 +21,7 @@ from typing import Any
 
 import orjson
 
+from edge_ae.core.cloud_events import Attributes, attributes
 from edge_ae.core.detector import PACE, Detector
 from edge_ae.core.events import AlertEvent, AssetHealth, EventType, FloodSummary, Happening, Scored, Withheld
 from edge_ae.core.fleet import Fleet
@@ -228,7 +229,7 @@ class Publisher:
             if message.key in flying:
                 continue
             with self._link.together():
-                token = self._link.publish(message.topic, message.payload, 1, message.retain)
+                token = self._link.publish(message.topic, message.payload, 1, message.retain, user=_attributes(message))
                 if token is None:
                     break
                 self._publish_mark(message.key)
@@ -337,6 +338,13 @@ class Publisher:
 def _settled(health: AssetHealth) -> AssetHealth:
     """Without what changes with every row."""
     return replace(health, warm_up=None, reason=None)
+
+
+def _attributes(message: OutgoingMessage) -> Attributes:
+    """What a retained state has none of: it is no event."""
+    if message.retain:
+        return ()
+    return attributes(message.topic, message.id, message.seq, message.t_ns, message.payload)
 
 
 def _record(event: AlertEvent, t_ns: int, payload: bytes, *, announced: bool) -> AlertRecord:

@@ -20,10 +20,11 @@ from edge_ae.mqtt.tls import context
 CONNECT_TIMEOUT_S = 5.0
 WILL_DELAY_S = 10  # a restart shorter than this goes unseen
 MAX_IN_FLIGHT = 2_000  # QoS 1 publications that paho lets wait for their confirmation
-OVERHEAD_BYTES = 64  # what a PUBLISH of ours has beside topic, payload and correlation data, at most
+OVERHEAD_BYTES = 64  # what a PUBLISH of ours has beside topic, payload, correlation data and user properties, at most
 SILENT_REFUSALS = 2  # handshakes broken off without an answer, until the other protocol version is tried
 
 Filters = Sequence[tuple[str, int]]  # topic filter, QoS
+UserProperties = Sequence[tuple[str, str]]  # name, value
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +136,15 @@ def end_of_session() -> Any:
     return properties
 
 
-def publish_properties(expiry_s: int | None, correlation: bytes | None) -> Any:
+def publish_properties(expiry_s: int | None, correlation: bytes | None, user: UserProperties = ()) -> Any:
     """What a PUBLISH of ours carries beside topic and payload."""
-    if correlation is None:
+    if correlation is None and not user:
         return _common_properties(expiry_s)
-    properties = _common_properties.__wrapped__(expiry_s)  # bytes from outside are kept in no cache
-    properties.CorrelationData = correlation
+    properties = _common_properties.__wrapped__(expiry_s)  # what differs each time is kept in no cache
+    if correlation is not None:
+        properties.CorrelationData = correlation
+    for pair in user:
+        properties.UserProperty = pair  # paho adds it to those that are there
     return properties
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from paho.mqtt.enums import MQTTErrorCode
 
-from edge_ae.mqtt.connection import OVERHEAD_BYTES, Connection, Filters, Session, publish_properties
+from edge_ae.mqtt.connection import OVERHEAD_BYTES, Connection, Filters, Session, UserProperties, publish_properties
 from edge_ae.mqtt.inbox import Inbox, Message
 from edge_ae.mqtt.network import Network
 from edge_ae.mqtt.options import LinkOptions
@@ -21,6 +21,7 @@ from edge_ae.mqtt.publish_topic import topic_name_fault
 
 __all__ = ["Link", "LinkOptions", "Message", "Session"]
 
+PAIR_BYTES = 5  # what a user property has beside its name and value
 MAX_OUTGOING = 2_000  # publications under way; a broker that does not read gets no more
 
 
@@ -137,16 +138,18 @@ class Link:
         *,
         expiry_s: int | None = None,
         correlation: bytes | None = None,
+        user: UserProperties = (),
     ) -> int | None:
-        """Hand a message to the network thread. Returns what `acked` will give once it has arrived; None: not sent."""
+        """Hand a message to the network thread; `user`: properties of it, with MQTT 5. Returns what `acked` will give once it has arrived; None: not sent."""
         connection = self._current
         if connection is None or connection is not self._network.live:
             return None
-        refusal = _why_not_sent(connection, topic, len(payload) + len(correlation or b""))
+        beside = len(correlation or b"") + sum(PAIR_BYTES + len((name + value).encode()) for name, value in user)
+        refusal = _why_not_sent(connection, topic, len(payload) + beside)
         if refusal is not None:
             self.counts[refusal] += 1
             return None
-        properties = publish_properties(expiry_s, correlation) if self._network.protocol.is_5 else None
+        properties = publish_properties(expiry_s, correlation, user) if self._network.protocol.is_5 else None
         info = connection.client.publish(topic, payload, qos, retain, properties)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             return None
