@@ -103,6 +103,7 @@ class Subscriber:
     """Somebody else on the broker: hears everything under `topic`, publishes readings and commands."""
 
     def __init__(self, port: int, topic: str = "edge-ae/#", client_id: str = "listener", version: str = "5") -> None:
+        self.port = port
         self.messages: list[mqtt.MQTTMessage] = []
         self._topic = topic
         self._v5 = version == "5"

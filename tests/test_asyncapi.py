@@ -1,0 +1,224 @@
+"""The papers of the contract, docs/asyncapi.yaml, held to the document's own standard and to what a real daemon publishes."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft7Validator
+from referencing import Registry
+from referencing.jsonschema import DRAFT7
+
+from edge_ae.core.alert import Phase
+from edge_ae.core.commands import LABELS, LONGEST_SHELVE_S, MAX_NOTE, PARSERS
+from edge_ae.core.events import AlertWord, EventType, SensorFault, Watching
+from edge_ae.core.payloads import CHANNELS_LISTED, SCHEMA, SEVERITY_LEVELS
+from edge_ae.daemon.stats import ASSETS_LISTED
+from tests.conftest import Node, Subscriber, wait_for
+
+ROOT = Path(__file__).parents[1]
+PAPERS: dict[str, Any] = yaml.safe_load((ROOT / "docs" / "asyncapi.yaml").read_text())
+SCHEMAS = PAPERS["components"]["schemas"]
+REGISTRY: Any = Registry().with_resource("papers", DRAFT7.create_resource(PAPERS))
+NPM = Path(os.environ.get("EDGE_AE_NPM", ROOT / "out" / "npm")) / "node_modules"
+STANDARD = NPM / "@asyncapi" / "specs" / "schemas" / "3.0.0-without-$id.json"
+T0_MS = 1_790_000_000_000
+DAEMON_ONLY = {"recorder"}  # what another program says: `edge-ae record`
+
+
+def validator(schema: str) -> Draft7Validator:
+    return Draft7Validator({"$ref": f"papers#/components/schemas/{schema}"}, registry=REGISTRY)
+
+
+def faults(schema: str, value: Any) -> list[str]:
+    return [f"{error.json_path}: {error.message}" for error in validator(schema).iter_errors(value)]
+
+
+def references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from (text for key, text in value.items() if key == "$ref")
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from references(inner)
+
+
+def referred(reference: str) -> Any:
+    found: Any = PAPERS
+    for part in reference.removeprefix("#/").split("/"):
+        found = found[part]
+    return found
+
+
+# -- the document ----------------------------------------------------------------------------------------------
+
+
+def test_every_reference_leads_somewhere_and_everything_is_used() -> None:
+    named = set(references(PAPERS))
+    assert all(referred(one) is not None for one in named)
+    offered = {f"#/components/{kind}/{name}" for kind, parts in PAPERS["components"].items() for name in parts}
+    offered |= {f"#/channels/{name}" for name in PAPERS["channels"]}
+    assert offered - named == set()
+
+
+def test_every_channel_has_the_parameters_that_its_address_names() -> None:
+    for name, channel in PAPERS["channels"].items():
+        assert set(re.findall(r"{(\w+)}", channel["address"] or "")) == set(channel.get("parameters", {})), name
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_every_schema_is_one(name: str) -> None:
+    Draft7Validator.check_schema(SCHEMAS[name])
+
+
+def test_papers_are_of_the_present_schema() -> None:
+    assert (PAPERS["asyncapi"], PAPERS["info"]["version"]) == ("3.0.0", str(SCHEMA))
+
+
+@pytest.mark.skipif(not STANDARD.exists(), reason="the standard's own schema is missing: make node-red")
+def test_document_is_what_the_standard_asks_for() -> None:
+    standard = json.loads(STANDARD.read_text())
+    assert [f"{one.json_path}: {one.message}" for one in Draft7Validator(standard).iter_errors(PAPERS)] == []
+
+
+def words(*kinds: Any) -> list[list[str]]:
+    return [[str(word) for word in kind] for kind in kinds]
+
+
+def test_words_and_limits_are_those_of_the_code() -> None:
+    alert, health = SCHEMAS["alert"]["properties"], SCHEMAS["health"]["properties"]
+    shown = [
+        SCHEMAS["sensor_fault"]["enum"],
+        health["watching"]["enum"],
+        alert["state"]["enum"],
+        SCHEMAS["step"]["enum"],
+    ]
+    assert shown == words(SensorFault, Watching, AlertWord, EventType)
+    assert SCHEMAS["asset_stats"]["properties"]["alert"]["enum"] == [str(phase) for phase in Phase]
+    assert set(alert["severity"]["enum"]) == set(SEVERITY_LEVELS)
+    assert alert["severity_level"]["enum"] == list(SEVERITY_LEVELS.values())
+    assert alert["channels"]["maxItems"] == CHANNELS_LISTED
+    assert SCHEMAS["stats"]["properties"]["asset"]["maxProperties"] == ASSETS_LISTED
+    assert SCHEMAS["shelve"]["properties"]["duration_s"]["maximum"] == LONGEST_SHELVE_S
+    feedback = SCHEMAS["feedback"]["properties"]
+    assert (feedback["label"]["enum"], feedback["note"]["maxLength"]) == (list(LABELS), MAX_NOTE)
+
+
+def test_there_is_a_channel_for_every_command_and_its_keys_are_those_that_are_taken() -> None:
+    channels = {name: channel for name, channel in PAPERS["channels"].items() if "/cmd/" in (channel["address"] or "")}
+    assert set(channels) == set(PARSERS)
+    for name, channel in channels.items():
+        (message,) = (referred(one["$ref"]) for one in channel["messages"].values())
+        assert set(referred(message["payload"]["$ref"]).get("properties", {})) == set(PARSERS[name][1])
+
+
+# -- real traffic ----------------------------------------------------------------------------------------------
+
+
+def addresses() -> dict[str, re.Pattern[str]]:
+    """Channel -> the topics that it has, of those that are sent."""
+    return {
+        name: re.compile(re.sub(r"{\w+}", "[^/]+", channel["address"]))
+        for name, channel in PAPERS["channels"].items()
+        if channel["address"] is not None and "/cmd/" not in channel["address"]
+    }
+
+
+def message_of(channel: str) -> Any:
+    (message,) = PAPERS["channels"][channel]["messages"].values()
+    return referred(message["$ref"])
+
+
+def schema_of(part: Any) -> str:
+    return str(part["$ref"]).rpartition("/")[2]
+
+
+def body_of(channel: str, payload: bytes) -> Any:
+    return payload.decode() if message_of(channel).get("contentType") == "text/plain" else json.loads(payload)
+
+
+COMMANDS: dict[str, list[dict[str, Any]]] = {
+    "ack": [{}, {"id": "wrong"}],
+    "shelve": [{"duration_s": 60}, {"one_shot": True}, {"duration_s": -1}],
+    "unshelve": [{}],
+    "out_of_service": [{}],
+    "in_service": [{"on": True}],
+    "accept_normal": [{}],
+    "budget": [{"budget": "1/day"}],
+    "feedback": [{"id": "abc", "label": "false_alarm", "note": "a test"}],
+}
+
+
+def rows(first: int, last: int, value: float, **changes: Any) -> list[dict[str, Any]]:
+    whole = [{"ts": T0_MS + 100 * n, "a": value, "b": 0.5} | changes for n in range(first, last)]
+    return [{name: value for name, value in row.items() if value is not ...} for row in whole]
+
+
+def live_through_everything(node: Node, listener: Subscriber) -> list[dict[str, Any]]:
+    """An episode, a flood, a sick sensor, a payload that cannot be used, every command. Gives the answers."""
+    node.start(options={"flood_limit": 1, "denoised": True, "stats_interval_s": 0.1}).ready()
+    for asset in ("p1", "p2", "p3"):
+        listener.publish_all(f"plant/{asset}/telemetry", [*rows(0, 10, 1.0), *rows(10, 20, 50.0)])
+    listener.publish_all("plant/p4/telemetry", [*rows(0, 20, 1.0), *rows(20, 50, 1.0, b=...)])
+    listener.publish("plant/p1/telemetry", b"no JSON")
+    wait_for(lambda: listener.on("/flood"), "the flood")
+    asked = [(name, payload) for name, payloads in COMMANDS.items() for payload in payloads]
+    answers = [listener.ask(f"edge-ae/n1/p1/cmd/{name}", payload) for name, payload in asked]
+    listener.publish_all("plant/p1/telemetry", rows(20, 70, 1.0))
+    wait_for(lambda: "end" in [body["type"] for body in listener.bodies("/p1/event")], "the alert's end")
+    wait_for(lambda: (listener.last("/p4/health") or {}).get("faults"), "the sensor's fault")
+    wait_for(lambda: listener.last("/stats")["refusals"], "the refusal")
+    node.stop()
+    wait_for(lambda: listener.on("n1/status")[-1].payload == b"offline", "the end")
+    return answers
+
+
+def test_every_message_of_a_real_daemon_is_as_the_papers_say(node: Node, listener: Subscriber) -> None:
+    answers = live_through_everything(node, listener)
+    seen, wrong = set(), []
+    for message in (
+        one for one in listener.messages if one.topic.startswith("edge-ae/n1/") and "/cmd/" not in one.topic
+    ):
+        (channel,) = (name for name, pattern in addresses().items() if pattern.fullmatch(message.topic))
+        if message.payload:
+            seen.add(channel)
+            wrong += faults(schema_of(message_of(channel)["payload"]), body_of(channel, bytes(message.payload)))
+        if "headers" in message_of(channel):
+            wrong += faults(schema_of(message_of(channel)["headers"]), properties_of(message))
+    wrong += [fault for answer in answers for fault in faults("answer", answer)]
+    assert sorted(set(wrong)) == []
+    assert seen == set(addresses()) - DAEMON_ONLY
+    assert [answer["ok"] for answer in answers] == [True, False, True, True, False, *[True] * 6]
+
+
+def properties_of(message: Any) -> dict[str, str]:
+    return dict(message.properties.UserProperty)
+
+
+def test_quality_of_service_and_retention_are_as_the_papers_say(node: Node, listener: Subscriber) -> None:
+    live_through_everything(node, listener)
+    late = Subscriber(listener.port, client_id="late")
+    wait_for(lambda: late.on("/health") and late.on("/stats") and late.on("/outbox"), "what is retained")
+    kept = {name for name, pattern in addresses().items() for one in late.messages if pattern.fullmatch(one.topic)}
+    late.close()
+    qos = {
+        (name, message.qos)
+        for name, pattern in addresses().items()
+        for message in listener.messages
+        if pattern.fullmatch(message.topic) and not (name == "outbox" and not message.payload)
+    }
+    operations = {
+        schema_of(one["channel"]): one["bindings"]["mqtt"]
+        for one in PAPERS["operations"].values()
+        if one["action"] == "send"
+    }
+    assert qos == {(name, operations[name]["qos"]) for name in operations if name not in DAEMON_ONLY}
+    assert kept == {name for name in operations if operations[name]["retain"] and name not in DAEMON_ONLY}
+
+
+@pytest.mark.parametrize(("name", "payload"), [(name, payload) for name, some in COMMANDS.items() for payload in some])
+def test_commands_that_are_tried_are_as_the_papers_say(name: str, payload: dict[str, Any]) -> None:
+    found = faults(schema_of(message_of(name)["payload"]), payload)
+    assert (found == []) == (payload != {"duration_s": -1})
