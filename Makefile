@@ -5,6 +5,7 @@
 #   make bench-quality [DATA=DIR SEEDS=3]   detection beside the classics, the budget, sick sensors, reasons; hours
 #   make chaos [N=1000 SEED=1]   so many faults on real processes: alerts lost, doubled, stuck
 #   make soak [MINUTES=30]       2,000 messages a second, garbage among them: memory flat, nothing lost
+#   make node-red          Node-RED and the schema of AsyncAPI into out/npm, for the tests that run them; needs npm
 #   make docs              the documents as a site in out/docs, every link checked
 #   make fuzz [BYTES=10000000 FILES=10000 TRACES=100000 PACKETS=200000]   hostile payloads, packets, spoilt models, lives of alerts: each used or refused
 
@@ -16,7 +17,7 @@ BIN := .venv/bin
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types tests docs bench bench-quality chaos soak fuzz format clean
+.PHONY: help demo test lint types tests node-red docs bench bench-quality chaos soak fuzz format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -47,6 +48,10 @@ types: .venv/.dev
 
 tests: .venv/.dev
 	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+node-red:
+	mkdir -p out/npm
+	cd out/npm && npm install --no-audit --no-fund --loglevel error node-red@4 @asyncapi/specs@6
 
 .venv/.docs: .venv/bin/python pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
