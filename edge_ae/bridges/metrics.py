@@ -11,7 +11,6 @@ from typing import Any
 
 from edge_ae import __version__
 from edge_ae.core.alert import AlertState, Shelving
-from edge_ae.core.description import severity
 from edge_ae.core.events import AssetHealth, Verdict, Watching
 from edge_ae.core.liveness import CLOCK_JUMP
 from edge_ae.core.model_spec import ModelSpec
@@ -54,6 +53,7 @@ class AssetNow:
 
     spec: ModelSpec
     state: AlertState
+    severity: str | None
     health: AssetHealth
     quality: float
     threshold: float
@@ -69,8 +69,7 @@ class AssetNow:
     @property
     def severity_level(self) -> int:
         """0 without an alert."""
-        episode = self.state.episode
-        return 0 if episode is None else SEVERITY_LEVELS[severity(episode.peak.ratio)]
+        return SEVERITY_LEVELS[self.severity]
 
     @property
     def acknowledged(self) -> bool:
@@ -78,20 +77,14 @@ class AssetNow:
         return self.state.episode is not None and self.state.episode.acked
 
     @property
-    def watched(self) -> bool:
-        """Whether its sensors send what can be scored, or soon can."""
-        return self.health.watched or self.warming_up
-
-    @property
     def warming_up(self) -> bool:
-        """Whether its first window, since the start or a long gap, is not full yet."""
+        """Whether its first window, since the start or a long gap, is on its way."""
         return self.health.watching is Watching.WARM_UP
 
     @property
     def score(self) -> float | None:
         """The newest, while there are new ones."""
-        fresh = self.watched and not self.warming_up
-        return self.verdict.score if self.verdict is not None and fresh else None
+        return self.verdict.score if self.verdict is not None and self.health.watched else None
 
     @property
     def last_reading_s(self) -> float | None:
@@ -136,7 +129,7 @@ OF_ASSET: tuple[tuple[Metric, Callable[[AssetNow], float | None]], ...] = (
     (Metric("alert_acknowledged", "1 while the asset has an alert that somebody has seen.", ASSET), lambda a: a.acknowledged),
     (Metric("alert_shelved", "1 while people have silenced the asset.", ASSET), lambda a: a.state.shelving is not Shelving.UNSHELVED),
     (Metric("in_service", "0 while the asset is out of service.", ASSET), lambda a: a.state.in_service),
-    (Metric("watched", "1 while the asset's sensors send what can be scored.", ASSET), lambda a: a.watched),
+    (Metric("watched", "1 while the asset is scored.", ASSET), lambda a: a.health.watched),
     (Metric("warming_up", "1 until the asset's first window, since the start or a long gap, is full.", ASSET), lambda a: a.warming_up),
     (Metric("sensor_faults", "Sensors at fault.", ASSET), lambda a: len(a.health.channels)),
     (Metric("clock_jump", "1 while the asset's event times are ahead of our clock, or went back.", ASSET), lambda a: a.health.fault == CLOCK_JUMP),

@@ -119,9 +119,11 @@ class PrometheusBridge:
             self._serve(now_ns)
 
     def _now(self, detector: Detector, listed: Mapping[str, Any] | None) -> AssetNow:
+        described = None if detector.alert.episode is None else detector.alert_now()  # it takes its time
         return AssetNow(
             detector.spec,
             detector.alert,
+            None if described is None else described.severity,
             detector.health_now(),
             detector.quality,
             detector.threshold,

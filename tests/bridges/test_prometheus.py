@@ -78,7 +78,7 @@ def test_an_asset_has_every_series_from_its_first_second_but_those_of_a_score(wa
     watched.push(CALM, CALM)
     assert of(watched.tick(), "pump") == {
         "threshold": 1.0, "alert_active": 0.0, "alert_severity": 0.0, "alert_acknowledged": 0.0, "alert_shelved": 0.0,
-        "in_service": 1.0, "watched": 1.0, "warming_up": 1.0, "sensor_faults": 0.0, "clock_jump": 0.0, "quality_ratio": 1.0,
+        "in_service": 1.0, "watched": 0.0, "warming_up": 1.0, "sensor_faults": 0.0, "clock_jump": 0.0, "quality_ratio": 1.0,
         "budget_used_ratio": 1.0,
     }  # fmt: skip
 
