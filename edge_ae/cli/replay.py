@@ -3,7 +3,7 @@
     plant/{asset}/telemetry   {"ts": "2026-11-23T10:15:00Z", "flow": 4.2}     missing values are left out
     plant/{asset}/{channel}   4.2                                               a bare number on each channel's topic
 
-The time is sent exactly as the file has it, so that the daemon's rows are the file's.
+The time is sent exactly as the file has it, if payloads have such times, so that the daemon's rows are the file's.
 """
 
 import sys
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from edge_ae.cli.options import broker, broker_options, data_options, read_options, seconds, stem
 from edge_ae.cli.progress import progress, stopping
-from edge_ae.core.timestamps import rfc3339
+from edge_ae.core.timestamps import parse_time_ns, rfc3339
 from edge_ae.errors import BadConfig
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def messages(table: "Table", topic: str, *, time_name: str = "ts", shift_ns: int
             for name, value in present.items():
                 yield at_ns, topic.replace("{channel}", name), orjson.dumps(value)
         else:
-            yield at_ns, topic, orjson.dumps({time_name: text if shift_ns == 0 else _exact(at_ns), **present})
+            yield at_ns, topic, orjson.dumps({time_name: text if _says(text, at_ns) else _exact(at_ns), **present})
 
 
 def shift_to_now(table: "Table", speed: float, now_ns: int) -> int:
@@ -96,6 +96,14 @@ def shift_to_now(table: "Table", speed: float, now_ns: int) -> int:
     period_ns = int(np.median(steps[steps > 0])) if np.any(steps > 0) else 1
     takes_ns = round((last_ns - first_ns) / speed) if speed > 0 else 0
     return (now_ns + takes_ns - last_ns) // period_ns * period_ns
+
+
+def _says(text: str, t_ns: int) -> bool:
+    """Whether the text of a file is this time in a payload too; 02.03.2026 is none, nor is the local time of a zone."""
+    try:
+        return parse_time_ns(text) == t_ns
+    except ValueError:
+        return False
 
 
 def _exact(t_ns: int) -> str | int:

@@ -9,11 +9,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from edge_ae import __version__
-from edge_ae.cli.main import COMMANDS
+from edge_ae.cli.main import COMMANDS, parser
+from edge_ae.cli.options import read_options
+from edge_ae.errors import BadData
+from edge_ae.store.recording.options import ReadOptions
+from edge_ae.store.recording.table import one_asset
 from edge_ae.store.recording_csv import read_csv
 from tests.conftest import Broker, Subscriber, free_port, wait_for
 
@@ -67,6 +72,48 @@ def test_help_of_every_command_has_its_example() -> None:
         done = edge_ae(name, "--help")
         assert done.returncode == 0
         assert f"example: {command.EXAMPLE}\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--words", "open"),
+        ("--words", "open=wide"),
+        ("--time-zone", "Mars/Olympus"),
+        ("--time-zone", "../x"),
+        ("--long", "a"),
+    ],
+)
+def test_option_of_a_recording_that_says_nothing_is_refused_as_usage(option: str, value: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parser().parse_args(["score", "--model", "m", "--data", "d", "--out", "o", option, value])
+    assert caught.value.code == 2
+
+
+def test_options_of_a_recording_reach_the_reader() -> None:
+    options = (
+        "--time Date+Time --time-zone Europe/Berlin --missing x,y --words auto=1,a=b=0 --date-order dmy --long n,v"
+    )
+    asked = read_options(parser().parse_args(["score", "--model", "m", "--data", "d", "--out", "o", *options.split()]))
+    assert asked == ReadOptions(
+        ignore=[],
+        time=["Date", "Time"],
+        time_zone=ZoneInfo("Europe/Berlin"),
+        date_order="dmy",
+        missing=["x", "y"],
+        words={"auto": 1.0, "a=b": 0.0},
+        long=("n", "v"),
+    )
+
+
+def test_score_takes_the_lines_of_one_asset(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text("t,pump,a\n2026-03-02,p1,1\n2026-03-02,p2,2\n2026-03-03,p1,3\n")
+    table = read_csv(path, ReadOptions(asset="pump"))
+    assert one_asset(table, "p1").values.tolist() == [[1.0], [3.0]]
+    for asset in (None, "p3"):
+        with pytest.raises(BadData, match=r"r\.csv: has lines of p1, p2; say which to take with --asset"):
+            one_asset(table, asset)
 
 
 def test_help_loads_nothing_heavy() -> None:

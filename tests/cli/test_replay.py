@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -13,6 +14,7 @@ from edge_ae.mqtt import simple_client
 from edge_ae.mqtt.options import Broker as Address
 from edge_ae.mqtt.playback import publish
 from edge_ae.mqtt.simple_client import close, connect
+from edge_ae.store.recording.options import ReadOptions
 from edge_ae.store.recording_csv import Table, read_csv
 from tests.conftest import Broker, Subscriber, free_port, wait_for
 
@@ -37,6 +39,16 @@ def test_a_line_is_an_object_with_its_time_as_it_stood_and_no_missing_values(tmp
 def test_a_topic_with_a_channel_gets_bare_numbers(tmp_path: Path) -> None:
     sent = [(topic, payload) for _, topic, payload in messages(recording(tmp_path, 2), "p/{channel}")]
     assert sent == [("p/a", b"0.0"), ("p/b", b"0.5"), ("p/a", b"1.0")]
+
+
+def test_time_that_only_files_have_is_sent_as_payloads_have_it(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text("time;a\n23.11.2026 13:00:00;1,5\n23.11.2026 12:00:00;2\n")
+    table = read_csv(path, ReadOptions(time_zone=ZoneInfo("Europe/Berlin")))
+    assert [payload for _, _, payload in messages(table, "p")] == [
+        b'{"ts":"2026-11-23T12:00:00.000Z","a":1.5}',
+        b'{"ts":"2026-11-23T11:00:00.000Z","a":2.0}',
+    ]
 
 
 def test_times_are_shifted_by_whole_periods_up_to_now(tmp_path: Path) -> None:

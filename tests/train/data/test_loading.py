@@ -1,6 +1,7 @@
 """Files to tables: what they hold, matched by name; what cannot be read is refused in a sentence."""
 
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -43,6 +44,27 @@ def test_parquet_gives_what_csv_gives(tmp_path: Path) -> None:
     assert got.labels is not None
     assert got.labels.tolist() == [False, True, False]
     assert got.times[0] == "2020-09-13T12:26:40.000Z"
+
+
+def test_texts_of_parquet_are_read_by_the_law_of_csv(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    columns = {
+        "flow": ["1.5", "Bad Input", "2"],
+        "valve": ["open", "closed", None],
+        "when": ["01.11.2026 10:00", "01.11.2026 10:01", "01.11.2026 10:02"],
+    }
+    parquet.write_table(pa.table(columns), tmp_path / "r.parquet")
+    table = loading.read_table(tmp_path / "r.parquet", ReadOptions(time=["when"], time_zone=ZoneInfo("Europe/Berlin")))
+    np.testing.assert_array_equal(table.values, [[1.5, 1.0], [np.nan, 0.0], [2.0, np.nan]])
+    assert table.times[0] == "2026-11-01T09:00:00.000Z"
+    assert [part.strip() for part in table.notes[0].partition(": ")[2].split(";")] == [
+        "times such as '01.11.2026 10:00' are day, month, year",
+        "times without an offset are those of Europe/Berlin",
+        "'valve': open = 1, closed = 0",
+        "1 cell ('Bad Input') taken for missing",
+    ]
 
 
 def test_parquet_that_cannot_be_read_is_refused_in_a_sentence(tmp_path: Path) -> None:
