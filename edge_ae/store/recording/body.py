@@ -38,6 +38,7 @@ class BodyReader:
         self.rows = RowReader(layout)
         self.names = LongNames(layout, options)
         self._source, self.layout = source, layout
+        self._texts: dict[int, str] = {}  # of columns that say the same in each line
         self._places: list[int] = []  # where in the table lines are not consecutive,
         self._lines: list[int] = []  # and the number of the first line after that
 
@@ -73,6 +74,12 @@ class BodyReader:
         layout = self.layout
         columns = list(zip(*rows, strict=True))
         times = [columns[column] for column in layout.times]
+        for column in layout.constants:
+            if (
+                self._texts.setdefault(column, columns[column][0]) != columns[column][0]
+                or len(set(columns[column])) > 1
+            ):
+                raise self._names_fault(column, rows, numbers)
         try:
             keys, values = self._keyed(columns) if layout.is_long else (None, self._values(columns))
         except CellFault:
@@ -138,12 +145,20 @@ class BodyReader:
             return f"{place} is no label; 0 or 1 is expected"
         return None
 
+    def _names_fault(self, column: int, rows: list[Row], numbers: Sequence[int]) -> BadData:
+        """Of a column whose text was the same in all lines before."""
+        words = list(dict.fromkeys([self._texts[column], *(row[column].strip() for row in rows)]))
+        line = next(line for row, line in zip(rows, numbers, strict=True) if row[column] != self._texts[column])
+        return BadData(f"{self.layout.path}, line {line}, {self._what_to_do(column, words)}")
+
     def _names_in(self, column: int, rows: list[Row]) -> str | None:
         """Where a column holds a few texts again and again: what to do with it."""
         texts = [row[column].strip() for row in rows]
         words = list(dict.fromkeys(text for text in texts if text))
-        if 2 * len(words) > len(texts) or not all(self._is_text(word) for word in words[:100]):
-            return None
+        few = 2 * len(words) <= len(texts) and all(self._is_text(word) for word in words[:100])
+        return self._what_to_do(column, words) if few else None
+
+    def _what_to_do(self, column: int, words: Sequence[str]) -> str:
         name, shown = self.layout.header[column], words[:FEW_WORDS]
         more = ", ..." if len(words) > FEW_WORDS else ""
         states = ",".join(f"{word}={value}" for value, word in enumerate(shown))

@@ -29,6 +29,8 @@ TIME_NAMES = (
 )
 """Names that a column of times has, the likeliest first."""
 
+NO_TABLES = {'{"': "JSON", "[{": "JSON", "<?xml": "XML", "<html": "a web page", "<!DOCTYPE": "a web page"}
+
 Test = Callable[[str], bool]
 _MARK = re.compile(r'\s*"?sep=(.)"?\s*', re.I)
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -73,6 +75,9 @@ class Head:
 
 def read_head(path: Path, lines: Sequence[str]) -> Head:
     """BadData where there is nothing."""
+    for beginning, what in NO_TABLES.items():
+        if lines and lines[0].lstrip().startswith(beginning):
+            raise BadData(f"{path}: is {what}; export the recording as CSV")
     mark = _MARK.fullmatch(lines[0]) if lines else None
     delimiter = mark[1] if mark else _delimiter(lines)
     split = [line for line in _split(lines, delimiter) if line.width > 0 and line.cells[0] != "\0"]

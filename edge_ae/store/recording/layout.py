@@ -14,8 +14,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from edge_ae.core.words import UNITS
+from edge_ae.core.words import UNITS, number_of_text, number_with_unit
 from edge_ae.errors import BadData
+from edge_ae.store.recording.cells import OF_LOGGERS
 from edge_ae.store.recording.head import TIME_NAMES, Head, HeadLine, TimeColumns, is_number
 from edge_ae.store.recording.options import ReadOptions
 
@@ -45,6 +46,7 @@ BESIDE_VALUES = frozenset({
 INDEX_NAMES = frozenset({
     *("", "unnamed: 0", "index", "idx", "id", "#", "no", "no.", "nr", "nr.", "n", "row", "line", "record", "sample", "scan"),
 })  # fmt: skip
+LINES_OF_A_CONSTANT = 3
 OF_INFLUX = frozenset({"result", "table", "_start", "_stop", "_measurement"})
 
 
@@ -53,7 +55,8 @@ class Layout:
     """Where things stand in a line. Columns count from 0; -1 is "not there".
 
     `first_line`: the number of the first line with values, from 1. `header`: the names of all columns. `tags`: columns that
-    tell one series of a name from another, in a file with a line for each value.
+    tell one series of a name from another, in a file with a line for each value. `constants`: columns with the same text in
+    each line, as far as the first lines show.
     """
 
     path: Path
@@ -68,6 +71,7 @@ class Layout:
     value: int = -1
     unit: int = -1
     tags: tuple[int, ...] = ()
+    constants: tuple[int, ...] = ()
     units_row: tuple[str, ...] = ()
     units: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -239,6 +243,7 @@ class _Columns:
     ) -> None:
         self._path, self._line, self._names, self._times, self._rows = head.path, line, names, times, rows
         self._units_row = units_row
+        self._said: set[str] = set()  # words that the options give a meaning
         self.notes: list[str] = []
 
     def roles(self, options: ReadOptions) -> dict[str, Any]:
@@ -264,13 +269,24 @@ class _Columns:
 
     def _wide(self, options: ReadOptions) -> dict[str, Any]:
         asked = self._asked(options, options.ignore)
+        self._said = {word.strip().casefold() for word in (*options.words, *options.missing)}
         others = [column for column in range(len(self._names)) if column not in self._times]
-        channels = tuple(
-            column for column in others if self._names[column] not in asked and not self._is_left_out(column)
-        )
+        wanted = [column for column in others if self._names[column] not in asked and not self._is_left_out(column)]
+        constants = tuple(column for column in wanted if self._is_constant_text(column))
+        channels = tuple(column for column in wanted if column not in constants)
         if not channels:
             raise BadData(f"{self._path}: leaves no channel; its columns are {', '.join(self._names)}")
-        return {"channels": channels, "label": self._column(options.label), "asset": self._column(options.asset)}
+        for column in constants:
+            cell = self._rows[0].cell(column)
+            self.notes.append(
+                f"column {column + 1} ({self._names[column]!r}) says {cell!r} in each line and is left out"
+            )
+        return {
+            "channels": channels,
+            "constants": constants,
+            "label": self._column(options.label),
+            "asset": self._column(options.asset),
+        }
 
     def _asked(self, options: ReadOptions, ignored: Sequence[str]) -> set[str]:
         """The columns that the options name; BadData where one is not there."""
@@ -310,6 +326,15 @@ class _Columns:
             return False
         counts = [int(cell) for cell in cells]
         return all(after - before == 1 for before, after in pairwise(counts))
+
+    def _is_constant_text(self, column: int) -> bool:
+        cells = set(self._cells(column))
+        return len(self._rows) >= LINES_OF_A_CONSTANT and len(cells) == 1 and self._is_no_value(cells.pop())
+
+    def _is_no_value(self, cell: str) -> bool:
+        """Neither a number nor a word for one, nor for none."""
+        is_said = cell.casefold() in self._said or cell.casefold() in OF_LOGGERS
+        return not is_said and number_of_text(cell) is None and number_with_unit(cell) is None
 
     def _cells(self, column: int) -> list[str]:
         return [line.cell(column) for line in self._rows]

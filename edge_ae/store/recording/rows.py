@@ -92,7 +92,11 @@ class RowReader:
         if self._has_rows and (after is None or self._no_values(after) in RESTARTS):
             self._left_out[BROKEN] += 1
             return False
-        raise BadData(f"{self._layout.path}, line {number}: has {len(row)} fields where the header has {self._width}")
+        commas = self._layout.delimiter == "," and len(row) == 2 * self._width - 1 > 3
+        raise BadData(
+            f"{self._layout.path}, line {number}: has {len(row)} fields where the header has {self._width}"
+            + ("; are its commas decimal ones, too? Export it with another delimiter" if commas else "")
+        )
 
     def _no_values(self, row: Row) -> str | None:
         """What a row is that never held values."""

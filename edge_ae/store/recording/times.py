@@ -7,6 +7,7 @@ A column is read from one end to the other before anything is decided: whether 0
 46083.25 is a day of Excel's, and which of two hours an hour is that comes twice.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
@@ -38,6 +39,7 @@ CALM = 5  # times that all steps together are longer in the wrong order of day a
 
 # First and last number, the number of 1970-01-01, and a name, of programs that count days.
 DAY_COUNTS = ((36_526, 73_050, 25_569, "Excel's day numbers"), (730_486, 767_010, 719_529, "MATLAB's day numbers"))
+_NUMBER = re.compile(r"[+-]?[\d.]+([eE][+-]?\d+)?", re.ASCII)
 _EAST = timezone(timedelta(hours=1))  # any zone but UTC: what it makes another time of has no offset
 IN_WORDS = {"dmy": "day, month, year", "mdy": "month, day, year", "ymd": "year, month, day"}
 
@@ -80,6 +82,7 @@ def read_times(texts: TextColumn, options: ReadOptions) -> ReadTimes:
         raise TimeFault(int(np.argmax(np.char.str_len(texts.encoded))), "is too long for a time")
     column, notes = _in_some_order(texts, options)
     notes += _numbers_as_times(column)
+    _refuse_1970(column, texts)
     if options.time_zone is not None and column.naive.any():
         _to_utc(column, options.time_zone)
         notes.append(f"times without an offset are those of {options.time_zone}")
@@ -228,13 +231,14 @@ def _numbers_as_times(column: _Column) -> list[str]:
             column.naive[column.numbers] = True
             return [f"times are {name}"]
     column.local_ns[column.numbers] = _epoch_ns(whole, fraction)
-    if (column.local_ns[column.numbers] < YEAR_2000_NS).all():
-        line = int(np.argmax(column.numbers))
-        then = rfc3339(int(column.local_ns[line])).replace(".000Z", "Z")
-        raise TimeFault(
-            line, f"is {then} as an epoch time; is this the column of the times? --time-column names another"
-        )
     return []
+
+
+def _refuse_1970(column: _Column, texts: TextColumn) -> None:
+    """Numbers that cannot be epoch times."""
+    if _NUMBER.fullmatch(texts[0].strip()) and (column.local_ns < YEAR_2000_NS).all():
+        then = rfc3339(int(column.local_ns[0])).replace(".000Z", "Z")
+        raise TimeFault(0, f"is {then} as an epoch time; is this the column of the times? --time-column names another")
 
 
 def _days_ns(days: Whole, fraction: Whole, decimals: int) -> Whole:

@@ -81,6 +81,12 @@ def lines(header: str, *rows: str) -> str:
             ": 'flow' comes with host 'a' and with host 'b': --asset-column host if it names the asset, --ignore host "
             "otherwise",
         ),
+        ('{"ts": 1, "a": 2}\n', ": is JSON; export the recording as CSV"),
+        (
+            "t,a,b\n2026-03-02,1,5,2,5\n",
+            ", line 2: has 5 fields where the header has 3; are its commas decimal ones, too? Export it with another "
+            "delimiter",
+        ),
         ("\0\0\0", ": is empty; a header line and at least one line of values are needed"),
         (b"\xd0\xcf\x11\xe0\xa1", ": is an Excel workbook; save it as CSV"),
     ],
@@ -150,6 +156,18 @@ def test_columns_of_a_long_file_can_be_named(tmp_path: Path) -> None:
     content = f"was,wann,wieviel\nflow,{DAY},1\npressure,{DAY},2\n"
     table = read(tmp_path, content, long=("was", "wieviel"))
     assert (table.names, table.values.tolist()) == (("flow", "pressure"), [[1.0, 2.0]])
+
+
+def test_column_with_one_text_is_left_out_and_with_another_far_below_refused(tmp_path: Path) -> None:
+    rows = [f"{DAY[:11]}1{line // 60}:{line % 60:02d},pump,{line}" for line in range(100)]
+    table = read(tmp_path, "\n".join(["t,name,a", *rows]))
+    assert (table.names, table.notes[0].rpartition(": ")[2]) == (
+        ("a",),
+        "column 2 ('name') says 'pump' in each line and is left out",
+    )
+    assert refusal(tmp_path, "\n".join(["t,name,a", *rows, rows[-1].replace("pump", "fan")])).startswith(
+        ", line 102, column 2 ('name'): holds names ('pump', 'fan'): --asset-column name"
+    )
 
 
 def test_file_of_500_columns_and_one_of_a_single_line_are_read(tmp_path: Path) -> None:
