@@ -47,6 +47,7 @@ MISSING = frozenset({
 """Words that say that there is no value, in small letters."""
 
 _DECIMAL_COMMA = re.compile(r"[+-]?(?:0?,\d+|\d+,(?:\d{1,2}|\d{4,}))", re.ASCII)
+_GROUPED = re.compile(r"[+-]?\d{1,3}([ .,'\u00a0\u202f])\d{3}(?:\1\d{3})*(?!\1)[.,]\d+", re.ASCII)
 _WITH_UNIT = re.compile(
     r"([+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?)\s?([^\d\s.,;:_+*()\[\]{}'\"-]\S{0,11})", re.ASCII
 )
@@ -71,7 +72,7 @@ def number_of_text(text: str, words: Mapping[str, float] = WORDS) -> float | Non
     """The number that a text says; NaN: it says that there is no value; None: it is no number. Infinity is itself.
 
     `words`: by their small letters, as `word_table` makes them. A comma is decimal where it can be nothing else: alone,
-    and not before three digits, which may be thousands (unless a zero is before it).
+    and not before three digits, which may be thousands (unless a zero is before it), or behind groups of three.
     """
     if len(text) > LONGEST:
         return None
@@ -84,6 +85,9 @@ def number_of_text(text: str, words: Mapping[str, float] = WORDS) -> float | Non
         return words[word]
     if word in MISSING:
         return math.nan
+    if _GROUPED.fullmatch(word):
+        whole, decimals = re.sub(r"[^\d.,+-]", "", word).rsplit("," if word.rfind(",") > word.rfind(".") else ".", 1)
+        return float(f"{re.sub('[.,]', '', whole)}.{decimals}")
     return float(word.replace(",", ".")) if _DECIMAL_COMMA.fullmatch(word) else None
 
 

@@ -14,6 +14,7 @@ from edge_ae.core.words import MISSING, WORDS, number_of_text, number_with_unit,
     [
         ("55.1", 55.1), (" 55.1 ", 55.1), ("-3", -3.0), ("1e3", 1000.0), (".5", 0.5),
         ("7,21", 7.21), ("-0,125", -0.125), (",5", 0.5), ("1013,2500", 1013.25),
+        ("1.234,5", 1234.5), ("1,234.5", 1234.5), ("-1 234 567,8", -1234567.8), ("1'234.25", 1234.25),
         ("ON", 1.0), ("Off", 0.0), (" closed", 0.0), ("TRUE", 1.0), ("nein", 0.0), ("inf", math.inf),
     ],
 )  # fmt: skip
@@ -29,7 +30,21 @@ def test_word_for_no_value_is_no_value(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["pump-1", "1,234", "1.234,5", "1_0", "0x1F", "12:30", "1 2", "10.0.0.1", "9" * 65, "21.5 °C"]
+    "text",
+    [
+        "pump-1",
+        "1,234",
+        "1,234,567",
+        "1.23,4",
+        "1,234,5",
+        "1_0",
+        "0x1F",
+        "12:30",
+        "1 2",
+        "10.0.0.1",
+        "9" * 65,
+        "21.5 °C",
+    ],
 )
 def test_what_may_mean_something_else_is_text(text: str) -> None:
     assert number_of_text(text) is None

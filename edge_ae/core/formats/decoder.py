@@ -27,8 +27,8 @@ from edge_ae.core.formats.number import number_reader
 from edge_ae.core.formats.omissions import Omission, Omissions, quoted, sentence
 from edge_ae.core.formats.picking import Found, Leaves, Paths, is_name
 from edge_ae.core.formats.record import ARRIVAL, FormatOptions, Reader, Record
-from edge_ae.core.formats.refusals import listed, missing_time, with_likeness
-from edge_ae.core.formats.unfolding import DEFAULT, Part, Unfolding, is_unfolded, unfolding_fault
+from edge_ae.core.formats.refusals import DEFAULT_VALUE, listed, missing_time, with_likeness
+from edge_ae.core.formats.unfolding import Part, Unfolding, is_unfolded, unfolding_fault
 from edge_ae.core.formats.values import TopicValues
 from edge_ae.core.timestamps import SECOND, time_ns
 from edge_ae.core.topics import topic_filter, topic_regex
@@ -57,7 +57,9 @@ class Stream:
     format: str = "json"
     time: str | None = None  # path of the event time; None: the time of arrival
     channels: Mapping[str, str] = field(default_factory=dict)
-    value: str = DEFAULT  # path of the value where the topic names the channel, or of values that the payload names
+    value: str = (
+        DEFAULT_VALUE  # path of the value where the topic names the channel, or of values that the payload names
+    )
     quality: str | None = None  # path of a flag or code that says whether the value is good
     strict: bool = False  # only numbers are numbers: no text, no word, no true or false
     words: Mapping[str, float] = field(default_factory=dict)  # texts that stand for numbers, beside the known ones

@@ -6,8 +6,8 @@ from functools import partial
 from operator import itemgetter
 from typing import Any
 
-from edge_ae.core.field_paths import MAX_DEPTH, Key, find, leaves_of, steps_of
-from edge_ae.core.formats.omissions import Left, sentence
+from edge_ae.core.field_paths import MAX_DEPTH, Key, find, leaves_of, steps_of, way_through
+from edge_ae.core.formats.omissions import Left, reads, sentence
 from edge_ae.core.formats.refusals import no_known_channel, not_all_there
 from edge_ae.core.formats.values import NUMBERS, TopicValues
 from edge_ae.errors import BadPayload
@@ -185,6 +185,9 @@ class Leaves:
         if not found.values:
             raise _first_fault(found.left) or no_known_channel((), record)
         found.close(topic)
+        way = way_through("", [record]) if found.left else None
+        if way is not None:
+            topic.say("", "named_values", lambda: f"a name stands beside its value{reads(way)}")
         return found.values
 
     def _gather(self, record: Mapping[str, Any], prefix: str, depth: int, found: Found, topic: TopicValues) -> None:

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from edge_ae.core.field_paths import is_there, leaves_of, way_into
+from edge_ae.core.field_paths import is_there, leaves_of, way_into, way_through
 from edge_ae.core.formats.omissions import quoted, reads
 from edge_ae.errors import BadPayload
 
 MOST_NAMES = 8
+DEFAULT_VALUE = "value"  # what is sought where the topic names the channel
 TIME_NAMES = (
     "ts",
     "time",
@@ -61,7 +62,7 @@ def _no_channel(sought: Sequence[str], record: Any) -> str:
     if not sought:
         return f"no number in it; {names_there(record)}"
     text = f"no value of a known channel in it: sought {listed(sought)}; {names_there(record)}"
-    way = way_into(record)
+    way = way_into(record) or (way_through("", [record]) if list(sought) != [DEFAULT_VALUE] else None)
     return text + (_meant(sought, record) if way is None else reads(way))
 
 

@@ -15,13 +15,12 @@ from typing import Any
 from edge_ae.core.field_paths import AnyKey, Each, Key, Position, Step, find, follow, leads_to_many, places_of, steps_of
 from edge_ae.core.formats.omissions import Left, sentence
 from edge_ae.core.formats.record import ARRIVAL
-from edge_ae.core.formats.refusals import nothing_there
+from edge_ae.core.formats.refusals import DEFAULT_VALUE, nothing_there
 from edge_ae.core.formats.values import TopicValues
 from edge_ae.errors import BadPayload
 
 MAX_VALUES = 10_000  # of one message; what is beyond is left out
 CHANNEL = AnyKey("{channel}")
-DEFAULT = "value"  # path of the value where nothing is said of it
 
 
 def is_unfolded(value: str, quality: str | None) -> bool:
@@ -80,7 +79,7 @@ def _steps(topic: str, value: str) -> tuple[Step, ...]:
     """The value's; where nothing names the channel, the keys do that stand at the end."""
     if "{channel}" in topic or "{channel}" in places_of(value):
         return steps_of(value)
-    return (CHANNEL,) if value == DEFAULT else (*steps_of(value), CHANNEL)
+    return (CHANNEL,) if value == DEFAULT_VALUE else (*steps_of(value), CHANNEL)
 
 
 @dataclass(slots=True)

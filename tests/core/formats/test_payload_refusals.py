@@ -59,6 +59,12 @@ def refusal(
             {"topic": "p/pump/{channel}", "names": ("t",), "asset": "pump"},
             "unknown_channel: no value of a known channel in it: sought 'value'; there is 'v'",
         ),
+        (
+            [{"n": "flow", "v": 1}],
+            {},
+            "unknown_channel: no value of a known channel in it: sought 'flow', 'pressure'; there are 'n', 'v'; "
+            "value = '[n={channel}].v' would read it",
+        ),
         ({"flow": "sick", "x": 1}, {}, "string: flow comes as text ('sick'), which is no number; words = { sick = 1 } would make it one"),
         ({"flow": "1,234"}, {}, "string: flow comes as text ('1,234'); whether its comma is a decimal one cannot be told"),
         ({"flow": "unavailable"}, {}, "missing_channel: flow has no value ('unavailable')"),

@@ -126,6 +126,16 @@ def test_channel_that_is_called_otherwise_is_named_beside_what_is_there() -> Non
     ]
 
 
+def test_recorder_is_told_of_a_name_that_stands_beside_its_value() -> None:
+    one = decoder(None)
+    assert taken(one, {"sensor": "flow", "value": 1}) == {"value": 1.0}
+    assert said(one)[1:] == [
+        "named_values: a name stands beside its value; value = '[sensor={channel}].value' would read it"
+    ]
+    named = decoder(None, value="[sensor={channel}].value")
+    assert taken(named, {"sensor": "flow", "value": 1}) == {"flow": 1.0}
+
+
 def test_element_of_a_batch_that_is_not_used_is_named() -> None:
     one = decoder(time="ts")
     assert len(one.decode("p/x", b'[{"ts": 1790000000, "on": 1}, {"ts": "soon", "on": 1}]', NOW)) == 1
