@@ -24,7 +24,7 @@ from edge_ae_train.data.dataset import CHUNK, WindowSet, spread_over, standardis
 from edge_ae_train.data.segments import Segment, cut, thinned, values_of
 from edge_ae_train.models import autoencoders, linear
 from edge_ae_train.models.trainer import Recipe, train
-from edge_ae_train.progress import Reporter
+from edge_ae_train.progress import Reporter, in_parts
 from edge_ae_train.scoring.calibrate import Calibration, HeldOut, calibrate
 from edge_ae_train.scoring.graph import PLAIN, TEMPERED, Measure, Views
 from edge_ae_train.scoring.preprocess import Scaler, Standardise
@@ -122,18 +122,21 @@ def train_candidate(family: str, material: Material, reporter: Reporter) -> tupl
     few = material.rows < FEW_ROWS
     blocks: list[HeldOutBlock] = []
     trained = None
+    parts = in_parts(reporter, [1.0] * (FOLDS + 1 if few else 1))
     for number, block in enumerate(held_out_blocks(material.rows)):
         if few or trained is None:
-            reporter.step(f"{family}: held-out block {number + 1}")
-            trained = train_on(family, _others(material, block, both_sides=few), material, reporter)
+            part = next(parts)
+            part.step(f"{family}: held-out block {number + 1}")
+            trained = train_on(family, _others(material, block, both_sides=few), material, part)
         blocks += _held_out(trained, material, block)
     if len(blocks) < 2:
         raise BadData(
             f"no two stretches of {material.length} rows without a gap to calibrate on: record for longer, without gaps"
         )
     if few or trained is None:
-        reporter.step(f"{family}: all rows")
-        trained = train_on(family, material.parts, material, reporter)
+        part = next(parts, reporter)
+        part.step(f"{family}: all rows")
+        trained = train_on(family, material.parts, material, part)
     held = [block.windows for block in blocks]
     plain, tempered = (calibrate(held, material.scaler.floor, OFF_DELAY_HOPS, temper) for temper in (PLAIN, TEMPERED))
     candidate = Candidate(family, trained, material.length, tuple(blocks), plain)
@@ -207,7 +210,7 @@ def train_network(family: str, parts: Sequence[Segment], material: Material, rep
     recipe = _recipe(family, rows, len(train_set), material.seed)
 
     def progress(step: int, error: float) -> None:
-        reporter.step(f"{family}: step {step} of {recipe.steps}, error {error:.4f}")
+        reporter.step(f"{family}: step {step} of {recipe.steps}, error {error:.4f}", step / recipe.steps)
 
     features = len(material.scaler.centre)
     shape = autoencoders.Shape(length, features, latent=min(4 + features, autoencoders.MAX_LATENT))

@@ -23,6 +23,8 @@ from edge_ae_train.progress import reporting
 if TYPE_CHECKING:
     from edge_ae_train.export import Origin
 
+READ, RECALLED, FITTED = 0.15, 0.4, 0.9  # shares of a command's work that are done with reading, scoring, training
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0 done; 1 the input or the model is at fault, in one line on stderr; 2 usage; 3 the current model was kept."""
@@ -56,8 +58,8 @@ def _fit(options: Namespace) -> int:
     asked = prepare.RowOptions(
         _period_ns(options), seconds_ns(0.0 if options.hold is None else options.hold), options.length, options.kind
     )
-    recording = prepare.read(options.data, read_options(options), asked)
     with reporting() as reporter:
+        recording = prepare.read(options.data, read_options(options), asked)
         for text in recording.notes:
             reporter.note(text)
         origin = _origin(options, options.out.stem, {**recording.units, **_units(options.units, recording.names)})
@@ -65,8 +67,8 @@ def _fit(options: Namespace) -> int:
         if (aside := proposal((name, origin.units.get(name, "")) for name in recording.names)) is not None:
             reporter.note(aside)
         chosen = fit.Options(options.family, options.length, options.hop, options.seed, recording.turns)
-        fitted = fit.fit(recording.segments, chosen, reporter)
-        reporter.step("export")
+        fitted = fit.fit(recording.segments, chosen, reporter.part(READ, FITTED))
+        reporter.step("export", FITTED)
         model = save(fitted, recording, origin, options.out)
     print_comparison(fitted.report)
     if sentence := fit.what_hides_faults(fitted, model, recording.segments):
@@ -117,12 +119,13 @@ def _retrain(options: Namespace) -> int:
     with reporting() as reporter:
         series = recorded.read(options.data, spec, read_options(options), reporter)
         recorded.require_period(series, spec)
-        past = history.recall(series, current, alert_rules(options), hindsight, options.length, reporter)
+        scoring, training = reporter.part(READ, RECALLED), reporter.part(RECALLED, 1.0)
+        past = history.recall(series, current, alert_rules(options), hindsight, options.length, scoring)
         for text in past.notes:
             reporter.note(text)
         turns = tuple(channel.turn for channel in spec.channels)
         chosen = fit.Options(options.family, options.length, spec.hop, options.seed, turns)
-        outcome = retrain.retrain(past, chosen, _origin(options, spec.name, units), options.out, reporter)
+        outcome = retrain.retrain(past, chosen, _origin(options, spec.name, units), options.out, training)
     retrain.show(outcome)
     _write_json(options.json, retrain.as_dict(outcome))
     print(f"{options.out}: the candidate" if outcome.replaced else f"{options.current} stays the model in use")

@@ -15,13 +15,14 @@ from edge_ae_train.data.dataset import MODE_WINDOWS, some_windows
 from edge_ae_train.data.segments import Segment, stretches, values_of
 from edge_ae_train.data.window_length import choose_length
 from edge_ae_train.models.linear import LINEAR
-from edge_ae_train.progress import SILENT, Reporter
+from edge_ae_train.progress import SILENT, Reporter, in_parts
 from edge_ae_train.scoring.graph import Measure, ScoredNetwork
 from edge_ae_train.scoring.preprocess import Scaler, Standardise, fit_scaler
 from edge_ae_train.select import Contender
 
 AUTO = "auto"
 LEAST_WINDOWS, LEAST_WINDOWS_OF_NETWORKS = 6, 12  # side by side; a network keeps some for stopping early
+WORK = {"cva": 1.0, "pca": 1.0, "cae": 3.0, "ae": 1.5, "dae": 3.0, "vae": 3.5}  # of a family, beside the others
 FEW_FOUND = 0.7  # of the large injected faults
 
 
@@ -53,11 +54,13 @@ def fit(segments: Sequence[Segment], options: Options, reporter: Reporter = SILE
     material = material_of(segments, options)
     contenders: dict[str, Contender] = {}
     trials: select.Trials | None = None
-    for family in _families(options.family):
-        plain, tempered = train_candidate(family, material, reporter)
+    families = _families(options.family)
+    parts = in_parts(reporter, [WORK[family] for family in families])
+    for family, part in zip(families, parts, strict=True):
+        plain, tempered = train_candidate(family, material, part.part(0.0, 0.8))
         if trials is None:
             trials = select.plan(plain, material.standardise, options.seed)
-        reporter.step(f"{family}: looking for injected faults")
+        part.step(f"{family}: looking for injected faults", 0.8)
         contenders[family] = select.better_of(plain, tempered, trials)
     shares = {family: one.found for family, one in contenders.items()}
     chosen = select.best(shares) if options.family == AUTO else options.family

@@ -39,6 +39,7 @@ HELD_OUT = 0.2  # of the normal rows, the last
 SPARE_ALERTS = 1  # false alerts that the candidate may raise beyond the budget: so many are chance
 LOSS = 0.02  # of the injected faults that it may miss beyond those that the current model misses: so many are chance
 INJECTED_INTO = 4  # stretches of held-out rows, the longest
+TRAINED, EXPORTED = 0.65, 0.7  # shares of the work that are done with training, and with writing the candidate
 REPEATS = 5  # of each kind and strength of fault in each stretch
 
 
@@ -95,12 +96,12 @@ def retrain(past: Past, options: fit.Options, origin: Origin, out: Path, reporte
     recording = Recording(spec.names, spec.period_ns, tuple(train), spec.hold_rows, kinds=spec.channels)
     temporary = out.with_name(f".{out.name}.candidate")
     try:
-        fitted = fit.fit(train, options, reporter)
-        reporter.step("export")
+        fitted = fit.fit(train, options, reporter.part(0.0, TRAINED))
+        reporter.step("export", TRAINED)
         candidate = save(fitted, recording, origin, temporary)
         length = max(spec.length, candidate.spec.length)
         trial = Trial(past.rules, past.assets, tuple(held_out), injections(train, held_out, length, options))
-        outcome = compare(past.current, candidate, trial, reporter)
+        outcome = compare(past.current, candidate, trial, reporter.part(EXPORTED, 1.0))
         if outcome.replaced:
             with_report(temporary, fitted.report | {"retrained": as_dict(outcome)}, out)
     finally:
@@ -157,7 +158,7 @@ def compare(current: OnnxModel, candidate: OnnxModel, trial: Trial, reporter: Re
     held_out_ns = held_out_rows * current.spec.period_ns
     return Outcome(
         current=_judged(current, trial, reporter),
-        candidate=_judged(candidate, trial, reporter),
+        candidate=_judged(candidate, trial, reporter.part(0.5, 1.0)),
         held_out_rows=held_out_rows,
         held_out_ns=held_out_ns,
         alerts_allowed=held_out_ns / trial.rules.interval_ns,

@@ -87,7 +87,13 @@ def test_place_that_cannot_be_written_is_one_sentence(small: Small, tmp_path: Pa
     (tmp_path / "file").touch()
     notes: list[str] = []
     with pytest.raises(BadData, match="the report cannot be written"):
-        report(small.model, [small.normal], tmp_path / "file", RULES, reporter=Reporter(notes.append))
+        report(
+            small.model,
+            [small.normal],
+            tmp_path / "file",
+            RULES,
+            reporter=Reporter(lambda text, _share: notes.append(text)),
+        )
     assert notes == []
 
 

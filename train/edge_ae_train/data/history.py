@@ -33,7 +33,7 @@ from edge_ae_train.data import prepare
 from edge_ae_train.data.recorded import Series
 from edge_ae_train.data.segments import Flags, Segment, episodes, kept
 from edge_ae_train.data.window_length import LENGTHS
-from edge_ae_train.progress import SILENT, Reporter
+from edge_ae_train.progress import SILENT, Reporter, in_parts
 
 FEEDBACK = "feedback.jsonl"
 FALSE_ALARM, TRUE_ALARM = "false_alarm", "true_alarm"
@@ -105,9 +105,10 @@ def recall(
     """`length`: rows of the next model's windows; None: not known yet."""
     assets, known = [], {span.id for span in hindsight.alerts}
     sampling = prepare.sampling_of(current.spec, length or LENGTHS[-1])
-    for one in series:
-        reporter.step(f"{one.asset}: scoring with the current model")
-        result = score_table(one.table, current, Watch(current, rules), node=hindsight.node, asset=one.asset)
+    for one, part in zip(series, in_parts(reporter, [len(one.table) for one in series]), strict=True):
+        said = part.counting(f"{one.asset}: scoring with the current model")
+        watch = Watch(current, rules)
+        result = score_table(one.table, current, watch, node=hindsight.node, asset=one.asset, progress=said)
         own = _alerts(result, one)
         known |= {span.id for span in own}
         alerts = own + [span for span in hindsight.alerts if span.asset == one.asset]

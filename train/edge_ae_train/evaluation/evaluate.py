@@ -30,9 +30,10 @@ from edge_ae_train.data.series import asset_name
 from edge_ae_train.evaluation import clock, metrics
 from edge_ae_train.evaluation.clock import WEEK_NS
 from edge_ae_train.evaluation.metrics import Affiliation, Counts, Events
-from edge_ae_train.progress import SILENT, Reporter
+from edge_ae_train.progress import SILENT, Reporter, in_parts
 
 VUS_BUFFER = 100  # rows; one for all models, so that their figures compare
+READ, SCORED = 0.2, 0.97  # shares of the work that are done with reading, and with scoring
 QUANTILES = (0.5, 0.95, 0.99, 1.0)
 
 
@@ -130,11 +131,16 @@ def evaluate(
 ) -> Evaluation:
     """Runs the recordings through the model as the daemon would, each for itself; BadData or BadModel when it cannot."""
     model = OnnxModel.load(model_path)
+    reporter.step("reading")
+    series = recorded.read(paths, model.spec, columns, reporter)
     results = []
-    for one in recorded.read(paths, model.spec, columns, reporter):
-        reporter.step(f"scoring {one.asset}")
-        results.append((one.table, score_table(one.table, model, Watch(model, rules), asset=asset_name(one.table))))
-    reporter.step("measuring")
+    for one, part in zip(
+        series, in_parts(reporter.part(READ, SCORED), [len(one.table) for one in series]), strict=True
+    ):
+        said = part.counting(f"scoring {one.asset}")
+        asset = asset_name(one.table)
+        results.append((one.table, score_table(one.table, model, Watch(model, rules), asset=asset, progress=said)))
+    reporter.step("measuring", SCORED)
     judged = compress(results, have_scores(results, model.spec, reporter))
     return summary(model, rules, [scored_rows(*pair, model.spec) for pair in judged])
 

@@ -17,12 +17,14 @@ from edge_ae.store.recording.options import AS_IT_IS, ReadOptions
 from edge_ae_train.data import recorded
 from edge_ae_train.evaluation import evaluate, figures
 from edge_ae_train.evaluation.evaluate import Evaluation
-from edge_ae_train.progress import SILENT, Reporter
+from edge_ae_train.progress import SILENT, Reporter, in_parts
 from edge_ae_train.report.latent_map import latent_section
 from edge_ae_train.report.model_card import model_section, training_section
 from edge_ae_train.report.page import Chapter, make_folder, write
 from edge_ae_train.report.recordings import MOST_RECORDINGS, recording_section, summary_section
 from edge_ae_train.report.shown import Shown, shown_of
+
+DRAWN_FROM = 0.8  # the share of the work that is done when drawing begins
 
 
 def report(
@@ -41,7 +43,7 @@ def report(
     model = OnnxModel.load(model_path)
     make_folder(out)
     shown = _scored(model, paths, rules, columns, reporter, zone) if paths else []
-    reporter.step("drawing")
+    reporter.step("drawing", DRAWN_FROM)
     evaluation = _evaluate(model, rules, shown)
     sections = list(_sections(model, shown, evaluation))
     title = f"{model.spec.name}: what it learned" if evaluation is None else f"{model.spec.name}: what it saw"
@@ -56,10 +58,10 @@ def _scored(
     reporter: Reporter,
     zone: tzinfo,
 ) -> list[Shown]:
-    shown = []
-    for one in recorded.read(paths, model.spec, columns, reporter):
-        reporter.step(f"scoring {one.asset}")
-        shown.append(shown_of(one, model, rules, zone))
+    reporter.step("reading")
+    series = recorded.read(paths, model.spec, columns, reporter)
+    parts = in_parts(reporter.part(evaluate.READ, DRAWN_FROM), [len(one.table) for one in series])
+    shown = [shown_of(one, model, rules, zone, part) for one, part in zip(series, parts, strict=True)]
     results = [(one.table, one.result) for one in shown]
     return list(compress(shown, evaluate.have_scores(results, model.spec, reporter)))
 

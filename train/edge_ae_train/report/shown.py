@@ -20,6 +20,7 @@ from edge_ae.offline import Result, score_table
 from edge_ae.store.recording_csv import Table
 from edge_ae_train.data.recorded import Series
 from edge_ae_train.data.segments import episodes
+from edge_ae_train.progress import SILENT, Reporter
 from edge_ae_train.report.pictures import Marks
 
 
@@ -59,8 +60,11 @@ class Shown:
         return self.result.reconstruction
 
 
-def shown_of(one: Series, model: OnnxModel, rules: AlertRules, zone: tzinfo = UTC) -> Shown:
-    result = score_table(one.table, model, Watch(model, rules), asset=one.asset, explained=True)
+def shown_of(
+    one: Series, model: OnnxModel, rules: AlertRules, zone: tzinfo = UTC, reporter: Reporter = SILENT
+) -> Shown:
+    said = reporter.counting(f"scoring {one.asset}")
+    result = score_table(one.table, model, Watch(model, rules), asset=one.asset, explained=True, progress=said)
     marks = _marks(one.table, result)
     return Shown(one.asset, one.table, result, _last_words(result.events), marks, zone, model.spec.channels)
 

@@ -1,0 +1,35 @@
+"""Each piece of work knows its own share; what is shown is the share of all work."""
+
+import numpy as np
+import pytest
+from edge_ae_train.data.segments import Segment
+from edge_ae_train.fit import WORK, Options, fit
+from edge_ae_train.options import FAMILIES
+from edge_ae_train.progress import Reporter, in_parts
+
+from tests.models import pump
+
+
+def test_shares_of_a_part_are_shares_of_the_whole() -> None:
+    shown: list[tuple[str, float]] = []
+    reporter = Reporter(lambda text, share: shown.append((text, share))).part(0.5, 1.0)
+    first, second = in_parts(reporter, [1.0, 3.0])
+    first.step("a")
+    first.counting("b")(1, 2)
+    second.step("c", 0.5)
+    second.counting("d")(0, 0)
+    assert shown == [("a", 0.5), ("b", 0.5625), ("c", 0.8125), ("d", 0.625)]
+
+
+def test_every_family_has_its_part_of_the_work() -> None:
+    assert set(WORK) == set(FAMILIES)
+
+
+@pytest.mark.parametrize("rows", [600, 4200], ids=["few rows, folds", "many rows"])
+def test_training_goes_from_nothing_to_nearly_all_and_never_back(rows: int) -> None:
+    shares: list[float] = []
+    values = pump().values[:rows].astype(np.float32)
+    fit([Segment(values)], Options(family="pca", length=16), Reporter(lambda _text, share: shares.append(share)))
+    assert shares == sorted(shares)
+    assert shares[0] == 0.0
+    assert 0.5 < shares[-1] < 1.0
