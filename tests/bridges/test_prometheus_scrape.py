@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import urllib.parse
@@ -81,7 +82,7 @@ def scraping(folder: Path, target: int) -> Iterator[RealPrometheus]:
 
 
 @contextmanager
-def watching(folder: Path, model: Path, broker: int, metrics: int) -> Iterator[None]:
+def watching(folder: Path, model: Path, broker: int, metrics: int) -> Iterator[subprocess.Popen[bytes]]:
     config = folder / "edge-ae.toml"
     config.write_text(
         f'node = "n1"\nstate_dir = "{folder / "state"}"\n[mqtt]\nhost = "127.0.0.1"\nport = {broker}\n'
@@ -89,9 +90,9 @@ def watching(folder: Path, model: Path, broker: int, metrics: int) -> Iterator[N
         f"[metrics]\nport = {metrics}\n"
     )
     log = folder / "node.log"
-    with running([sys.executable, "-m", "edge_ae", "run", "--config", str(config)], log):
+    with running([sys.executable, "-m", "edge_ae", "run", "--config", str(config)], log) as process:
         wait_for(lambda: "ready: " in log.read_text(), "the daemon")
-        yield
+        yield process
 
 
 def rows(first: int, last: int, flow: float) -> list[dict[str, float]]:
@@ -122,6 +123,48 @@ def test_a_real_prometheus_sees_an_alert_begin_and_end_and_its_rules_fire(
         assert prometheus.value("edge_ae_readings_total") == 90.0
         assert prometheus.value("up") == prometheus.value("edge_ae_mqtt_connected") == 1.0
         wait_for(lambda: "MachineAnomaly" not in prometheus.firing(), "the rule's end")
+
+
+def gauge(port: int, name: str) -> float | None:
+    """A value on the page itself; None while nothing is served."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            found = re.search(rf"^edge_ae_{name} (.*)$", answer.read().decode(), re.M)
+    except OSError:
+        return None
+    return None if found is None else float(found[1])
+
+
+def test_settings_that_are_refused_show_until_good_ones_are_taken_up(
+    tmp_path: Path, broker: Broker, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    port, config = free_port(), tmp_path / "edge-ae.toml"
+    with watching(tmp_path, hand_made(tmp_path_factory), broker.port, port) as process:
+        wait_for(lambda: gauge(port, "config_last_reload_successful") == 1.0, "the page")
+        good, began = config.read_text(), gauge(port, "config_last_reload_success_timestamp_seconds")
+        config.write_text("nonsense")
+        process.send_signal(signal.SIGHUP)
+        wait_for(lambda: gauge(port, "config_last_reload_successful") == 0.0, "the refusal")
+        assert gauge(port, "config_last_reload_success_timestamp_seconds") == began
+        config.write_text(good)
+        process.send_signal(signal.SIGHUP)
+        wait_for(lambda: gauge(port, "config_last_reload_successful") == 1.0, "the settings")
+        assert gauge(port, "config_last_reload_success_timestamp_seconds") != began
+
+
+def test_where_no_port_is_set_nothing_of_the_metrics_is_loaded(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    config = tmp_path / "edge-ae.toml"
+    stream = f'[[streams]]\ntopic = "plant/{{asset}}/t"\nmodel = "{hand_made(tmp_path_factory)}"\n'
+    config.write_text(f'node = "n1"\nstate_dir = "{tmp_path / "state"}"\n{stream}')
+    code = (
+        "import sys; from pathlib import Path; from edge_ae import wiring; from edge_ae.config.loading import load\n"
+        f"path = Path({str(config)!r}); wiring.daemon(load(path), path)\n"
+        "print([n for n in sys.modules if n.startswith(('edge_ae.bridges', 'prometheus_client', 'wsgiref'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 def test_a_port_that_is_in_use_costs_the_watch_nothing(
