@@ -15,7 +15,7 @@ from edge_ae.core.timestamps import duration_text
 
 TIMES = 16  # of a channel, so that the last 15 steps are looked at
 FEWEST_STEPS = 5  # of one channel; fewer show no pace
-NAMES_OF_EACH = 4  # A reading's first channels stand for all that come with it.
+NAMES_OF_EACH = 2  # A reading's first channels stand for all that come with it.
 CHANNELS = 32  # followed at most: those that came first
 ANOTHER_PACE = 1.5  # Readings that come so many times slower or faster than a model's rows have another pace.
 TIMES_BEHIND = 16  # So many times in a row older than all that is kept of a channel: its clock was set back.

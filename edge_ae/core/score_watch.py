@@ -42,7 +42,8 @@ class ScoreWatch:
         before, self._slot = self._slot, slot
         if scored:
             self._since, self._scored, self._noticed = slot, slot, False
-        elif before is None or slot <= before or self._rested(slot - before):
+            return None
+        if before is None or slot <= before or self._rested(slot - before):
             self._since, self._noticed = slot, False
         return self.overdue(0, why)
 
