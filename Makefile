@@ -6,6 +6,7 @@
 #   make chaos [N=1000 SEED=1]   so many faults on real processes: alerts lost, doubled, stuck
 #   make soak [MINUTES=30]       2,000 messages a second, garbage among them: memory flat, nothing lost
 #   make node-red          Node-RED and the schema of AsyncAPI into out/npm, for the tests that run them; needs npm
+#   make homeassistant     Home Assistant into out/homeassistant, for the tests that run it; needs Python 3.13
 #   make docs              the documents as a site in out/docs, every link checked
 #   make fuzz [BYTES=10000000 FILES=10000 TRACES=100000 PACKETS=200000]   hostile payloads, packets, spoilt models, lives of alerts: each used or refused
 
@@ -13,11 +14,14 @@ PYTHON ?= python3
 # On a machine without a GPU, a CPU build of torch saves gigabytes; pip takes one that it finds locally.
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
+HASS_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python) python3.13)
+# The newest Home Assistant that any Python 3.13 takes.
+HASS_PACKAGES := homeassistant==2025.4.4 home-assistant-frontend==20250411.0 paho-mqtt==2.1.0
 # What imports onnxruntime before edge-ae does must not report to its vendor either.
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types tests node-red docs bench bench-quality chaos soak fuzz format clean
+.PHONY: help demo test lint types tests node-red homeassistant docs bench bench-quality chaos soak fuzz format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -47,11 +51,17 @@ types: .venv/.dev
 	$(BIN)/mypy
 
 tests: .venv/.dev
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 node-red:
 	mkdir -p out/npm
 	cd out/npm && npm install --no-audit --no-fund --loglevel error node-red@4 @asyncapi/specs@6
+
+homeassistant: out/homeassistant/bin/hass
+
+out/homeassistant/bin/hass:
+	$(HASS_PYTHON) -m venv out/homeassistant
+	out/homeassistant/bin/pip install --quiet --disable-pip-version-check $(HASS_PACKAGES)
 
 .venv/.docs: .venv/bin/python pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'

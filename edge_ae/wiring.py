@@ -21,6 +21,7 @@ from edge_ae.mqtt.link import Link
 from edge_ae.mqtt.options import Broker, LinkOptions
 
 if TYPE_CHECKING:
+    from edge_ae.bridges.homeassistant import HomeAssistant
     from edge_ae.bridges.prometheus import PrometheusBridge
     from edge_ae.core.model_spec import Model, ModelSpec
     from edge_ae.daemon.ingest import Feed
@@ -57,6 +58,7 @@ def daemon(settings: Settings, config: Path) -> "Daemon":
     store = NodeStore(settings.state_dir / FILE if durable else None, limits.outbox_messages, limits.outbox_mb * 2**20)
     if durable:
         version_0_1.take_up(store, settings.state_dir)
+    link = Link(link_options(settings), limits.inbox_messages)
     return Daemon(
         DaemonOptions(
             node=settings.node,
@@ -72,13 +74,23 @@ def daemon(settings: Settings, config: Path) -> "Daemon":
             max_assets=limits.assets,
         ),
         streams,
-        Link(link_options(settings), limits.inbox_messages),
+        link,
         store,
         reload=lambda: _reload(settings, config, timed),
         recorder=None if record.dir is None else Recorder(record.dir, record.max_mb * 2**20),
-        bridges=[] if metrics is None else [metrics],
+        bridges=[bridge for bridge in (metrics, _home_assistant(settings, link)) if bridge is not None],
         alerted=None if metrics is None else metrics.alerted,
     )
+
+
+def _home_assistant(settings: Settings, link: Link) -> "HomeAssistant | None":
+    if not settings.homeassistant.discovery:
+        return None
+    from edge_ae.bridges.homeassistant import HomeAssistant
+
+    prefix = f"{settings.mqtt.base}/{settings.node}"
+    interval_s = settings.publish.score_interval_s
+    return HomeAssistant(settings.node, prefix, settings.homeassistant.prefix, interval_s, link.publish)
 
 
 def _metrics(settings: Settings) -> "PrometheusBridge | None":

@@ -150,6 +150,13 @@ class Publish(Section):
     denoised: bool = False  # with each score, the newest row as the model restores it
 
 
+class HomeAssistantSettings(Section):
+    """Discovery by Home Assistant; `prefix` is its own `discovery_prefix`."""
+
+    discovery: bool = False
+    prefix: Annotated[str, AfterValidator(_base)] = "homeassistant"
+
+
 class State(Section):
     """What survives a restart. A longer `checkpoint_s` spares the SD card; 0: none at all, input is lost in a crash."""
 
@@ -192,6 +199,7 @@ class Settings(Section):
     streams: tuple[StreamSettings, ...] = ()
     alerts: Alerts = Alerts()
     publish: Publish = Publish()
+    homeassistant: HomeAssistantSettings = HomeAssistantSettings()
     state: State = State()
     limits: Limits = Limits()
     record: Record = Record()

@@ -241,6 +241,7 @@ class Daemon:
         self.publisher.reconnected(session, self.fleet, now_ns)
         self._end_old_subscriptions()
         self.bridges.connected(self.fleet.detectors)
+        self._second_ns = now_ns  # What is looked after once a second is published on it at once.
         self._publish_stats()
         if not self._ready:
             self._ready = True

@@ -20,7 +20,7 @@ from statistics import median
 
 import numpy as np
 
-from tests.bench import footprint, latency, rows, scrape
+from tests.bench import discovery, footprint, latency, rows, scrape
 from tests.bench.parts import ROOT, mosquitto
 from tests.bench.plant import CHANNELS, Plant, plant
 from tests.bench.throughput import Scene, Speed, bare, daemon
@@ -116,7 +116,12 @@ def footprints(scene: Scene, wide: Scene, sizes: Sizes, say: Say) -> Iterator[Fi
     yield Figure(f"{what}: written to disk", f"{disk:.1f} MB/day", beside, "<= 50 MB/day", disk <= 50)
 
 
-def metrics(scene: Scene, say: Say) -> Iterator[Figure]:
+def bridges(scene: Scene, say: Say) -> Iterator[Figure]:
+    say("discovery")
+    ms = discovery.announced_ms(scene, "discovery")
+    yield Figure(
+        f"discovery by Home Assistant, {discovery.ASSETS} assets", f"{ms:.0f} ms", "", "<= 1,000 ms", ms <= 1000
+    )
     say("a scrape")
     ours, empty = scrape.page_ms(scene, "scrape"), scrape.empty_ms()
     beside = f"{empty:.1f} ms an empty registry"
@@ -146,7 +151,7 @@ def figures(folder: Path, narrow: Plant, wide: Plant, sizes: Sizes, say: Say) ->
         scene = Scene(folder, port, narrow)
         found = [*throughput(scene, sizes, say), *reaction(scene, sizes, say)]
         found += footprints(scene, replace(scene, plant=wide), sizes, say)
-        found += metrics(scene, say)
+        found += bridges(scene, say)
         return [*found, *offline(scene, sizes, say)]
 
 

@@ -33,6 +33,7 @@ def test_every_figure_is_measured_and_no_message_is_lost(
         "growth",
         "processor",
         "disk",
+        "discovery",
         "scrape",
         "edge-ae score",
     ):
