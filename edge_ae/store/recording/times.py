@@ -32,6 +32,7 @@ from edge_ae.store.recording.options import ReadOptions
 from edge_ae.store.recording.table import TextColumn
 
 TEXTS_AT_ONCE = 1 << 16
+MOST_SHAPES = 100  # of the texts in a block, from which on the first fault is enough
 LONGEST_TIME = 64  # characters; what is longer is no time
 YEAR_2000_NS = 946_684_800 * SECOND  # no device that runs this has measured anything before
 QUARTER_NS = 900 * SECOND  # clocks of all zones are changed on a quarter of an hour
@@ -142,11 +143,20 @@ def _read(texts: TextColumn, order: str) -> _Column:
     column = _Column(whole, np.zeros(count, np.bool_), np.zeros(count, np.bool_), fraction)
     for first in range(0, count, TEXTS_AT_ONCE):
         block = texts.encoded[first : first + TEXTS_AT_ONCE]
-        bad = [_read_shape(column, block, first, lines, order) for lines in _alike(block)]
-        if any(line is not None for line in bad):
-            line = min(line for line in bad if line is not None)
+        if (line := _read_block(column, block, first, order)) is not None:
             raise TimeFault(line, _reason(texts[line]))
     return column
+
+
+def _read_block(column: _Column, block: NDArray[np.bytes_], first: int, order: str) -> int | None:
+    """The first line that is no time; of a block with shapes without end, the first that was come upon."""
+    bad: list[int] = []
+    for shapes, lines in enumerate(_alike(block), start=1):
+        line = _read_shape(column, block, first, lines, order)
+        bad += [] if line is None else [line]
+        if bad and shapes >= MOST_SHAPES:
+            break
+    return min(bad, default=None)
 
 
 def _alike(block: NDArray[np.bytes_]) -> Iterator[NDArray[np.int64]]:

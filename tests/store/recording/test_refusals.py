@@ -170,6 +170,12 @@ def test_column_with_one_text_is_left_out_and_with_another_far_below_refused(tmp
     )
 
 
+def test_texts_that_are_all_written_otherwise_are_refused_at_once(tmp_path: Path) -> None:
+    words = np.random.default_rng(0).choice(list("abcdefgh"), size=(20_000, 12))
+    content = lines("t,a", "1") + "".join(f"{''.join(word)},1\n" for word in words)
+    assert ", line 3, column 1 ('t'): " in refusal(tmp_path, content)
+
+
 def test_file_of_500_columns_and_one_of_a_single_line_are_read(tmp_path: Path) -> None:
     names = ",".join(f"c{column}" for column in range(500))
     assert read(tmp_path, lines(f"t,{names}", ",".join("1" * 500))).values.shape == (1, 500)
