@@ -1,5 +1,6 @@
 """The page for Prometheus, made of plain values: what is on it, what goes from it, and what it costs nobody."""
 
+import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from edge_ae.bridges import metrics_server
 from edge_ae.bridges.metrics import OF_ASSET, OF_NODE, PREFIX, GrowingTotals, Reloads
 from edge_ae.bridges.prometheus import RETRY_NS, PrometheusBridge
 from edge_ae.core.alert import AlertRules
@@ -198,6 +200,18 @@ def test_the_page_is_the_one_of_the_last_tick_and_no_scrape_changes_it(watched: 
     after = scraped(watched.bridge)
     ours = {name for name in before if not name.startswith(("process_", "inference_"))}
     assert {name: after[name] for name in ours} == {name: before[name] for name in ours}
+
+
+def test_a_client_that_says_nothing_or_nonsense_is_let_go_and_the_next_is_served(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics_server._QuietHandler, "timeout", 0.1)
+    watched.tick()
+    assert watched.bridge.server is not None
+    address = ("127.0.0.1", watched.bridge.server.port)
+    with socket.create_connection(address), socket.create_connection(address) as nonsense:
+        nonsense.sendall(b"\x00\xff" * 1000 + b"\r\n\r\n")
+        assert scraped(watched.bridge)["assets"] == 1.0
 
 
 PROMTOOL = which("promtool")
