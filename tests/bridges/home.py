@@ -116,7 +116,8 @@ class Home:
 
     def start(self) -> "Home":
         assert HASS is not None
-        command = [HASS, "-c", str(self._directory), "--skip-pip", "--log-file", os.devnull]
+        # It moves its log file aside at each start: --log-file must never be a device, which root would lose.
+        command = [HASS, "-c", str(self._directory), "--skip-pip"]
         with (self._directory / "hass.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         wait_for(self._runs, "Home Assistant", START_S)
