@@ -34,6 +34,9 @@ OF_LOGGERS = frozenset({
 
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:\.\d{3})+")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:([ '’.,\u00a0\u202f])\d{3}(?:\1\d{3})*(?:[.,]\d+)?)")
+# A payload with such a number is clear by itself; in a column, the 1.234 in the next line would be read as little more than 1.
+_THOUSANDS_AND_DECIMALS = re.compile(r"[+-]?\d{1,3}([ '’.,\u00a0\u202f])\d{3}(?:\1\d{3})*(?!\1)[.,]\d+")
+THOUSANDS = "has a thousands separator, or may have one; export numbers without"
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?|[+-]?\d+,")
 
 
@@ -72,6 +75,8 @@ class CellReader:
         if self._decimal_comma and _DECIMAL_COMMA.fullmatch(text):
             self._with_comma[name] = None
             return float(text.replace(",", "."))
+        if _THOUSANDS_AND_DECIMALS.fullmatch(text):
+            raise CellFault(THOUSANDS)
         value = number_of_text(text, self._words)
         if value is None:
             return self._measured(name, text)
@@ -133,7 +138,7 @@ class CellReader:
     def _measured(self, name: str, text: str) -> float:
         """A number with its unit behind it."""
         if _THOUSANDS.fullmatch(text):
-            raise CellFault("has a thousands separator, or may have one; export numbers without")
+            raise CellFault(THOUSANDS)
         found = number_with_unit(text)
         if found is None:
             raise CellFault("")
