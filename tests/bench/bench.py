@@ -20,7 +20,7 @@ from statistics import median
 
 import numpy as np
 
-from tests.bench import discovery, footprint, latency, rows, scrape
+from tests.bench import discovery, footprint, latency, long_fit, rows, scrape
 from tests.bench.parts import ROOT, mosquitto
 from tests.bench.plant import CHANNELS, Plant, plant
 from tests.bench.throughput import Scene, Speed, bare, daemon
@@ -40,6 +40,7 @@ class Sizes:
     day_rows: int = 300  # of each asset, in the measurement of latency
     light_s: float = 180.0  # three checkpoints among them, and an alert as a rule
     rows: int = 30_000  # of a recording
+    long_rows: int = 1_000_000  # of one that is trained on
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,14 @@ def offline(scene: Scene, sizes: Sizes, say: Say) -> Iterator[Figure]:
     yield Figure("", "", f"{read:,.0f} numpy.loadtxt alone")
 
 
+def training(sizes: Sizes, say: Say) -> Iterator[Figure]:
+    say(f"training on {sizes.long_rows:,} rows")
+    cost = long_fit.fit(sizes.long_rows)
+    what = f"rows/s of a linear fit to {sizes.long_rows:,} rows, {long_fit.CHANNELS} channels"
+    yield Figure(what, f"{cost.per_s:,.0f}", "without reading them")
+    yield Figure("  peak memory", f"{cost.peak_mb:.0f} MB", "", "<= 1,200 MB", cost.peak_mb <= 1200)
+
+
 # -- all of it -------------------------------------------------------------------------------------------------
 
 
@@ -152,7 +161,7 @@ def figures(folder: Path, narrow: Plant, wide: Plant, sizes: Sizes, say: Say) ->
         found = [*throughput(scene, sizes, say), *reaction(scene, sizes, say)]
         found += footprints(scene, replace(scene, plant=wide), sizes, say)
         found += bridges(scene, say)
-        return [*found, *offline(scene, sizes, say)]
+        return [*found, *offline(scene, sizes, say), *training(sizes, say)]
 
 
 def plants(folder: Path, family: str = "cae") -> tuple[Plant, Plant]:

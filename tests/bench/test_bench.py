@@ -11,7 +11,7 @@ from tests.bench.plant import Plant
 from tests.conftest import MOSQUITTO
 from tests.models import pump, trained
 
-SMALL = Sizes(rounds=1, flood=300, memory=2_500, day_rows=60, light_s=1.0, rows=200)
+SMALL = Sizes(rounds=1, flood=300, memory=2_500, day_rows=60, light_s=1.0, rows=200, long_rows=3000)
 
 
 @pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
@@ -36,6 +36,8 @@ def test_every_figure_is_measured_and_no_message_is_lost(
         "discovery",
         "scrape",
         "edge-ae score",
+        "linear fit",
+        "peak memory",
     ):
         assert any(what in name for name in measured), what
 
