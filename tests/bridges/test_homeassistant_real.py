@@ -22,7 +22,6 @@ pytestmark = [
     pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed"),
     pytest.mark.skipif(HASS is None, reason="Home Assistant is not installed: make homeassistant"),
     pytest.mark.timeout(600),
-    pytest.mark.xdist_group("homeassistant"),
 ]
 
 T0_MS = 1_790_000_000_000
@@ -173,10 +172,10 @@ def test_keys_that_the_fast_tests_allow_are_home_assistants_own() -> None:
     }
 
 
-# The tests go on from each other: a house is built once.
+# A house is built once, and its facts follow from each other.
 
 
-def test_entities_appear_and_say_nothing_before_the_asset_is_watched(house: House) -> None:
+def entities_appear_and_say_nothing_before_the_asset_is_watched(house: House) -> None:
     house.send(CALM, 2)
     house.shows("sensor.pump_1_watching", "warm_up")
     house.shows("binary_sensor.pump_1_anomaly", "unavailable")
@@ -191,7 +190,7 @@ def test_entities_appear_and_say_nothing_before_the_asset_is_watched(house: Hous
     house.shows("sensor.edge_ae_n1_assets", "1")
 
 
-def test_anomaly_turns_on_with_its_reason_and_event(house: House) -> None:
+def anomaly_turns_on_with_its_reason_and_event(house: House) -> None:
     house.send(FAULT, 5)
     house.shows("binary_sensor.pump_1_anomaly", "on")
     house.shows("sensor.pump_1_top_channel", "flow")
@@ -204,7 +203,7 @@ def test_anomaly_turns_on_with_its_reason_and_event(house: House) -> None:
     assert event["reason"].startswith("flow 20")
 
 
-def test_button_acknowledges_and_others_give_feedback_and_shelve(house: House) -> None:
+def button_acknowledges_and_others_give_feedback_and_shelve(house: House) -> None:
     house.home.call("button.press", "button.pump_1_acknowledge")
     house.has("binary_sensor.pump_1_anomaly", acked=True)
     house.home.call("button.press", "button.pump_1_true_alarm")
@@ -218,7 +217,7 @@ def test_button_acknowledges_and_others_give_feedback_and_shelve(house: House) -
     house.has("binary_sensor.pump_1_anomaly", shelved=False)
 
 
-def test_anomaly_turns_off_and_the_ratio_does_not_stay_high(house: House) -> None:
+def anomaly_turns_off_and_the_ratio_does_not_stay_high(house: House) -> None:
     house.send(CALM, 20)
     house.shows("binary_sensor.pump_1_anomaly", "off")
     house.shows("sensor.pump_1_reason", "unknown")
@@ -226,13 +225,13 @@ def test_anomaly_turns_off_and_the_ratio_does_not_stay_high(house: House) -> Non
     assert house.home.entity("event.pump_1_alert")["attributes"]["event_type"] == "end"
 
 
-def test_budget_is_selected_and_taken_back(house: House) -> None:
+def budget_is_selected_and_taken_back(house: House) -> None:
     for budget in ("1/day", "default"):
         house.home.call("select.select_option", "select.pump_1_budget", option=budget)
         house.shows("select.pump_1_budget", budget)
 
 
-def test_switch_takes_out_of_service_and_back(house: House) -> None:
+def switch_takes_out_of_service_and_back(house: House) -> None:
     house.home.call("switch.turn_off", "switch.pump_1_in_service")
     house.shows("sensor.pump_1_watching", "out_of_service")
     house.shows("switch.pump_1_in_service", "off")
@@ -241,7 +240,7 @@ def test_switch_takes_out_of_service_and_back(house: House) -> None:
     house.shows("binary_sensor.pump_1_anomaly", "off")
 
 
-def test_dead_sensor_is_a_problem_of_its_own_and_with_too_many_nothing_is_called_sound(house: House) -> None:
+def dead_sensor_is_a_problem_of_its_own_and_with_too_many_nothing_is_called_sound(house: House) -> None:
     house.send(CALM, 30, pressure=...)
     house.shows("binary_sensor.pump_1_sensor_stale", "on")
     house.shows("binary_sensor.pump_1_sensor_fault", "on")
@@ -255,7 +254,7 @@ def test_dead_sensor_is_a_problem_of_its_own_and_with_too_many_nothing_is_called
     house.shows("binary_sensor.pump_1_sensor_fault", "off")
 
 
-def test_blueprint_sends_the_reason_and_a_tap_on_it_acknowledges(house: House) -> None:
+def blueprint_sends_the_reason_and_a_tap_on_it_acknowledges(house: House) -> None:
     house.send(FAULT, 5)
     house.shows("binary_sensor.pump_1_anomaly", "on")
     alert = house.home.entity("binary_sensor.pump_1_anomaly")["attributes"]["id"]
@@ -270,7 +269,7 @@ def test_blueprint_sends_the_reason_and_a_tap_on_it_acknowledges(house: House) -
     house.shows("binary_sensor.pump_1_anomaly", "off")
 
 
-def test_flood_is_an_event_of_the_node_and_every_machine_shows_what_is_true(house: House) -> None:
+def flood_is_an_event_of_the_node_and_every_machine_shows_what_is_true(house: House) -> None:
     crowd = [f"{TRICKY} {number}" for number in range(12)]
     for asset in crowd:
         house.send(CALM, 10, asset)
@@ -281,7 +280,7 @@ def test_flood_is_an_event_of_the_node_and_every_machine_shows_what_is_true(hous
     house.shows("sensor.edge_ae_n1_assets", "13")
 
 
-def test_without_the_daemon_all_is_unavailable_and_nothing_is_stuck(house: House) -> None:
+def without_the_daemon_all_is_unavailable_and_nothing_is_stuck(house: House) -> None:
     notified = len(house.listener.bodies("phone"))
     house.stop_daemon()
     house.shows("binary_sensor.pump_1_anomaly", "unavailable")
@@ -294,7 +293,7 @@ def test_without_the_daemon_all_is_unavailable_and_nothing_is_stuck(house: House
     assert len(house.listener.bodies("phone")) == notified
 
 
-def test_home_assistant_restarts_and_gets_everything_anew(house: House) -> None:
+def home_assistant_restarts_and_gets_everything_anew(house: House) -> None:
     before = house.home.states()
     config = "device/" + device_id("edge-ae/n1", "pump 1") + "/config"
     announced = len(house.listener.on(config))
@@ -306,12 +305,35 @@ def test_home_assistant_restarts_and_gets_everything_anew(house: House) -> None:
     wait_for(lambda: len(house.listener.on(config)) > announced, "the announcement once more")
 
 
-def test_switched_off_discovery_leaves_no_entity_behind(house: House) -> None:
+def switched_off_discovery_leaves_no_entity_behind(house: House) -> None:
     house.stop_daemon()
     house.run_daemon(discovery=False)
     wait_for(lambda: not [e for e in house.home.states() if "pump" in e or "edge_ae_n1" in e], "the entities to go")
 
 
-def test_home_assistant_had_nothing_to_complain_of(house: House) -> None:
+def home_assistant_had_nothing_to_complain_of(house: House) -> None:
     complaints = [line for line in house.home.log.splitlines() if "mqtt" in line or "automation" in line]
     assert [line for line in complaints if "WARNING" in line or "ERROR" in line] == []
+
+
+STORY = (
+    entities_appear_and_say_nothing_before_the_asset_is_watched,
+    anomaly_turns_on_with_its_reason_and_event,
+    button_acknowledges_and_others_give_feedback_and_shelve,
+    anomaly_turns_off_and_the_ratio_does_not_stay_high,
+    budget_is_selected_and_taken_back,
+    switch_takes_out_of_service_and_back,
+    dead_sensor_is_a_problem_of_its_own_and_with_too_many_nothing_is_called_sound,
+    blueprint_sends_the_reason_and_a_tap_on_it_acknowledges,
+    flood_is_an_event_of_the_node_and_every_machine_shows_what_is_true,
+    without_the_daemon_all_is_unavailable_and_nothing_is_stuck,
+    home_assistant_restarts_and_gets_everything_anew,
+    switched_off_discovery_leaves_no_entity_behind,
+    home_assistant_had_nothing_to_complain_of,
+)
+
+
+def test_what_a_person_sees_in_a_real_home_assistant_is_true_and_what_a_tap_does_is_done(house: House) -> None:
+    """One test, for tests that run side by side would each build a house of their own. The traceback names the fact."""
+    for fact in STORY:
+        fact(house)
