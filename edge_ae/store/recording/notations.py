@@ -111,8 +111,9 @@ def is_day(text: str) -> bool:
 
 
 def is_time_of_day(text: str) -> bool:
-    """Whether a text is a time of day without a date."""
-    return len(text) <= 64 and _TIME_OF_DAY.fullmatch(shape_of(text.strip())) is not None
+    """Whether a text is a time of day without a date. 14.22 is none: it is a number first."""
+    shape = shape_of(text.strip())
+    return len(shape) <= 64 and _NUMBER.fullmatch(shape) is None and _TIME_OF_DAY.fullmatch(shape) is not None
 
 
 def _spans(match: re.Match[str], offset: int) -> dict[str, Span]:

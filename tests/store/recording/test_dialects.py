@@ -123,3 +123,16 @@ def test_clock_that_goes_back_by_an_hour_is_said_with_what_to_do(plain: Plain, t
     october = replace(plain, t_s=[1_792_880_000 + 300 * line for line in range(LINES)])
     table = read(tmp_path, dialects.text(october.rows(dialects.local)).encode())
     assert "the time goes back by an hour at 25.10.2026 02:03:20; if clocks were changed: --time-zone" in notes(table)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "date,temp,flow\n2026-03-02,12.53,1.5\n2026-03-03,14.22,2.5\n2026-03-04,9.10,3.5\n",
+        "Date,Time,temp,flow\n03/13/2026,11:59 PM,12.53,1.5\n03/14/2026,12:00 AM,14.22,2.5\n03/14/2026,12:01 AM,9.10,3.5\n",
+    ],
+)
+def test_number_with_two_decimals_is_no_time_of_day(content: str, tmp_path: Path) -> None:
+    table = read(tmp_path, content.encode())
+    assert table.names == ("temp", "flow")
+    np.testing.assert_array_equal(table.values, [[12.53, 1.5], [14.22, 2.5], [9.10, 3.5]])
