@@ -122,7 +122,7 @@ class Detector:
         """The windows that became due with these readings, in order, often none."""
         self._pushed += 1
         if self.spec.hold_rows == 0:  # channels that report on change have no pace
-            self._pace.push(readings.t_ns, (name for name, value in readings.values.items() if value == value))
+            self._pace.push(readings.t_ns, readings.values)
         return self._windows(self._align.push(readings))
 
     def flush(self) -> list[Window]:

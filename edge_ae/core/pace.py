@@ -7,7 +7,7 @@ changes nothing: a channel's last event times are kept in order, each once. One 
 """
 
 from bisect import insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import islice, pairwise
 from typing import Any
 
@@ -15,8 +15,8 @@ from edge_ae.core.timestamps import duration_text
 
 TIMES = 16  # of a channel, so that the last 15 steps are looked at
 FEWEST_STEPS = 5  # of one channel; fewer show no pace
-NAMES_OF_EACH = 2  # A reading's first channels stand for all that come with it.
-CHANNELS = 32  # followed at most: those that came first
+FOLLOWED = 3  # The channels that came first stand for all of them; always the same ones, so that one that is absent has no part.
+ANY: Mapping[str, float] = {"": 0.0}  # stands for all channels
 ANOTHER_PACE = 1.5  # Readings that come so many times slower or faster than a model's rows have another pace.
 TIMES_BEHIND = 16  # So many times in a row older than all that is kept of a channel: its clock was set back.
 
@@ -28,17 +28,25 @@ class Pace:
         self._times: dict[str, list[int]] = {}
         self._behind: set[int] = set()  # times older than all that is kept, since the last one that was newer
 
-    def push(self, t_ns: int, names: Iterable[str] = ()) -> None:
-        """Take the event time of a reading. `names`: the channels that it has values of; none: it stands for them all."""
-        for name in islice(names, NAMES_OF_EACH) if names else ("",):
-            times = self._times.get(name)
-            if times is not None:
+    def push(self, t_ns: int, values: Mapping[str, float] = ANY) -> None:
+        """Take the event time of a reading. `values`: of its channels, NaN where missing; where they are not given, it stands
+        for them all."""
+        times_of = self._times
+        if len(times_of) < FOLLOWED:
+            self._follow(values)
+        for name, times in times_of.items():
+            value = values.get(name)
+            if value is not None and value == value:
                 self._add(times, t_ns)
-            elif len(self._times) < CHANNELS:
-                self._times[name] = [t_ns]
+
+    def _follow(self, values: Mapping[str, float]) -> None:
+        """The channels that are there and not followed yet, as far as there is room."""
+        new = (name for name, value in values.items() if value == value and name not in self._times)
+        for name in islice(new, FOLLOWED - len(self._times)):
+            self._times[name] = []
 
     def _add(self, times: list[int], t_ns: int) -> None:
-        if t_ns > times[-1]:
+        if not times or t_ns > times[-1]:
             self._behind.clear()
             times.append(t_ns)
         elif t_ns < times[0] and len(times) == TIMES:

@@ -122,10 +122,9 @@ class SensorHealth:
         return Row(row.slot, tuple(values))
 
     def _masked(self, row: Row) -> Row:
-        there = [name for name, value in zip(self._limits.names, row.values, strict=True) if value == value]
-        if not there:
+        if all(map(math.isnan, row.values)):
             return row
-        self._pace.push(row.slot, there)
+        self._pace.push(row.slot, dict(zip(self._limits.names, row.values, strict=True)))
         values = list(row.values)
         for index, value in enumerate(row.values):
             self._follow(row.slot, index, value)

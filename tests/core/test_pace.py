@@ -1,6 +1,7 @@
 """How often readings come is found from event times alone, whatever the order and the company in which they come."""
 
 import json
+import math
 import random
 from collections.abc import Iterable
 
@@ -8,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_ae.core.pace import CHANNELS, TIMES, TIMES_BEHIND, Pace, pace_fault
+from edge_ae.core.pace import FOLLOWED, TIMES, TIMES_BEHIND, Pace, pace_fault
 from edge_ae.core.timestamps import HOUR, MINUTE, SECOND, duration_text
 
 
 def step_of(times: Iterable[int], *names: str) -> int | None:
     pace = Pace()
     for t_ns in times:
-        pace.push(t_ns, names)
+        pace.push(t_ns, dict.fromkeys(names or ("",), 1.0))
     return pace.step_ns
 
 
@@ -39,14 +40,14 @@ def test_jitter_and_a_gap_leave_the_median() -> None:
 def test_channels_on_topics_of_their_own_have_the_pace_of_each() -> None:
     pace = Pace()
     for k in range(200):
-        pace.push(k * SECOND // 10, (f"channel {k % 10}",))
+        pace.push(k * SECOND // 10, {f"channel {k % 10}": 1.0})
     assert pace.step_ns == SECOND
 
 
 def test_of_two_channels_the_one_that_comes_whole_counts() -> None:
     pace = Pace()
     for k in range(32):
-        pace.push(k * SECOND, ("a", "b") if k % 2 == 0 else ("b",))
+        pace.push(k * SECOND, {"a": 1.0 if k % 2 == 0 else math.nan, "b": 1.0})
     assert pace.step_ns == SECOND
 
 
@@ -58,34 +59,34 @@ def test_a_change_of_pace_is_followed() -> None:
 def test_a_clock_that_was_set_back_is_followed_and_a_few_old_readings_are_not() -> None:
     pace = Pace()
     for k in range(TIMES):
-        pace.push(HOUR + k * SECOND, ("a",))
+        pace.push(HOUR + k * SECOND, {"a": 1.0})
     for k in range(TIMES_BEHIND - 1):
-        pace.push(k * MINUTE // 10, ("a",))
+        pace.push(k * MINUTE // 10, {"a": 1.0})
     assert pace.step_ns == SECOND
     for k in range(TIMES_BEHIND, TIMES_BEHIND + 10):
-        pace.push(k * MINUTE // 10, ("a",))
+        pace.push(k * MINUTE // 10, {"a": 1.0})
     assert pace.step_ns == MINUTE // 10
 
 
 def test_what_is_kept_is_bounded() -> None:
     pace = Pace()
     for k in range(5000):
-        pace.push(k, (f"channel {k % 400}", "b"))
+        pace.push(k, {f"channel {k % 400}": 1.0, "b": 1.0})
     kept = pace.snapshot()["times"]
-    assert (len(kept), max(map(len, kept.values()))) == (CHANNELS, TIMES)
+    assert (len(kept), max(map(len, kept.values()))) == (FOLLOWED, TIMES)
 
 
 @given(st.lists(st.integers(0, 50), max_size=60), st.integers(0, 60))
 def test_a_restart_of_the_pace_changes_nothing(times: list[int], stop: int) -> None:
     whole, after = Pace(), Pace()
     for t_ns in times:
-        whole.push(t_ns, ("a",))
+        whole.push(t_ns, {"a": 1.0})
     for number, t_ns in enumerate(times):
         if number == stop:
             saved = json.loads(json.dumps(after.snapshot()))
             after = Pace()
             after.restore(saved)
-        after.push(t_ns, ("a",))
+        after.push(t_ns, {"a": 1.0})
     assert after.snapshot() == whole.snapshot()
 
 

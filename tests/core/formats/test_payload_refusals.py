@@ -107,7 +107,7 @@ SPARKPLUG = b"\x08\xc4\x89\x89\x83\xd30\x12\x17\n\x08Node/fow\x18\xea\xf2\xf5\xa
     ("payload", "likeness"),
     [
         (SPARKPLUG, "Sparkplug B (protobuf), which cannot be read yet"),
-        (gzip.compress(b'{"flow": 1}'), "compressed data (gzip), which cannot be read; let the sender leave it uncompressed"),
+        (gzip.compress(b'{"flow": 1}', mtime=0), "compressed data (gzip), which cannot be read; let the sender leave it uncompressed"),
         (b"\x82\xa4flow\xcb?\xf8\x00\x00\x00\x00\x00\x00\xa1p\x02", "MessagePack, which cannot be read; let the sender write JSON"),
         (b"\xa2dflow\xfb?\xf8\x00\x00\x00\x00\x00\x00ap\x02", "CBOR, which cannot be read; let the sender write JSON"),
         (b"\x00\x01\x02\x03", "binary data, which cannot be read; let the sender write JSON"),
