@@ -4,6 +4,7 @@ Imports nothing heavy.
 """
 
 import logging
+import math
 import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
@@ -192,7 +193,7 @@ def words(text: str) -> dict[str, float]:
             found[word] = float(number)
         except ValueError:
             equals = ""
-        if not equals or not word:
+        if not equals or not word or not math.isfinite(found[word]):
             raise ArgumentTypeError(f"{pair!r} should be a word, an equals sign, and its number")
     return found
 

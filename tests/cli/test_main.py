@@ -79,6 +79,7 @@ def test_help_of_every_command_has_its_example() -> None:
     [
         ("--words", "open"),
         ("--words", "open=wide"),
+        ("--words", "open=nan"),
         ("--time-zone", "Mars/Olympus"),
         ("--time-zone", "../x"),
         ("--long", "a"),

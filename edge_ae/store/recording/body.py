@@ -96,7 +96,8 @@ class BodyReader:
     def _values(self, columns: Sequence[Sequence[str]]) -> NDArray[np.float64]:
         values = np.empty((len(columns[0]), len(self.layout.numbers)))
         for place, column in enumerate(self.layout.numbers):
-            values[:, place] = self.cells.numbers(self.layout.header[column], columns[column])
+            read = self.cells.numbers if column == self.layout.label else self.cells.measured
+            values[:, place] = read(self.layout.header[column], columns[column])
         return values
 
     def _keyed(self, columns: Sequence[Sequence[str]]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
@@ -104,7 +105,7 @@ class BodyReader:
         cells, values = np.array(columns[self.layout.value], dtype=object), np.empty(len(keys))
         for key in np.unique(keys).tolist():
             here = np.flatnonzero(keys == key)
-            values[here] = self.cells.numbers(self.names.name(key), cells[here].tolist())
+            values[here] = self.cells.measured(self.names.name(key), cells[here].tolist())
         return keys, values[:, None]
 
     def _breaks_off(self, rows: list[Row]) -> bool:

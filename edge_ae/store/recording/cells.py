@@ -50,6 +50,7 @@ class CellReader:
     def __init__(self, options: ReadOptions, *, decimal_comma: bool) -> None:
         self._words = word_table(options.words)
         self._missing = OF_LOGGERS | {word.strip().casefold() for word in options.missing}
+        self._no_values = [value for word in options.missing if (value := number_of_text(word, {})) is not None]
         self._decimal_comma = decimal_comma
         self._seen_missing: Counter[str] = Counter()
         self._mapped: dict[str, dict[str, float]] = {}
@@ -64,6 +65,16 @@ class CellReader:
             self._look_for_groups(name, cells)
         found = None if "_" in everything else self._at_once(name, cells, everything)
         return np.array([self.number(name, cell) for cell in cells]) if found is None else found
+
+    def measured(self, name: str, cells: Sequence[str]) -> NDArray[np.float64]:
+        """The numbers without those that the options take for missing, however they are written: -999 is -999.00, too."""
+        numbers = self.numbers(name, cells)
+        for value in self._no_values:
+            at = numbers == value
+            if at.any():
+                self._seen_missing[f"{value:g}"] += int(at.sum())
+                numbers[at] = np.nan
+        return numbers
 
     def number(self, name: str, cell: str) -> float:
         """One cell's. Raises CellFault."""

@@ -173,13 +173,16 @@ def _header(head: Head, first: int) -> tuple[HeadLine, list[HeadLine]]:
 
 def _place_of_names(above: Sequence[HeadLine], width: int) -> int:
     """Which of the lines above the values, the nearest first, has the names: one with a name of times; else the topmost
-    in a wide file, where a preamble has not as many fields; else the first that does not look like units."""
+    in a wide file, where a preamble has not as many fields; else the first that does not look like units. Not one with a
+    number, unless all have: those are values of a logger whose clock was not set yet."""
     for place, line in enumerate(above):
         if any(cell.strip().lower() in TIME_NAMES for cell in line.cells) and not _is_units(line):
             return place
+    without_numbers = [place for place, line in enumerate(above) if not any(map(is_number, line.cells))]
     if width > 2:
-        return max((place for place, line in enumerate(above) if not any(map(is_number, line.cells))), default=0)
-    return next((place for place, line in enumerate(above) if not _is_units(line)), 0)
+        return max(without_numbers, default=0)
+    of_names = (place for place in without_numbers if not _is_units(above[place]))
+    return next(of_names, max(without_numbers, default=0))
 
 
 def _header_elsewhere(head: Head, first: int) -> HeadLine:

@@ -186,7 +186,8 @@ def moments_at(digits: Bytes, notation: Notation, order: str) -> tuple[Whole, Wh
     exists &= day <= following - first
     seconds = (first + day - 1) * 86_400 + hour * 3600 + minute * 60 + second
     local_ns = np.where(exists, seconds, 0) * SECOND + fraction_at(digits, spans.get("f"))
-    return local_ns, _offset_at(digits, notation), exists
+    offset_ns = _offset_at(digits, notation)
+    return local_ns, offset_ns, exists if offset_ns is None else exists & (np.abs(offset_ns) < DAY_NS)
 
 
 def _date_at(digits: Bytes, notation: Notation, order: str) -> tuple[Whole, Whole, Whole]:

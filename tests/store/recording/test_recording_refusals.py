@@ -202,3 +202,37 @@ def test_any_bytes_are_a_table_or_a_sentence(tmp_path: Path, content: bytes) -> 
         except BadData:
             continue
         assert len(table) == len(table.times) == len(table.values) > 0
+
+
+def test_missing_value_that_is_a_number_is_missing_however_it_is_written(tmp_path: Path) -> None:
+    table = read(
+        tmp_path, "time,flow,label\n1780000000,-999,1\n1780000001,-999.00,0\n1780000002,1,1\n", missing=("-999",)
+    )
+    np.testing.assert_array_equal(table.values[:, 0], [np.nan, np.nan, 1.0])
+    assert "2 cells ('-999') taken for missing" in table.notes[0]
+    labelled = read(tmp_path, "time,flow,label\n1780000000,5,1\n1780000001,1,0\n", missing=("1",), label="label")
+    assert (labelled.labels is not None and labelled.labels.tolist(), labelled.values[0, 0]) == ([True, False], 5.0)
+
+
+@pytest.mark.parametrize("unset", ["0", "--", ""])
+def test_lines_before_a_logger_had_its_clock_are_no_names(tmp_path: Path, unset: str) -> None:
+    rows = [f"{unset},1", f"{unset},2", *(f"2026-03-01T00:00:{second:02d}Z,3" for second in range(20))]
+    table = read(tmp_path, "\n".join(["time,a", *rows]))
+    assert (table.names, len(table.times)) == (("a",), 20)
+    assert "line 3 skipped" in table.notes[0]
+
+
+def test_offset_of_a_day_or_more_is_no_time(tmp_path: Path) -> None:
+    assert "line 3, column 1" in refusal(tmp_path, f"t,a\n{DAY}:00+14:00,1\n{DAY}:01+99:99,2\n")
+
+
+def test_what_a_hole_has_left_of_the_line_behind_it_is_left_out(tmp_path: Path) -> None:
+    table = read(tmp_path, "time,x,y\n1780000000,1,2\n1780000001,1\0\0\0\0,2\n1780000002,3,4\n")
+    assert table.values.tolist() == [[1, 2], [3, 4]]
+    assert "2 broken lines left out; 1 hole of NUL bytes left out" in table.notes[0]
+
+
+@pytest.mark.parametrize("far", [0, 20_000])
+def test_lines_behind_holes_keep_their_numbers(tmp_path: Path, far: int) -> None:
+    rows = ["1780000000,1", "\0\0\0", "\0\x001780000001,1", *["1780000002,1"] * far, "1780000003,oh", ""]
+    assert f"line {5 + far}, column 2" in refusal(tmp_path, "\n".join(["time,x", *rows]))
