@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edge_ae.errors import BadData, BadModel, EdgeError
     from edge_ae.model.onnx_model import OnnxModel
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 __all__ = [
     "Alert",

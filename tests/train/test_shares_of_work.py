@@ -1,7 +1,10 @@
 """Each piece of work knows its own share; what is shown is the share of all work."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from edge_ae_train.data.loading import read_tables
 from edge_ae_train.data.segments import Segment
 from edge_ae_train.fit import WORK, Options, fit
 from edge_ae_train.options import FAMILIES
@@ -33,3 +36,15 @@ def test_training_goes_from_nothing_to_nearly_all_and_never_back(rows: int) -> N
     assert shares == sorted(shares)
     assert shares[0] == 0.0
     assert 0.5 < shares[-1] < 1.0
+
+
+def test_reading_goes_through_its_files_by_their_size(tmp_path: Path) -> None:
+    shown: list[tuple[str, float]] = []
+    for name, lines in (("small", 100), ("large", 60_000)):
+        rows = "".join(f"{1_767_225_600 + k},{k % 7}\n" for k in range(lines))
+        (tmp_path / f"{name}.csv").write_text(f"time,flow\n{rows}")
+    read_tables([tmp_path / "small.csv", tmp_path / "large.csv"], reporter=Reporter(lambda *step: shown.append(step)))
+    texts, shares = zip(*shown, strict=True)
+    assert list(dict.fromkeys(texts)) == ["reading small.csv", "reading large.csv"]
+    assert list(shares) == sorted(shares)
+    assert len({share for text, share in shown if text == "reading large.csv"}) > 2

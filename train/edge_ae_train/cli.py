@@ -59,7 +59,7 @@ def _fit(options: Namespace) -> int:
         _period_ns(options), seconds_ns(0.0 if options.hold is None else options.hold), options.length, options.kind
     )
     with reporting() as reporter:
-        recording = prepare.read(options.data, read_options(options), asked)
+        recording = prepare.read(options.data, read_options(options), asked, reporter.part(0.0, READ))
         for text in recording.notes:
             reporter.note(text)
         origin = _origin(options, options.out.stem, {**recording.units, **_units(options.units, recording.names)})
@@ -117,7 +117,7 @@ def _retrain(options: Namespace) -> int:
     spec, units = current.spec, {channel.name: channel.unit for channel in current.spec.channels}
     hindsight = history.read_hindsight(options.alerts, options.feedback, options.node)
     with reporting() as reporter:
-        series = recorded.read(options.data, spec, read_options(options), reporter)
+        series = recorded.read(options.data, spec, read_options(options), reporter.part(0.0, READ))
         recorded.require_period(series, spec)
         scoring, training = reporter.part(READ, RECALLED), reporter.part(RECALLED, 1.0)
         past = history.recall(series, current, alert_rules(options), hindsight, options.length, scoring)

@@ -13,21 +13,22 @@ from edge_ae.store.recording.source import Progress, quiet
 from edge_ae.store.recording.table import Table, TextColumn, take
 from edge_ae.store.recording_csv import csv_columns, read_csv
 from edge_ae_train.data.series import channels, joined
+from edge_ae_train.progress import SILENT, Reporter, in_parts
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 
 
-def load(paths: Iterable[str | Path], columns: ReadOptions = AS_IT_IS, progress: Progress = quiet) -> list[Table]:
+def load(paths: Iterable[str | Path], columns: ReadOptions = AS_IT_IS, reporter: Reporter = SILENT) -> list[Table]:
     """One table for each asset in a file; the files of a recorder's asset are one, with the channels of all of them.
 
     All tables have the same channels.
     """
-    tables = joined(read_tables(paths, columns, progress))
+    tables = joined(read_tables(paths, columns, reporter))
     return [_reorder(table, tables[0]) for table in tables]
 
 
 def read_tables(
-    paths: Iterable[str | Path], columns: ReadOptions = AS_IT_IS, progress: Progress = quiet
+    paths: Iterable[str | Path], columns: ReadOptions = AS_IT_IS, reporter: Reporter = SILENT
 ) -> list[Table]:
     """One table for each asset in a file, as they are. Each column to ignore must be in one of the files at least."""
     found, ignore = recordings(paths), columns.ignore
@@ -35,11 +36,16 @@ def read_tables(
     if unknown := [name for name in ignore if there and not any(name in names for names in there.values())]:
         raise BadData(f"{found[0]} and {len(found) - 1} more: none has a column {', '.join(map(repr, unknown))}")
     tables: list[Table] = []
-    for file in found:
+    for file, part in zip(found, in_parts(reporter, [_bytes_of(file) for file in found]), strict=True):
         here = [name for name in ignore if name in there.get(file, ignore)]
-        table = read_table(file, replace(columns, ignore=here), progress)
+        table = read_table(file, replace(columns, ignore=here), part.counting(f"reading {file.name}"))
         tables += [table] if columns.asset is None else _split_assets(table)
     return tables
+
+
+def _bytes_of(file: Path) -> int:
+    """1 at the least, and of a file that is not there, which reading it will say."""
+    return max(file.stat().st_size, 1) if file.exists() else 1
 
 
 def read_table(path: Path, columns: ReadOptions = AS_IT_IS, progress: Progress = quiet) -> Table:

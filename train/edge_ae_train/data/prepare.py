@@ -34,6 +34,7 @@ from edge_ae_train.data.period import period_notes, sample_period_ns
 from edge_ae_train.data.segments import Flags, Recording, Segment, episodes, unlabelled
 from edge_ae_train.data.series import asset_name
 from edge_ae_train.data.window_length import LENGTHS
+from edge_ae_train.progress import SILENT, Reporter
 
 BLOCK_LINES = 8192  # lines held as Python objects at once, on the way through the aligner
 EMPTY_SLOTS_WORTH_SAYING = 0.1
@@ -74,9 +75,14 @@ def sampling_of(spec: ModelSpec, length: int | None = None) -> Sampling:
     return Sampling(spec.period_ns, spec.hold_rows, spec.length if length is None else length, spec.channels)
 
 
-def read(paths: Iterable[str | Path], columns: ReadOptions = AS_IT_IS, asked: RowOptions = AS_FOUND) -> Recording:
+def read(
+    paths: Iterable[str | Path],
+    columns: ReadOptions = AS_IT_IS,
+    asked: RowOptions = AS_FOUND,
+    reporter: Reporter = SILENT,
+) -> Recording:
     """The whole way from files to segments of normal rows. BadData where nothing can be learned from them."""
-    return recording_of(load(paths, columns), asked, columns.label)
+    return recording_of(load(paths, columns, reporter), asked, columns.label)
 
 
 def recording_of(loaded: Sequence[Table], asked: RowOptions = AS_FOUND, label: str | None = None) -> Recording:

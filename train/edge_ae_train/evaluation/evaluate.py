@@ -131,8 +131,7 @@ def evaluate(
 ) -> Evaluation:
     """Runs the recordings through the model as the daemon would, each for itself; BadData or BadModel when it cannot."""
     model = OnnxModel.load(model_path)
-    reporter.step("reading")
-    series = recorded.read(paths, model.spec, columns, reporter)
+    series = recorded.read(paths, model.spec, columns, reporter.part(0.0, READ))
     results = []
     for one, part in zip(
         series, in_parts(reporter.part(READ, SCORED), [len(one.table) for one in series]), strict=True

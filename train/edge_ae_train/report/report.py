@@ -58,8 +58,7 @@ def _scored(
     reporter: Reporter,
     zone: tzinfo,
 ) -> list[Shown]:
-    reporter.step("reading")
-    series = recorded.read(paths, model.spec, columns, reporter)
+    series = recorded.read(paths, model.spec, columns, reporter.part(0.0, evaluate.READ))
     parts = in_parts(reporter.part(evaluate.READ, DRAWN_FROM), [len(one.table) for one in series])
     shown = [shown_of(one, model, rules, zone, part) for one, part in zip(series, parts, strict=True)]
     results = [(one.table, one.result) for one in shown]
