@@ -224,7 +224,7 @@ def budget(text: str) -> int:
 def seconds(text: str) -> float:
     value = float(text)
     if not 0 <= value < 1e9:
-        raise ArgumentTypeError(f"{text!r} should be zero or more")
+        raise ArgumentTypeError(f"{text!r} should be zero or more, and less than 1,000,000,000")
     return value
 
 

@@ -14,6 +14,7 @@ Operators act beside the table: they acknowledge, shelve, and take an asset out 
 """
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -415,11 +416,16 @@ def _episode(saved: Mapping[str, Any]) -> Episode:
     similar, condition = saved.get("similar"), saved.get("condition")
     parts = {
         "peak": Verdict(**saved["peak"]),
-        "shares": tuple(Share(**share) for share in saved["shares"]),
+        "shares": tuple(_share(share) for share in saved["shares"]),
         "similar": None if similar is None else Similar(**similar),
         "condition": None if condition is None else condition_of(condition),
     }
     return Episode(**({RENAMED.get(name, name): value for name, value in saved.items()} | parts))
+
+
+def _share(saved: Mapping[str, Any]) -> Share:
+    """JSON has no NaN, which is what a channel without a value in the whole window showed: it comes back as None."""
+    return Share(**{name: math.nan if value is None else value for name, value in saved.items()})
 
 
 def condition_of(saved: Mapping[str, Any]) -> Condition:

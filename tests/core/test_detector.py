@@ -16,6 +16,7 @@ from edge_ae.core.detector import OFF_DELAY_HOPS, Detector, Watch, shares_of, us
 from edge_ae.core.events import AlertEvent, Readings, Scored, Watching
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.model_spec import Channel, Explanation, Modes, Similar
+from edge_ae.core.payloads import alert_payload
 from edge_ae.core.timestamps import SECOND
 from tests.models import LENGTH, FakeModel, spec_of
 
@@ -220,6 +221,16 @@ def test_a_restart_at_any_point_is_not_noticed(flows: list[float], cut: int, on_
         second.add(asset, watch).restore(state)
     found += run(stream[cut:], second, **rules)
     assert found == undisturbed
+
+
+def test_alert_in_which_a_sensor_is_silent_is_described_after_a_restart() -> None:
+    fleet, watch = Fleet("node"), Watch(FakeModel(), RULES)
+    flows = [*[CALM] * 10, FAULT, FAULT]
+    (new,) = events(run([Readings("pump", t_s * SECOND, {"flow": flow}) for t_s, flow in enumerate(flows)], fleet))
+    after = Fleet("node").add("pump", watch)
+    after.restore(orjson.loads(orjson.dumps(fleet.snapshot()["pump"])))
+    assert alert_payload(after.alert_now()) == alert_payload(fleet.detectors["pump"].alert_now())
+    assert [channel["observed"] for channel in alert_payload(new.alert)["channels"]] == [FAULT, None]
 
 
 def test_another_model_takes_over_the_alert_and_nothing_else() -> None:
