@@ -425,7 +425,8 @@ def _episode(saved: Mapping[str, Any]) -> Episode:
 
 def _share(saved: Mapping[str, Any]) -> Share:
     """JSON has no NaN, which is what a channel without a value in the whole window showed: it comes back as None."""
-    return Share(**{name: math.nan if value is None else value for name, value in saved.items()})
+    known: dict[str, Any] = {name: math.nan if value is None else value for name, value in saved.items()}
+    return Share(**known)
 
 
 def condition_of(saved: Mapping[str, Any]) -> Condition:
