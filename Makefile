@@ -7,6 +7,7 @@
 #   make soak [MINUTES=30]       2,000 messages a second, garbage among them: memory flat, nothing lost
 #   make node-red          Node-RED and the schema of AsyncAPI into out/npm, for the tests that run them; needs npm
 #   make homeassistant     Home Assistant into out/homeassistant, for the tests that run it; needs Python 3.13
+#   make sparkplug         pysparkplug into out/sparkplug, an edge node for the tests that read one
 #   make docs              the documents as a site in out/docs, every link checked
 #   make fuzz [BYTES=10000000 FILES=10000 TRACES=100000 PACKETS=200000]   hostile payloads, packets, spoilt models, lives of alerts: each used or refused
 
@@ -21,7 +22,7 @@ HASS_PACKAGES := homeassistant==2025.4.4 home-assistant-frontend==20250411.0 pah
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types tests node-red homeassistant docs bench bench-quality chaos soak fuzz format clean
+.PHONY: help demo test lint types tests node-red homeassistant sparkplug docs bench bench-quality chaos soak fuzz format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -62,6 +63,12 @@ homeassistant: out/homeassistant/bin/hass
 out/homeassistant/bin/hass:
 	$(HASS_PYTHON) -m venv out/homeassistant
 	out/homeassistant/bin/pip install --quiet --disable-pip-version-check $(HASS_PACKAGES)
+
+sparkplug: out/sparkplug/bin/python
+
+out/sparkplug/bin/python:
+	$(PYTHON) -m venv out/sparkplug
+	out/sparkplug/bin/pip install --quiet --disable-pip-version-check 'pysparkplug>=0.6,<0.7' || { rm -rf out/sparkplug; false; }
 
 .venv/.docs: .venv/bin/python pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'

@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -159,7 +160,8 @@ def lateness_ns(stream: StreamSettings, spec: "ModelSpec") -> int:
     """Where the channels of a row come in several messages, a row waits for a sample period where nothing else is set."""
     if stream.lateness_s is not None:
         return seconds_ns(stream.lateness_s)
-    return spec.period_ns if "{channel}" in stream.topic + stream.value else 0
+    in_several = "{channel}" in stream.topic + stream.value or stream.format == "sparkplug"
+    return spec.period_ns if in_several else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,8 @@ def recording(settings: Settings, directory: Path, max_mb: int) -> RecordParts:
             f"{directory}: cannot be written; give it to the user that runs edge-ae, or name another folder"
         )
     recorder, link = Recorder(directory, max_mb * 2**20), Link(options, limits.inbox_messages)
-    loop = RecordLoop(link, decoders, recorder, max(options.receive_maximum // 2, 1), limits.assets)
+    limit, publish = max(options.receive_maximum // 2, 1), partial(link.publish, json=False)
+    loop = RecordLoop(link, decoders, recorder, limit, limits.assets, publish=publish)
     filters = [(decoder.filter, stream.qos) for decoder, stream in zip(decoders, settings.streams, strict=True)]
     return RecordParts(link, filters, recorder, loop)
 

@@ -13,6 +13,8 @@ from edge_ae.cli.nearby_topics import NearbyTopics, wider
 from edge_ae.cli.progress import stopping
 from edge_ae.cli.stream_notes import ExpectedChannels, StreamNotes
 from edge_ae.cli.stream_report import ReportLine, lines
+from edge_ae.core.timestamps import SECOND
+from edge_ae.daemon.rebirths import Rebirths
 from edge_ae.errors import BadConfig
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ class TopicSource(Protocol):
     def subscribe(self, filters: Iterable[str]) -> None: ...
 
     def unsubscribe(self, filters: Iterable[str]) -> None: ...
+
+    def publish(self, topic: str, payload: bytes) -> object | None: ...
 
     def take(self, timeout_s: float) -> list["Message"]: ...
 
@@ -84,12 +88,13 @@ def collect(
 ) -> None:
     """Until every stream has shown enough, or the time is over, or `stop`."""
     source.subscribe(notes.filter for notes in streams)
-    began_s, around = clock(), set[str]()
+    began_s, around, rebirths = clock(), set[str](), Rebirths(source.publish)
     while (past_s := clock() - began_s) < listen_s and not stop():
         for message in source.take(min(LOOK_S, listen_s - past_s)):
             taken = [notes.push(message) for notes in streams]
             if around and not any(taken):
                 nearby.push(message.topic, retained=message.retain)
+        rebirths.ask((notes.decoder for notes in streams), round(clock() * SECOND))
         if past_s >= LEAST_S and all(notes.enough for notes in streams):
             break
         wanted = around if EVERYTHING in around else _around(streams, nearby, past_s / listen_s)

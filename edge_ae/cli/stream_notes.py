@@ -108,18 +108,18 @@ class StreamNotes:
         self.left_over: dict[str, None] = {}
         self.left_text: dict[str, None] = {}
         self.example: Example | None = None
-        self._decoder = Decoder(stream, None if expected is None else expected.names)
+        self.decoder = Decoder(stream, None if expected is None else expected.names)
         self._open = Decoder(stream, None)
         self._zoned = Decoder(replace(stream, time_zone=AN_HOUR_EAST), None)
 
     @property
     def filter(self) -> str:
         """The MQTT filter that brings the stream's messages."""
-        return self._decoder.filter
+        return self.decoder.filter
 
     def push(self, message: Message) -> bool:
         """Take a message. False: it is of no topic of the stream."""
-        if not self._decoder.matches(message.topic):
+        if not self.decoder.matches(message.topic):
             return False
         self.messages += 1
         self.retained += message.retain
@@ -135,7 +135,7 @@ class StreamNotes:
 
     def _decoded(self, message: Message) -> list[Readings]:
         try:
-            return self._decoder.decode(message.topic, message.payload, message.arrival_ns, retained=message.retain)
+            return self.decoder.decode(message.topic, message.payload, message.arrival_ns, retained=message.retain)
         except BadPayload as fault:
             text = printable(str(fault), TEXT_CHARS)
             self.refused.setdefault(fault.reason, RefusedPayloads(message.topic, text)).count += 1
@@ -159,7 +159,7 @@ class StreamNotes:
                     self.left_over[name] = None
 
     def _note_remarks(self) -> None:
-        for omission in self._decoder.new_omissions():
+        for omission in self.decoder.new_omissions():
             if len(self.remarks) < REMARKS:
                 self.remarks.setdefault(omission.text, omission.topic)
         for omission in self._open.new_omissions():

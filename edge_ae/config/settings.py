@@ -100,7 +100,7 @@ class StreamSettings(Section):
     """
 
     topic: Annotated[str, AfterValidator(_topic)] = Field(examples=["plant/{asset}/telemetry"])
-    format: Literal["json", "number", "influx"] = "json"
+    format: Literal["json", "number", "influx", "sparkplug"] = "json"
     time: FieldPath | None = Field(default=None, examples=["ts"])
     time_zone: Annotated[str, AfterValidator(_time_zone)] | None = Field(default=None, examples=["Europe/Berlin"])
     model: Path | None = None

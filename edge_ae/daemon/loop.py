@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -29,6 +30,7 @@ from edge_ae.daemon.command_handler import CommandHandler, answer
 from edge_ae.daemon.ingest import Feed, Ingest, RowRecorder
 from edge_ae.daemon.options import DaemonOptions
 from edge_ae.daemon.publisher import Publisher
+from edge_ae.daemon.rebirths import Rebirths
 from edge_ae.daemon.stats import Parts, node_stats, status_line
 from edge_ae.errors import BadPayload, EdgeError
 from edge_ae.mqtt.link import Link, Message, Session
@@ -85,6 +87,7 @@ class Daemon:
         self.checkpoints = Checkpoints(options, store, link, self.ingest, self.publisher, self.bridges, started_ns)
         self.parts = Parts(started_ns, self.counts, link, store, self.checkpoints, self.ingest, self.publisher)
         self._commands = CommandHandler(store)
+        self._rebirths = Rebirths(partial(link.publish, json=False))
         self._reload = reload
         self._alerted = alerted
         self._arrived_ns: int | None = None  # When the oldest message of this turn did, by the wall.
@@ -322,6 +325,7 @@ class Daemon:
             self.publisher.show(detector)
             self.publisher.show_health(detector, now_ns)
         self._tend_bridges(now_ns)
+        self._rebirths.ask((feed.decoder for feed in self.ingest.feeds), now_ns)
         self._log_fault(self.store.fault)
         self.ingest.log_omissions()
         if now_ns - self._summary_ns >= SUMMARY_NS:

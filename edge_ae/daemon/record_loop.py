@@ -18,6 +18,7 @@ from edge_ae.core.formats.decoder import Decoder
 from edge_ae.core.timestamps import SECOND
 from edge_ae.daemon import systemd
 from edge_ae.daemon.ack_policy import Patience, StallDetector
+from edge_ae.daemon.rebirths import Rebirths
 from edge_ae.daemon.recording_tally import CHANNELS, Tally
 from edge_ae.daemon.refusals import Refusals
 from edge_ae.errors import BadPayload
@@ -62,7 +63,8 @@ class Sink(Protocol):
 class RecordLoop:
     """`counts`: messages that came, and rows that were made of them. What was not used is with `refusals`.
 
-    `limit`: messages that may wait for acknowledgement. `max_assets`: no more are recorded.
+    `limit`: messages that may wait for acknowledgement. `max_assets`: no more are recorded. `publish`: what asks Sparkplug nodes
+    for their births.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class RecordLoop:
         limit: int,
         max_assets: int = 1_000,
         clock: Callable[[], int] = time.monotonic_ns,
+        publish: Callable[[str, bytes], object | None] = lambda _topic, _payload: None,
     ) -> None:
         self.counts: Counter[str] = Counter()
         now_ns = clock()
@@ -81,6 +84,7 @@ class RecordLoop:
         self._waiting: list[Receipt] = []
         self._flushed_ns = self._second_ns = self._minute_ns = now_ns
         self._stall = StallDetector(limit, PATIENCE, now_ns)
+        self._rebirths = Rebirths(publish)
         self._ready = False
 
     def run(self, stop: Callable[[], bool], progress: Callable[[int], None] = lambda _rows: None) -> None:
@@ -142,6 +146,7 @@ class RecordLoop:
 
     def _look_after(self, now_ns: int) -> None:
         self._second_ns = now_ns
+        self._rebirths.ask(self._decoders, now_ns)
         self._log_omissions()
         if now_ns - self._minute_ns >= MINUTE_NS:
             self._minute_ns = now_ns

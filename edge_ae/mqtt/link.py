@@ -139,8 +139,12 @@ class Link:
         expiry_s: int | None = None,
         correlation: bytes | None = None,
         user: UserProperties = (),
+        json: bool = True,
     ) -> int | None:
-        """Hand a message to the network thread; `user`: properties of it, with MQTT 5. Returns what `acked` will give once it has arrived; None: not sent."""
+        """Hand a message to the network thread; `user`: properties of it, with MQTT 5; `json`: it says that it is JSON.
+
+        Returns what `acked` will give once it has arrived; None: not sent.
+        """
         connection = self._current
         if connection is None or connection is not self._network.live:
             return None
@@ -149,7 +153,7 @@ class Link:
         if refusal is not None:
             self.counts[refusal] += 1
             return None
-        properties = publish_properties(expiry_s, correlation, user) if self._network.protocol.is_5 else None
+        properties = publish_properties(expiry_s, correlation, user) if json and self._network.protocol.is_5 else None
         info = connection.client.publish(topic, payload, qos, retain, properties)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             return None

@@ -6,6 +6,7 @@ from queue import Empty, Full, Queue
 
 from edge_ae.mqtt.inbox import Message
 from edge_ae.mqtt.options import Broker
+from edge_ae.mqtt.publish_topic import topic_name_fault
 from edge_ae.mqtt.simple_client import close, connect
 
 WAITING = 10_000
@@ -35,6 +36,10 @@ class TopicListener:
         self._filters -= gone
         if gone:
             self._client.unsubscribe(sorted(gone))
+
+    def publish(self, topic: str, payload: bytes) -> object | None:
+        """Send a message with QoS 0; None: it could not be sent."""
+        return None if topic_name_fault(topic) is not None else self._client.publish(topic, payload)
 
     def take(self, timeout_s: float) -> list[Message]:
         """The messages that are here; waits for the first."""

@@ -47,6 +47,9 @@ class Plant:
     def unsubscribe(self, filters: Iterable[str]) -> None:
         self.filters -= set(filters)
 
+    def publish(self, topic: str, payload: bytes) -> None:
+        raise AssertionError(f"{topic}: nobody is asked for {payload!r}")
+
     def take(self, timeout_s: float) -> list[Message]:
         del timeout_s
         self._clock.now_s += 1

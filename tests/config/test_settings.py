@@ -174,7 +174,7 @@ def test_every_problem_is_reported_at_once_with_its_fix(tmp_path: Path) -> None:
         "mqtt.keepalive_s: '1' should be greater than or equal to 5; for example keepalive_s = 30",
         "mqtt.prot: is no setting (did you mean port?); remove it",
         "streams[1].topic: 'a/#/b' has a # that is not its whole last level; write it like \"plant/{asset}/telemetry\"",
-        "streams[1].format: 'xml' should be 'json', 'number' or 'influx'; for example format = \"json\"",
+        "streams[1].format: 'xml' should be 'json', 'number', 'influx' or 'sparkplug'; for example format = \"json\"",
         'streams[2].topic: is missing; add topic = "plant/{asset}/telemetry"',
         "streams[2].lateness_s: '-1' should be greater than or equal to 0",
         "alerts.budget: '1/fortnight' should be a number of alerts per hour, day, week or month, such as \"1/week\"",

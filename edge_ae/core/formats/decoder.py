@@ -28,6 +28,7 @@ from edge_ae.core.formats.omissions import Omission, Omissions, quoted, sentence
 from edge_ae.core.formats.picking import Found, Leaves, Paths, is_name
 from edge_ae.core.formats.record import ARRIVAL, FormatOptions, Reader, Record
 from edge_ae.core.formats.refusals import DEFAULT_VALUE, listed, missing_time, with_likeness
+from edge_ae.core.formats.sparkplug import sparkplug_fault, sparkplug_reader
 from edge_ae.core.formats.unfolding import Part, Unfolding, is_unfolded, unfolding_fault
 from edge_ae.core.formats.values import TopicValues
 from edge_ae.core.timestamps import SECOND, time_ns
@@ -41,6 +42,7 @@ FORMATS: Mapping[str, Callable[[FormatOptions], Reader]] = {
     "json": json_reader,
     "number": number_reader,
     "influx": line_reader,
+    "sparkplug": sparkplug_reader,
 }
 YEAR_2000_NS = 946_684_800 * SECOND
 MAX_ROUTES = 8192  # topics remembered; a broker with more pays for the regular expression again
@@ -86,6 +88,8 @@ class Stream:
         if self.unfolded:
             fault = unfolding_fault(self.topic, self.value, self.time, self.quality)
             return None if fault is None else f"value: {fault}"
+        if self.format == "sparkplug":
+            return sparkplug_fault(self.topic, self.time)
         if self.time is not None and leads_to_many(self.time):
             return 'time: leads to many places; set value to the way to their values, such as value = "readings[].{channel}"'
         many = next((path for path in self.channels.values() if leads_to_many(path)), None)
@@ -120,7 +124,10 @@ class Decoder:
         _check_fit(stream, self._names)
         self._unfold = Unfolding(stream.topic, stream.value, stream.time, stream.quality) if stream.unfolded else None
         self._whole = self._whole_payload()
-        self._read = FORMATS[stream.format](FormatOptions(stream.time, self._by_channel, self._keeps_measurement))
+        self._wanted: set[tuple[str, str]] = set()
+        self._read = FORMATS[stream.format](
+            FormatOptions(stream.time, self._by_channel, self._is_channel, stream.topic, self._omissions, self._wanted)
+        )
 
     def matches(self, topic: str) -> bool:
         """Whether a topic is one of the stream's."""
@@ -131,6 +138,12 @@ class Decoder:
         since the last call. Not more than a thousand are named; `counts` has them all.
         """
         return self._omissions.drain()
+
+    def wanted_births(self) -> set[tuple[str, str]]:
+        """Group and name of the Sparkplug edge nodes that are to be asked for their births, new since the last call."""
+        wanted = self._wanted.copy()
+        self._wanted.clear()
+        return wanted
 
     def decode(self, topic: str, payload: bytes, arrival_ns: int, *, retained: bool = False) -> list[Readings]:
         """The readings of one message, in the order of the payload. Raises BadPayload.
@@ -151,11 +164,13 @@ class Decoder:
         if self._unfold is not None:
             return self._unfolded(self._unfold, route, payload, arrival_ns, retained)
         try:
-            records = self._read(payload)
+            records = self._read(topic, payload)
         except BadPayload as fault:
             raise with_likeness(fault, topic, payload, self.stream.format) from None
         if retained:
             records = [_dated(record) for record in records]
+        if not records and self.stream.format == "sparkplug":  # a death, or what tells of the node alone
+            return []
         if len(records) == 1:
             return [self._readings(route, records[0], arrival_ns)]
         return self._batch([(route, record) for record in records], arrival_ns)
@@ -215,7 +230,7 @@ class Decoder:
             raise BadPayload("bad_topic", f"{name!r} cannot be the name of a channel")
         return Paths({name: self.stream.value}, self.stream.time, nested=self.stream.format == "json")
 
-    def _keeps_measurement(self, full: str) -> bool:
+    def _is_channel(self, full: str) -> bool:
         return full in self._by_path or (self._names is None and not self._by_channel)
 
     # -- records -------------------------------------------------------------------------------------------

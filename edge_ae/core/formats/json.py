@@ -32,7 +32,7 @@ def json_reader(options: FormatOptions) -> Reader:
     """Reads payloads of JSON."""
     time, bare = options.time, options.bare
 
-    def read(payload: bytes) -> list[Record]:
+    def read(_topic: str, payload: bytes) -> list[Record]:
         try:
             document = orjson.loads(payload)
         except orjson.JSONDecodeError as error:

@@ -20,7 +20,7 @@ TRUTH = {"t": True, "true": True, "f": False, "false": False}
 def line_reader(options: FormatOptions) -> Reader:
     """Reads payloads of lines. A field goes by its own name, or with the measurement before it where the settings say so."""
 
-    def read(payload: bytes) -> list[Record]:
+    def read(_topic: str, payload: bytes) -> list[Record]:
         try:
             lines = payload.decode().split("\n")
         except UnicodeDecodeError:
@@ -44,7 +44,7 @@ def _record(line: str, options: FormatOptions) -> Record:
     for key, text in FIELD.findall(fields):
         name = _unescaped(key)
         full = f"{prefix}.{name}"
-        record[full if options.keep_measurement(full) else name] = _value(text)
+        record[full if options.is_channel(full) else name] = _value(text)
     return record, ARRIVAL if stamp is None else int(stamp)
 
 

@@ -14,7 +14,7 @@ STRUCTURES = (b"{", b"[", b"<")  # what begins so is no word
 def number_reader(_options: FormatOptions) -> Reader:
     """Reads payloads that are a number."""
 
-    def read(payload: bytes) -> list[Record]:
+    def read(_topic: str, payload: bytes) -> list[Record]:
         return [(number_or_text(payload), ARRIVAL)]
 
     return read

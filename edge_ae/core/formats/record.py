@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from edge_ae.core.formats.omissions import Omissions
 from edge_ae.core.formats.values import NOT_FINITE
 from edge_ae.errors import BadPayload
 
@@ -15,7 +16,7 @@ ARRIVAL = object()  # the stamp of a record that has none: its time is that of i
 # (fields, stamp), or why a part of a batch is none. Fields: an object, or a bare value where the topic or the settings
 # name its channel. A stamp: what stands where the time should be, whatever it is, or ARRIVAL.
 Record = tuple[Any, Any] | BadPayload
-Reader = Callable[[bytes], list[Record]]  # raises BadPayload where the whole payload cannot be read
+Reader = Callable[[str, bytes], list[Record]]  # of topic and payload; raises BadPayload where all of it cannot be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +24,17 @@ class FormatOptions:
     """What a format has to know of its stream.
 
     `time`: path of the time in a record, None: there is none. `bare`: the topic names the channel, so that a payload may be
-    its value alone. `keep_measurement`: whether a field of the line protocol, with its measurement before it, is what the
-    settings call a channel.
+    its value alone. `is_channel`: whether a name is what the settings call a channel. `topic`: the stream's pattern.
+    `omissions`: where to say what is left out. `wanted`: group and name of each Sparkplug edge node whose births are wanted;
+    the format adds to them.
     """
 
     time: str | None
     bare: bool
-    keep_measurement: Callable[[str], bool]
+    is_channel: Callable[[str], bool]
+    topic: str
+    omissions: Omissions
+    wanted: set[tuple[str, str]]
 
 
 def kind_of(value: Any) -> str:

@@ -125,7 +125,7 @@ _COMPRESSED = "compressed data ({}), which cannot be read; let the sender leave 
 _ENCODED = "{}, which cannot be read; let the sender write JSON"
 SHAPES: Sequence[tuple[str, Callable[[str, bytes], bool]]] = (
     (
-        "Sparkplug B (protobuf), which cannot be read yet",
+        'Sparkplug B; set format = "sparkplug", and topic as in docs/payloads.md',
         lambda topic, payload: topic.startswith("spBv1.0/") or (payload[:1] == b"\x08" and payload[7:8] == b"\x12"),
     ),
     (_COMPRESSED.format("gzip"), _begins(b"\x1f\x8b")),

@@ -106,7 +106,7 @@ SPARKPLUG = b"\x08\xc4\x89\x89\x83\xd30\x12\x17\n\x08Node/fow\x18\xea\xf2\xf5\xa
 @pytest.mark.parametrize(
     ("payload", "likeness"),
     [
-        (SPARKPLUG, "Sparkplug B (protobuf), which cannot be read yet"),
+        (SPARKPLUG, 'Sparkplug B; set format = "sparkplug", and topic as in docs/payloads.md'),
         (gzip.compress(b'{"flow": 1}', mtime=0), "compressed data (gzip), which cannot be read; let the sender leave it uncompressed"),
         (b"\x82\xa4flow\xcb?\xf8\x00\x00\x00\x00\x00\x00\xa1p\x02", "MessagePack, which cannot be read; let the sender write JSON"),
         (b"\xa2dflow\xfb?\xf8\x00\x00\x00\x00\x00\x00ap\x02", "CBOR, which cannot be read; let the sender write JSON"),
@@ -137,7 +137,7 @@ def test_topic_of_sparkplug_says_what_its_payload_is() -> None:
     assert looks_like("spBv1.0/plant/DDATA/edge/pump", b"\x12\x07", "json") == SPARKPLUG_SAID
 
 
-SPARKPLUG_SAID = "Sparkplug B (protobuf), which cannot be read yet"
+SPARKPLUG_SAID = 'Sparkplug B; set format = "sparkplug", and topic as in docs/payloads.md'
 
 
 @given(payload=st.binary(max_size=80) | st.text(alphabet="a1 ,;:={}[]'\"\n.-", max_size=60).map(str.encode))
