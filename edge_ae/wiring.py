@@ -24,6 +24,7 @@ from edge_ae.mqtt.options import Broker, LinkOptions
 if TYPE_CHECKING:
     from edge_ae.bridges.homeassistant import HomeAssistant
     from edge_ae.bridges.prometheus import PrometheusBridge
+    from edge_ae.bridges.thin_edge import ThinEdge
     from edge_ae.core.model_spec import Model, ModelSpec
     from edge_ae.daemon.ingest import Feed
     from edge_ae.daemon.loop import Daemon
@@ -79,7 +80,11 @@ def daemon(settings: Settings, config: Path) -> "Daemon":
         store,
         reload=lambda: _reload(settings, config, timed),
         recorder=None if record.dir is None else Recorder(record.dir, record.max_mb * 2**20),
-        bridges=[bridge for bridge in (metrics, _home_assistant(settings, link)) if bridge is not None],
+        bridges=[
+            bridge
+            for bridge in (metrics, _home_assistant(settings, link), _thin_edge(settings, link))
+            if bridge is not None
+        ],
         alerted=None if metrics is None else metrics.alerted,
     )
 
@@ -92,6 +97,14 @@ def _home_assistant(settings: Settings, link: Link) -> "HomeAssistant | None":
     prefix = f"{settings.mqtt.base}/{settings.node}"
     interval_s = settings.publish.score_interval_s
     return HomeAssistant(settings.node, prefix, settings.homeassistant.prefix, interval_s, link.publish)
+
+
+def _thin_edge(settings: Settings, link: Link) -> "ThinEdge | None":
+    if not settings.thin_edge.alarms:
+        return None
+    from edge_ae.bridges.thin_edge import ThinEdge
+
+    return ThinEdge(link.publish)
 
 
 def _metrics(settings: Settings) -> "PrometheusBridge | None":

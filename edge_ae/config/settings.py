@@ -157,6 +157,12 @@ class HomeAssistantSettings(Section):
     prefix: Annotated[str, AfterValidator(_base)] = "homeassistant"
 
 
+class ThinEdgeSettings(Section):
+    """What thin-edge.io is told."""
+
+    alarms: bool = False
+
+
 class State(Section):
     """What survives a restart. A longer `checkpoint_s` spares the SD card; 0: none at all, input is lost in a crash."""
 
@@ -200,6 +206,7 @@ class Settings(Section):
     alerts: Alerts = Alerts()
     publish: Publish = Publish()
     homeassistant: HomeAssistantSettings = HomeAssistantSettings()
+    thin_edge: ThinEdgeSettings = ThinEdgeSettings()
     state: State = State()
     limits: Limits = Limits()
     record: Record = Record()

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_ae.bridges.thin_edge import ThinEdge
 from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
 from edge_ae.core.formats.decoder import Decoder, Stream
@@ -89,6 +90,7 @@ def daemon(settings: dict[str, Any]) -> Daemon:
         link,
         NodeStore(directory / FILE),
         reload=lambda: reload_feeds(directory / "feeds.json"),
+        bridges=[ThinEdge(link.publish)] if settings.get("thin_edge") else [],
     )
 
 
