@@ -58,10 +58,14 @@ CORE_MAY = {
     "common_stop": {"channel_profile"} | NOTATIONS,
     "sensor_health": {"channel_profile", "common_stop", "pace"} | NOTATIONS,
     "commands": {"alert", "payloads"} | NOTATIONS,
+    "usual": {"align", "window"} | NOTATIONS,
+    "input_pace": {"pace", "usual"} | NOTATIONS,
     "detector": {
         "align",
         "counters",
-        "pace",
+        "expectation",
+        "input_pace",
+        "usual",
         "sensor_health",
         "liveness",
         "window",
@@ -72,7 +76,7 @@ CORE_MAY = {
     }
     | NOTATIONS,
     "score_watch": {"alert"} | NOTATIONS,
-    "expectation": {"model_spec"},
+    "expectation": NOTATIONS,
     "fleet": {"detector", "expectation"} | NOTATIONS,
 }
 

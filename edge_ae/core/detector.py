@@ -14,8 +14,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from edge_ae.core import alert
 from edge_ae.core.alert import (
     NO_EVIDENCE,
@@ -29,7 +27,7 @@ from edge_ae.core.alert import (
     Transition,
     budget_ns,
 )
-from edge_ae.core.align import USUAL_GAP_ROWS, Aligner
+from edge_ae.core.align import Aligner
 from edge_ae.core.counters import CounterRates
 from edge_ae.core.description import describe, stop_text
 from edge_ae.core.events import (
@@ -42,28 +40,24 @@ from edge_ae.core.events import (
     Readings,
     Row,
     Scored,
-    Share,
     Verdict,
     WarmUp,
     Watching,
     Window,
 )
+from edge_ae.core.expectation import shares_of
+from edge_ae.core.input_pace import InputPace
 from edge_ae.core.liveness import STALE, InputCounts, Liveness
-from edge_ae.core.model_spec import Explanation, Floats, Model, ModelSpec
-from edge_ae.core.pace import ANOTHER_PACE, Pace, pace_fault
+from edge_ae.core.model_spec import Explanation, Model
 from edge_ae.core.score_watch import ScoreWatch
 from edge_ae.core.sensor_health import SensorHealth
 from edge_ae.core.threshold import Threshold
-from edge_ae.core.timestamps import SECOND
+from edge_ae.core.usual import silence_ns, usual_gap_rows
 from edge_ae.core.window import Windower, longest_gap
 
 OFF_DELAY_HOPS = 10  # the default off-delay
-SILENT_ROWS = 10  # An asset is stale after so many rows without a reading, beyond twice the longest gap in training.
-SILENT_NS = 30 * SECOND  # It is never stale before this.
 FROZEN, PACE = "frozen", "pace"  # faults of an asset, beside those of its liveness
 NOTHING = "nothing comes"
-SAME_PACE = 1.25  # A pace is said anew where it has changed by more than this.
-TINY = 1e-300  # a sum of shares that is nothing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,8 +91,7 @@ class Detector:
         self._counters = CounterRates(spec.channels, spec.period_ns)
         self._health = SensorHealth(spec.channels)
         self._liveness = Liveness(silence_ns(spec))
-        self._pace = Pace()
-        self._step_ns: int | None = None  # the pace, as it was said last
+        self._pace = InputPace(spec)
         self._fault: str | None = None  # of the asset as a whole
         self._fault_since_ns = 0
         self._pushed = 0
@@ -121,8 +114,7 @@ class Detector:
     def push(self, readings: Readings) -> list[Window]:
         """The windows that became due with these readings, in order, often none."""
         self._pushed += 1
-        if self.spec.hold_rows == 0:  # channels that report on change have no pace
-            self._pace.push(readings.t_ns, readings.values)
+        self._pace.push(readings)
         return self._windows(self._align.push(readings))
 
     def flush(self) -> list[Window]:
@@ -193,7 +185,7 @@ class Detector:
         twin._health = copy.deepcopy(self._health)
         twin._window, twin._threshold = copy.deepcopy(self._window), copy.deepcopy(self._threshold)
         twin._score_watch, twin._noticed = copy.copy(self._score_watch), self._noticed.copy()
-        twin._pace = Pace()
+        twin._pace = InputPace(self.spec)
         return twin
 
     def tick(self, now_ns: int, listening: bool = True) -> list[AlertEvent]:
@@ -204,7 +196,7 @@ class Detector:
         """
         unused = self._align.counts
         counts = InputCounts(self._pushed, self._align.newest_ns, unused["late"], unused["clock_set_back"])
-        self._liveness.tick(now_ns, counts, listening, self._said_step_ns() or 0)
+        self._liveness.tick(now_ns, counts, listening, self._pace.step_ns or 0)
         self._follow_fault(now_ns)
         unwatched = self._score_watch.overdue(self._liveness.silent_ns, lambda: NOTHING)
         if unwatched is not None:
@@ -302,7 +294,7 @@ class Detector:
             watching=self._watching(),
             budget=self.budget,
             warm_up=self._warm_up,
-            pace=self.pace_note,
+            pace=self._pace.note,
             reason=self.unwatched_reason,
         )
 
@@ -341,7 +333,7 @@ class Detector:
             return NOTHING
         if not self._health.watched:
             return f"{len(self._health.sick)} of {len(self.spec.channels)} sensors are at fault"
-        pace = self.pace_note
+        pace = self._pace.note
         if pace is not None:
             return pace
         if self._window.rows < self.spec.length:
@@ -350,31 +342,21 @@ class Detector:
 
     @property
     def _warm_up(self) -> WarmUp:
-        return self._score_watch.warm_up(self._window.rows, self._step_ns)
+        return self._score_watch.warm_up(self._window.rows, self._pace.step_ns)
 
     @property
     def pace_note(self) -> str | None:
         """A sentence where readings come at another pace than the model's rows, and than they did in training."""
-        step_ns, period_ns = self._said_step_ns(), self.spec.period_ns
-        if step_ns is None or period_ns <= step_ns < ANOTHER_PACE * usual_step_ns(self.spec):
-            return None
-        return pace_fault(step_ns, period_ns)
-
-    def _said_step_ns(self) -> int | None:
-        """How often readings come; while it changes by little, as it was said before."""
-        step_ns, said_ns = self._pace.step_ns, self._step_ns
-        if step_ns is not None and (said_ns is None or not 1 / SAME_PACE < step_ns / said_ns < SAME_PACE):
-            self._step_ns = step_ns
-        return self._step_ns
+        return self._pace.note
 
     def _follow_fault(self, now_ns: int) -> None:
         """What is wrong with the asset as a whole; readings that come too often become means, and that is no fault."""
-        liveness, frozen, step_ns = self._liveness, self._health.frozen_since, self._step_ns
+        liveness, frozen = self._liveness, self._health.frozen_since
         if liveness.fault is not None:
             self._fault, self._fault_since_ns = liveness.fault, liveness.since_ns
         elif frozen is not None:
             self._fault, self._fault_since_ns = FROZEN, frozen * self.spec.period_ns
-        elif self.pace_note is None or step_ns is None or step_ns < self.spec.period_ns:
+        elif not self._pace.is_too_slow:
             self._fault = None
         elif self._fault != PACE:
             self._fault, self._fault_since_ns = PACE, now_ns
@@ -410,7 +392,6 @@ class Detector:
             "alert": alert.snapshot(self.alert),
             "last_t_ns": self.last_t_ns,
             "pace": self._pace.snapshot(),
-            "step_ns": self._step_ns,
             "fault": [self._fault, self._fault_since_ns],
             "watching": self._score_watch.snapshot(),
             "noticed": [[slot, _saved(condition)] for slot, condition in self._noticed],
@@ -439,7 +420,6 @@ class Detector:
 
     def _restore_watching(self, state: Mapping[str, Any]) -> None:
         self._pace.restore(state["pace"])
-        self._step_ns = state["step_ns"]
         self._fault, self._fault_since_ns = state["fault"]
         self._score_watch.restore(state["watching"])
         self._noticed = deque((slot, _restored(condition)) for slot, condition in state["noticed"])
@@ -452,38 +432,3 @@ def _saved(condition: Condition | None) -> dict[str, Any] | None:
 
 def _restored(state: Mapping[str, Any] | None) -> Condition | None:
     return None if state is None else alert.condition_of(state)
-
-
-def usual_gap_rows(spec: ModelSpec) -> int:
-    """Rows without any reading that are nothing special: as training showed them, as long as a window bridges them."""
-    return min(max(USUAL_GAP_ROWS, _trained_gap_rows(spec)), longest_gap(spec.length))
-
-
-def usual_step_ns(spec: ModelSpec) -> float:
-    """How often a channel's values came in training, on average: rows may have been finer than that."""
-    shares = sorted(1.0 - channel.missing_share for channel in spec.channels)
-    return spec.period_ns / max(shares[len(shares) // 2], TINY)
-
-
-def silence_ns(spec: ModelSpec) -> int:
-    """How long an asset may send nothing."""
-    return max((SILENT_ROWS + 2 * _trained_gap_rows(spec)) * spec.period_ns, SILENT_NS)
-
-
-def _trained_gap_rows(spec: ModelSpec) -> int:
-    """The longest time without any reading in training, or for which a channel that reports on change stands."""
-    return max(min(channel.missing_rows for channel in spec.channels), spec.hold_rows)
-
-
-def shares_of(spec: ModelSpec, window: Floats, explanation: Explanation) -> tuple[Share, ...]:
-    """The channels by their part in the score, largest first; observed and expected at the newest value seen."""
-    known = np.nan_to_num(explanation.channel_score).astype(np.float64)
-    parts = known / max(known.sum(), TINY)
-    newest = spec.length - 1 - np.argmax(~np.isnan(window[::-1]), axis=0)
-    every = np.arange(len(spec.channels))
-    found = (parts, window[newest, every], explanation.reconstruction[newest, every])
-    shares = [
-        Share(c.name, c.signal_unit, share, observed, expected, c.turn)
-        for c, share, observed, expected in zip(spec.channels, *(f.tolist() for f in found), strict=True)
-    ]
-    return tuple(sorted(shares, key=lambda share: -share.share))

@@ -1,4 +1,4 @@
-"""What a window's channels should have been: expected by the channels that are not accused of its deviation.
+"""Which channels a window's deviation is of, and what they should have been: expected by those that are not accused of it.
 
 A model restores a window from all of its values, the wrong ones among them, so that what it expects of healthy channels bends
 towards the fault. The accused are the fewest channels without which the window is normal, found one by one, by their parts
@@ -9,8 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from edge_ae.core.model_spec import Explanation, Floats, Model
+from edge_ae.core.events import Share
+from edge_ae.core.model_spec import Explanation, Floats, Model, ModelSpec
 
+TINY = 1e-300  # a sum of shares that is nothing
 MOST_ACCUSED = 8  # channels, and half of all: where more deviate, it is the machine that is elsewhere
 
 
@@ -33,3 +35,17 @@ def _most_suspicious(explanation: Explanation, accused: list[int]) -> int:
     parts = np.nan_to_num(explanation.channel_score)
     parts[accused] = -1.0
     return int(parts.argmax())
+
+
+def shares_of(spec: ModelSpec, window: Floats, explanation: Explanation) -> tuple[Share, ...]:
+    """The channels by their part in the score, largest first; observed and expected at the newest value seen."""
+    known = np.nan_to_num(explanation.channel_score).astype(np.float64)
+    parts = known / max(known.sum(), TINY)
+    newest = spec.length - 1 - np.argmax(~np.isnan(window[::-1]), axis=0)
+    every = np.arange(len(spec.channels))
+    found = (parts, window[newest, every], explanation.reconstruction[newest, every])
+    shares = [
+        Share(c.name, c.signal_unit, share, observed, expected, c.turn)
+        for c, share, observed, expected in zip(spec.channels, *(f.tolist() for f in found), strict=True)
+    ]
+    return tuple(sorted(shares, key=lambda share: -share.share))

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from edge_ae.core.alert import AlertRules
 from edge_ae.core.align import USUAL_GAP_ROWS
-from edge_ae.core.detector import OFF_DELAY_HOPS, Detector, Watch, shares_of, usual_gap_rows
+from edge_ae.core.detector import OFF_DELAY_HOPS, Detector, Watch
 from edge_ae.core.events import AlertEvent, Readings, Scored, Watching
+from edge_ae.core.expectation import shares_of
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.model_spec import Channel, Explanation, Modes, Similar
 from edge_ae.core.payloads import alert_payload
 from edge_ae.core.timestamps import SECOND
+from edge_ae.core.usual import usual_gap_rows
 from tests.models import LENGTH, FakeModel, spec_of
 
 NAN = math.nan

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from edge_ae.core.alert import AlertRules
 from edge_ae.core.channel_profile import BLOCK, with_profile
-from edge_ae.core.detector import SILENT_NS, Detector, Watch
+from edge_ae.core.detector import Detector, Watch
 from edge_ae.core.events import AssetHealth, Readings, Row, WarmUp, Watching
 from edge_ae.core.model_spec import Channel, Kind
 from edge_ae.core.payloads import health_payload
 from edge_ae.core.sensor_health import LARGEST_VALUE, RETURN_ROWS, STALE_ROWS, SensorHealth
 from edge_ae.core.timestamps import SECOND
+from edge_ae.core.usual import SILENT_NS
 from tests.models import FakeModel
 
 Values = NDArray[np.float64]
