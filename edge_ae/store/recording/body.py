@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edge_ae.errors import BadData
 from edge_ae.store.recording.cells import CellFault, CellReader
+from edge_ae.store.recording.events import EventColumns
 from edge_ae.store.recording.layout import Layout
 from edge_ae.store.recording.long_format import LongNames
 from edge_ae.store.recording.notations import is_date, shape_of
@@ -31,12 +32,13 @@ class ParsedLines:
 
 
 class BodyReader:
-    """Reads the lines of one file; `cells`, `rows` and `names` remember what was understood and left out."""
+    """Reads the lines of one file; `cells`, `rows`, `names` and `events` remember what was understood and left out."""
 
     def __init__(self, source: LineSource, layout: Layout, options: ReadOptions) -> None:
         self.cells = CellReader(options, decimal_comma=layout.delimiter != ",")
         self.rows = RowReader(layout)
         self.names = LongNames(layout, options)
+        self.events = EventColumns(layout, self.cells)
         self._source, self.layout = source, layout
         self._texts: dict[int, str] = {}  # of columns that say the same in each line
         self._places: list[int] = []  # where in the table lines are not consecutive,
@@ -81,7 +83,7 @@ class BodyReader:
             ):
                 raise self._names_fault(column, rows, numbers)
         try:
-            keys, values = self._keyed(columns) if layout.is_long else (None, self._values(columns))
+            keys, values = self._keyed(columns) if layout.is_long else (None, self._values(columns, numbers))
         except CellFault:
             raise self._fault(rows, numbers) from None
         if layout.label >= 0 and not np.isin(values[:, -1], (0.0, 1.0)).all():
@@ -93,11 +95,29 @@ class BodyReader:
             keys,
         )
 
-    def _values(self, columns: Sequence[Sequence[str]]) -> NDArray[np.float64]:
+    def _values(self, columns: Sequence[Sequence[str]], numbers: Sequence[int]) -> NDArray[np.float64]:
         values = np.empty((len(columns[0]), len(self.layout.numbers)))
+        self.events.lines += len(values)
         for place, column in enumerate(self.layout.numbers):
-            read = self.cells.numbers if column == self.layout.label else self.cells.measured
-            values[:, place] = read(self.layout.header[column], columns[column])
+            if column == self.layout.label:
+                values[:, place] = self.cells.numbers(self.layout.header[column], columns[column])
+            else:
+                values[:, place] = self._measured(column, columns[column], numbers)
+        return values
+
+    def _measured(self, column: int, cells: Sequence[str], numbers: Sequence[int]) -> NDArray[np.float64]:
+        try:
+            values = self.cells.measured(self.layout.header[column], cells)
+        except CellFault:
+            if not self.events.take(column, cells, numbers):
+                raise
+            return np.full(len(cells), np.nan)
+        if np.isfinite(values).any() and (line := self.events.line_of_word(column)) is not None:
+            place = self.layout.place(column)
+            raise BadData(
+                f"{self.layout.path}, line {line}, {place}: holds a word, and numbers below it; "
+                f"--ignore {self.layout.header[column]} leaves the column out"
+            )
         return values
 
     def _keyed(self, columns: Sequence[Sequence[str]]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
@@ -127,7 +147,7 @@ class BodyReader:
         """Of the first cell in a block that could not be read."""
         for row, line in zip(rows, numbers, strict=True):
             for column in self.layout.numbers:
-                if (reason := self._cell_fault(row, column, rows)) is not None:
+                if column not in self.events and (reason := self._cell_fault(row, column, rows)) is not None:
                     return BadData(f"{self.layout.path}, line {line}, {reason}")
         raise AssertionError("a block was refused and no fault found in it")
 

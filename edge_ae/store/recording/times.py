@@ -77,17 +77,21 @@ class _Column:
     decimals: int = 0
 
 
-def read_times(texts: TextColumn, options: ReadOptions) -> ReadTimes:
-    """Raises TimeFault at the first text that is none, AmbiguousDates where the order of day and month stays open."""
+def read_times(texts: TextColumn, options: ReadOptions, of_header: tzinfo | None = None) -> ReadTimes:
+    """`of_header`: the zone that the header names, which is that of times without an offset unless the options name one.
+
+    Raises TimeFault at the first text that is none, AmbiguousDates where the order of day and month stays open."""
     if texts.encoded.dtype.itemsize > LONGEST_TIME:
         raise TimeFault(int(np.argmax(np.char.str_len(texts.encoded))), "is too long for a time")
     column, notes = _in_some_order(texts, options)
     notes += _numbers_as_times(column)
     _refuse_1970(column, texts)
-    if options.time_zone is not None and column.naive.any():
-        _to_utc(column, options.time_zone)
-        notes.append(f"times without an offset are those of {options.time_zone}")
-    is_local = options.time_zone is None and bool(column.naive.any())
+    zone = options.time_zone or of_header
+    if zone is not None and column.naive.any():
+        _to_utc(column, zone)
+        by_header = ", as the header says" if options.time_zone is None else ""
+        notes.append(f"times without an offset are those of {zone}{by_header}")
+    is_local = zone is None and bool(column.naive.any())
     return ReadTimes(column.local_ns, is_local, tuple(notes))
 
 

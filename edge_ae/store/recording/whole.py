@@ -15,6 +15,7 @@ from edge_ae.store.recording.options import ReadOptions
 from edge_ae.store.recording.source import LineSource
 from edge_ae.store.recording.table import Table, TextColumn, newest_first
 from edge_ae.store.recording.times import AmbiguousDates, ReadTimes, TimeFault, read_times
+from edge_ae.store.recording.zones import zone_in
 
 CLOCK_CHANGE_NS = 3600 * SECOND
 
@@ -27,7 +28,14 @@ def whole_table(body: BodyReader, blocks: Sequence[ParsedLines], source: LineSou
     if doubt := body.cells.doubt():
         raise BadData(f"{layout.path}: {doubt}")
     table = _of_lines(layout, blocks, times, read.t_ns)
-    parts = [*layout.notes, *_encoding(source), *read.notes, *body.cells.notes(), *body.rows.notes()]
+    parts = [
+        *layout.notes,
+        *_encoding(source),
+        *read.notes,
+        *body.cells.notes(),
+        *body.rows.notes(),
+        *body.events.notes(),
+    ]
     parts += _order(table, read)
     if layout.is_long:
         body.names.check_ignored()
@@ -42,7 +50,7 @@ def whole_table(body: BodyReader, blocks: Sequence[ParsedLines], source: LineSou
 def _times(body: BodyReader, times: TextColumn, options: ReadOptions) -> ReadTimes:
     layout = body.layout
     try:
-        return read_times(times, options)
+        return read_times(times, options, zone_in(" ".join(layout.header[column] for column in layout.times)))
     except TimeFault as fault:
         where = f"{layout.path}, line {body.line_of(fault.line)}, {layout.place(layout.times[0])}"
         raise BadData(f"{where}: {times[fault.line][:40]!r} {fault.reason}") from None
