@@ -137,6 +137,8 @@ def _check_channels(settings: "Settings", found: Found) -> Iterator[tuple[str, l
     from edge_ae.core.formats.decoder import Decoder
 
     for number, stream in enumerate(settings.streams, start=1):
+        if settings.stream(stream).fault is not None:  # a problem of the settings, which is said there
+            continue
         known = None if stream.model is None else found[stream.model]
         try:
             Decoder(settings.stream(stream), known.names if isinstance(known, ModelFacts) else None)

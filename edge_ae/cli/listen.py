@@ -48,6 +48,8 @@ def listen(settings: "Settings", expected: Mapping[Path, ExpectedChannels], list
     from edge_ae.mqtt.topic_listener import TopicListener
 
     streams = _streams(settings, expected)
+    if not streams:
+        return 0
     nearby = NearbyTopics(f"{settings.mqtt.base}/")
     try:
         source = TopicListener(wiring.broker_of(settings))
@@ -67,9 +69,13 @@ def listen(settings: "Settings", expected: Mapping[Path, ExpectedChannels], list
 
 
 def _streams(settings: "Settings", expected: Mapping[Path, ExpectedChannels]) -> list[StreamNotes]:
-    """A stream that its model does not fit, which is reported already, is listened to without it."""
+    """A stream that cannot be read as it is set, which is reported already, is left out; one that its model does not fit is
+    listened to without it.
+    """
     streams = []
     for stream in settings.streams:
+        if settings.stream(stream).fault is not None:
+            continue
         model = None if stream.model is None else expected.get(stream.model)
         try:
             streams.append(StreamNotes(settings.stream(stream), model))

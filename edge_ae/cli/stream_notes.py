@@ -83,6 +83,13 @@ class Example:
         """The one that shows more is the better example."""
         return self.readings is not None, not self.message.retain
 
+    def renews(self, before: "Example") -> bool:
+        """Whether it is a later one of the same: the newest values are shown, and the payload beside them is to hold them."""
+        if self.readings is None or before.readings is None or self.rank != before.rank:
+            return False
+        same = (self.message.topic, self.readings.asset) == (before.message.topic, before.readings.asset)
+        return same and len(self.readings.values) >= len(before.readings.values)
+
 
 @dataclass(slots=True)
 class RefusedPayloads:
@@ -172,6 +179,8 @@ class StreamNotes:
         example = Example(message, shown)
         if self.example is None or example.rank > self.example.rank:
             self.example = replace(example, has_offset=self._has_offset(example))
+        elif example.renews(self.example):
+            self.example = replace(example, has_offset=self.example.has_offset)
 
     def _has_offset(self, example: Example) -> bool:
         """Whether the time of an example is the same in whatever zone it is read."""

@@ -102,6 +102,15 @@ def test_a_broker_whose_settings_are_at_fault_is_not_guessed(tmp_path: Path) -> 
     assert "FAULT mqtt.port: '99999'" in done.stdout
 
 
+def test_stream_that_cannot_be_read_as_it_is_set_is_one_fault_and_is_not_listened_to(
+    tmp_path: Path, broker: Broker
+) -> None:
+    done = run(settings(tmp_path, broker.port, 'time = "d[].t"\n'), "--listen", "1")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.count("leads to many places") == 1
+    assert "listening" not in done.stdout
+
+
 def test_streams_that_fight_for_an_asset_are_reported(tmp_path: Path, broker: Broker) -> None:
     shutil.copy(tmp_path / "pump.onnx", tmp_path / "other.onnx")
     second = '[[streams]]\ntopic = "plant/{asset}/#"\nmodel = "other.onnx"\n'

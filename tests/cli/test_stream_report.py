@@ -43,12 +43,19 @@ def steady(step_s: int, count: int = 8, late_s: float = 2.1) -> list[Message]:
 def test_reading_that_is_understood_is_shown_whole() -> None:
     assert report(steady(1)) == {
         "readings": ("ok", "plant/{asset}/t: 8 messages, 1 topic, 1 asset: p1"),
-        "payload": ("", 'plant/p1/t {"ts": 1790000000, "flow": 61.25, "pressure": 4}'),
+        "payload": ("", 'plant/p1/t {"ts": 1790000007, "flow": 61.25, "pressure": 4}'),
         "asset": ("", "p1"),
-        "time": ("", "2026-09-21T14:13:20.000Z, 2.1 s ago"),
+        "time": ("", "2026-09-21T14:13:27.000Z, 2.1 s ago"),
         "channels": ("", "flow 61.25 m3/h, pressure 4 bar"),
         "pace": ("", "a reading each 1 s (p1); the model takes one each 1 s"),
     }
+
+
+def test_payload_that_is_shown_holds_the_values_that_are_shown() -> None:
+    flows = [message(f'{{"ts": {NOW_NS // SECOND + n}, "flow": {60 + n}, "pressure": 4}}', after_s=n) for n in range(4)]
+    said = report([*flows, message(f'{{"ts": {NOW_NS // SECOND + 4}, "flow": 64}}', topic="plant/p2/t", after_s=4)])
+    assert '"flow": 63' in said["payload"][1]
+    assert said["channels"][1].startswith("flow 63 m3/h")
 
 
 def test_example_in_the_documents_is_what_is_printed() -> None:
