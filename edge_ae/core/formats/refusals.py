@@ -67,10 +67,15 @@ def _no_channel(sought: Sequence[str], record: Any) -> str:
 
 
 def nothing_there(value: str, document: Any) -> BadPayload:
-    """The refusal of a document in which the path of the values leads nowhere."""
-    return BadPayload(
-        "unknown_channel", f"its values are sought at {quoted(value)}, where nothing is; {names_there(document)}"
-    )
+    """The refusal of a document in which the path of the values leads nowhere, or to numbers whose channels nothing names."""
+    return BadPayload("unknown_channel", partial(_nowhere, value, document))
+
+
+def _nowhere(value: str, document: Any) -> str:
+    amiss = "where nothing is" if "{channel}" in value else "where nothing names a channel"
+    way = way_into(document)
+    text = f"its values are sought at {quoted(value)}, {amiss}; {names_there(document)}"
+    return text + ("" if way is None else reads(way))
 
 
 def not_all_there(absent: Sequence[str], unknown: Sequence[str]) -> str:

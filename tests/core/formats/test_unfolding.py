@@ -196,6 +196,7 @@ def test_retained_document_counts_only_with_times_of_its_own() -> None:
     [
         ({"e": []}, {"value": "d[tag={channel}].v"}, "its values are sought at 'd[tag={channel}].v', where nothing is; there is 'e'"),
         ({"d": [{"name": "x"}]}, {"value": "d[tag={channel}].v"}, "where nothing is; there is 'd[].name'"),
+        ({"d": [{"tag": "x", "v": 1}]}, {"value": "d[].v"}, "nothing names a channel; there are 'd[].tag', 'd[].v'; value = 'd[tag={channel}].v' would read it"),
         ({"d": [{"tag": "Flow", "v": 1}]}, {"value": "d[tag={channel}].v"}, "sought 'flow', 'p'; there is 'Flow'; is 'Flow' meant?"),
         ({"d": [{"tag": "flow", "v": "sick"}]}, {"value": "d[tag={channel}].v"}, "flow comes as text ('sick')"),
         ({"d": [{"tag": "flow", "v": 1}]}, {"value": "d[tag={channel}].v", "time": "d[].t"}, "its time is sought at 'd[].t', which is not there"),
