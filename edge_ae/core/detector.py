@@ -330,7 +330,7 @@ class Detector:
     def unscored_reason(self) -> str:
         """What keeps rows from being scored, where it does."""
         if not self._score_watch.has_rows:
-            return NOTHING
+            return NOTHING if self._pushed == 0 else self._warm_up.text
         if not self._health.watched:
             return f"{len(self._health.sick)} of {len(self.spec.channels)} sensors are at fault"
         pace = self._pace.note

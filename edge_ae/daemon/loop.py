@@ -249,7 +249,7 @@ class Daemon:
         if not self._ready:
             self._ready = True
             systemd.ready()
-            log.info("ready: %d streams", len(self.ingest.feeds))
+            log.info("ready: %d stream%s", len(self.ingest.feeds), "" if len(self.ingest.feeds) == 1 else "s")
 
     def _end_old_subscriptions(self) -> None:
         """The broker's session outlives ours, and with it what an earlier run with other streams subscribed to.

@@ -82,6 +82,12 @@ def test_an_asset_is_not_watched_before_its_first_score_and_says_when_that_will_
     }
 
 
+def test_an_asset_whose_first_reading_has_come_does_not_say_that_nothing_comes() -> None:
+    detector = detector_of()
+    detector.push(readings(range(1))[0])
+    assert detector.unwatched_reason == f"0 of {LENGTH} rows"
+
+
 def test_the_first_score_comes_when_it_was_foreseen() -> None:
     detector = detector_of()
     foreseen: set[int | None] = set()
