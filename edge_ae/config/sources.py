@@ -4,6 +4,7 @@ Plain tables in, plain tables out; of which settings there are, only the names o
 """
 
 import platform
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic import SecretStr
 from edge_ae.errors import BadConfig
 
 CREDENTIAL = "mqtt-password"
+TWICE = "a setting or a table stands there twice; each stream has [[streams]] of its own"
 FILES = ("ca", "cert", "key", "password_file")  # of [mqtt]: read or handed on as they are
 
 
@@ -26,7 +28,9 @@ def toml(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise BadConfig(f"{path}: is not UTF-8 text; save it as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
-        raise BadConfig(f"{path}: is not TOML: {error}; strings stand in quotes, tables in [brackets]") from None
+        twice = re.search("overwrite|twice", str(error))
+        hint = TWICE if twice is not None else "strings stand in quotes, tables in [brackets]"
+        raise BadConfig(f"{path}: is not TOML: {error}; {hint}") from None
 
 
 def machine(env: Mapping[str, str]) -> dict[str, Any]:

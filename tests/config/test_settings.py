@@ -218,7 +218,9 @@ def test_every_problem_is_reported_at_once_with_its_fix(tmp_path: Path) -> None:
             '[[streams]]\ntopic = "a"\nasset = "x"\nmodel = "1"\n[[streams]]\ntopic = "b"\nasset = "x"\nmodel = "2"\n',
             r"streams\[2\].asset: 'x' is already watched with another model",
         ),
-        ("a = 1\nb = x", "is not TOML: .*line 2"),
+        ("a = 1\nb = x", "is not TOML: .*line 2.*; strings stand in quotes"),
+        ('node = "a"\nnode = "b"\n', "is not TOML: .*.*; a setting or a table stands there twice"),
+        ("[mqtt]\n[mqtt]", "is not TOML: .*line 2.*; a setting or a table stands there twice"),
     ],
 )
 def test_what_cannot_go_together_is_reported(tmp_path: Path, text: str, problem: str) -> None:

@@ -151,7 +151,7 @@ def test_file_that_is_no_text_not_there_or_cut_off_is_refused(tmp_path: Path) ->
     workbook.write_bytes(b"PK\x03\x04 and so on")
     assert "is an Excel workbook or another ZIP archive; save it as CSV" in refusal(workbook)
     assert "cannot be read (No such file or directory)" in refusal(tmp_path / "none.csv")
-    assert "cannot be read (Is a directory)" in refusal(tmp_path)
+    assert "is a folder; name one of the recordings in it" in refusal(tmp_path)
     cut = tmp_path / "cut.csv.gz"
     cut.write_bytes(gzip.compress(b"t,a\n" + b"1600000000,2\n" * 1000)[:-12])
     assert "is a broken gzip file" in refusal(cut)

@@ -143,5 +143,7 @@ def opened(path: Path, progress: Progress = quiet) -> Iterator[LineSource]:
         raise BadData(f"{path}: is no text in {error.encoding} ({error.reason}); save it as CSV in UTF-8") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BadData(f"{path}: is a broken gzip file ({error})") from None
+    except IsADirectoryError:
+        raise BadData(f"{path}: is a folder; name one of the recordings in it") from None
     except OSError as error:
         raise BadData(f"{path}: cannot be read ({error.strerror or error})") from None

@@ -146,7 +146,7 @@ def test_what_is_asked_for_counts() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("flow=counter", "--kind: 'flow=counter' should be a channel, an equals sign, and its kind; channels are x, y"),
+        ("flow=counter", "--kind: 'flow' is no channel; channels are x, y"),
         ("x=meter", "--kind: 'meter' is no kind of channel; x may be analog, counter, angle, discrete, constant"),
         ("x", "--kind: 'x' should be a channel, an equals sign, and its kind; channels are x, y"),
         ("x=angle:0", "--kind: 'angle:0': the full turn of an angle is a number above 0, such as x=angle:360"),

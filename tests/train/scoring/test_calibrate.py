@@ -56,6 +56,7 @@ def test_windows_held_out_limit_how_rare_an_alert_is_vouched_for() -> None:
     calibration = calibrate([block(300, seed) for seed in range(3)], FLOOR, gap=0)
     assert calibration.windows == 900
     assert reach(900, 60 * SECOND).startswith("calibrated on 900 held-out windows, 15.0 hours: a budget of less")
+    assert "windows, 2.15 min:" in reach(129, SECOND)
     assert "windows, 5.0 days:" in reach(7200, 60 * SECOND)
 
 

@@ -289,12 +289,11 @@ def asked_kinds(text: str | None, names: Sequence[str]) -> tuple[Channel, ...]:
 
 
 def _asked(pair: str, names: Sequence[str]) -> Channel:
-    name, _, what = (part.strip() for part in pair.rpartition("="))
+    name, equals, what = (part.strip() for part in pair.rpartition("="))
     kind, colon, turn = what.partition(":")
     if name not in names:
-        raise BadData(
-            f"--kind: {pair!r} should be a channel, an equals sign, and its kind; channels are {', '.join(names)}"
-        )
+        wrong = f"{name!r} is no channel" if equals else f"{pair!r} should be a channel, an equals sign, and its kind"
+        raise BadData(f"--kind: {wrong}; channels are {', '.join(names)}")
     if kind not in set(Kind):
         raise BadData(f"--kind: {what!r} is no kind of channel; {name} may be {', '.join(Kind)}")
     if not colon:

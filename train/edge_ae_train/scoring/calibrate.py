@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ae.core.model_spec import Floats, Tail
-from edge_ae.core.timestamps import SECOND
+from edge_ae.core.timestamps import SECOND, duration_text
 from edge_ae_train.scoring.graph import LATENT_WEIGHT, PLAIN
 from edge_ae_train.scoring.whitening import Whitening, fit_whitening
 
@@ -69,7 +69,13 @@ def calibrate(blocks: Sequence[HeldOut], floor: Floats, gap: int, temper: float 
 def reach(windows: int, hop_ns: int) -> str:
     """How rare an alert the held-out windows can vouch for, in a sentence."""
     hours = windows * hop_ns / HOUR_NS
-    span = f"{hours / 24:.1f} days" if hours >= 48 else f"{hours:.1f} hours"
+    span = (
+        f"{hours / 24:.1f} days"
+        if hours >= 48
+        else f"{hours:.1f} hours"
+        if hours >= 1
+        else duration_text(windows * hop_ns)
+    )
     return (
         f"calibrated on {windows:,} held-out windows, {span}: a budget of less than one alert in that time is extrapolated; "
         "the device corrects it by the alerts that it counts, over a few times the budget's interval"
