@@ -2,6 +2,7 @@
 never changes; and, in a file with a line for each value, which columns hold names, values and their quality.
 """
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -28,6 +29,7 @@ INDEX_NAMES = frozenset({
     *("", "unnamed: 0", "index", "idx", "id", "#", "no", "no.", "nr", "nr.", "n", "row", "line", "record", "sample", "scan"),
 })  # fmt: skip
 LINES_OF_A_CONSTANT = 3
+COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")  # no constant text: which number it is, is the business of who reads cells
 OF_INFLUX = frozenset({"result", "table", "_start", "_stop", "_measurement"})
 
 
@@ -135,7 +137,7 @@ class Columns:
 
     def _is_no_value(self, cell: str) -> bool:
         """Neither a number nor a word for one, nor for none."""
-        is_said = cell.casefold() in self._said or cell.casefold() in OF_LOGGERS
+        is_said = cell.casefold() in self._said or cell.casefold() in OF_LOGGERS or COMMA_NUMBER.fullmatch(cell)
         return not is_said and number_of_text(cell) is None and number_with_unit(cell) is None
 
     def _cells(self, column: int) -> list[str]:

@@ -136,3 +136,10 @@ def test_number_with_two_decimals_is_no_time_of_day(content: str, tmp_path: Path
     table = read(tmp_path, content.encode())
     assert table.names == ("temp", "flow")
     np.testing.assert_array_equal(table.values, [[12.53, 1.5], [14.22, 2.5], [9.10, 3.5]])
+
+
+def test_channel_that_stands_at_a_number_with_a_decimal_comma_is_kept(tmp_path: Path) -> None:
+    table = read(
+        tmp_path, b"time;flow;set point\n" + b"".join(b"2026-03-02 10:00:%02d;5,25;1,125\n" % s for s in range(9))
+    )
+    assert (table.names, table.values[:, 1].tolist()) == (("flow", "set point"), [1.125] * 9)
