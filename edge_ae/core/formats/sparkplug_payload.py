@@ -1,7 +1,7 @@
 """The protobuf of Sparkplug B: payloads -> metrics, and the one command that is sent.
 
 Only the fields that a reading needs are read, and of others no more than their length: a reader of its own is 60 lines, where
-the library's wheel and what is generated for it are two megabytes on the device and 30 ms at each start.
+the library's wheel and what is generated for it are two megabytes on the device.
 """
 
 import math

@@ -13,12 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge_ae.core.printable import printable
 from edge_ae.core.words import UNITS
 from edge_ae.errors import BadData
 from edge_ae.store.recording.columns import Columns
 from edge_ae.store.recording.head import TIME_NAMES, Head, HeadLine, TimeColumns, is_number
 from edge_ae.store.recording.options import ReadOptions
 
+MAX_NAME = 200  # characters
 OTHER_UNITS = frozenset({
     *("-", "--", "1", "#", "ts", "rn", "utc", "volts", "volt", "amps", "counts", "count", "unit", "units", "einheit"),
     *("deg c", "degc", "deg_c", "deg f", "degf", "bool", "on/off", "datetime", "local", "sec", "seconds", "unixtime", "iso8601"),
@@ -79,7 +81,7 @@ def find_layout(head: Head, options: ReadOptions) -> Layout:
     times, first = _named_times(head, options.time) if options.time else _found_times(head)
     header, between = _header(head, first)
     units_row = next((line for line in between if _is_units(line)), None)
-    names = tuple(header.cell(column) for column in range(header.width))
+    names = tuple(_name(header.cell(column)) for column in range(header.width))
     names = (names[0].lstrip("# "), *names[1:])
     units = () if units_row is None else tuple(units_row.cells)
     columns = Columns(head, header.number, names, times, head.rows[first:], units)
@@ -95,6 +97,11 @@ def find_layout(head: Head, options: ReadOptions) -> Layout:
         notes=(*_notes(head, header, between, units_row), *_time_notes(names, times), *columns.notes),
         **roles,
     )
+
+
+def _name(cell: str) -> str:
+    """In one line, for a spreadsheet breaks long names; without control characters, for names are printed."""
+    return printable(" ".join(cell.split()), MAX_NAME)
 
 
 def _notes(head: Head, header: HeadLine, between: Sequence[HeadLine], units_row: HeadLine | None) -> list[str]:
@@ -116,7 +123,7 @@ def _time_notes(names: Sequence[str], times: tuple[int, ...]) -> list[str]:
 def _named_times(head: Head, wanted: Sequence[str]) -> tuple[tuple[int, ...], int]:
     """The columns of these names, and the place of the row below the line that has them."""
     for place, line in enumerate(head.rows):
-        names = [name.strip() for name in line.cells]
+        names = [_name(cell) for cell in line.cells]
         wanted = ["+".join(wanted)] if "+".join(wanted) in names else wanted
         if set(wanted) <= set(names):
             below = enumerate(head.rows[place + 1 :], start=place + 1)

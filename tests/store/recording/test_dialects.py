@@ -143,3 +143,11 @@ def test_channel_that_stands_at_a_number_with_a_decimal_comma_is_kept(tmp_path: 
         tmp_path, b"time;flow;set point\n" + b"".join(b"2026-03-02 10:00:%02d;5,25;1,125\n" % s for s in range(9))
     )
     assert (table.names, table.values[:, 1].tolist()) == (("flow", "set point"), [1.125] * 9)
+
+
+def test_name_is_one_line_without_control_characters(tmp_path: Path) -> None:
+    table = read(
+        tmp_path,
+        b'time,"flow \n(upper  part)",\x1b[31mred\n' + b"".join(b"2026-03-02 10:00:%02d,5,1\n" % s for s in range(9)),
+    )
+    assert table.names == ("flow (upper part)", "\\x1b[31mred")
