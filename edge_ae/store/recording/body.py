@@ -14,6 +14,7 @@ from edge_ae.store.recording.layout import Layout
 from edge_ae.store.recording.long_format import LongNames
 from edge_ae.store.recording.notations import is_date, shape_of
 from edge_ae.store.recording.options import ReadOptions
+from edge_ae.store.recording.quality import QualityColumn
 from edge_ae.store.recording.rows import Row, RowReader
 from edge_ae.store.recording.source import LineSource
 from edge_ae.store.recording.table import TextColumn
@@ -32,13 +33,14 @@ class ParsedLines:
 
 
 class BodyReader:
-    """Reads the lines of one file; `cells`, `rows`, `names` and `events` remember what was understood and left out."""
+    """Reads the lines of one file; `cells`, `rows`, `names`, `events` and `quality` remember what was understood and left out."""
 
     def __init__(self, source: LineSource, layout: Layout, options: ReadOptions) -> None:
         self.cells = CellReader(options, decimal_comma=layout.delimiter != ",")
         self.rows = RowReader(layout)
         self.names = LongNames(layout, options)
         self.events = EventColumns(layout, self.cells)
+        self.quality = QualityColumn(layout)
         self._source, self.layout = source, layout
         self._texts: dict[int, str] = {}  # of columns that say the same in each line
         self._places: list[int] = []  # where in the table lines are not consecutive,
@@ -126,6 +128,7 @@ class BodyReader:
         for key in np.unique(keys).tolist():
             here = np.flatnonzero(keys == key)
             values[here] = self.cells.measured(self.names.name(key), cells[here].tolist())
+        values[self.quality.bad(columns)] = np.nan
         return keys, values[:, None]
 
     def _breaks_off(self, rows: list[Row]) -> bool:
@@ -184,10 +187,20 @@ class BodyReader:
         more = ", ..." if len(words) > FEW_WORDS else ""
         states = ",".join(f"{word}={value}" for value, word in enumerate(shown))
         as_states = f"--words {states} if these are states, " if not more and "," not in "".join(shown) else ""
+        as_long = (
+            f"--long {name},{value} if each line has one value of that name, "
+            if (value := self._only_other(column))
+            else ""
+        )
         return (
             f"{self.layout.place(column)}: holds names ({', '.join(map(repr, shown))}{more}): --asset-column {name} if it "
-            f"names the asset, {as_states}--ignore {name} otherwise"
+            f"names the asset, {as_states}{as_long}--ignore {name} otherwise"
         )
+
+    def _only_other(self, column: int) -> str | None:
+        """The name of the one channel beside a column of names: its values may be those of many."""
+        others = [other for other in self.layout.channels if other != column]
+        return self.layout.header[others[0]] if len(others) == 1 else None
 
     def _is_text(self, cell: str) -> bool:
         try:

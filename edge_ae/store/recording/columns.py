@@ -24,9 +24,24 @@ BESIDE_VALUES = frozenset({
     *("result", "table", "_start", "_stop", "quality", "status", "statuscode", "good", "questionable"),
     *("last_updated", "last_changed", "last_reported", "friendly_name", "attributes", "description", "annotated", "validity"),
     *("substituted", "datatype", "type", "qds", "qualität", "opcquality", "time_ms", "id", "index"),
+    *("qualitydetail", "quality_detail"),
 })  # fmt: skip
+QUALITY_NAMES = (
+    "quality",
+    "qualitydetail",
+    "quality_detail",
+    "opcquality",
+    "qualität",
+    "validity",
+    "good",
+    "status",
+    "statuscode",
+    "qds",
+)
+"""Columns that may say of a value that it is bad, the likeliest first."""
 INDEX_NAMES = frozenset({
     *("", "unnamed: 0", "index", "idx", "id", "#", "no", "no.", "nr", "nr.", "n", "row", "line", "record", "sample", "scan"),
+    *("entry_id", "entryid", "seq", "seq_no", "sequence", "row_id", "rowid", "record_id", "recno", "lfd. nr.", "lfd.nr."),
 })  # fmt: skip
 LINES_OF_A_CONSTANT = 3
 COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")  # no constant text: which number it is, is the business of who reads cells
@@ -123,13 +138,16 @@ class Columns:
         return self._is_index(column) or not any(self._cells(column)) or "_time" in self._names
 
     def _is_index(self, column: int) -> bool:
-        """A name that says so, and each cell one more than the one above."""
+        """A name that says so, and each cell one more than the one above, or one less where the newest line is first."""
         cells, is_record = self._cells(column), self._units_row[column : column + 1] == ("RN",)
-        named = is_record or (self._names[column].lower() in INDEX_NAMES and column < min(self._times))
+        named = is_record or self._names[column].lower() in INDEX_NAMES
         if not named or column in self._times or not all(cell.isdecimal() for cell in cells):
             return False
-        counts = [int(cell) for cell in cells]
-        return all(after - before == 1 for before, after in pairwise(counts))
+        # One or two lines show no count; before the times stands nothing but one.
+        if column > min(self._times) and len(cells) < LINES_OF_A_CONSTANT:
+            return False
+        steps = {int(after) - int(before) for before, after in pairwise(cells)}
+        return steps <= {1} or steps == {-1}
 
     def _is_constant_text(self, column: int) -> bool:
         cells = set(self._cells(column))
@@ -177,5 +195,7 @@ class Columns:
         unit = next((column for column, name in enumerate(lower) if name in UNIT_NAMES), -1)
         rest = (c for c in range(len(lower)) if c not in (*self._times, key, value, unit, asset) and lower[c])
         tags = (c for c in rest if lower[c] not in BESIDE_VALUES and self._names[c] not in options.ignore)
+        quality = next((lower.index(name) for name in QUALITY_NAMES if name in lower), -1)
+        quality = -1 if quality in (key, value, asset) or self._names[quality] in options.ignore else quality
         self.notes.append(f"a line for each value: names in {self._names[key]!r}, values in {self._names[value]!r}")
-        return {"key": key, "value": value, "unit": unit, "asset": asset, "tags": tuple(tags)}
+        return {"key": key, "value": value, "unit": unit, "asset": asset, "quality": quality, "tags": tuple(tags)}

@@ -40,7 +40,7 @@ class Layout:
 
     `first_line`: the number of the first line with values, from 1. `header`: the names of all columns. `tags`: columns that
     tell one series of a name from another, in a file with a line for each value. `constants`: columns with the same text in
-    each line, as far as the first lines show.
+    each line, as far as the first lines show. `quality`: the column that may say of a value that it is bad.
     """
 
     path: Path
@@ -54,6 +54,7 @@ class Layout:
     key: int = -1
     value: int = -1
     unit: int = -1
+    quality: int = -1
     tags: tuple[int, ...] = ()
     constants: tuple[int, ...] = ()
     units_row: tuple[str, ...] = ()

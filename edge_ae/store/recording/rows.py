@@ -18,7 +18,15 @@ BLOCK_CELLS = 1 << 16  # held as text at once: about 5 MB
 BLOCK_LINES = 8192
 
 BROKEN, AGAIN, HOLES, COMMENT = "broken line", "header again", "hole of NUL bytes", "comment"
-PLURAL = {BROKEN: "broken lines", AGAIN: "headers again", HOLES: "holes of NUL bytes", COMMENT: "comments"}
+OF_WINCC = "line of WinCC's own ($RT_...$)"
+PLURAL = {
+    BROKEN: "broken lines",
+    AGAIN: "headers again",
+    HOLES: "holes of NUL bytes",
+    COMMENT: "comments",
+    OF_WINCC: "lines of WinCC's own ($RT_...$)",
+}
+WINCC = "$RT_"  # what its lines begin with that say when it was stopped, and how many lines there are
 
 RESTARTS = (AGAIN, HOLES)
 
@@ -38,7 +46,7 @@ class RowReader:
         self._is_behind_hole = False
         units = tuple(cell.strip() for cell in layout.units_row[: self._width])
         self._heads = {layout.header, units} - {()}
-        self._suspect = {*(head[0][:1] for head in self._heads), *(mark[0] for mark in COMMENTS), ""} - {
+        self._suspect = {*(head[0][:1] for head in self._heads), *(mark[0] for mark in COMMENTS), WINCC[0], ""} - {
             layout.delimiter
         }
 
@@ -111,4 +119,6 @@ class RowReader:
             return HOLES
         if tuple(cell.strip() for cell in row[: self._width]) in self._heads:
             return AGAIN
+        if row and row[0].startswith(WINCC):
+            return OF_WINCC
         return COMMENT if row and is_comment(row, self._layout.delimiter) else None

@@ -35,6 +35,7 @@ def whole_table(body: BodyReader, blocks: Sequence[ParsedLines], source: LineSou
         *body.cells.notes(),
         *body.rows.notes(),
         *body.events.notes(),
+        *body.quality.notes(),
     ]
     parts += _order(table, read)
     if layout.is_long:

@@ -109,3 +109,73 @@ def test_events_are_not_blamed_for_the_fault_of_another_column(tmp_path: Path) -
 def test_unit_behind_a_comma_in_a_name_is_the_channels(tmp_path: Path) -> None:
     table = read(tmp_path, 'time,"RH, % (S/N: 1)","Temp, °C","Pump, left"\n' + f"{TEN},1,2,3\n{TEN + 1},1,2,3\n")
     assert table.units == {"RH, % (S/N: 1)": "%", "Temp, °C": "°C"}
+
+
+@pytest.mark.parametrize("name", ["entry_id", "id", "#", "nr", "row", "record", "seq"])
+@pytest.mark.parametrize("step", [1, -1])
+def test_count_of_the_lines_is_no_channel_wherever_it_stands(name: str, step: int, tmp_path: Path) -> None:
+    rows = [f"{time} UTC,{700 + place},{place % 7},," for place, time in enumerate(minutes())]
+    table = read(tmp_path, "\n".join([f"created_at,{name},field1,latitude,status", *rows[::step]]))
+    assert table.names == ("field1", "latitude", "status")
+    assert f"column 2 ({name!r}) counts the lines and is left out" in table.notes[0]
+
+
+@pytest.mark.parametrize(("name", "counts"), [("starts", [1, 2, 3, 4]), ("id", [1, 2, 4, 5]), ("id", [1, 2])])
+def test_numbers_without_the_name_or_the_step_of_a_count_are_a_channel(
+    name: str, counts: list[int], tmp_path: Path
+) -> None:
+    rows = [f"{time},{count},5" for count, time in zip(counts, minutes(), strict=False)]
+    assert read(tmp_path, "\n".join([f"time,{name},a", *rows])).names == (name, "a")
+
+
+def wincc(validity: str = "1") -> str:
+    rows = [
+        f'"{name}";"02.03.2026 10:0{minute}:00";{minute},5;{validity if minute == 3 else 1};{46083416 + minute},7\n'
+        for minute in range(9)
+        for name in ("flow", "pressure")
+    ]
+    end = '"$RT_OFF$";"02.03.2026 10:59:00";0;2;46083458,3\n"$RT_COUNT$";18;;;\n'
+    return '"VarName";"TimeString";"VarValue";"Validity";"Time_ms"\n' + "".join(rows) + end
+
+
+def test_what_wincc_says_of_itself_is_no_channel(tmp_path: Path) -> None:
+    table = read(tmp_path, wincc())
+    assert (table.names, len(table)) == (("flow", "pressure"), 9)
+    assert "2 lines of WinCC's own ($RT_...$) left out" in table.notes[0]
+
+
+def test_value_that_wincc_calls_invalid_is_missing(tmp_path: Path) -> None:
+    assert np.flatnonzero(np.isnan(read(tmp_path, wincc(validity="0")).values[:, 0])).tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("quality", "Good", "Bad"),
+        ("Quality", "Good", "Bad: not connected"),
+        ("QualityDetail", "192", "24"),
+        ("quality", "192", "0"),
+        ("StatusCode", "0", "2150891520"),
+        ("good", "True", "False"),
+    ],
+)
+def test_value_that_is_called_bad_is_missing_and_said(name: str, good: str, bad: str, tmp_path: Path) -> None:
+    rows = [
+        f"{tag},{time},{place},{bad if place == 1 else good}" for place, time in enumerate(minutes()) for tag in "ab"
+    ]
+    table = read(tmp_path, "\n".join([f"tag,timestamp,value,{name}", *rows]))
+    assert np.flatnonzero(np.isnan(table.values).all(axis=1)).tolist() == [1]
+    assert f"2 values taken for missing that column 4 ({name!r}) calls bad ({bad!r})" in table.notes[0]
+
+
+@pytest.mark.parametrize(("name", "codes"), [("quality", ["0", "1"]), ("status", ["running", "error"])])
+def test_what_is_not_clearly_bad_stays(name: str, codes: list[str], tmp_path: Path) -> None:
+    rows = [f"a,{time},{place},{codes[place % 2]}" for place, time in enumerate(minutes())]
+    assert not np.isnan(read(tmp_path, "\n".join([f"tag,timestamp,value,{name}", *rows])).values).any()
+
+
+def test_names_beside_one_column_of_numbers_may_be_those_of_values(tmp_path: Path) -> None:
+    rows = [f"{tag},{time},{place}" for place, time in enumerate(minutes()) for tag in ("flow", "pressure")]
+    content = "\n".join(["what,when,much", *rows])
+    assert "--long what,much if each line has one value of that name" in refusal(tmp_path, content)
+    assert read(tmp_path, content, long=("what", "much")).names == ("flow", "pressure")

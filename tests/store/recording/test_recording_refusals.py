@@ -61,7 +61,7 @@ def lines(header: str, *rows: str) -> str:
         (
             lines("t,flow,pump", "1,p1", "2,p2", "3,p1", "4,p2"),
             ", line 2, column 3 ('pump'): holds names ('p1', 'p2'): --asset-column pump if it names the asset, --words "
-            "p1=0,p2=1 if these are states, --ignore pump otherwise",
+            "p1=0,p2=1 if these are states, --long pump,flow if each line has one value of that name, --ignore pump otherwise",
         ),
         (
             lines("t;a", "1").replace(",", ";") + f"{DAY}:01;1.234,5\n",
