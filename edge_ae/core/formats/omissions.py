@@ -54,11 +54,11 @@ def sentence(left: Left) -> str:
 SENTENCES: Mapping[str, str] = {
     "text_as_number": "{channel} comes as text ({shown}); its number is used",
     "number_with_unit": "{channel} comes as text with a unit ({shown}); its number is used",
-    "word_as_number": "{channel} comes as a word ({shown}); words of two states are used as 1 and 0",
+    "word_as_number": "{channel} comes as a word ({shown}); its number by `words` is used, or 1 and 0 for words of two states",
     "boolean_as_number": "{channel} comes as true or false; 1 and 0 are used",
     "boolean": "{channel} comes as true or false, and the stream is strict",
     "unit_changed": "{channel} comes with another unit than before ({shown}); it is left out",
-    "bad_quality": "{channel} is marked as bad ({shown})",
+    "bad_quality": "{channel} is marked as bad by `quality` ({shown}) and left out; without that setting it is used",
     "too_many_values": "a message leads to more than {shown} values; what is beyond is left out",
     "missing_channel": "{channel} has no value ({shown})",
     "not_finite": "{channel} is NaN or infinite",

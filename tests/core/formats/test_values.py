@@ -32,7 +32,7 @@ def said(one: Decoder) -> list[str]:
         ({"temp": " 7,21 "}, {"temp": 7.21}, "text_as_number: temp comes as text (' 7,21 '); its number is used"),
         ({"temp": "21.5 °C"}, {"temp": 21.5}, "number_with_unit: temp comes as text with a unit ('21.5 °C'); its number is used"),
         ({"on": True}, {"on": 1.0}, "boolean_as_number: on comes as true or false; 1 and 0 are used"),
-        ({"on": "OFF"}, {"on": 0.0}, "word_as_number: on comes as a word ('OFF'); words of two states are used as 1 and 0"),
+        ({"on": "OFF"}, {"on": 0.0}, "word_as_number: on comes as a word ('OFF'); its number by `words` is used, or 1 and 0 for words of two states"),
     ],
 )  # fmt: skip
 def test_text_and_truth_are_used_as_numbers_and_that_is_said_once(
