@@ -6,17 +6,19 @@ Decided by what stands in the lines: a line that has cells enough, a column most
 import csv
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_ae.core.timestamps import SECOND, parse_time_ns
 from edge_ae.errors import BadData
 from edge_ae.store.recording.notations import is_date, is_day, is_time_of_day
+from edge_ae.store.recording.other_files import what_else
 
 HEAD_LINES = 300  # that are looked at: there are loggers with a preamble of a hundred
 SAMPLED = 40  # of them that have values, enough to see what a column holds
 DELIMITERS = ("\t", ";", "|", ",")  # the comma last: it may be part of a name or of a decimal number
+BLANKS = " "
 COMMENTS = ("#", "//", "%", "!", ";")
 YEARS_NS = (
     946_684_800 * SECOND,
@@ -29,7 +31,10 @@ TIME_NAMES = (
 )
 """Names that a column of times has, the likeliest first."""
 
-NO_TABLES = {'{"': "JSON", "[{": "JSON", "<?xml": "XML", "<html": "a web page", "<!DOCTYPE": "a web page"}
+YEAR_NAMES = frozenset({"year", "yyyy", "yy", "y", "jahr", "año", "année", "anno", "yr"})
+_YEARS, _MONTHS, _MONTH_DAYS = (1990, 2100), (1, 12), (1, 31)
+DATE_PARTS = ((_YEARS, _MONTHS, _MONTH_DAYS), (_MONTH_DAYS, _MONTHS, _YEARS), (_MONTHS, _MONTH_DAYS, _YEARS))
+"""What three columns side by side hold that are the parts of a date."""
 
 Test = Callable[[str], bool]
 _MARK = re.compile(r'\s*"?sep=(.)"?\s*', re.I)
@@ -75,9 +80,8 @@ class Head:
 
 def read_head(path: Path, lines: Sequence[str]) -> Head:
     """BadData where there is nothing."""
-    for beginning, what in NO_TABLES.items():
-        if lines and lines[0].lstrip().startswith(beginning):
-            raise BadData(f"{path}: is {what}; export the recording as CSV")
+    if (what := what_else(lines)) is not None:
+        raise BadData(f"{path}: {what}")
     mark = _MARK.fullmatch(lines[0]) if lines else None
     delimiter = mark[1] if mark else _delimiter(lines)
     split = [line for line in _split(lines, delimiter) if line.width > 0 and line.cells[0] != "\0"]
@@ -96,23 +100,45 @@ def is_comment(cells: Sequence[str], delimiter: str) -> bool:
     return cells[0].lstrip().startswith(tuple(mark for mark in COMMENTS if mark != delimiter))
 
 
+def parted(lines: Iterable[str], delimiter: str) -> Iterable[str]:
+    """The lines with one blank between fields that any number of blanks or tabs parts; with another delimiter as they are."""
+    return (re.sub("^# ", "#", " ".join(line.split())) for line in lines) if delimiter == BLANKS else lines
+
+
 def is_number(text: str) -> bool:
     """Whether a text is a number, and nothing but that."""
     return _NUMBER.fullmatch(text.strip()) is not None
 
 
 def _delimiter(lines: Sequence[str]) -> str:
-    """What splits most of the lines into equally many fields, two at least."""
+    """What splits most of the lines into equally many fields, two at least; blanks where nothing else does."""
 
     def alike(delimiter: str) -> int:
         counts = Counter(len(line.cells) for line in _split(lines, delimiter) if len(line.cells) > 1)
         return max(counts.values(), default=0)
 
-    return max(DELIMITERS, key=alike)
+    best = max(DELIMITERS, key=alike)
+    line = _line_between_blanks(lines)
+    is_decimal_comma = best == "," and all(map(_is_plain, line))
+    return BLANKS if line and (is_decimal_comma or 2 * alike(best) < alike(BLANKS)) else best
+
+
+def _line_between_blanks(lines: Sequence[str]) -> list[str]:
+    """The fields of the last line with as many as most have; none where they are no more than a date and a time of day."""
+    fields = [line.split() for line in lines if line.strip()]
+    usual, lines_alike = Counter(map(len, fields)).most_common(1)[0] if fields else (0, 0)
+    last = next((cells for cells in reversed(fields) if len(cells) == usual), [])
+    is_moment = len(last) == 2 and is_day(last[0]) and is_time_of_day(last[1])
+    return last if usual > 1 and 2 * lines_alike > len(fields) > 1 and not is_moment else []
+
+
+def _is_plain(text: str) -> bool:
+    """A number, a date or a time of day, with no comma behind it."""
+    return text[-1] != "," and any(test(text) for test in (is_number, is_date, is_day, is_time_of_day))
 
 
 def _split(lines: Sequence[str], delimiter: str) -> Iterator[HeadLine]:
-    reader = csv.reader(lines, delimiter=delimiter)
+    reader = csv.reader(parted(lines, delimiter), delimiter=delimiter)
     try:
         for cells in reader:
             yield HeadLine(reader.line_num, cells)
@@ -153,6 +179,22 @@ class TimeColumns:
             return (min(named, key=self._rank),)
         return (0,) if self._holds(0, is_number) else tuple(clocks[:1])
 
+    def parts_of_dates(self) -> tuple[int, ...]:
+        """The columns of year, month and day where each has its own, side by side, and no column holds times."""
+        if any(self._that_hold(test) for test in (is_date, _is_epoch)):
+            return ()
+        runs = ((first, first + 1, first + 2) for first in range(len(self._columns) - 2))
+        return next((run for run in runs if self._are_parts(run)), ())
+
+    def _are_parts(self, run: tuple[int, ...]) -> bool:
+        """By their numbers; and by their names, for three columns of small numbers are often something else."""
+        cells = [self._columns[column] for column in run]
+        named = {cell.lower() for column in cells for cell in column}
+        return bool(named & YEAR_NAMES) and any(
+            all(self._holds(column, _within(*span)) for column, span in zip(run, order, strict=True))
+            for order in DATE_PARTS
+        )
+
     def first_row(self, column: int) -> int:
         """The place of the first row with a time in it; 0 where no row has one."""
         for test in (is_date, is_day, is_time_of_day, is_number):
@@ -192,3 +234,7 @@ def _is_epoch(text: str) -> bool:
 
 def _is_epoch_or_days(text: str) -> bool:
     return _is_epoch(text) or ("." in text and is_number(text) and EXCEL_DAYS[0] <= float(text) < EXCEL_DAYS[1])
+
+
+def _within(low: int, high: int) -> Test:
+    return lambda text: text.isascii() and text.isdecimal() and low <= int(text[:9]) <= high

@@ -17,7 +17,7 @@ from edge_ae.core.printable import printable
 from edge_ae.core.words import UNITS
 from edge_ae.errors import BadData
 from edge_ae.store.recording.columns import Columns
-from edge_ae.store.recording.head import TIME_NAMES, Head, HeadLine, TimeColumns, is_number
+from edge_ae.store.recording.head import BLANKS, TIME_NAMES, Head, HeadLine, TimeColumns, is_number
 from edge_ae.store.recording.options import ReadOptions
 
 MAX_NAME = 200  # characters
@@ -84,6 +84,8 @@ def find_layout(head: Head, options: ReadOptions) -> Layout:
     units_row = next((line for line in between if _is_units(line)), None)
     names = tuple(_name(header.cell(column)) for column in range(header.width))
     names = (names[0].lstrip("# "), *names[1:])
+    if head.delimiter == BLANKS and times == (0, 1) and header.width == head.width - 1:
+        names = (names[0], *names)  # one name for "2026-03-02 10:00:00", which a blank parts
     units = () if units_row is None else tuple(units_row.cells)
     columns = Columns(head, header.number, names, times, head.rows[first:], units)
     roles = columns.roles(options)
@@ -138,6 +140,12 @@ def _named_times(head: Head, wanted: Sequence[str]) -> tuple[tuple[int, ...], in
 def _found_times(head: Head) -> tuple[tuple[int, ...], int]:
     """Where no column holds times, the first is taken: the fault is found in its lines."""
     columns = TimeColumns(head)
+    if parts := columns.parts_of_dates():
+        header, _ = _header(head, columns.first_row(parts[0]))
+        names = ", ".join(repr(header.cell(column)) for column in parts)
+        raise BadData(
+            f"{head.path}: year, month and day are in columns of their own ({names}); join them and the time of day to one, such as 2026-03-02 10:00:00"
+        )
     if found := columns.find():
         return found, max(columns.first_row(column) for column in found)
     if columns.several:

@@ -42,7 +42,7 @@ MONTHS = {
 _PLAIN = str.maketrans("äéûôèáíóú", "aeuoeaiou")
 _LETTER = r"[A-Za-z\x80-\xff]"  # of a name, in the bytes of UTF-8
 _CLOCK = r"(?P<H>0{1,2})[:.h](?P<M>00)(?:[:.](?P<S>00?)(?:[.,:](?P<f>0{1,9})0*)?)?(?:\s*(?P<half>[AaPp])\.?\s?[Mm]\.?)?"
-_ZONE = r"\s*(?P<zone>Z|z|UTC|GMT|(?P<sign>[+-])(?P<oh>00):?(?P<om>00)?)?"
+_ZONE = r"\s*(?P<zone>Z|z|UTC|GMT|(?:UTC|GMT)?(?P<sign>[+-])(?P<oh>00):?(?P<om>00)?|(?<=\s)(?P<place>[A-Z]{3,5}))?"
 _DATES = (
     r"(?P<a>0{1,2}|0000)(?P<sep>[-./ ])(?P<b>0{1,2})(?P=sep)(?P<c>0{1,2}|0000)\.?",
     rf"(?P<a>0{{1,2}}|0000)(?:\. ?|[-/ ]?)(?P<month>{_LETTER}{{3,10}})(?:\. ?|, ?|[-/ ]?)(?P<c>0000|0{{1,2}})",
@@ -63,13 +63,15 @@ DIGIT = re.compile(r"\d", re.ASCII)
 @dataclass(frozen=True)
 class Notation:
     """What a shape means. `spans`: where the digits of each part stand. `orders`: those that the date may be written in,
-    first to last; none where the text is a number. `month`, `afternoon`, `zone`: what its letters say."""
+    first to last; none where the text is a number. `month`, `half`, `zone`: what its letters say. `place`: a zone by a
+    name such as CET, which says no offset."""
 
     spans: dict[str, Span]
     orders: tuple[str, ...] = ()
     month: int = 0
     half: str = ""
     zone: str = ""
+    place: str = ""
 
     @property
     def is_number(self) -> bool:
@@ -133,8 +135,9 @@ def _notation(match: re.Match[str], offset: int) -> Notation | None:
         if month == 0:
             return None
     half = (groups.get("half") or "").lower()
-    zone = groups.get("sign") or ("Z" if groups.get("zone") else "")
-    return Notation(spans, _orders(match), month, half, zone)
+    place = groups.get("place") or ""
+    zone = groups.get("sign") or ("Z" if groups.get("zone") and not place else "")
+    return Notation(spans, _orders(match), month, half, zone, place)
 
 
 def _orders(match: re.Match[str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from edge_ae.errors import BadData
-from edge_ae.store.recording.head import COMMENTS, is_comment
+from edge_ae.store.recording.head import COMMENTS, is_comment, parted
 from edge_ae.store.recording.layout import Layout
 from edge_ae.store.recording.source import HOLE
 
@@ -52,7 +52,7 @@ class RowReader:
 
     def blocks(self, lines: Iterable[str]) -> Iterator[Block]:
         """Each with one row at least. Raises BadData at a line that does not fit."""
-        reader = csv.reader(lines, delimiter=self._layout.delimiter)
+        reader = csv.reader(parted(lines, self._layout.delimiter), delimiter=self._layout.delimiter)
         size = max(1, min(BLOCK_LINES, BLOCK_CELLS // self._width))
         try:
             following = next(filter(any, reader), None)

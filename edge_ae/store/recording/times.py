@@ -40,6 +40,8 @@ CALM = 5  # times that all steps together are longer in the wrong order of day a
 
 # First and last number, the number of 1970-01-01, and a name, of programs that count days.
 DAY_COUNTS = ((36_526, 73_050, 25_569, "Excel's day numbers"), (730_486, 767_010, 719_529, "MATLAB's day numbers"))
+SECONDS_TO_1970 = 2_082_844_800  # from 1904
+YEARS_OF_LABVIEW = (3_029_529_600, 4_133_894_400)  # 2000 to 2035 from 1904; from 1970 these begin in 2066
 _NUMBER = re.compile(r"[+-]?[\d.]+([eE][+-]?\d+)?", re.ASCII)
 _EAST = timezone(timedelta(hours=1))  # any zone but UTC: what it makes another time of has no offset
 IN_WORDS = {"dmy": "day, month, year", "mdy": "month, day, year", "ymd": "year, month, day"}
@@ -75,6 +77,7 @@ class _Column:
     numbers: NDArray[np.bool_]
     fraction: Whole
     decimals: int = 0
+    named: tuple[int, str] | None = None  # a line whose zone has a name such as CET, and that name
 
 
 def read_times(texts: TextColumn, options: ReadOptions, of_header: tzinfo | None = None) -> ReadTimes:
@@ -87,6 +90,9 @@ def read_times(texts: TextColumn, options: ReadOptions, of_header: tzinfo | None
     notes += _numbers_as_times(column)
     _refuse_1970(column, texts)
     zone = options.time_zone or of_header
+    if zone is None and column.named is not None:
+        line, name = column.named
+        raise TimeFault(line, f"says {name}, which is no offset; name the zone, such as --time-zone Europe/Berlin")
     if zone is not None and column.naive.any():
         _to_utc(column, zone)
         by_header = ", as the header says" if options.time_zone is None else ""
@@ -204,6 +210,8 @@ def _read_moments(column: _Column, digits: Bytes, at: Whole, notation: Notation,
     local_ns, offset_ns, exists = moments_at(digits, notation, order)
     column.local_ns[at] = local_ns if offset_ns is None else local_ns - offset_ns
     column.naive[at] = offset_ns is None
+    if notation.place and column.named is None:
+        column.named = (int(at[0]), notation.place)
     return None if exists.all() else int(at[np.argmin(exists)])
 
 
@@ -244,6 +252,9 @@ def _numbers_as_times(column: _Column) -> list[str]:
             column.local_ns[column.numbers] = _days_ns(whole - epoch, fraction, column.decimals)
             column.naive[column.numbers] = True
             return [f"times are {name}"]
+    if (whole >= YEARS_OF_LABVIEW[0]).all() and (whole < YEARS_OF_LABVIEW[1]).all():
+        column.local_ns[column.numbers] = _epoch_ns(whole - SECONDS_TO_1970, fraction)
+        return ["times are seconds since 1904, as LabVIEW counts them"]
     column.local_ns[column.numbers] = _epoch_ns(whole, fraction)
     return []
 
