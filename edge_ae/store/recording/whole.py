@@ -15,7 +15,7 @@ from edge_ae.store.recording.options import ReadOptions
 from edge_ae.store.recording.source import LineSource
 from edge_ae.store.recording.table import Table, TextColumn, newest_first
 from edge_ae.store.recording.times import AmbiguousDates, ReadTimes, TimeFault, read_times
-from edge_ae.store.recording.zones import zone_in
+from edge_ae.store.recording.zones import name_in, zone_in
 
 CLOCK_CHANGE_NS = 3600 * SECOND
 
@@ -37,7 +37,7 @@ def whole_table(body: BodyReader, blocks: Sequence[ParsedLines], source: LineSou
         *body.events.notes(),
         *body.quality.notes(),
     ]
-    parts += _order(table, read)
+    parts += [*_zone(layout, read), *_order(table, read)]
     if layout.is_long:
         body.names.check_ignored()
         keys = np.concatenate([block.keys for block in blocks if block.keys is not None])
@@ -78,6 +78,12 @@ def _of_lines(layout: Layout, blocks: Sequence[ParsedLines], times: TextColumn, 
 def _encoding(source: LineSource) -> Iterator[str]:
     if not source.encoding.startswith("utf-8"):
         yield f"text in {source.encoding.upper()}"
+
+
+def _zone(layout: Layout, read: ReadTimes) -> Iterator[str]:
+    names = filter(None, (name_in(layout.header[column]) for column in layout.times))
+    if read.is_local and (name := next(names, None)) is not None:
+        yield f"the header says {name}, which is no offset: times are taken for UTC unless --time-zone names the zone"
 
 
 def _order(table: Table, read: ReadTimes) -> Iterator[str]:

@@ -8,6 +8,7 @@ _OFFSET = re.compile(
     r"(?:^|[\s,(\[_])(?:UTC|GMT)\s*(?:([+\u2212-])\s*(\d{1,2})(?::?([0-5]\d))?)?\s*(?:[)\],_]|$)", re.ASCII | re.I
 )
 _PLACE = re.compile(r"\b((?!Etc)[A-Z][A-Za-z]+/[A-Z][A-Za-z_]+)\b", re.ASCII)
+_NAMED = re.compile(r"(?:^|[\s,(\[_/])(CES?T|MES?Z|EES?T|WES?T|BST|[ECMP][SD]T|JST|IST|AES?T)(?:[)\],_]|$)", re.ASCII)
 FARTHEST_HOURS = 14
 
 
@@ -19,6 +20,12 @@ def zone_in(name: str) -> tzinfo | None:
         far = int(hours) > FARTHEST_HOURS
         return None if far else timezone(east) if east else UTC
     return next(filter(None, map(_place, _PLACE.findall(name))), None)
+
+
+def name_in(name: str) -> str | None:
+    """A zone such as CET, whose name alone says no offset."""
+    match = _NAMED.search(name)
+    return match[1] if match else None
 
 
 def _place(name: str) -> tzinfo | None:

@@ -47,6 +47,13 @@ def test_offset_in_the_header_is_that_of_times_without_one(tmp_path: Path) -> No
     assert "times without an offset are those of UTC+02:00, as the header says" in table.notes[0]
 
 
+def test_zone_of_a_header_that_says_no_offset_is_said_to_be_open(tmp_path: Path) -> None:
+    content = "\n".join(["Time (CET),a", *(f"{time},1" for time in minutes())])
+    said = "the header says CET, which is no offset: times are taken for UTC unless --time-zone names the zone"
+    assert said in read(tmp_path, content).notes[0]
+    assert "the header says CET" not in read(tmp_path, content, time_zone=ZoneInfo("Europe/Berlin")).notes[0]
+
+
 def test_zone_that_is_asked_for_goes_before_the_headers(tmp_path: Path) -> None:
     assert read(tmp_path, hobo(60), time_zone=ZoneInfo("America/New_York")).t_ns[0] // SECOND == TEN + 5 * 3600
 
