@@ -92,7 +92,7 @@ def missing_files(raw: Mapping[str, Any]) -> Iterator[str]:
     named = {f"mqtt.{key}": mqtt.get(key) for key in FILES[:3]} | {"model_key": raw.get("model_key")}
     for setting, path in named.items():
         if isinstance(path, str) and not Path(path).is_file():
-            yield f"{setting}: there is no file {path}; put it there or correct the path"
+            yield f"{setting}: there is no file {' '.join(str(path).split())}; put it there or correct the path"
 
 
 def password(raw: Mapping[str, Any], env: Mapping[str, str]) -> tuple[SecretStr | None, str | None]:
