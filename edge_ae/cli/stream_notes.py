@@ -21,7 +21,7 @@ from edge_ae.core.timestamps import SECOND, time_ns
 from edge_ae.errors import BadPayload
 from edge_ae.mqtt.link import Message
 
-ASSETS = 1_000  # that are told apart; and as many topics
+ASSETS = 1_000  # that are counted one by one; and as many topics
 NAMES = 1_000  # of channels, of an asset, and of what is left over
 REMARKS = 50
 TEXT_CHARS = 300

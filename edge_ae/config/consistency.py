@@ -55,24 +55,28 @@ def missing_to_watch(settings: Settings) -> list[str]:
 
 def contested(settings: Settings) -> list[str]:
     """Streams that bring the same assets and name different models: only the model of the one that comes first is used."""
-    pairs = combinations(enumerate(settings.streams, start=1), 2)
     return [
         f"streams[{one}].topic, streams[{other}].topic: both bring the readings of the same assets, but they name different "
         "models, of which only one is used; name the topics more closely, or give one of the streams an asset of its own"
-        for (one, first), (other, second) in pairs
-        if first.model != second.model and _share_assets(settings, first, second)
+        for (one, first), (other, second) in _sharing(settings)
+        if first.model != second.model
     ]
 
 
 def recorded_twice(settings: Settings) -> list[str]:
     """Streams that make rows of the same asset of one message, which `record` keeps all."""
-    pairs = combinations(enumerate(settings.streams, start=1), 2)
     return [
         f"streams[{one}].topic, streams[{other}].topic: both bring the readings of the same assets, which are recorded twice; "
         "name the topics more closely"
-        for (one, first), (other, second) in pairs
-        if _share_assets(settings, first, second)
+        for (one, _), (other, _) in _sharing(settings)
     ]
+
+
+def _sharing(settings: Settings) -> Iterator[tuple[tuple[int, StreamSettings], tuple[int, StreamSettings]]]:
+    """The pairs of streams, each with its number, that bring the same assets."""
+    for one, other in combinations(enumerate(settings.streams, start=1), 2):
+        if _share_assets(settings, one[1], other[1]):
+            yield one, other
 
 
 def _share_assets(settings: Settings, first: StreamSettings, second: StreamSettings) -> bool:

@@ -158,7 +158,7 @@ class HomeAssistantSettings(Section):
 
 
 class ThinEdgeSettings(Section):
-    """What thin-edge.io is told."""
+    """What is published for thin-edge.io."""
 
     alarms: bool = False
 

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,6 +19,7 @@ from edge_ae.errors import BadData
 from edge_ae.store.recording.options import ReadOptions
 from edge_ae.store.recording.table import one_asset
 from edge_ae.store.recording_csv import read_csv
+from tests.cli.processes import started
 from tests.conftest import Broker, Subscriber, free_port, wait_for
 
 HEAVY = ("numpy", "onnxruntime", "paho", "pydantic", "orjson", "torch")
@@ -28,26 +28,6 @@ HEAVY = ("numpy", "onnxruntime", "paho", "pydantic", "orjson", "torch")
 def edge_ae(*arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "edge_ae", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
-
-
-RUNNING: list[subprocess.Popen[bytes]] = []
-
-
-def started(log: Path, *arguments: Any) -> subprocess.Popen[bytes]:
-    with log.open("wb") as file:
-        RUNNING.append(
-            subprocess.Popen([sys.executable, "-m", "edge_ae", *map(str, arguments)], stdout=file, stderr=file)
-        )
-    return RUNNING[-1]
-
-
-@pytest.fixture(autouse=True)
-def nothing_outlives_a_test_that_fails() -> Iterator[None]:
-    yield
-    while RUNNING:
-        process = RUNNING.pop()
-        process.kill()
-        process.wait(10)
 
 
 def settings(directory: Path, port: int) -> Path:

@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import pytest
 
 from edge_ae.core.model_spec import Channel
 from edge_ae.store.recording_csv import read_csv
+from tests.cli.processes import listened
 from tests.conftest import Broker, Subscriber, wait_for
 from tests.core.formats.test_recipes import RECIPES, given
 from tests.models import write_model
@@ -87,29 +87,7 @@ def recorded(folder: Path, names: dict[str, set[float]]) -> dict[str, set[float]
 
 
 def test_check_shows_a_reading_of_every_stream(tmp_path: Path, broker: Broker, gateways: Subscriber) -> None:
-    over = threading.Event()
-
-    def publish() -> None:
-        while not over.wait(0.2):
-            send(gateways)
-
-    thread = threading.Thread(target=publish)
-    thread.start()
-    command = [
-        sys.executable,
-        "-m",
-        "edge_ae",
-        "check",
-        "--listen",
-        "2",
-        "--config",
-        str(settings(tmp_path, broker.port)),
-    ]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    finally:
-        over.set()
-        thread.join()
+    done = listened(settings(tmp_path, broker.port), 2, lambda: send(gateways))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("ok    readings  ") == len(RECIPES)
 

@@ -1,13 +1,11 @@
 """`edge-ae record` as a person and as a service manager meet it: real processes, a real broker."""
 
 import gzip
-import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +15,15 @@ from edge_ae import wiring
 from edge_ae.config.loading import load
 from edge_ae.core.timestamps import SECOND
 from edge_ae.store.recording_csv import read_csv
+from tests.cli.processes import started
 from tests.conftest import Broker, Subscriber, wait_for
 
-RUNNING: list[subprocess.Popen[bytes]] = []
 T_S = 1_795_435_200
 
 
 def edge_ae(*arguments: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "edge_ae", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
-
-
-def started(log: Path, *arguments: Any, **env: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "edge_ae", *map(str, arguments)]
-    with log.open("wb") as file:
-        RUNNING.append(subprocess.Popen(command, stdout=file, stderr=file, env=os.environ | env))
-    return RUNNING[-1]
-
-
-@pytest.fixture(autouse=True)
-def nothing_outlives_a_test_that_fails() -> Iterator[None]:
-    yield
-    while RUNNING:
-        process = RUNNING.pop()
-        process.kill()
-        process.wait(10)
 
 
 def settings(directory: Path, port: int, more: str = "", stream: str = "") -> Path:

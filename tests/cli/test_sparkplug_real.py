@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ import pytest
 
 from edge_ae.core.model_spec import Channel
 from edge_ae.store.recording_csv import read_csv
+from tests.cli.processes import listened
 from tests.cli.test_payload_shapes import running
 from tests.conftest import MOSQUITTO, Broker, Subscriber, wait_for
 from tests.models import write_model
@@ -130,28 +130,6 @@ def test_daemon_asks_for_the_birth_and_watches_the_device(
 
 
 def test_check_asks_for_the_birth_and_shows_the_channels(tmp_path: Path, broker: Broker, sender: Sender) -> None:
-    over = threading.Event()
-
-    def data() -> None:
-        while not over.wait(0.2):
-            sender.data(4.5)
-
-    thread = threading.Thread(target=data)
-    thread.start()
-    command = [
-        sys.executable,
-        "-m",
-        "edge_ae",
-        "check",
-        "--listen",
-        "5",
-        "--config",
-        str(settings(tmp_path, broker.port)),
-    ]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    finally:
-        over.set()
-        thread.join()
+    done = listened(settings(tmp_path, broker.port), 5, lambda: sender.data(4.5))
     assert (done.returncode, done.stderr) == (0, "")
     assert "motor/speed" in done.stdout

@@ -1,6 +1,7 @@
 """The recording loop: everything that a broker delivers is on disk before it is acknowledged, and it is never kept waiting."""
 
 import json
+import threading
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -119,10 +120,16 @@ def test_a_burst_through_a_broker_that_nobody_tuned_is_whole(broker: Broker, pro
     link.start([("plant/#", 1)])
     wait_for(lambda: link.opened(), "the recorder")
     sensor, disk, total = Subscriber(broker.port, "none", "sensor"), Disk(), 3_000
-    for number in range(total):
-        sensor.publish("plant/p1/t", json.dumps({"ts": 1_700_000_000 + number, "a": 1.0}))
     loop = RecordLoop(link, DECODERS, disk, 500)
+
+    def burst() -> None:
+        for number in range(total):
+            sensor.publish("plant/p1/t", json.dumps({"ts": 1_700_000_000 + number, "a": 1.0}))
+
+    thread = threading.Thread(target=burst)
+    thread.start()  # A recorder that has not begun yet would lose what the broker does not queue.
     loop.run(lambda: disk.rows == total)
+    thread.join()
     link.stop()
     sensor.close()
     assert (loop.counts["readings"], disk.safe) == (total, total)

@@ -131,7 +131,7 @@ class SparkplugReader:
     # -- edge nodes ----------------------------------------------------------------------------------------
 
     def _node(self, name: EdgeName) -> EdgeNode:
-        """An edge node, which is now the one that was heard last."""
+        """An edge node, which is now the one that sent last."""
         node = self._nodes.setdefault(name, EdgeNode())
         self._nodes.move_to_end(name)
         if len(self._nodes) > EDGE_NODES:

@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 from edge_ae.core.words import MISSING, number_of_text, number_with_unit, word_table
 from edge_ae.store.recording.options import ReadOptions
 
-BLANK = frozenset(
-    {"", "nan", "null", "none", "na", "n/a", "-nan"}
-)  # words for "missing" that nobody needs to be told of
+BLANK = frozenset({"", "nan", "null", "none", "na", "n/a", "-nan"})  # words for "missing" that need no note
 OF_LOGGERS = frozenset({
     *("#n/a n/a", "#name?", "#null!", "n. a.", "k.a.", "n.v.", "kein wert", "ungültig", "<null>", "(null)", "[null]", "\\n"),
     *("1.#ind", "-1.#qnan", "1.#snan", "-1.#snan", "1.#inf", "-1.#inf", "1.#ind00", "-1.#ind00", "1.#qnan0", "-1.#qnan0"),

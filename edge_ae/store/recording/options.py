@@ -1,4 +1,4 @@
-"""What the reader of recordings is told of a file beforehand; whatever is not said is found out."""
+"""What the user says of a file beforehand; whatever is not said is found out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

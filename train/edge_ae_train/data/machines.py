@@ -1,4 +1,4 @@
-"""Two machines in one file are never averaged: lines that share their times are told apart, or refused in a sentence."""
+"""Two machines in one file are never averaged: lines that share their times are parted, or refused in a sentence."""
 
 from collections.abc import Iterator, Sequence
 
