@@ -1,4 +1,4 @@
-"""A live view in the terminal: the topics of `base/+/...`, drawn. Knows the topics of the contract and nothing of the daemon.
+"""A live view in the terminal: what has been published below `base/+/...`, drawn.
 
     messages ─ View.take ─► View ─ render(view, width, height, now_ns) ─► lines ─► terminal
 
@@ -14,23 +14,17 @@ import termios
 import time
 import tty
 import unicodedata
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-import orjson
-
+from edge_ae.core.published import TOPICS, Asset, View
 from edge_ae.core.timestamps import SECOND, parse_time_ns
 
 Offer = Callable[[str, bytes], None]
 Connect = Callable[[Sequence[str], Offer], Any]
 
-TOPICS = ("+/status", "+/stats", "+/+/score", "+/+/alert", "+/+/health")
-HISTORY = 240
 FRAME_S = 0.2
-QUIET_NS = 60 * SECOND  # no score for so long: what stands there is old
 FULL_SCALE = 2.0  # the bar's end; the boundary is in its middle
 BAR = 20
 NARROW = 50  # cells: below this there is no room for the bar
@@ -38,64 +32,6 @@ BLOCKS = " ▏▎▍▌▋▊▉█"
 SPARKS = "▁▂▃▄▅▆▇█"
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1", "plain": "0"}
 WORDS = {"pending": "yellow", "active": "red", "out_of_service": "dim", "normal": "green"}
-
-
-@dataclass(slots=True)
-class Asset:
-    """The newest of what was published of an asset."""
-
-    ratio: float | None = None
-    scored_ns: int = 0  # when the score came, by this machine's clock
-    recent: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
-    alert: Mapping[str, Any] = field(default_factory=dict)
-    health: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def state(self) -> str:
-        """The alert's state; "unknown" before the first."""
-        return str(self.alert.get("state", "unknown"))
-
-
-@dataclass(slots=True)
-class View:
-    """All that has come on the topics."""
-
-    base: str
-    status: dict[str, str] = field(default_factory=dict)
-    stats: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    assets: dict[tuple[str, str], Asset] = field(default_factory=dict)
-
-    def take(self, topic: str, payload: bytes, now_ns: int) -> None:
-        """Take a message in. Raises nothing: a payload of another program changes nothing."""
-        parts = topic.removeprefix(f"{self.base}/").split("/")
-        if len(parts) == 2 and parts[1] == "status":
-            self.status[parts[0]] = payload.decode(errors="replace")
-            return
-        body = _object(payload)
-        if body is None:
-            return
-        if len(parts) == 2 and parts[1] == "stats":
-            self.stats[parts[0]] = body
-        elif len(parts) == 3:
-            self._take_asset(self.assets.setdefault((parts[0], parts[1]), Asset()), parts[2], body, now_ns)
-
-    def _take_asset(self, asset: Asset, kind: str, body: Mapping[str, Any], now_ns: int) -> None:
-        ratio = body.get("ratio")
-        if kind == "alert":
-            asset.alert = body
-        elif kind == "health":
-            asset.health = body
-        elif kind == "score" and isinstance(ratio, int | float):
-            asset.ratio, asset.scored_ns = float(ratio), now_ns
-            asset.recent.append(float(ratio))
-
-
-def _object(payload: bytes) -> Mapping[str, Any] | None:
-    try:
-        body = orjson.loads(payload)  # which takes neither NaN nor a depth without end
-    except ValueError:
-        return None
-    return body if isinstance(body, dict) else None
 
 
 # -- drawing ---------------------------------------------------------------------------------------------------
@@ -108,7 +44,9 @@ def render(view: View, width: int, height: int, now_ns: int, colour: bool = True
     foot = [_footer(view, width, ink)]
     room = max(height - len(head) - len(foot), 0)
     body: list[str] = []
-    ordered = sorted(view.assets.items(), key=lambda item: (item[1].state != "active", item[0]))
+    ordered = sorted(
+        view.assets.items(), key=lambda item: (view.offline(item[0][0]), item[1].state != "active", item[0])
+    )
     for number, ((node, name), asset) in enumerate(ordered):
         lines = _asset_lines(name if len(view.status) < 2 else f"{node}/{name}", asset, width, now_ns, ink)
         left = len(ordered) - number
@@ -155,7 +93,7 @@ def _titles(width: int) -> str:
 
 def _asset_lines(name: str, asset: Asset, width: int, now_ns: int, ink: Callable[[str, str], str]) -> list[str]:
     wide, spark, state, rest = _columns(width)
-    quiet = now_ns - asset.scored_ns > QUIET_NS
+    quiet = asset.quiet(now_ns)
     colour = "dim" if quiet else "red" if asset.ratio is not None and asset.ratio >= 1.0 else "green"
     number = "-" if asset.ratio is None else f"{asset.ratio:.2f}"
     if width < NARROW:

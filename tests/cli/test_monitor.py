@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_ae.cli.monitor import View, bar, render, sparkline
+from edge_ae.cli.monitor import bar, render, sparkline
+from edge_ae.core.published import View
 from edge_ae.core.timestamps import SECOND
 from tests.conftest import Broker, Subscriber, wait_for
 
@@ -189,4 +190,4 @@ def test_on_a_terminal_q_ends_it_and_the_terminal_is_as_before(
 def test_what_is_no_object_changes_nothing(payload: bytes) -> None:
     shown = View("edge-ae")
     shown.take("edge-ae/pi/a/score", payload, NOW)
-    assert shown == View("edge-ae")
+    assert shown == View("edge-ae", unused=shown.unused)

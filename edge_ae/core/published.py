@@ -1,0 +1,135 @@
+"""What has been published of the nodes and assets below one base, as those who look on last knew it: bounded, whatever comes.
+
+    (topic, payload) ─ View.take ─► View: nodes, assets
+
+Knows the topics of the contract and nothing of the daemon. A payload of another program changes nothing; what finds no
+room is counted. An asset of a node that is offline makes room for one of a node that is not.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from edge_ae.core.timestamps import SECOND
+
+TOPICS = ("+/status", "+/stats", "+/flood", "+/+/score", "+/+/alert", "+/+/health")
+NODE_KINDS, ASSET_KINDS = ("status", "stats", "flood"), ("score", "alert", "health")
+HISTORY = 240
+LONGEST_NAME = 128  # characters; the daemon's own names have 64 at most
+LONGEST_STATUS = 64
+MAX_NODES = 500
+MAX_ASSETS = 2_000
+MAX_BYTES = 256 * 1024  # of a payload; the stats of 200 assets need a tenth of that
+QUIET_NS = 60 * SECOND  # no score for so long: what stands there is old
+OFFLINE = "offline"
+
+
+@dataclass(slots=True)
+class Asset:
+    """The newest of what was published of an asset; `recent`: its latest ratios, `slot` the time slot of the newest."""
+
+    ratio: float | None = None
+    scored_ns: int = 0  # when the score came, by this machine's clock
+    recent: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    slot: int = -1
+    alert: Mapping[str, Any] = field(default_factory=dict)
+    health: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def state(self) -> str:
+        """The alert's state; "unknown" before the first."""
+        return str(self.alert.get("state", "unknown"))
+
+    def quiet(self, now_ns: int) -> bool:
+        """Whether no score has come for a while."""
+        return now_ns - self.scored_ns > QUIET_NS
+
+
+@dataclass(slots=True)
+class View:
+    """All that has come on the topics below `base`.
+
+    `slot_ns`: of scores within one such time only the highest ratio is kept in `Asset.recent`; 0: all are.
+    """
+
+    base: str
+    slot_ns: int = 0
+    max_assets: int = MAX_ASSETS
+    status: dict[str, str] = field(default_factory=dict)
+    stats: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    floods: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    assets: dict[tuple[str, str], Asset] = field(default_factory=dict)
+    unused: int = 0  # messages that are none of the contract's, or found no room
+
+    def take(self, topic: str, payload: bytes, now_ns: int) -> None:
+        """Take a message in. Raises nothing."""
+        node, *rest = topic.removeprefix(f"{self.base}/").split("/")
+        if len(payload) > MAX_BYTES or max(map(len, (node, *rest))) > LONGEST_NAME:
+            self.unused += 1
+        elif len(rest) == 1 and rest[0] in NODE_KINDS:
+            self._take_node(node, rest[0], payload)
+        elif len(rest) == 2 and rest[1] in ASSET_KINDS:
+            self._take_asset(node, rest[0], rest[1], payload, now_ns)
+
+    def offline(self, node: str) -> bool:
+        """Whether a node is known to be gone."""
+        return self.status.get(node) == OFFLINE
+
+    def _take_node(self, node: str, kind: str, payload: bytes) -> None:
+        nodes: dict[str, dict[str, Any]] = {"status": self.status, "stats": self.stats, "flood": self.floods}
+        held = nodes[kind]
+        if not payload:  # somebody has cleared the retained message
+            held.pop(node, None)
+            return
+        body = payload.decode(errors="replace")[:LONGEST_STATUS] if kind == "status" else _object(payload)
+        if body is None or (node not in held and len(held) >= MAX_NODES):
+            self.unused += 1
+            return
+        held[node] = body
+
+    def _take_asset(self, node: str, name: str, kind: str, payload: bytes, now_ns: int) -> None:
+        if not payload:
+            if kind == "alert":  # the asset is no more
+                self.assets.pop((node, name), None)
+            return
+        body = _object(payload)
+        if body is None or not self._has_room(node, name):
+            self.unused += 1
+            return
+        asset = self.assets.setdefault((node, name), Asset())
+        ratio = body.get("ratio")
+        if kind == "alert":
+            asset.alert = body
+        elif kind == "health":
+            asset.health = body
+        elif isinstance(ratio, int | float):
+            self._take_ratio(asset, float(ratio), now_ns)
+
+    def _take_ratio(self, asset: Asset, ratio: float, now_ns: int) -> None:
+        slot = now_ns // self.slot_ns if self.slot_ns > 0 else asset.slot + 1
+        if slot == asset.slot and asset.recent:
+            asset.recent[-1] = max(asset.recent[-1], ratio)
+        else:
+            asset.recent.append(ratio)
+        asset.ratio, asset.scored_ns, asset.slot = ratio, now_ns, slot
+
+    def _has_room(self, node: str, name: str) -> bool:
+        if (node, name) in self.assets or len(self.assets) < self.max_assets:
+            return True
+        gone = None if self.offline(node) else next((key for key in self.assets if self.offline(key[0])), None)
+        if gone is None:
+            return False
+        del self.assets[gone]
+        self.unused += 1
+        return True
+
+
+def _object(payload: bytes) -> Mapping[str, Any] | None:
+    try:
+        body = orjson.loads(payload)  # which takes neither NaN nor a depth without end
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
