@@ -38,33 +38,55 @@ WORDS = {"pending": "yellow", "active": "red", "out_of_service": "dim", "normal"
 
 
 def render(view: View, width: int, height: int, now_ns: int, colour: bool = True) -> list[str]:
-    """The picture as at most `height` lines of at most `width` cells."""
+    """The picture as at most `height` lines of at most `width` cells: live nodes, active alerts first; of all dead ones a line."""
     ink = _ink if colour else lambda _name, text: text
+    dead = _dead(view)
     head = [_header(view, width, ink), ink("dim", _fit(_titles(width), width))]
-    foot = [_footer(view, width, ink)]
+    foot = [*([ink("yellow", _fit(_obituary(view, dead), width))] if dead else []), _footer(view, width, ink)]
     room = max(height - len(head) - len(foot), 0)
     body: list[str] = []
-    ordered = sorted(
-        view.assets.items(), key=lambda item: (view.offline(item[0][0]), item[1].state != "active", item[0])
-    )
+    alive = [item for item in view.assets.items() if item[0][0] not in dead]
+    ordered = sorted(alive, key=lambda item: (item[1].state != "active", item[0]))
+    several = len(view.status.keys() - {*dead}) > 1
     for number, ((node, name), asset) in enumerate(ordered):
-        lines = _asset_lines(name if len(view.status) < 2 else f"{node}/{name}", asset, width, now_ns, ink)
+        lines = _asset_lines(f"{node}/{name}" if several else name, asset, width, now_ns, ink)
         left = len(ordered) - number
         if len(body) + len(lines) > room - (1 if left > 1 else 0):
             body.append(ink("dim", _fit(f" … and {left} more; a taller window shows them", width)))
             break
         body += lines
-    if not ordered:
+    if not ordered and not dead:
         body = ["", _fit(" Nothing has been scored yet: waiting for readings.", width)]
     body = body[:room]
     return [*head, *body, *[""] * (room - len(body)), *foot][:height]
 
 
+def _dead(view: View) -> list[str]:
+    return sorted(filter(view.offline, view.status))
+
+
 def _header(view: View, width: int, ink: Callable[[str, str], str]) -> str:
-    words = [f"{node} {status}" for node, status in sorted(view.status.items())]
+    dead = _dead(view)
+    words = [f"{node} {status}" for node, status in sorted(view.status.items()) if node not in dead]
+    live = len(words) > 0
+    if dead:
+        words.append(f"{dead[0]} offline" if len(dead) == 1 else f"{len(dead)} offline")
     text = _fit(f" edge-ae   {'   '.join(words) or 'no node has said anything yet'}", width)
-    bad = any(status != "online" for status in view.status.values()) or not words
-    return ink("red" if bad else "bold", text)
+    return ink("bold" if live else "red", text)
+
+
+def _obituary(view: View, dead: Sequence[str]) -> str:
+    """What the dead nodes have left, in a line: the nodes whose alerts were active come first."""
+    left: dict[str, list[Asset]] = {node: [] for node in dead}
+    for (node, _), asset in view.assets.items():
+        if node in left:
+            left[node].append(asset)
+    alerts = {node: sum(asset.state == "active" for asset in assets) for node, assets in left.items()}
+    words = [
+        f"{node} ({len(left[node])} assets{f', {alerts[node]} in alert' if alerts[node] > 0 else ''})"
+        for node in sorted(dead, key=lambda node: (alerts[node] == 0, node))
+    ]
+    return f" offline, edge-ae purge takes back what is left of them: {', '.join(words)}"
 
 
 def _columns(width: int) -> tuple[int, int, int, int]:
@@ -187,13 +209,14 @@ def _ago(onset: str, now_ns: int) -> str:
 
 def _footer(view: View, width: int, ink: Callable[[str, str], str]) -> str:
     words = []
-    for node, stats in sorted(view.stats.items()):
+    live = {node: stats for node, stats in sorted(view.stats.items()) if not view.offline(node)}
+    for node, stats in live.items():
         numbers = [
             f"{key} {_total(stats[key]):,}"
             for key in ("received", "used", "dropped", "events", "outbox")
             if key in stats
         ]
-        words.append(" ".join([node, *numbers]) if len(view.stats) > 1 else "   ".join(numbers))
+        words.append(" ".join([node, *numbers]) if len(live) > 1 else "   ".join(numbers))
     return ink("dim", _fit(f" {'   '.join(words)}   q quits".replace("    q", " q"), width))
 
 

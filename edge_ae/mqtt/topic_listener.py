@@ -37,9 +37,9 @@ class TopicListener:
         if gone:
             self._client.unsubscribe(sorted(gone))
 
-    def publish(self, topic: str, payload: bytes) -> object | None:
-        """Send a message with QoS 0; None: it could not be sent."""
-        return None if topic_name_fault(topic) is not None else self._client.publish(topic, payload)
+    def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> object | None:
+        """Send a message; None: it could not be sent."""
+        return None if topic_name_fault(topic) is not None else self._client.publish(topic, payload, qos, retain)
 
     def take(self, timeout_s: float) -> list[Message]:
         """The messages that are here; waits for the first."""

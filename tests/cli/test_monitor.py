@@ -98,6 +98,34 @@ def test_assets_with_alerts_come_first_and_those_without_room_are_counted() -> N
     assert "… and 7 more" in lines[6]
 
 
+def dead(shown: View, node: str, assets: int, alert: Any = None) -> None:
+    shown.take(f"edge-ae/{node}/status", b"offline", NOW)
+    shown.take(f"edge-ae/{node}/stats", b'{"received": 1}', NOW)
+    for number in range(assets):
+        body = json.dumps(alert or {"state": "normal"}).encode()
+        shown.take(f"edge-ae/{node}/a{number}/alert", body, NOW)
+
+
+def test_dead_nodes_are_one_line_and_crowd_out_no_live_one() -> None:
+    shown = view(fan_score={"ratio": 0.5}, pump_alert=ALERT, pump_score={"ratio": 1.5})
+    dead(shown, "a-quiet", 50)
+    dead(shown, "b-alarmed", 2, ALERT)
+    lines = [line.rstrip() for line in render(shown, 140, 8, NOW, colour=False)]
+    assert lines[0] == " edge-ae   pi online   2 offline"
+    assert [line[:6] for line in lines[2:5]] == [" pump ", "   └ f", " fan  "]
+    assert (
+        lines[6]
+        == " offline, edge-ae purge takes back what is left of them: b-alarmed (2 assets, 2 in alert), a-quiet (50 assets)"
+    )
+    assert lines[7] == " q quits"
+
+
+def test_without_a_live_node_the_head_is_red() -> None:
+    shown = View("edge-ae")
+    dead(shown, "pi", 1)
+    assert render(shown, 80, 6, NOW)[0].startswith("\x1b[31m edge-ae   pi offline")
+
+
 def test_a_score_that_is_old_says_so() -> None:
     lines = render(
         view(fan_score={"ratio": 0.5}, fan_alert={"state": "normal"}), 100, 8, NOW + 61 * SECOND, colour=False
