@@ -14,7 +14,7 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT7
 
 from edge_ae.core.alert import Phase
-from edge_ae.core.commands import LABELS, LONGEST_SHELVE_S, MAX_NOTE, PARSERS
+from edge_ae.core.commands import LABELS, LONGEST_SHELVE_S, LONGEST_VIEW_S, MAX_NOTE, PARSERS
 from edge_ae.core.events import AlertWord, EventType, SensorFault, Watching
 from edge_ae.core.payloads import CHANNELS_LISTED, SCHEMA, SEVERITY_LEVELS
 from edge_ae.daemon.stats import ASSETS_LISTED
@@ -102,6 +102,7 @@ def test_words_and_limits_are_those_of_the_code() -> None:
     assert alert["channels"]["maxItems"] == CHANNELS_LISTED
     assert SCHEMAS["stats"]["properties"]["asset"]["maxProperties"] == ASSETS_LISTED
     assert SCHEMAS["shelve"]["properties"]["duration_s"]["maximum"] == LONGEST_SHELVE_S
+    assert SCHEMAS["view"]["properties"]["for_s"]["maximum"] == LONGEST_VIEW_S
     feedback = SCHEMAS["feedback"]["properties"]
     assert (feedback["label"]["enum"], feedback["note"]["maxLength"]) == (list(LABELS), MAX_NOTE)
 
@@ -112,6 +113,13 @@ def test_there_is_a_channel_for_every_command_and_its_keys_are_those_that_are_ta
     for name, channel in channels.items():
         (message,) = (referred(one["$ref"]) for one in channel["messages"].values())
         assert set(referred(message["payload"]["$ref"]).get("properties", {})) == set(PARSERS[name][1])
+
+
+def test_examples_of_the_topics_page_are_as_the_papers_say() -> None:
+    shown = re.findall(r"^```json\n(.*?)^```", (ROOT / "docs" / "topics.md").read_text(), re.M | re.S)
+    bodies = [json.loads(text) for text in shown]
+    schemas = ["alert" if "severity" in body else "signals" for body in bodies]
+    assert [fault for schema, body in zip(schemas, bodies, strict=True) for fault in faults(schema, body)] == []
 
 
 # -- real traffic ----------------------------------------------------------------------------------------------
@@ -148,6 +156,7 @@ COMMANDS: dict[str, list[dict[str, Any]]] = {
     "accept_normal": [{}],
     "budget": [{"budget": "1/day"}],
     "feedback": [{"id": "abc", "label": "false_alarm", "note": "a test"}],
+    "view": [{"for_s": 60, "whole": True}],
 }
 
 
@@ -190,7 +199,7 @@ def test_every_message_of_a_real_daemon_is_as_the_papers_say(node: Node, listene
     wrong += [fault for answer in answers for fault in faults("answer", answer)]
     assert sorted(set(wrong)) == []
     assert seen == set(addresses()) - DAEMON_ONLY
-    assert [answer["ok"] for answer in answers] == [True, False, True, True, False, *[True] * 6]
+    assert [answer["ok"] for answer in answers] == [True, False, True, True, False, *[True] * 7]
 
 
 def properties_of(message: Any) -> dict[str, str]:

@@ -78,6 +78,7 @@ CORE_MAY = {
     "score_watch": {"alert"} | NOTATIONS,
     "expectation": NOTATIONS,
     "fleet": {"detector", "expectation"} | NOTATIONS,
+    "signals": {"detector", "expectation"} | NOTATIONS,
 }
 
 

@@ -19,6 +19,7 @@ from edge_ae.errors import BadPayload
 MAX_BYTES = 4096
 MAX_NOTE = 1000
 LABELS = ("false_alarm", "true_alarm")
+VIEW_S, LONGEST_VIEW_S = 60, 3600  # a view that is not renewed ends; the default, and the longest
 LONGEST_SHELVE_S = 366 * 86_400  # the owner's own limit, max_shelve_s, is applied where it is carried out
 
 
@@ -69,7 +70,19 @@ class GiveFeedback:
     note: str
 
 
-Command = Acknowledge | Shelve | Unshelve | SetService | AcceptNormal | SetBudget | GiveFeedback
+@dataclass(frozen=True, slots=True)
+class ViewSignals:
+    """Somebody looks at the asset, for so long from now. `whole`: all rows of the newest window are wanted, as in the beginning."""
+
+    for_ns: int
+    whole: bool
+
+
+Action = Acknowledge | Shelve | Unshelve | SetService | AcceptNormal | SetBudget | GiveFeedback
+"""What changes something, so that it needs a checkpoint."""
+Question = ViewSignals
+"""What is asked, and changes nothing."""
+Command = Action | Question
 
 
 def parse(name: str, payload: bytes) -> Command:
@@ -143,6 +156,15 @@ def _feedback(fields: Mapping[str, Any]) -> GiveFeedback:
     return GiveFeedback(_identity(fields), label, _text(fields, "note", MAX_NOTE) if "note" in fields else "")
 
 
+def _view(fields: Mapping[str, Any]) -> ViewSignals:
+    for_s, whole = fields.get("for_s", VIEW_S), fields.get("whole", False)
+    if not _is_number(for_s) or not 1 <= for_s <= LONGEST_VIEW_S:
+        raise BadPayload("bad_command", f"for_s must be a number of seconds from 1 to {LONGEST_VIEW_S}")
+    if not isinstance(whole, bool):
+        raise BadPayload("bad_command", "whole must be true or false")
+    return ViewSignals(round(for_s * SECOND), whole)
+
+
 def _text(fields: Mapping[str, Any], key: str, longest: int) -> str:
     text = fields.get(key)
     if not isinstance(text, str) or len(text) > longest:
@@ -163,4 +185,5 @@ PARSERS: Mapping[str, tuple[Callable[[Mapping[str, Any]], Command], tuple[str, .
     "accept_normal": (lambda _: AcceptNormal(), ()),
     "budget": (_budget, ("budget",)),
     "feedback": (_feedback, ("id", "label", "note")),
+    "view": (_view, ("for_s", "whole")),
 }

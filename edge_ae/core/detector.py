@@ -367,6 +367,11 @@ class Detector:
         return self._window.newest
 
     @property
+    def recent(self) -> Window | None:
+        """The rows there are of the newest window, also where it cannot be scored; None before the first row."""
+        return self._window.recent
+
+    @property
     def threshold(self) -> float:
         """The boundary that the next score is held against."""
         return self._threshold.value

@@ -5,7 +5,7 @@ epoch: slot k of a grid with period P is centred on k * P. NaN means "missing" e
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, overload
@@ -13,7 +13,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ae.core.model_spec import Floats, Similar
+from edge_ae.core.model_spec import Channel, Floats, Similar
 from edge_ae.core.timestamps import minute_text
 
 
@@ -109,6 +109,32 @@ class Share:
         if self.deviation > 0.0:
             return "high"
         return "low" if self.deviation < 0.0 else "none"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Signals:
+    """Consecutive rows of an asset that somebody looks at, one at least.
+
+    channels: as the model file has them.
+    t_ns [row]: event times.
+    verdicts [row]: of the windows that end with them; None: that was not scored, or before anybody looked.
+    observed, expected [row, channel]: in physical units; NaN: missing, or of a window that cannot be scored.
+    """
+
+    channels: Sequence[Channel]
+    t_ns: Sequence[int]
+    verdicts: Sequence[Verdict | None]
+    observed: Floats
+    expected: Floats
+
+    def __len__(self) -> int:
+        return len(self.t_ns)
+
+    def newest(self, rows: int) -> "Signals":
+        """The last so many rows."""
+        return Signals(
+            self.channels, self.t_ns[-rows:], self.verdicts[-rows:], self.observed[-rows:], self.expected[-rows:]
+        )
 
 
 class EventType(StrEnum):

@@ -22,12 +22,47 @@ def expected_by_others(model: Model, window: Floats, explanation: Explanation, t
     masked, now = window.copy(), explanation
     accused: list[int] = []
     while float(now.channel_score.sum()) > threshold:
-        if len(accused) >= min(MOST_ACCUSED, window.shape[1] // 2):
+        if len(accused) >= _most_accused(window):
             return explanation
         accused.append(_most_suspicious(now, accused))
         masked[:, accused] = np.nan
         (now,) = model.explain(masked[None])
     return replace(explanation, reconstruction=now.reconstruction)
+
+
+class Suspicion:
+    """The same of an asset that is looked at again and again: the accused of one look are taken over to the next, so that a look
+    costs one call, and a deviation of k channels is explained with the k-th look."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """The newest score is within its threshold: nothing deviates."""
+        self._accused: list[int] = []
+        self._elsewhere = False  # more channels deviate than can be accused, and none is
+
+    def expected(self, model: Model, window: Floats, threshold: float, *, at_once: bool = False) -> Floats:
+        """What is expected [length, channel] of a window. `at_once`: with as many calls as it takes, up to MOST_ACCUSED + 2."""
+        while True:
+            masked = window.copy()
+            masked[:, self._accused] = np.nan
+            (now,) = model.explain(masked[None])
+            settled = self._elsewhere or float(now.channel_score.sum()) <= threshold
+            if not settled:
+                self._accuse(now, window)
+            if settled or not at_once:
+                return now.reconstruction
+
+    def _accuse(self, now: Explanation, window: Floats) -> None:
+        if len(self._accused) < _most_accused(window):
+            self._accused.append(_most_suspicious(now, self._accused))
+        else:
+            self._accused, self._elsewhere = [], True
+
+
+def _most_accused(window: Floats) -> int:
+    return min(MOST_ACCUSED, len(window[0]) // 2)
 
 
 def _most_suspicious(explanation: Explanation, accused: list[int]) -> int:

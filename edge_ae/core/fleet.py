@@ -71,7 +71,7 @@ class Fleet:
             for (detector, window), score in zip(batch, self._score(batch), strict=True):
                 explanation: Explanation | None = None
                 if detector.wants_explanation(score):
-                    model = self._models[detector.spec.sha256]
+                    model = self.model_of(detector)
                     (explanation,) = model.explain(window.values[None])
                     explanation = expected_by_others(model, window.values, explanation, detector.threshold)
                 results.extend(detector.judge(window, score, explanation))
@@ -91,13 +91,17 @@ class Fleet:
                 scores[index] = score
         return scores
 
+    def model_of(self, detector: Detector) -> Model:
+        """The model that one of its assets is scored with."""
+        return self._models[detector.spec.sha256]
+
     def denoised(self, asset: str) -> Row | None:
         """The newest row of an asset as its model restores it: without the noise, and with what was missing."""
         detector = self.detectors[asset]
         window = detector.newest
         if window is None:
             return None
-        (explanation,) = self._models[detector.spec.sha256].explain(window.values[None])
+        (explanation,) = self.model_of(detector).explain(window.values[None])
         return Row(window.slot, tuple(explanation.reconstruction[-1].tolist()))
 
     def snapshot(self) -> dict[str, Any]:

@@ -36,6 +36,8 @@ class Channel:
 
     name, unit: as in the data and in alerts.
     low, high: the range in training of its signal, in that unit; of a counter's rate, in that unit an hour.
+    deviation: how far its signal is from what the model expects on normal data that it has not seen: the root of the mean
+        square, in the unit of the range; 0: not known, as in a file of an earlier version.
     resolution: the smallest step of its signal there.
 
     The profile, measured by `edge_ae.core.channel_profile`; 0: not known, as in a file of an earlier version, or no limit.
@@ -66,6 +68,7 @@ class Channel:
     kind: str = Kind.ANALOG
     turn: float = 0.0
     error_values: tuple[float, ...] = ()
+    deviation: float = 0.0
 
     @property
     def signal_unit(self) -> str:

@@ -8,8 +8,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from edge_ae.core.events import Alert, AlertWord, AssetHealth, EventType, FloodSummary, Row, Share, Verdict
-from edge_ae.core.model_spec import ModelSpec
+from edge_ae.core.events import Alert, AlertWord, AssetHealth, EventType, FloodSummary, Row, Share, Signals, Verdict
+from edge_ae.core.model_spec import Floats, ModelSpec
 from edge_ae.core.timestamps import SECOND, parse_time_ns, rfc3339
 
 SCHEMA = 1
@@ -119,6 +119,33 @@ def denoised_payload(spec: ModelSpec, row: Row) -> dict[str, Any]:
     """A restored row, flat as a sensor would send it; the time is `ts` even where a channel has that name."""
     values = {name: significant(value) for name, value in zip(spec.names, row.values, strict=True)}
     return values | {"ts": rfc3339(row.slot * spec.period_ns)}
+
+
+def signals_payload(signals: Signals) -> dict[str, Any]:
+    """What the topic `signals` says: columns, oldest row first."""
+    verdicts = signals.verdicts
+    return {
+        "schema": SCHEMA,
+        "ts": [rfc3339(t_ns) for t_ns in signals.t_ns],
+        "score": [None if verdict is None else significant(verdict.score) for verdict in verdicts],
+        "threshold": [None if verdict is None else significant(verdict.threshold) for verdict in verdicts],
+        "channels": [
+            {
+                "name": channel.name,
+                "unit": channel.signal_unit,
+                "observed": _column(signals.observed, index),
+                "expected": _column(signals.expected, index),
+                "deviation": significant(channel.deviation) if channel.deviation > 0.0 else None,
+                "low": significant(channel.low),
+                "high": significant(channel.high),
+            }
+            for index, channel in enumerate(signals.channels)
+        ],
+    }
+
+
+def _column(rows: Floats, index: int) -> list[float | None]:
+    return [significant(value) for value in rows[:, index].tolist()]
 
 
 def health_payload(health: AssetHealth) -> dict[str, Any]:

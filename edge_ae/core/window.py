@@ -105,11 +105,18 @@ class Windower:
     @property
     def newest(self) -> Window | None:
         """The window that ends with the newest row, due or not; None where it is not whole or holds too little."""
-        if self._slot is None or self.rows < self._length:
+        if self.rows < self._length:
             return None
         if not holds_enough(self._total_missing, self._missing[-1], self._length, self._buffer.shape[1]):
             return None
-        return Window(self._slot, self._buffer[self._end - self._length : self._end].copy())
+        return self.recent
+
+    @property
+    def recent(self) -> Window | None:
+        """The rows there are of the newest window, which may be fewer, and need not hold enough to be scored."""
+        return (
+            None if self._slot is None else Window(self._slot, self._buffer[self._end - self.rows : self._end].copy())
+        )
 
     def _append(self, row: Row) -> None:
         if self._end == len(self._buffer):

@@ -15,9 +15,8 @@ class CommandHandler:
     def __init__(self, store: NodeStore) -> None:
         self._store = store
 
-    def carry_out(self, name: str, payload: bytes, detector: Detector, now_ns: int) -> list[AlertEvent]:
+    def carry_out(self, command: commands.Action, detector: Detector, now_ns: int) -> list[AlertEvent]:
         """`now_ns`: the wall's time. Raises BadPayload with a sentence for the operator."""
-        command = commands.parse(name, payload)
         match command:
             case commands.Acknowledge(identity):
                 _check_present(detector, identity)

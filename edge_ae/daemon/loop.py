@@ -20,6 +20,7 @@ from typing import Any
 
 import orjson
 
+from edge_ae.core import commands
 from edge_ae.core.events import AlertEvent, EventType, Scored
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.timestamps import SECOND, seconds_ns
@@ -32,6 +33,7 @@ from edge_ae.daemon.options import DaemonOptions
 from edge_ae.daemon.publisher import Publisher
 from edge_ae.daemon.rebirths import Rebirths
 from edge_ae.daemon.stats import Parts, node_stats, status_line
+from edge_ae.daemon.views import LiveViews
 from edge_ae.errors import BadPayload, EdgeError
 from edge_ae.mqtt.link import Link, Message, Session
 from edge_ae.store.node_store import NodeStore
@@ -87,6 +89,7 @@ class Daemon:
         self.checkpoints = Checkpoints(options, store, link, self.ingest, self.publisher, self.bridges, started_ns)
         self.parts = Parts(started_ns, self.counts, link, store, self.checkpoints, self.ingest, self.publisher)
         self._commands = CommandHandler(store)
+        self._views = LiveViews(options.prefix, link)
         self._rebirths = Rebirths(partial(link.publish, json=False))
         self._reload = reload
         self._alerted = alerted
@@ -179,6 +182,8 @@ class Daemon:
         for asset in assets:
             self.publisher.show(self.fleet.detectors[asset])
         self.bridges.happened(self.publisher.happenings)
+        if self._views:
+            self._views.happened(self.publisher.happenings)
         if self._alerted is not None and self._arrived_ns is not None:
             self._time_alerts(self._alerted, self._arrived_ns)
 
@@ -228,7 +233,12 @@ class Daemon:
         detector = self.fleet.detectors.get(asset)
         if detector is None:
             raise BadPayload("bad_command", f"no asset {asset[:64]!r} is watched here")
-        events = self._commands.carry_out(name, payload, detector, time.time_ns())
+        command = commands.parse(name, payload)
+        if isinstance(command, commands.Question):
+            self._views.answer(command, self.fleet, detector, now_ns)
+            self.counts["commands"] += 1
+            return
+        events = self._commands.carry_out(command, detector, time.time_ns())
         self.counts["commands"] += 1
         log.info("%s: %s carried out", asset, name)
         self._publish(events, now_ns)
@@ -324,6 +334,7 @@ class Daemon:
         for detector in self.fleet.detectors.values():
             self.publisher.show(detector)
             self.publisher.show_health(detector, now_ns)
+        self._views.tick(self.fleet, now_ns)
         self._tend_bridges(now_ns)
         self._rebirths.ask((feed.decoder for feed in self.ingest.feeds), now_ns)
         self._log_fault(self.store.fault)

@@ -14,6 +14,7 @@ from edge_ae.core.commands import (
     SetService,
     Shelve,
     Unshelve,
+    ViewSignals,
     parse,
 )
 from edge_ae.core.timestamps import SECOND
@@ -36,6 +37,8 @@ from edge_ae.errors import BadPayload
         ("budget", b'{"budget": "1/day"}', SetBudget("1/day")),
         ("budget", b'{"budget": " 2.5 per Week "}', SetBudget("2.5/week")),
         ("budget", b'{"budget": "default"}', SetBudget(None)),
+        ("view", b"", ViewSignals(60 * SECOND, whole=False)),
+        ("view", b'{"for_s": 1.5, "whole": true}', ViewSignals(3 * SECOND // 2, whole=True)),
         ("feedback", b'{"label": "true_alarm"}', GiveFeedback(None, "true_alarm", "")),
         ("feedback", b'{"id": "17", "label": "false_alarm"}', GiveFeedback("17", "false_alarm", "")),
         ("feedback", b'{"id": "17", "label": "true_alarm", "note": "x"}', GiveFeedback("17", "true_alarm", "x")),
@@ -69,6 +72,11 @@ def test_payload_becomes_its_command(name: str, payload: bytes, command: Command
             'budget should be a number of alerts per hour, day, week or month, such as "1/week"',
         ),
         ("budget", b'{"budget": "0/week"}', "budget should be a number of alerts"),
+        ("view", b'{"for_s": 0}', "for_s must be a number of seconds from 1 to 3600"),
+        ("view", b'{"for_s": 1e999}', "a command is a JSON object"),
+        ("view", b'{"for_s": true}', "for_s must be a number of seconds from 1 to 3600"),
+        ("view", b'{"for_s": null}', "for_s must be a number of seconds from 1 to 3600"),
+        ("view", b'{"whole": 1}', "whole must be true or false"),
         ("ack", b" " * 5000, "a command has 4096 bytes at most"),
     ],
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_ae.core.commands import Question, parse
 from edge_ae.core.detector import Detector
 from edge_ae.core.events import EventType, Readings
 from edge_ae.core.fleet import Fleet
@@ -35,8 +36,9 @@ def store(tmp_path: Path) -> NodeStore:
 
 
 def carry_out(store: NodeStore, name: str, detector: Detector, **fields: object) -> list[EventType]:
-    payload = json.dumps(fields).encode()
-    return [event.type for event in CommandHandler(store).carry_out(name, payload, detector, NOW_NS)]
+    command = parse(name, json.dumps(fields).encode())
+    assert not isinstance(command, Question)
+    return [event.type for event in CommandHandler(store).carry_out(command, detector, NOW_NS)]
 
 
 def test_acknowledged_alert_is_published_as_that_once(store: NodeStore) -> None:
