@@ -16,6 +16,7 @@ import math
 import re
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ KEYS = (
     "report",
     "digest",
 )
-OPTIONAL = ("modes",)  # which files of an earlier version lack
+OPTIONAL = ("modes", "deviations")  # which files of an earlier version lack
 OUTPUTS = ("score", "channel_score", "reconstruction", "latent")
 GOLDEN_TOLERANCE = 1e-4  # relative: another processor's rounding, and no more
 MAX_FILE_BYTES = 64 * 1024 * 1024
@@ -180,7 +181,9 @@ def _spec(session: ort.InferenceSession, meta: Mapping[str, str], sha256: str, p
             name=meta["name"],
             sha256=sha256,
             family=meta["family"],
-            channels=tuple(_channel(**channel) for channel in _json(meta, "channels", path)),
+            channels=_channels(
+                _json(meta, "channels", path), _json(meta, "deviations", path) if "deviations" in meta else None
+            ),
             period_ns=int(meta["sample_period_ns"]),
             length=int(session.get_inputs()[0].shape[1]),
             hop=int(meta["hop"]),
@@ -195,6 +198,13 @@ def _spec(session: ort.InferenceSession, meta: Mapping[str, str], sha256: str, p
     _check_sense(spec, path)
     _check_shapes(session, spec, path)
     return spec
+
+
+def _channels(found: Sequence[Any], deviations: Sequence[Any] | None) -> tuple[Channel, ...]:
+    """`deviations`: None in a file of an earlier version."""
+    channels = (_channel(**channel) for channel in found)
+    errors = [0.0] * len(found) if deviations is None else deviations
+    return tuple(replace(channel, deviation=float(error)) for channel, error in zip(channels, errors, strict=True))
 
 
 def _channel(error_values: Sequence[float] = (), **facts: Any) -> Channel:
@@ -227,6 +237,7 @@ def _check_sense(spec: ModelSpec, path: Path) -> None:
         "period, length and hop must be positive": min(spec.period_ns, spec.length, spec.hop) > 0,
         "a channel is of an unknown kind; update this program": all(c.kind in set(Kind) for c in spec.channels),
         "an angle has no full turn": all(_has_turn(c) for c in spec.channels),
+        "the deviations are not sensible numbers": all(0.0 <= c.deviation < math.inf for c in spec.channels),
         "the tail is not made of sensible numbers": all(map(math.isfinite, tail)) and min(tail[1], tail[3]) > 0,
         "the modes are not made of sensible numbers": _sensible(spec.modes),
     }

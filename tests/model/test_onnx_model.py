@@ -75,7 +75,7 @@ def test_a_model_file_says_what_it_is(path: Path) -> None:
 
 def test_a_channel_of_the_usual_kind_has_no_key_that_version_0_2_refuses(path: Path) -> None:
     keys = {key for channel in json.loads(meta_of(path)["channels"]) for key in channel}
-    assert keys.isdisjoint({"kind", "turn", "error_values"})
+    assert keys.isdisjoint({"kind", "turn", "error_values", "deviation"})
 
 
 def test_kinds_turns_and_error_values_are_kept(tmp_path: Path) -> None:
@@ -118,6 +118,18 @@ def test_a_file_may_bring_its_operating_modes_or_be_of_a_time_before_them(
     assert OnnxModel.load(path).spec.modes is None
     spec = OnnxModel.load(copy(sealed(path.read_bytes(), modes=json.dumps(MODES)))).spec
     assert spec.modes == Modes((1.0, 2.0), ((0.0, 0.5), (3.0, 4.0)), (0.5, 1.0))
+
+
+def test_a_file_may_bring_the_deviations_of_its_channels_or_be_of_a_time_before_them(
+    path: Path, copy: Callable[[bytes], Path], tmp_path: Path
+) -> None:
+    assert [channel.deviation for channel in OnnxModel.load(path).spec.channels] == [0.0, 0.0]
+    newer = copy(sealed(path.read_bytes(), deviations="[0.25, 0]"))
+    assert [channel.deviation for channel in OnnxModel.load(newer).spec.channels] == [0.25, 0.0]
+    channels = (Channel("flow", "", 0.0, 1.0, deviation=0.5), Channel("pressure", "", 0.0, 1.0))
+    assert write_model(tmp_path / "again.onnx", channels=channels).spec.channels == channels
+    keys = {key for channel in json.loads(meta_of(tmp_path / "again.onnx")["channels"]) for key in channel}
+    assert "deviation" not in keys
 
 
 # -- altered and cut off ------------------------------------------------------------------------------------
@@ -227,6 +239,11 @@ TAIL = {"level": 1.0, "scale": 0.1, "shape": 0.0, "rate": 0.01, "typical": 0.2}
         ("golden", json.dumps({"windows": "A", "scores": ["x"]}), "golden"),
         ("report", "{", "is not JSON"),
         ("modes", "{", "is not JSON"),
+        ("deviations", "[1.0]", "zip"),
+        ("deviations", "[1.0, -1.0]", "the deviations are not sensible numbers"),
+        ("deviations", "[1.0, NaN]", "the deviations are not sensible numbers"),
+        ("deviations", '[1.0, "x"]', "could not convert"),
+        ("deviations", "7", "cannot be used"),
         ("modes", "[]", ""),
         ("modes", json.dumps(MODES | {"radii": [1.0]}), "sensible numbers"),
         ("modes", json.dumps(MODES | {"radii": [1.0, 0.0]}), "sensible numbers"),

@@ -19,6 +19,7 @@ from edge_ae.model.onnx_model import NO_DIGEST, OUTPUTS, PREFIX, SCHEMA_VERSION,
 from edge_ae.store.atomic import write_whole
 from edge_ae_train.data.dataset import CHUNK, MODE_WINDOWS, some_windows, spread_over
 from edge_ae_train.data.segments import Recording, stretches, values_of
+from edge_ae_train.deviation import deviations
 from edge_ae_train.fit import Fitted
 from edge_ae_train.scoring import modes
 from edge_ae_train.scoring.graph import ScoredNetwork
@@ -64,9 +65,10 @@ def save(fitted: Fitted, recording: Recording, origin: Origin, out: Path) -> Onn
 def _spec(fitted: Fitted, recording: Recording, origin: Origin, rows: Sequence[Floats]) -> ModelSpec:
     """`rows`: the stretches that channel profiles are measured on."""
     calibration, units = fitted.candidate.calibration, origin.units
+    errors = deviations(fitted.candidate, fitted.graph.standardise, recording.turns)
     channels = [
-        channel(replace(known, unit=units.get(known.name, "")), rows, index)
-        for index, known in enumerate(recording.channels)
+        channel(replace(known, unit=units.get(known.name, ""), deviation=error), rows, index)
+        for index, (known, error) in enumerate(zip(recording.channels, errors, strict=True))
     ]
     return ModelSpec(
         name=origin.name,
@@ -216,13 +218,17 @@ def _metadata(contents: Contents, golden: Floats, scores: Floats) -> dict[str, s
         "train_data_sha256": contents.data_sha256,
         "report": json.dumps(contents.report),
     }
-    return {PREFIX + key: value for key, value in {**contents.extra, **values}.items()}
+    errors = [channel.deviation for channel in spec.channels]
+    known = {"deviations": json.dumps(errors)} if any(error > 0.0 for error in errors) else {}
+    return {PREFIX + key: value for key, value in {**contents.extra, **known, **values}.items()}
 
 
 def _channel_facts(channel: Channel) -> dict[str, Any]:
-    """What is as usual goes unsaid, for versions before 0.3 know none of these keys and refuse a file that has one."""
+    """What is as usual goes unsaid, for versions before 0.3 know none of these keys and refuse a file that has one. Therefore
+    deviations have a key of their own in the metadata."""
     usual = {key: getattr(Channel(channel.name), key) for key in ("kind", "turn", "error_values")}
     facts = {key: value for key, value in asdict(channel).items() if value not in (np.inf, -np.inf)}
+    del facts["deviation"]
     return {key: value for key, value in facts.items() if key not in usual or value != usual[key]}
 
 
