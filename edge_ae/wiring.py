@@ -3,12 +3,15 @@
 import fcntl
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from edge_ae.config.consistency import contested, missing_to_watch, recorded_twice
 from edge_ae.config.loading import load
@@ -23,12 +26,14 @@ from edge_ae.mqtt.options import Broker, LinkOptions
 
 if TYPE_CHECKING:
     from edge_ae.bridges.homeassistant import HomeAssistant
+    from edge_ae.bridges.notify import NotifyBridge, NotifyOptions, Recipient
     from edge_ae.bridges.prometheus import PrometheusBridge
     from edge_ae.bridges.thin_edge import ThinEdge
     from edge_ae.core.model_spec import Model, ModelSpec
     from edge_ae.daemon.ingest import Feed
     from edge_ae.daemon.loop import Daemon
     from edge_ae.daemon.record_loop import RecordLoop
+    from edge_ae.store.node_store import NodeStore
     from edge_ae.store.recorder import Recorder
 
 RELOADED = {"streams", "model_key", "limits.payload_bytes"} | {
@@ -61,6 +66,7 @@ def daemon(settings: Settings, config: Path) -> "Daemon":
     if durable:
         version_0_1.take_up(store, settings.state_dir)
     link = Link(link_options(settings), limits.inbox_messages)
+    notify = _notify(settings, store)
     return Daemon(
         DaemonOptions(
             node=settings.node,
@@ -82,10 +88,11 @@ def daemon(settings: Settings, config: Path) -> "Daemon":
         recorder=None if record.dir is None else Recorder(record.dir, record.max_mb * 2**20),
         bridges=[
             bridge
-            for bridge in (metrics, _home_assistant(settings, link), _thin_edge(settings, link))
+            for bridge in (metrics, _home_assistant(settings, link), _thin_edge(settings, link), notify)
             if bridge is not None
         ],
         alerted=None if metrics is None else metrics.alerted,
+        notified=None if notify is None else notify.counts,
     )
 
 
@@ -117,6 +124,76 @@ def _metrics(settings: Settings) -> "PrometheusBridge | None":
     from edge_ae.bridges.prometheus import PrometheusBridge
 
     return PrometheusBridge(settings.metrics.host, settings.metrics.port)
+
+
+def _notify(settings: Settings, store: "NodeStore") -> "NotifyBridge | None":
+    """Where nobody is notified, what was kept for it goes: whoever is notified one day is not sent what is old by then."""
+    from edge_ae.store.node_store import NOTICES_FILE
+
+    path = settings.state_dir / NOTICES_FILE if store.durable else None
+    if not settings.notify_urls:
+        if path is not None:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        return None
+    if find_spec("apprise") is None:
+        log.error("notify.urls are set, but nobody is notified: pip install 'apprise>=1.9' pillow")
+        return None
+    from edge_ae.bridges.notify import NotifyBridge
+    from edge_ae.store.notice_file import NoticeFile
+
+    return NotifyBridge(_recipients(settings), _notify_options(settings), store, NoticeFile(path))
+
+
+def _recipients(settings: Settings) -> "list[Recipient]":
+    from edge_ae.bridges.notify import Recipient
+
+    return [Recipient(one.where, one.url.get_secret_value()) for one in settings.notify_urls]
+
+
+def _notify_options(settings: Settings) -> "NotifyOptions":
+    from edge_ae.bridges.notify import NotifyOptions
+    from edge_ae.core.notice_text import Wording
+    from edge_ae.core.notices import SendRules
+    from edge_ae.core.quiet_hours import QuietHours
+
+    notify = settings.notify
+    zone = UTC if notify.time_zone is None else ZoneInfo(notify.time_zone)
+    quiet = None if notify.quiet_hours is None else QuietHours.of(notify.quiet_hours, zone)
+    return NotifyOptions(
+        node=settings.node,
+        wording=Wording(zone, notify.page_url),
+        rules=SendRules(notify.max_per_hour, quiet, notify.quiet_passes_high),
+        min_severity=notify.min_severity,
+        pictures=notify.pictures,
+        timeout_s=notify.timeout_s,
+        zone=notify.time_zone,
+    )
+
+
+def notify_faults(settings: Settings) -> list[str]:
+    """What keeps messages from people, a sentence each; the secret part of no URL is in any of them."""
+    from edge_ae.bridges import notify_services
+
+    if find_spec("apprise") is None:
+        return [f"notify.urls: {notify_services.MISSING}"]
+    faults = [(one.where, notify_services.fault_of(one.url.get_secret_value())) for one in settings.notify_urls]
+    missing = ["notify.pictures: messages have no picture: pip install pillow"]
+    no_pictures = missing if settings.notify.pictures and find_spec("PIL") is None else []
+    return [*(f"{where}: {fault}" for where, fault in faults if fault is not None), *no_pictures]
+
+
+def send_test_messages(settings: Settings) -> "Iterator[tuple[str, str | None]]":
+    """Sends a message to each recipient: who it is, and why it did not arrive; None: the service has confirmed it."""
+    from edge_ae.bridges.notify_process import Job, Sending
+
+    title, text = (
+        f"{settings.node}: test",
+        "This message was sent by edge-ae notify --test. Alerts will come the same way.",
+    )
+    for one in _recipients(settings):
+        job = Job(one.url, settings.notify.timeout_s, title, text)
+        yield f"{one.where} ({one.service})", Sending(job).outcome().fault
 
 
 def _as_it_is(model: "Model") -> "Model":
@@ -163,7 +240,7 @@ def waiting_for_restart(running: Settings, settings: Settings) -> list[str]:
 
 
 def _flat(settings: Settings) -> dict[str, object]:
-    flat: dict[str, object] = {"the MQTT password": settings.password}
+    flat: dict[str, object] = {"the MQTT password": settings.password, "whom to notify": settings.notify_urls}
     for name, value in settings:
         flat |= {f"{name}.{key}": each for key, each in value} if isinstance(value, Section) else {name: value}
     return flat

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DEVICE, TRAINER = ROOT / "edge_ae", ROOT / "train" / "edge_ae_train"
 HEAVY = ("torch", "scipy", "sklearn", "matplotlib", "rich", "pandas", "pyarrow", "river", "onnx", "edge_ae_train")
-IF_WANTED = {"cryptography", "prometheus_client"}  # and what a device may install, as an extra
+IF_WANTED = {"apprise", "cryptography", "PIL", "prometheus_client"}  # and what a device may install, as an extra
 CARRIED = {"numpy", "onnxruntime", "orjson", "paho", "pydantic", "pydantic_settings"}  # what a device installs
 ONLY_IN = {
     "onnxruntime": {"edge_ae.model.onnx_model"},
@@ -23,6 +23,8 @@ ONLY_IN = {
     "pydantic_settings": {"edge_ae.config"},
     "cryptography": {"edge_ae.model.signature"},
     "prometheus_client": {"edge_ae.bridges.prometheus"},
+    "apprise": {"edge_ae.bridges.notify_services"},
+    "PIL": {"edge_ae.bridges.notify_picture"},
 }
 
 ROOMS: dict[str, set[str]] = {
@@ -57,6 +59,10 @@ CORE_MAY = {
     "pace": {"timestamps"},
     "common_stop": {"channel_profile"} | NOTATIONS,
     "sensor_health": {"channel_profile", "common_stop", "pace"} | NOTATIONS,
+    "quiet_hours": {"timestamps"},
+    "notices": {"quiet_hours"} | NOTATIONS,
+    "notice_text": {"notices", "printable"} | NOTATIONS,
+    "notice_ledger": {"notices", "payloads"} | NOTATIONS,
     "commands": {"alert", "payloads"} | NOTATIONS,
     "usual": {"align", "window"} | NOTATIONS,
     "input_pace": {"pace", "usual"} | NOTATIONS,

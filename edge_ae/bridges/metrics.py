@@ -143,6 +143,10 @@ WINDOWS = Metric("windows_scored", "Windows that were scored.", counts=True)
 WITHHELD = Metric("alerts_withheld", "New alerts that became part of a flood's summary.", counts=True)
 ALERTS = Metric("alerts", "New alerts, by their severity when they were raised.", ("severity",), counts=True)
 DROPPED = Metric("readings_dropped", "What was not used, by reason.", ("reason",), counts=True)
+NOTIFICATIONS = Metric(
+    "notifications", "Messages to people: sent, attempts that failed, dropped.", ("service", "outcome"), counts=True
+)
+NOTIFICATIONS_PENDING = Metric("notifications_pending", "Messages to people that wait.", ("service",))
 LINK_FAULTS = Metric("link_faults", "What did not arrive, was not sent, or was refused.", ("reason",), counts=True)
 RELOADED = Metric("config_last_reload_successful", "0 after settings that could not be taken up.")
 RELOADED_AT = Metric("config_last_reload_success_timestamp_seconds", "When settings were last taken up.")
@@ -189,6 +193,7 @@ def samples(now: NodeNow) -> Iterator[Samples]:
     yield _by_name(ALERTS, now.alerts)
     yield _by_name(DROPPED, now.dropped)
     yield _by_name(LINK_FAULTS, now.link_faults)
+    yield from _notifications(now.stats["notify"])
     yield _single(RELOADED, now.settings_good)
     yield _single(RELOADED_AT, now.settings_at_s)
     for metric, of_asset in OF_ASSET:
@@ -196,6 +201,19 @@ def samples(now: NodeNow) -> Iterator[Samples]:
         yield Samples(metric, tuple(((name,), float(value)) for name, value in values if value is not None))
     specs = ((name, asset.spec) for name, asset in now.assets.items())
     yield Samples(MODEL_INFO, tuple(((name, s.name, s.sha256, s.family), 1.0) for name, s in specs))
+
+
+def _notifications(by_service: Mapping[str, Mapping[str, int]]) -> Iterator[Samples]:
+    """What waits is no counter."""
+    pending = {service: counts["pending"] for service, counts in by_service.items()}
+    outcomes = (
+        ((service, name), float(count))
+        for service, counts in by_service.items()
+        for name, count in counts.items()
+        if name != "pending"
+    )
+    yield Samples(NOTIFICATIONS, tuple(outcomes))
+    yield _by_name(NOTIFICATIONS_PENDING, pending)
 
 
 def _single(metric: Metric, value: float | None) -> Samples:

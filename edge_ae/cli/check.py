@@ -109,6 +109,10 @@ def checks(config: Path, inspection: "Inspection", found: Found) -> Iterator[tup
     yield from _check_machine(settings, doubtful)
     if settings.metrics.port is not None:
         yield "metrics", [] if find_spec("prometheus_client") is not None else [NO_METRICS]
+    if settings.notify_urls:
+        from edge_ae import wiring
+
+        yield "notify", wiring.notify_faults(settings)
     if "mqtt" not in doubtful:
         broker = f"{settings.mqtt.host}:{settings.mqtt.tcp_port}"
         yield f"broker    {broker}", check_broker(settings)

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Sequence
 
 from edge_ae import __version__
-from edge_ae.cli import check, feedback, options, purge, record, replay, run, score, watch
+from edge_ae.cli import check, feedback, notify, options, purge, record, replay, run, score, watch
 
 COMMANDS = {
     "run": run,
@@ -18,6 +18,7 @@ COMMANDS = {
     "watch": watch,
     "feedback": feedback,
     "purge": purge,
+    "notify": notify,
 }
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 from edge_ae.config.settings import Settings, StreamSettings
 from edge_ae.core.topics import filters_overlap, topic_filter
 
+RECIPIENTS = 16
+"""Of messages to people; each gets all of them."""
+
 
 def contradictions(settings: Settings) -> Iterator[str]:
     """Settings that cannot go together, a sentence each."""
@@ -17,6 +20,7 @@ def contradictions(settings: Settings) -> Iterator[str]:
         yield "mqtt.tls: is off, but there are certificates; add tls = true"
     if settings.password is not None and mqtt.username is None:
         yield "mqtt.username: is missing, but there is a password; add username"
+    yield from _notify_contradictions(settings)
     own = f"{mqtt.base}/{settings.node}/x/score"
     owners: dict[str, Path | None] = {}
     for number, stream in enumerate(settings.streams, start=1):
@@ -35,6 +39,13 @@ def contradictions(settings: Settings) -> Iterator[str]:
         asset = settings.asset_of(stream)
         if asset is not None and owners.setdefault(asset, stream.model) != stream.model:
             yield f"{where}.asset: {asset!r} is already watched with another model; give this stream an asset of its own"
+
+
+def _notify_contradictions(settings: Settings) -> Iterator[str]:
+    if settings.notify.quiet_hours is not None and settings.notify.time_zone is None:
+        yield 'notify.time_zone: is missing, and says when quiet_hours are; add time_zone = "Europe/Berlin"'
+    if len(settings.notify_urls) > RECIPIENTS:
+        yield f"notify.urls: are {len(settings.notify_urls)}, and may be {RECIPIENTS}; let one of them be a group or a mailing list"
 
 
 def missing_to_watch(settings: Settings) -> list[str]:

@@ -2,8 +2,8 @@
 
     defaults  <  settings file (TOML)  <  EDGE_AE_... (EDGE_AE_MQTT__HOST is host in [mqtt])
 
-The password is no setting: it comes from `password_file`, or from systemd's credential `mqtt-password`. Paths in the file
-are relative to the file.
+The password is no setting: it comes from `password_file`, or from systemd's credential `mqtt-password`; and so may the URLs of
+people to notify, from `urls_file` or the credential `notify-urls`. Paths in the file are relative to the file.
 """
 
 import os
@@ -13,13 +13,13 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
 
 from edge_ae.config import sources
 from edge_ae.config.consistency import contradictions
 from edge_ae.config.messages import meant, sentences
-from edge_ae.config.settings import Settings
+from edge_ae.config.settings import NotifyUrl, Settings
 from edge_ae.errors import BadConfig
 
 PREFIX = "EDGE_AE_"
@@ -59,11 +59,13 @@ def inspect(path: Path | str | None, env: Mapping[str, str] | None = None) -> In
     problems = [] if path is None else [*sources.resolve(raw, Path(path).absolute().parent)]
     problems += [*_unknown_variables(env), *sources.missing_files(raw)]
     password, fault = sources.password(raw, env)
-    problems += [] if fault is None else [fault]
+    urls, urls_fault = sources.notify_urls(raw, env)
+    problems += [each for each in (fault, urls_fault) if each is not None]
     found = _validated(raw)
     if found.settings is None:
         return found._replace(problems=[*found.problems, *problems])
     found.settings._password = password
+    found.settings._urls_of_file = tuple(NotifyUrl(where, SecretStr(url)) for where, url in urls)
     return found._replace(problems=[*found.problems, *problems, *contradictions(found.settings)])
 
 

@@ -22,7 +22,7 @@ def sentences(error: ValidationError, root: type[BaseModel]) -> Iterator[str]:
             yield f"{where}: is missing; add {example}"
         else:
             what = fault["msg"].removeprefix("Value error, ").replace("Input should", "should")
-            shown = "" if isinstance(value, dict | list) else f"{str(value)[:60]!r} "
+            shown = "" if isinstance(value, dict | list) or _is_secret(root, place) else f"{str(value)[:60]!r} "
             shown_already = example == "" or "such as" in what or "write it like" in what
             yield f"{where}: {shown}{what}" + ("" if shown_already else f"; for example {example}")
 
@@ -41,6 +41,14 @@ def _section(root: type[BaseModel], place: Place) -> type[BaseModel]:
         kinds = () if field is None else (field.annotation, *get_args(field.annotation))
         model = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), model)
     return model
+
+
+def _is_secret(root: type[BaseModel], place: Place) -> bool:
+    """Whether a place is a secret, is within one, or is a table that may hold one."""
+    fields = [_section(root, place[:end]).model_fields.get(str(part)) for end, part in enumerate(place)]
+    kinds = [field.annotation for field in fields if field is not None]
+    own = [field.annotation for field in _section(root, place).model_fields.values()] if len(kinds) == 1 else []
+    return any("SecretStr" in str(kind) for kind in (*kinds, *own))
 
 
 def _example(root: type[BaseModel], place: Place) -> str:

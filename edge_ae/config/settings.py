@@ -1,7 +1,10 @@
 """Settings as frozen values: what there is to set, with its default and its bounds. Each is a table of the settings file."""
 
+from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
@@ -9,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 from edge_ae.core.alert import AlertRules, budget_ns
 from edge_ae.core.field_paths import path_fault, places_of
 from edge_ae.core.formats.decoder import ASSET_NAME, Stream
+from edge_ae.core.quiet_hours import QuietHours
 from edge_ae.core.timestamps import seconds_ns
 from edge_ae.core.topics import topic_fault
 
@@ -52,6 +56,18 @@ def _time_zone(name: str) -> str:
             raise ValueError("is unknown, for this machine knows no time zones: install its package tzdata") from None
         raise ValueError('is no time zone that this machine knows; write it like "Europe/Berlin"') from None
     return name
+
+
+def _quiet_hours(text: str) -> str:
+    QuietHours.of(text, UTC)
+    return text
+
+
+def _page(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc or not url.isascii() or not url.isprintable():
+        raise ValueError('should be the address of a page; write it like "http://pi-7:8080/"')
+    return url
 
 
 FieldPath = Annotated[str, Field(min_length=1), AfterValidator(_path)]
@@ -194,6 +210,32 @@ class Metrics(Section):
     host: str = Field(default="127.0.0.1", min_length=1)
 
 
+class NotifySettings(Section):
+    """Messages to people, through services that Apprise knows; without `urls` and `urls_file`: none.
+
+    An URL holds a password as a rule: it is shown nowhere. `time_zone`: of `quiet_hours`, and of the times in messages.
+    """
+
+    urls: tuple[SecretStr, ...] | None = Field(default=None, examples=["ntfys://ntfy.sh/my-plant"])
+    urls_file: Path | None = None
+    min_severity: Literal["low", "medium", "high"] = "low"
+    quiet_hours: Annotated[str, AfterValidator(_quiet_hours)] | None = Field(default=None, examples=["22:00-06:00"])
+    quiet_passes_high: bool = False
+    time_zone: Annotated[str, AfterValidator(_time_zone)] | None = Field(default=None, examples=["Europe/Berlin"])
+    max_per_hour: int = Field(default=20, ge=1, le=1_000)
+    pictures: bool = True
+    timeout_s: float = Field(default=10.0, ge=1, le=60)
+    page_url: Annotated[str, AfterValidator(_page)] | None = Field(default=None, examples=["http://pi-7:8080/"])
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyUrl:
+    """Whom to notify. `where` it was found, such as "notify.urls[1]"; the URL itself is secret."""
+
+    where: str
+    url: SecretStr
+
+
 class Settings(Section):
     """All settings of a node. `model_key` unset: whoever may write the model files is trusted."""
 
@@ -211,12 +253,20 @@ class Settings(Section):
     limits: Limits = Limits()
     record: Record = Record()
     metrics: Metrics = Metrics()
+    notify: NotifySettings = NotifySettings()
     _password: SecretStr | None = PrivateAttr(None)
+    _urls_of_file: tuple[NotifyUrl, ...] = PrivateAttr(())
 
     @property
     def password(self) -> SecretStr | None:
         """The broker's, from its file or credential."""
         return self._password
+
+    @property
+    def notify_urls(self) -> tuple[NotifyUrl, ...]:
+        """Those of the settings, then those of the file or credential."""
+        set_here = enumerate(self.notify.urls or (), start=1)
+        return (*(NotifyUrl(f"notify.urls[{number}]", url) for number, url in set_here), *self._urls_of_file)
 
     @property
     def client_id(self) -> str:

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from edge_ae.errors import BadConfig
 
 CREDENTIAL = "mqtt-password"
+URLS_CREDENTIAL = "notify-urls"
 TWICE = "a setting or a table stands there twice; each stream has [[streams]] of its own"
 FILES = ("ca", "cert", "key", "password_file")  # of [mqtt]: read or handed on as they are
 
@@ -67,6 +68,7 @@ def resolve(raw: dict[str, Any], base: Path) -> Iterator[str]:
         ("", raw, ("state_dir", "model_key")),
         ("mqtt.", raw.get("mqtt"), FILES),
         ("record.", raw.get("record"), ("dir",)),
+        ("notify.", raw.get("notify"), ("urls_file",)),
     ]
     streams = raw.get("streams")
     for number, stream in enumerate(streams if isinstance(streams, list) else (), start=1):
@@ -97,16 +99,32 @@ def missing_files(raw: Mapping[str, Any]) -> Iterator[str]:
 
 def password(raw: Mapping[str, Any], env: Mapping[str, str]) -> tuple[SecretStr | None, str | None]:
     """The broker's password, or why it cannot be had; neither: none is asked for."""
-    named = _table(raw, "mqtt").get("password_file")
-    credential = Path(env.get("CREDENTIALS_DIRECTORY") or "/nonexistent") / CREDENTIAL
-    if not isinstance(named, str) and not credential.is_file():
+    text, fault = _secret(raw, env, ("mqtt", "password_file"), CREDENTIAL)
+    return None if text is None else SecretStr(text.rstrip("\r\n")), fault
+
+
+def notify_urls(raw: Mapping[str, Any], env: Mapping[str, str]) -> tuple[list[tuple[str, str]], str | None]:
+    """The URLs of a file that has one a line, each with where it stands; or why the file cannot be had.
+
+    Empty lines and those that begin with # say nothing.
+    """
+    text, fault = _secret(raw, env, ("notify", "urls_file"), URLS_CREDENTIAL)
+    lines = enumerate(map(str.strip, (text or "").splitlines()), start=1)
+    return [(f"notify.urls_file, line {n}", line) for n, line in lines if line and not line.startswith("#")], fault
+
+
+def _secret(
+    raw: Mapping[str, Any], env: Mapping[str, str], setting: tuple[str, str], credential: str
+) -> tuple[str | None, str | None]:
+    """The text of the file that a setting names, else of the credential; or why it cannot be had. Neither: there is none."""
+    named = _table(raw, setting[0]).get(setting[1])
+    handed = Path(env.get("CREDENTIALS_DIRECTORY") or "/nonexistent") / credential
+    if not isinstance(named, str) and not handed.is_file():
         return None, None
-    path = Path(named) if isinstance(named, str) else credential
+    path = Path(named) if isinstance(named, str) else handed
     try:
-        return SecretStr(path.read_text(encoding="utf-8").rstrip("\r\n")), None
+        return path.read_text(encoding="utf-8"), None
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        return (
-            None,
-            f"mqtt.password_file: {path} cannot be read: {why}; make it readable for the user that runs edge-ae",
-        )
+        where = ".".join(setting)
+        return None, f"{where}: {path} cannot be read: {why}; make it readable for the user that runs edge-ae"

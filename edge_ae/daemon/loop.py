@@ -12,7 +12,7 @@ import logging
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
@@ -61,7 +61,8 @@ Reload = Callable[[], Sequence[Feed]]
 class Daemon:
     """`run` until SIGTERM or SIGINT. `reload` is called on SIGHUP; what it raises as EdgeError leaves all as it was.
 
-    `alerted` gets, of each new alert, the seconds since the oldest message of its turn arrived.
+    `alerted` gets, of each new alert, the seconds since the oldest message of its turn arrived. `notified` counts the messages
+    to people, by service.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Daemon:
         recorder: RowRecorder | None = None,
         bridges: Sequence[Bridge] = (),
         alerted: Callable[[float], None] | None = None,
+        notified: Callable[[], Mapping[str, Mapping[str, int]]] | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.counts: Counter[str] = Counter()
@@ -87,7 +89,9 @@ class Daemon:
         self.ingest = Ingest(feeds, Fleet(options.node, options.max_assets), self._prefix + "/", recorder)
         self.bridges = Bridges(bridges)
         self.checkpoints = Checkpoints(options, store, link, self.ingest, self.publisher, self.bridges, started_ns)
-        self.parts = Parts(started_ns, self.counts, link, store, self.checkpoints, self.ingest, self.publisher)
+        self.parts = Parts(
+            started_ns, self.counts, link, store, self.checkpoints, self.ingest, self.publisher, notified
+        )
         self._commands = CommandHandler(store)
         self._views = LiveViews(options.prefix, link)
         self._rebirths = Rebirths(partial(link.publish, json=False))

@@ -3,6 +3,7 @@
 import os
 import time
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of a daemon that have something to report. `counts`: of the loop itself."""
+    """The parts of a daemon that have something to report. `counts`: of the loop itself. `notified`: messages to people."""
 
     started_ns: int
     counts: Counter[str]
@@ -33,6 +34,7 @@ class Parts:
     checkpoints: Checkpoints
     ingest: Ingest
     publisher: Publisher
+    notified: Callable[[], Mapping[str, Mapping[str, int]]] | None = None
 
 
 def node_stats(parts: Parts, now_ns: int) -> dict[str, Any]:
@@ -55,6 +57,7 @@ def node_stats(parts: Parts, now_ns: int) -> dict[str, Any]:
         "events": parts.publisher.counts["events"],
         "scores": parts.publisher.counts["scores"],
         "withheld_in_flood": parts.publisher.flood.withheld,
+        "notify": {} if parts.notified is None else parts.notified(),
         "commands": parts.counts["commands"],
         "reloads": parts.counts["reloads"],
         "reload_failures": parts.counts["reload_failures"],

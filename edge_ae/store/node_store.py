@@ -24,6 +24,8 @@ from edge_ae.store.outbox import Outbox
 log = logging.getLogger(__name__)
 
 FILE = "edge-ae.db"
+NOTICES_FILE = "notices.json"
+"""What `notice_file` keeps beside it."""
 ALERTS_KEPT = 10_000
 FEEDBACK_KEPT = 10_000
 MAX_STATE_BYTES = 256 * 2**20
@@ -173,6 +175,23 @@ class NodeStore:
             return max(new, key=lambda record: record.raised_ns).id
         rows = self.database.rows("SELECT id FROM alert WHERE asset = ? ORDER BY raised_ns DESC LIMIT 1", asset)
         return str(rows[0][0]) if rows else None
+
+    def announced_alerts(self) -> dict[str, bool]:
+        """The alerts that subscribers know of, in the order of their raising, each with whether it has ended."""
+        rows = self.database.rows("SELECT id, cleared_ns IS NOT NULL FROM alert WHERE announced ORDER BY raised_ns")
+        new = {one.id: one.cleared_ns is not None for one in self._alerts.values() if one.announced}
+        return {str(identity): bool(ended) for identity, ended in rows} | new
+
+    def is_active(self, identity: str) -> bool:
+        """Whether the end of an alert has not been recorded."""
+        return identity in self._active
+
+    def alert_body(self, identity: str) -> bytes | None:
+        """The JSON of an alert as it was published last; None: it is not remembered."""
+        if identity in self._alerts:
+            return self._alerts[identity].payload
+        rows = self.database.rows("SELECT payload FROM alert WHERE id = ?", identity)
+        return bytes(rows[0][0]) if rows and isinstance(rows[0][0], bytes) else None
 
     # -- writing -------------------------------------------------------------------------------------------
 

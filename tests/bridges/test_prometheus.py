@@ -27,6 +27,7 @@ STATS: dict[str, Any] = {
     "received": 20, "used": 18, "commands": 1, "outbox_dropped": 0, "checkpoint_failures": 0, "inbox": 3,
     "connected": True, "outbox": 2, "fault": None, "checkpoint_age_s": 7, "assets": 1, "dropped": {"late": 2},
     "link": {"inbox_full": 1}, "reloads": 0, "reload_failures": 0, "asset": {"pump": {"budget_spent": 1}},
+    "notify": {"ntfys": {"sent": 3, "failed": 2, "dropped": 1, "pending": 4}},
 }  # fmt: skip
 
 
@@ -129,6 +130,8 @@ def test_what_the_node_counts_is_on_the_page(watched: Watched) -> None:
     assert (shown["mqtt_connected"], shown["state_writable"], shown["checkpoint_age_seconds"]) == (1.0, 1.0, 7.0)
     assert shown['readings_dropped_total{reason="late"}'] == 2.0
     assert shown['link_faults_total{reason="inbox_full"}'] == 1.0
+    assert shown['notifications_total{outcome="failed",service="ntfys"}'] == 2.0
+    assert shown['notifications_pending{service="ntfys"}'] == 4.0
     assert shown["windows_scored_total"] == shown["inference_duration_seconds_count"] == 3.0
     assert [shown[name] for name in shown if name.startswith("model_info{")] == [1.0]
 

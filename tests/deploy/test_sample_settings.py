@@ -42,7 +42,7 @@ def keys(table: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in table.items():
         if isinstance(value, dict) and name not in ("channels", "words"):  # a table that is itself one setting
             yield from keys(value, f"{before}{name}.")
-        elif isinstance(value, list):
+        elif isinstance(value, list) and isinstance(value[0], dict):
             yield from keys(value[0], f"{before}{name}.")
         else:
             yield before + name, value

@@ -103,13 +103,20 @@ def test_command_of_a_unit_is_one_of_ours_and_takes_these_options(unit: str) -> 
     parser().parse_args(arguments)
 
 
-@pytest.mark.parametrize("unit", ["edge-ae.service", "edge-ae-record.service"])
-def test_missing_password_does_not_keep_the_daemon_from_starting(unit: str) -> None:
+def credentials(unit: str) -> dict[str, str]:
+    """The name of each credential, and the file that it comes from."""
+    return dict(re.findall(r"^LoadCredential=([\w-]+):(.+)$", (UNITS / unit).read_text(), re.M))
+
+
+@pytest.mark.parametrize(
+    ("unit", "names"),
+    [("edge-ae.service", ["mqtt-password", "notify-urls"]), ("edge-ae-record.service", ["mqtt-password"])],
+)
+def test_missing_credential_does_not_keep_the_daemon_from_starting(unit: str, names: list[str]) -> None:
     """systemd fails a unit whose absolute credential path is missing, and skips a relative one."""
-    name, _, source = service(unit)["LoadCredential"].partition(":")
-    assert name == "mqtt-password"
-    assert source != ""
-    assert not source.startswith("/")
+    found = credentials(unit)
+    assert list(found) == names
+    assert [source for source in found.values() if source.startswith("/")] == []
 
 
 def test_onnxruntime_scores_where_data_may_not_become_code() -> None:
