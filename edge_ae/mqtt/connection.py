@@ -18,7 +18,6 @@ from edge_ae.mqtt.paho_client import V5, V311, PlainClient, client_class
 from edge_ae.mqtt.tls import context
 
 CONNECT_TIMEOUT_S = 5.0
-WILL_DELAY_S = 10  # a restart shorter than this goes unseen
 MAX_IN_FLIGHT = 2_000  # QoS 1 publications that paho lets wait for their confirmation
 OVERHEAD_BYTES = 64  # what a PUBLISH of ours has beside topic, payload, correlation data and user properties, at most
 SILENT_REFUSALS = 2  # handshakes broken off without an answer, until the other protocol version is tried
@@ -94,15 +93,15 @@ class VersionChoice:
             self.version = V311 if self.is_5 else V5
 
 
-def new_client(options: LinkOptions, version: MQTTProtocolVersion) -> PlainClient:
-    """A client that is ready to connect. Raises BadConfig where certificates cannot be used."""
+def new_client(options: LinkOptions, version: MQTTProtocolVersion, number: int) -> PlainClient:
+    """A client that is ready to connect, for the connection of that number. Raises BadConfig where certificates cannot be used."""
     client = client_class()(
         CallbackAPIVersion.VERSION2,
         client_id=options.client_id,
         protocol=version,
         manual_ack=True,
         reconnect_on_failure=False,
-        clean_session=None if version is V5 else False,
+        clean_session=None if version is V5 else options.clean,
     )
     client.connect_timeout = CONNECT_TIMEOUT_S
     client.max_inflight_messages_set(MAX_IN_FLIGHT)
@@ -111,22 +110,23 @@ def new_client(options: LinkOptions, version: MQTTProtocolVersion) -> PlainClien
         client.username_pw_set(broker.username, broker.password)
     if broker.tls:
         client.use_tls(context(broker.ca, broker.cert, broker.key))
-    will = _properties(PacketTypes.WILLMESSAGE)
-    will.WillDelayInterval = WILL_DELAY_S
-    client.will_set(options.status_topic, b"offline", 1, True, will if version is V5 else None)
+    client.number = number
+    will, delay = options.will_of(number), _properties(PacketTypes.WILLMESSAGE)
+    delay.WillDelayInterval = will.delay_s
+    client.will_set(will.topic, will.payload, 1, will.retain, delay if version is V5 else None)
     return client
 
 
 def connect_arguments(options: LinkOptions, version: MQTTProtocolVersion) -> dict[str, Any]:
-    """What `connect` is called with: the session is kept, and what may be under way is bounded."""
+    """What `connect` is called with: whether the session is kept, and that what may be under way is bounded."""
     broker = options.broker
     arguments: dict[str, Any] = {"host": broker.host, "port": broker.port, "keepalive": options.keepalive_s}
     if version is not V5:
         return arguments
     properties = _properties(PacketTypes.CONNECT)
-    properties.SessionExpiryInterval = options.session_expiry_s
+    properties.SessionExpiryInterval = 0 if options.clean else options.session_expiry_s
     properties.ReceiveMaximum = options.receive_maximum
-    return arguments | {"clean_start": False, "properties": properties}
+    return arguments | {"clean_start": options.clean, "properties": properties}
 
 
 def end_of_session() -> Any:

@@ -69,7 +69,7 @@ class Network:
         self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._woken = False
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
-        new_client(options, self.protocol.version)  # certificates that cannot be read are found now
+        new_client(options, self.protocol.version, 0)  # certificates that cannot be read are found now
 
     # -- for the owner -------------------------------------------------------------------------------------
 
@@ -78,7 +78,7 @@ class Network:
         self._thread.start()
 
     def stop(self, keep_session: bool) -> None:
-        """Publish `offline`, and wait for the thread's end."""
+        """Publish the will, and wait for the thread's end."""
         self._keep_session = keep_session
         self._stopping.set()
         self.wake()
@@ -113,8 +113,7 @@ class Network:
             self.inbox.wake()
 
     def _new_client(self, number: int) -> PlainClient:
-        client = new_client(self._options, self.protocol.version)
-        client.number = number
+        client = new_client(self._options, self.protocol.version, number)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
@@ -216,10 +215,11 @@ class Network:
         self.inbox.wake()
 
     def _leave(self, client: PlainClient) -> None:
-        """This thread published `online`, so it publishes `offline`, whatever the owner knew of the connection."""
+        """This thread published `online`, so it publishes `offline`, or what else is the will, whatever the owner knew of the connection."""
         connection, deadline = self._connection, time.monotonic() + STOP_S
+        will = self._options.will_of(connection.number)
         connection.published += 1
-        client.publish(self._options.status_topic, b"offline", 1, True)
+        client.publish(will.topic, will.payload, 1, will.retain)
         if not self._keep_session and self.filters:  # the only way in 3.1.1; in 5, nothing that comes breaks the line
             connection.published += 1
             client.on_unsubscribe = self._on_unsubscribe
@@ -236,7 +236,7 @@ class Network:
         """Changes of state only: a broker that is gone for a day is one line, not a thousand."""
         if text != self._logged:
             self._logged = text
-            log.info(text)
+            log.info("%s%s", self._options.label, text)
 
     # -- paho's callbacks ----------------------------------------------------------------------------------
 
@@ -255,8 +255,9 @@ class Network:
         connection.accepted_s, connection.present = time.monotonic(), flags.session_present
         connection.max_bytes = getattr(details, "MaximumPacketSize", None)
         self.protocol.accepted()
-        connection.published += 1
-        client.publish(self._options.status_topic, b"online", 1, True)
+        if self._options.will is None:
+            connection.published += 1
+            client.publish(self._options.status_topic, b"online", 1, True)
         self.subscribe(connection)
         self.live = connection
         if not self.filters:

@@ -1,6 +1,9 @@
 """Where the broker is and who we are to it, as plain values. The one place for what every connection needs to know."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+WILL_DELAY_S = 10  # a restart shorter than this goes unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +25,27 @@ class Broker:
 
 
 @dataclass(frozen=True, slots=True)
-class LinkOptions:
-    """What the daemon's connection needs on top of that: a session that the broker keeps for it.
+class Will:
+    """What the broker publishes, with QoS 1, once our connection has ended without a word, and we ourselves before we leave.
 
-    `status_topic`, of the form BRANCH/NAME, carries `online` and `offline`, retained; everything that we publish is
-    below BRANCH.
+    `delay_s`: a connection that is made anew in this time goes unseen; MQTT 5 alone knows it.
+    """
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+    delay_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOptions:
+    """What a connection needs on top of that.
+
+    `status_topic`, of the form BRANCH/NAME, carries `online` and `offline`, retained, unless there is a `will`; everything
+    that we publish is below BRANCH.
+    `clean`: the broker keeps no session for us, neither an earlier one nor this one.
+    `will`: of the connection of that number, in place of `offline`; `online` is not published then.
+    `label`: what lines of the log begin with, where a process has several connections.
     """
 
     broker: Broker
@@ -35,8 +54,15 @@ class LinkOptions:
     session_expiry_s: int = 86_400
     keepalive_s: int = 30
     receive_maximum: int = 2_000
+    clean: bool = False
+    will: Callable[[int], Will] | None = None
+    label: str = ""
 
     @property
     def branch(self) -> str:
         """What our own topics begin with, the last `/` included."""
         return self.status_topic.rpartition("/")[0] + "/"
+
+    def will_of(self, number: int) -> Will:
+        """The will of the connection of that number."""
+        return Will(self.status_topic, b"offline", True, WILL_DELAY_S) if self.will is None else self.will(number)

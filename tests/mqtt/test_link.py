@@ -18,7 +18,7 @@ from edge_ae.errors import BadConfig
 from edge_ae.mqtt import retry
 from edge_ae.mqtt.link import Link, Message, Session
 from edge_ae.mqtt.options import Broker as Address
-from edge_ae.mqtt.options import LinkOptions
+from edge_ae.mqtt.options import LinkOptions, Will
 from tests.conftest import Broker, Node, Subscriber, free_port, wait_for
 from tests.mqtt.packets import HandWritten, packet, properties, text
 
@@ -414,3 +414,42 @@ def test_frozen_broker_is_noticed_and_found_again(broker: Broker) -> None:
     broker.send(signal.SIGCONT)
     assert owner.connect().present
     owner.link.stop()
+
+
+def numbered(number: int) -> Will:
+    return Will("edge-ae/dead", str(number).encode())
+
+
+def test_will_of_each_connection_is_its_own_and_goes_out_where_it_ends_and_where_we_leave(
+    broker: Broker, listener: Subscriber
+) -> None:
+    owner = Owner(broker.port, will=numbered, clean=True)
+    owner.link.start([])
+    assert owner.connect().number == 1
+    owner.link._network.live.client.socket().shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+    wait_for(lambda: listener.on("edge-ae/dead"), "the will")
+    number = owner.connect().number
+    owner.link.stop()
+    wait_for(lambda: len(listener.on("edge-ae/dead")) == 2, "the word at the end")
+    assert [one.payload for one in listener.on("edge-ae/dead")] == [b"1", str(number).encode()]
+    assert not any(one.retain for one in listener.on("edge-ae/dead"))
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_connection_that_is_clean_leaves_no_session_and_takes_up_none(broker: Broker, protocol: str) -> None:
+    for clean in (False, True, True):
+        owner = Owner(broker.port, protocol=protocol, clean=clean)
+        owner.link.start([("in/#", 1)])
+        assert not owner.connect().present
+        owner.link.stop()
+
+
+def test_connection_with_a_will_of_its_own_says_neither_online_nor_offline(broker: Broker) -> None:
+    hall = Subscriber(broker.port, "#", "hall")
+    owner = Owner(broker.port, will=numbered)
+    owner.link.start([])
+    owner.connect()
+    owner.link.stop()
+    wait_for(lambda: hall.on("edge-ae/dead"), "the end")
+    assert hall.on("s/status") == []
+    hall.close()

@@ -40,4 +40,4 @@ def test_answer_is_not_published_in_our_own_name() -> None:
 @given(st.text() | st.text(st.sampled_from("a/+#$\0\ud800")))
 def test_paho_takes_what_is_not_refused(topic: str) -> None:
     if topic_name_fault(topic) is None:
-        new_client(OPTIONS, V5).publish(topic, b"", 1)
+        new_client(OPTIONS, V5, 1).publish(topic, b"", 1)
