@@ -66,7 +66,11 @@ def inspect(path: Path | str | None, env: Mapping[str, str] | None = None) -> In
         return found._replace(problems=[*found.problems, *problems])
     found.settings._password = password
     found.settings._urls_of_file = tuple(NotifyUrl(where, SecretStr(url)) for where, url in urls)
-    return found._replace(problems=[*found.problems, *problems, *contradictions(found.settings)])
+    known = {
+        problem.partition(":")[0] for problem in found.problems
+    }  # what is wrong in itself is left out, and not missing
+    more = (problem for problem in contradictions(found.settings) if problem.partition(":")[0] not in known)
+    return found._replace(problems=[*found.problems, *problems, *more])
 
 
 def _validated(raw: dict[str, Any]) -> Inspection:
