@@ -3,9 +3,10 @@
 import fcntl
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from functools import partial
 from importlib.util import find_spec
@@ -17,17 +18,18 @@ from edge_ae.config.consistency import contested, missing_to_watch, recorded_twi
 from edge_ae.config.loading import load
 from edge_ae.config.settings import Alerts, Section, Settings, StreamSettings
 from edge_ae.core.formats.decoder import Decoder
-from edge_ae.core.timestamps import seconds_ns
+from edge_ae.core.timestamps import MS, SECOND, seconds_ns
 from edge_ae.errors import BadConfig
 from edge_ae.model import signature
 from edge_ae.mqtt.connection import Filters
 from edge_ae.mqtt.link import Link
-from edge_ae.mqtt.options import Broker, LinkOptions
+from edge_ae.mqtt.options import Broker, LinkOptions, Will
 
 if TYPE_CHECKING:
     from edge_ae.bridges.homeassistant import HomeAssistant
     from edge_ae.bridges.notify import NotifyBridge, NotifyOptions, Recipient
     from edge_ae.bridges.prometheus import PrometheusBridge
+    from edge_ae.bridges.sparkplug import SparkplugEdgeNode
     from edge_ae.bridges.thin_edge import ThinEdge
     from edge_ae.core.model_spec import Model, ModelSpec
     from edge_ae.daemon.ingest import Feed
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 RELOADED = {"streams", "model_key", "limits.payload_bytes"} | {
     f"alerts.{name}" for name in Alerts.model_fields if not name.startswith("flood")
 }
+
+HOST_COMMANDS = 100  # of hosts of Sparkplug, that wait to be read
 
 log = logging.getLogger("edge_ae")
 
@@ -67,6 +71,7 @@ def daemon(settings: Settings, config: Path) -> "Daemon":
         version_0_1.take_up(store, settings.state_dir)
     link = Link(link_options(settings), limits.inbox_messages)
     notify = _notify(settings, store)
+    sparkplug = _sparkplug(settings)
     return Daemon(
         DaemonOptions(
             node=settings.node,
@@ -88,11 +93,14 @@ def daemon(settings: Settings, config: Path) -> "Daemon":
         recorder=None if record.dir is None else Recorder(record.dir, record.max_mb * 2**20),
         bridges=[
             bridge
-            for bridge in (metrics, _home_assistant(settings, link), _thin_edge(settings, link), notify)
+            for bridge in (metrics, _home_assistant(settings, link), _thin_edge(settings, link), notify, sparkplug)
             if bridge is not None
         ],
         alerted=None if metrics is None else metrics.alerted,
-        notified=None if notify is None else notify.counts,
+        reports={
+            **({} if notify is None else {"notify": notify.counts}),
+            **({} if sparkplug is None else {"sparkplug": sparkplug.report}),
+        },
     )
 
 
@@ -112,6 +120,24 @@ def _thin_edge(settings: Settings, link: Link) -> "ThinEdge | None":
     from edge_ae.bridges.thin_edge import ThinEdge
 
     return ThinEdge(link.publish)
+
+
+def _sparkplug(settings: Settings) -> "SparkplugEdgeNode | None":
+    """With a connection of its own, for a connection has one will, and the one of an edge node is its death."""
+    group = settings.sparkplug.group_id
+    if not settings.sparkplug.output or group is None:
+        return None
+    from edge_ae.bridges.sparkplug import SparkplugEdgeNode
+    from edge_ae.bridges.sparkplug_metrics import EdgeIdentity
+
+    identity = EdgeIdentity(group, settings.edge_node, time.time_ns() // SECOND)
+
+    def will(connection: int) -> Will:
+        return Will(identity.topic("NDEATH"), identity.death(connection, time.time_ns() // MS))
+
+    own = link_options(settings, role="sparkplug")
+    options = replace(own, receive_maximum=HOST_COMMANDS, clean=True, will=will, label="Sparkplug: ")
+    return SparkplugEdgeNode(identity, settings.publish.score_interval_s, Link(options, HOST_COMMANDS))
 
 
 def _metrics(settings: Settings) -> "PrometheusBridge | None":

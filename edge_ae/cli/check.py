@@ -173,6 +173,8 @@ def check_broker(settings: "Settings") -> list[str]:
 
     own = f"{settings.mqtt.base}/{settings.node}"
     filters = [*(topic_filter(stream.topic) for stream in settings.streams), f"{own}/+/cmd/+"]
+    if settings.sparkplug.output:
+        filters.append(f"spBv1.0/{settings.sparkplug.group_id}/NCMD/{settings.edge_node}")
     try:
         connection = simple_client.connect(wiring.broker_of(settings))
     except BadConfig as fault:

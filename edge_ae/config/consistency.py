@@ -21,12 +21,18 @@ def contradictions(settings: Settings) -> Iterator[str]:
     if settings.password is not None and mqtt.username is None:
         yield "mqtt.username: is missing, but there is a password; add username"
     yield from _notify_contradictions(settings)
+    sparkplug = settings.sparkplug
+    if sparkplug.output and sparkplug.group_id is None:
+        yield 'sparkplug.group_id: is missing; add the group that the edge node is to be in, such as group_id = "plant-1"'
     own = f"{mqtt.base}/{settings.node}/x/score"
+    as_edge_node = f"spBv1.0/{sparkplug.group_id}/DDATA/{settings.edge_node}/x"
     owners: dict[str, Path | None] = {}
     for number, stream in enumerate(settings.streams, start=1):
         where = f"streams[{number}]"
         if filters_overlap(topic_filter(stream.topic), own):
             yield f"{where}.topic: takes in edge-ae's own messages below {mqtt.base}/; name the sensors' topics more closely"
+        if sparkplug.output and filters_overlap(topic_filter(stream.topic), as_edge_node):
+            yield f"{where}.topic: takes in what edge-ae sends as the edge node {settings.edge_node}; name the sensors' topics more closely"
         if "{channel}" in stream.topic and stream.format == "influx":
             yield f"{where}.topic: names {{channel}}, but Influx lines name their fields; use + in its place"
         if stream.time_zone is not None and stream.time is None:

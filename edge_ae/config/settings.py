@@ -48,6 +48,12 @@ def _base(text: str) -> str:
     return text
 
 
+def _level(text: str) -> str:
+    if set("/+#\0") & set(text):
+        raise ValueError('should be one level of a topic, without / + and #, such as "plant-1"')
+    return text
+
+
 def _time_zone(name: str) -> str:
     try:
         ZoneInfo(name)
@@ -72,6 +78,7 @@ def _page(url: str) -> str:
 
 FieldPath = Annotated[str, Field(min_length=1), AfterValidator(_path)]
 Name = Annotated[str, AfterValidator(_name)]
+TopicLevel = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_level)]
 Seconds = Annotated[float, Field(ge=0, le=10 * 365 * 86_400)]
 
 
@@ -179,6 +186,14 @@ class ThinEdgeSettings(Section):
     alarms: bool = False
 
 
+class SparkplugSettings(Section):
+    """The daemon as an edge node of Sparkplug B; `edge_node` unset: called as the node."""
+
+    output: bool = False
+    group_id: TopicLevel | None = Field(default=None, examples=["plant-1"])
+    edge_node: TopicLevel | None = Field(default=None, examples=["pi-7"])
+
+
 class State(Section):
     """What survives a restart. A longer `checkpoint_s` spares the SD card; 0: none at all, input is lost in a crash."""
 
@@ -249,6 +264,7 @@ class Settings(Section):
     publish: Publish = Publish()
     homeassistant: HomeAssistantSettings = HomeAssistantSettings()
     thin_edge: ThinEdgeSettings = ThinEdgeSettings()
+    sparkplug: SparkplugSettings = SparkplugSettings()
     state: State = State()
     limits: Limits = Limits()
     record: Record = Record()
@@ -272,6 +288,11 @@ class Settings(Section):
     def client_id(self) -> str:
         """As set, else made of the node's name."""
         return self.mqtt.client_id or f"edge-ae-{self.node}"
+
+    @property
+    def edge_node(self) -> str:
+        """What the daemon is called as an edge node of Sparkplug."""
+        return self.sparkplug.edge_node or self.node
 
     @property
     def records_only(self) -> bool:

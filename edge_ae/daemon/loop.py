@@ -12,7 +12,7 @@ import logging
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
@@ -32,7 +32,7 @@ from edge_ae.daemon.ingest import Feed, Ingest, RowRecorder
 from edge_ae.daemon.options import DaemonOptions
 from edge_ae.daemon.publisher import Publisher
 from edge_ae.daemon.rebirths import Rebirths
-from edge_ae.daemon.stats import Parts, node_stats, status_line
+from edge_ae.daemon.stats import Parts, Reports, node_stats, status_line
 from edge_ae.daemon.views import LiveViews
 from edge_ae.errors import BadPayload, EdgeError
 from edge_ae.mqtt.link import Link, Message, Session
@@ -61,8 +61,7 @@ Reload = Callable[[], Sequence[Feed]]
 class Daemon:
     """`run` until SIGTERM or SIGINT. `reload` is called on SIGHUP; what it raises as EdgeError leaves all as it was.
 
-    `alerted` gets, of each new alert, the seconds since the oldest message of its turn arrived. `notified` counts the messages
-    to people, by service.
+    `alerted` gets, of each new alert, the seconds since the oldest message of its turn arrived. `reports`: what bridges add to `stats`.
     """
 
     def __init__(
@@ -76,7 +75,7 @@ class Daemon:
         recorder: RowRecorder | None = None,
         bridges: Sequence[Bridge] = (),
         alerted: Callable[[float], None] | None = None,
-        notified: Callable[[], Mapping[str, Mapping[str, int]]] | None = None,
+        reports: Reports | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.counts: Counter[str] = Counter()
@@ -90,7 +89,7 @@ class Daemon:
         self.bridges = Bridges(bridges)
         self.checkpoints = Checkpoints(options, store, link, self.ingest, self.publisher, self.bridges, started_ns)
         self.parts = Parts(
-            started_ns, self.counts, link, store, self.checkpoints, self.ingest, self.publisher, notified
+            started_ns, self.counts, link, store, self.checkpoints, self.ingest, self.publisher, reports or {}
         )
         self._commands = CommandHandler(store)
         self._views = LiveViews(options.prefix, link)

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from edge_ae.core.formats.decoder import Decoder
-from edge_ae.core.formats.sparkplug_payload import rebirth_command
+from edge_ae.core.formats.sparkplug_writing import rebirth_command
 from edge_ae.core.printable import printable
 from edge_ae.core.timestamps import MINUTE, MS
 

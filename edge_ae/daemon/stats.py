@@ -20,12 +20,18 @@ from edge_ae.store.node_store import NodeStore
 
 WEEK_NS = 7 * 86_400 * SECOND
 ASSETS_LISTED = 200  # with more, `stats` would outgrow a broker's packet limit
+REPORTED = ("notify", "sparkplug")  # keys of bridges that count; empty where a bridge is not there
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+Reports = Mapping[str, Callable[[], Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of a daemon that have something to report. `counts`: of the loop itself. `notified`: messages to people."""
+    """The parts of a daemon that have something to report. `counts`: of the loop itself; `reports`: of bridges, by the key of
+    REPORTED that they go to.
+    """
 
     started_ns: int
     counts: Counter[str]
@@ -34,7 +40,7 @@ class Parts:
     checkpoints: Checkpoints
     ingest: Ingest
     publisher: Publisher
-    notified: Callable[[], Mapping[str, Mapping[str, int]]] | None = None
+    reports: Reports
 
 
 def node_stats(parts: Parts, now_ns: int) -> dict[str, Any]:
@@ -57,7 +63,7 @@ def node_stats(parts: Parts, now_ns: int) -> dict[str, Any]:
         "events": parts.publisher.counts["events"],
         "scores": parts.publisher.counts["scores"],
         "withheld_in_flood": parts.publisher.flood.withheld,
-        "notify": {} if parts.notified is None else parts.notified(),
+        **{name: parts.reports[name]() if name in parts.reports else {} for name in REPORTED},
         "commands": parts.counts["commands"],
         "reloads": parts.counts["reloads"],
         "reload_failures": parts.counts["reload_failures"],

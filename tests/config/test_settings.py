@@ -352,3 +352,26 @@ def test_row_waits_for_a_sample_period_where_its_channels_may_come_one_by_one(
 ) -> None:
     found = load(written(tmp_path, f"[[streams]]\n{stream}\n"), HOME)
     assert wiring.lateness_ns(found.streams[0], spec_of(period_ns=SECOND // 10)) == lateness_ns
+
+
+@pytest.mark.parametrize("group", ["a/b", "+", "a#", "", "x" * 129])
+def test_group_of_sparkplug_is_one_level_of_a_topic(tmp_path: Path, group: str) -> None:
+    (found,) = problems(tmp_path, f'[sparkplug]\noutput = true\ngroup_id = "{group}"\n')
+    assert "sparkplug.group_id: " in found
+
+
+def test_edge_node_without_a_group_or_that_hears_itself_is_a_problem(tmp_path: Path) -> None:
+    assert problems(tmp_path, "[sparkplug]\noutput = true\n") == [
+        'sparkplug.group_id: is missing; add the group that the edge node is to be in, such as group_id = "plant-1"'
+    ]
+    stream = '[[streams]]\ntopic = "spBv1.0/{}/+/{{asset}}/#"\nformat = "sparkplug"\nmodel = "p.onnx"\n'
+    own = 'node = "n1"\n[sparkplug]\noutput = true\ngroup_id = "plant"\n'
+    (found,) = problems(tmp_path, own + stream.format("plant"))
+    assert found.startswith("streams[1].topic: takes in what edge-ae sends as the edge node n1; ")
+    assert problems(tmp_path, own + stream.format("other")) == []
+
+
+def test_edge_node_is_called_as_the_node_unless_it_has_a_name(tmp_path: Path) -> None:
+    own = 'node = "n1"\n[sparkplug]\n'
+    assert load(written(tmp_path, own), HOME).edge_node == "n1"
+    assert load(written(tmp_path, own + 'edge_node = "line 3"\n'), HOME).edge_node == "line 3"

@@ -1,4 +1,4 @@
-"""The protobuf of Sparkplug B: payloads -> metrics, and the one command that is sent.
+"""The protobuf of Sparkplug B, read: payloads -> metrics. `sparkplug_writing` is the other way.
 
 Only the fields that a reading needs are read, and of others no more than their length: a reader of its own is 60 lines, where
 the library's wheel and what is generated for it are two megabytes on the device.
@@ -23,7 +23,7 @@ INTEGERS: Mapping[int, tuple[int, bool]] = {
     **{datatype: (8 << index, True) for index, datatype in enumerate((1, 2, 3, 4))},  # Int8 to Int64: bits, signed
     **{datatype: (8 << index, False) for index, datatype in enumerate((5, 6, 7, 8))},  # UInt8 to UInt64
 }
-UINT64, FLOAT, DOUBLE, BOOLEAN, STRING, TEXT = 8, 9, 10, 11, 12, 14
+INT64, UINT64, FLOAT, DOUBLE, BOOLEAN, STRING, TEXT = 4, 8, 9, 10, 11, 12, 14
 OTHER_TYPES = ("DateTime", "", "UUID", "DataSet", "Bytes", "File", "Template", "PropertySet", "PropertySetList")
 
 Fields = dict[int, Any]  # a field's number -> an int of a varint, the bytes of all else; of the same number the last
@@ -104,12 +104,6 @@ def type_name(datatype: int) -> str:
     )
 
 
-def rebirth_command(now_ms: int) -> bytes:
-    """The payload of the NCMD that asks an edge node for its births."""
-    metric = _bytes(1, REBIRTH.encode()) + _number(3, now_ms) + _number(4, BOOLEAN) + _number(14, 1)
-    return _number(1, now_ms) + _bytes(2, metric)
-
-
 # -- the wire ----------------------------------------------------------------------------------------------
 
 
@@ -186,19 +180,3 @@ def _integer(value: int | None, bits: int, signed: bool) -> int | None:
         return None
     value &= (1 << bits) - 1
     return value - (1 << bits) if signed and value >> (bits - 1) else value
-
-
-def _number(number: int, value: int) -> bytes:
-    return _varint_bytes(number << 3 | VARINT) + _varint_bytes(value)
-
-
-def _bytes(number: int, value: bytes) -> bytes:
-    return _varint_bytes(number << 3 | BYTES) + _varint_bytes(len(value)) + value
-
-
-def _varint_bytes(value: int) -> bytes:
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from edge_ae.core.formats import sparkplug
 from edge_ae.core.formats.decoder import Decoder, Stream
-from edge_ae.core.formats.sparkplug_payload import payload_of, rebirth_command, value_of
+from edge_ae.core.formats.sparkplug_payload import payload_of, value_of
+from edge_ae.core.formats.sparkplug_writing import rebirth_command
 from edge_ae.core.timestamps import SECOND
 from edge_ae.errors import BadConfig, BadPayload
 from tests.core.formats.sparkplug_bytes import (
