@@ -14,7 +14,16 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DEVICE, TRAINER = ROOT / "edge_ae", ROOT / "train" / "edge_ae_train"
 HEAVY = ("torch", "scipy", "sklearn", "matplotlib", "rich", "pandas", "pyarrow", "river", "onnx", "edge_ae_train")
-IF_WANTED = {"apprise", "cryptography", "PIL", "prometheus_client"}  # and what a device may install, as an extra
+IF_WANTED = {
+    "apprise",
+    "cryptography",
+    "fastapi",
+    "nicegui",
+    "PIL",
+    "prometheus_client",
+    "starlette",
+    "uvicorn",
+}  # an extra
 CARRIED = {"numpy", "onnxruntime", "orjson", "paho", "pydantic", "pydantic_settings"}  # what a device installs
 ONLY_IN = {
     "onnxruntime": {"edge_ae.model.onnx_model"},
@@ -25,6 +34,10 @@ ONLY_IN = {
     "prometheus_client": {"edge_ae.bridges.prometheus"},
     "apprise": {"edge_ae.bridges.notify_services"},
     "PIL": {"edge_ae.bridges.notify_picture"},
+    "nicegui": {"edge_ae.web"},
+    "fastapi": {"edge_ae.web.server"},
+    "starlette": {"edge_ae.web.server"},
+    "uvicorn": {"edge_ae.web.server"},
 }
 
 ROOMS: dict[str, set[str]] = {
@@ -37,8 +50,9 @@ ROOMS: dict[str, set[str]] = {
     "offline": {"core", "errors", "model", "store"},
     "daemon": {"core", "errors", "mqtt", "store"},
     "bridges": {"core", "errors"},
+    "web": {"core", "errors"},
     "wiring": {"bridges", "core", "config", "daemon", "errors", "model", "mqtt", "store"},
-    "cli": {"core", "config", "daemon", "errors", "model", "mqtt", "offline", "store", "wiring"},
+    "cli": {"core", "config", "daemon", "errors", "model", "mqtt", "offline", "store", "web", "wiring"},
     "_api": {"core", "errors", "model", "offline", "store"},
     "__main__": {"cli"},
 }
@@ -189,6 +203,8 @@ def test_importing_the_core_loads_neither_runtime_nor_broker_nor_settings() -> N
 
 
 def test_importing_the_whole_device_side_loads_nothing_of_the_trainer() -> None:
-    loaded = loaded_by("; ".join(f"import {name_of(path)}" for path in sources(DEVICE)))
+    """Four modules are the live page itself, and import its library: a command loads them, and only that one."""
+    page = {f"edge_ae.web.{name}" for name in ("answers", "components", "pages", "server")}
+    loaded = loaded_by("; ".join(f"import {name_of(path)}" for path in sources(DEVICE) if name_of(path) not in page))
     assert loaded & {*HEAVY, *IF_WANTED} == set()
     assert {"numpy", "onnxruntime", "paho"} <= loaded

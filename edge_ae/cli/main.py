@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Sequence
 
 from edge_ae import __version__
-from edge_ae.cli import check, feedback, notify, options, purge, record, replay, run, score, watch
+from edge_ae.cli import check, feedback, notify, options, purge, record, replay, run, score, watch, web
 
 COMMANDS = {
     "run": run,
@@ -16,6 +16,7 @@ COMMANDS = {
     "record": record,
     "check": check,
     "watch": watch,
+    "web": web,
     "feedback": feedback,
     "purge": purge,
     "notify": notify,

@@ -234,6 +234,12 @@ def port(text: str) -> int:
     return int(text)
 
 
+def bind_address(text: str) -> tuple[str, int]:
+    """Of "127.0.0.1:8182", "[::1]:8182" or "8182"."""
+    host, _, number = text.rpartition(":")
+    return host.strip("[]") or "127.0.0.1", port(number)
+
+
 def count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ArgumentTypeError(f"{text!r} should be a whole number, 1 or more")

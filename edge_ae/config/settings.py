@@ -251,6 +251,20 @@ class NotifyUrl:
     url: SecretStr
 
 
+class Web(Section):
+    """The live page, `edge-ae web`; by any other `host` only with a password, or behind a proxy that asks for one.
+
+    `password_file` holds a hash, as `edge-ae web --set-password` writes it. `names`: host names under which browsers may
+    reach the page, beside this machine's own.
+    """
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: int = Field(default=8182, ge=1, le=65535)
+    password_file: Path | None = Field(default=None, examples=["/etc/edge-ae/web-password"])
+    behind_proxy: bool = False
+    names: tuple[str, ...] = Field(default=(), max_length=100, examples=[["panel.example.org"]])
+
+
 class Settings(Section):
     """All settings of a node. `model_key` unset: whoever may write the model files is trusted."""
 
@@ -270,6 +284,7 @@ class Settings(Section):
     record: Record = Record()
     metrics: Metrics = Metrics()
     notify: NotifySettings = NotifySettings()
+    web: Web = Web()
     _password: SecretStr | None = PrivateAttr(None)
     _urls_of_file: tuple[NotifyUrl, ...] = PrivateAttr(())
 

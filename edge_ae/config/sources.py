@@ -16,6 +16,7 @@ from edge_ae.errors import BadConfig
 
 CREDENTIAL = "mqtt-password"
 URLS_CREDENTIAL = "notify-urls"
+WEB_CREDENTIAL = "web-password"
 TWICE = "a setting or a table stands there twice; each stream has [[streams]] of its own"
 FILES = ("ca", "cert", "key", "password_file")  # of [mqtt]: read or handed on as they are
 
@@ -69,6 +70,7 @@ def resolve(raw: dict[str, Any], base: Path) -> Iterator[str]:
         ("mqtt.", raw.get("mqtt"), FILES),
         ("record.", raw.get("record"), ("dir",)),
         ("notify.", raw.get("notify"), ("urls_file",)),
+        ("web.", raw.get("web"), ("password_file",)),
     ]
     streams = raw.get("streams")
     for number, stream in enumerate(streams if isinstance(streams, list) else (), start=1):
@@ -128,3 +130,21 @@ def _secret(
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         where = ".".join(setting)
         return None, f"{where}: {path} cannot be read: {why}; make it readable for the user that runs edge-ae"
+
+
+def page_password(named: Path | None, env: Mapping[str, str]) -> str | None:
+    """The hash of the live page's password, from its file or from systemd's credential; None: there is none.
+
+    Raises BadConfig with one sentence. Only the page reads it: the daemon has no right to.
+    """
+    credential = Path(env.get("CREDENTIALS_DIRECTORY") or "/nonexistent") / WEB_CREDENTIAL
+    path = named if named is not None else credential
+    if named is None and not credential.is_file():
+        return None
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise BadConfig(
+            f"web.password_file: {path} cannot be read: {why}; edge-ae web --set-password FILE writes one"
+        ) from None

@@ -1,0 +1,118 @@
+"""What a person can answer with one tap, or after one question: commands to the asset's node, and what came of each.
+
+The names and payloads are those of the topic `cmd`. A tap says at once that it was sent, and then what the node said.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nicegui import ui
+from nicegui.element import Element
+
+from edge_ae.web.board import Fields
+from edge_ae.web.live import Key, Live
+
+HOUR_S = 3600
+MAX_NOTE = 1_000
+TAPS: Mapping[str, tuple[str, Fields]] = {
+    "Acknowledge": ("ack", {}),
+    "False alarm": ("feedback", {"label": "false_alarm"}),
+    "True alarm": ("feedback", {"label": "true_alarm"}),
+    "Shelve 1 h": ("shelve", {"duration_s": HOUR_S}),
+    "Shelve 8 h": ("shelve", {"duration_s": 8 * HOUR_S}),
+    "Shelve until normal": ("shelve", {"one_shot": True}),
+    "Unshelve": ("unshelve", {}),
+    "Out of service": ("out_of_service", {}),
+    "In service": ("in_service", {}),
+}
+DONE = {"ack": "acknowledged", "feedback": "kept for the next training"}
+RULES = {
+    "below": "never again below a deviation",
+    "mute": "mute the channel",
+    "high": "only where it is too high",
+    "low": "only where it is too low",
+    "clear": "take the rule back",
+}
+
+
+class Answers:
+    """The answers of one browser to one asset."""
+
+    def __init__(self, live: Live, key: Key) -> None:
+        self._live, self._key = live, key
+
+    def buttons(self) -> None:
+        """Draw the taps."""
+        with ui.element("section").classes("ea-card").props('aria-label="Answers"'):
+            with ui.element("h2"):
+                ui.label("Answer").style("display: inline")
+            with ui.element("div").classes("ea-tools"):
+                for title, (name, fields) in TAPS.items():
+                    button = plain_button(title)
+                    button.on("click", lambda _event, name=name, fields=fields: self.send(name, fields))
+
+    async def send(self, name: str, fields: Mapping[str, Any]) -> None:
+        """Send a command, and say what came of it."""
+        fault = await self._live.command(self._key, name, fields)
+        if fault:
+            ui.notify(f"{name}: {fault}", type="negative", position="bottom", multi_line=True, close_button="Close")
+        else:
+            ui.notify(DONE.get(name, f"{name.replace('_', ' ')}: done"), type="positive", position="bottom")
+
+    def ask_name(self, alert: Fields) -> None:
+        """What the alert was, in the words of whoever saw it."""
+        with ui.dialog() as dialog, ui.card():
+            ui.label("What was it?")
+            note = ui.textarea("In your words", value=alert["note"]).props(f"maxlength={MAX_NOTE} autofocus")
+            real = ui.checkbox("it was a true alarm", value=alert["label"] != "false_alarm")
+
+            def fields() -> Fields:
+                label = "true_alarm" if real.value else "false_alarm"
+                return {"id": alert["id"], "label": label, "note": str(note.value or "")[:MAX_NOTE]}
+
+            self._ends_with(dialog, "Keep", "feedback", fields)
+
+    def ask_rule(self, channel: str) -> None:
+        """When this channel may raise an alert."""
+        with ui.dialog() as dialog, ui.card():
+            ui.label(f"Rule for {channel}")
+            kind = ui.radio(RULES, value="below")
+            below = ui.input("deviation in its unit, or such as 5%").props("maxlength=20")
+            below.bind_visibility_from(kind, "value", value="below")
+            self._ends_with(
+                dialog, "Make the rule", "rule", lambda: rule_fields(channel, str(kind.value), str(below.value or ""))
+            )
+
+    def _ends_with(self, dialog: ui.dialog, title: str, name: str, fields: Callable[[], Fields]) -> None:
+        """The buttons below a question; a dialog that is closed is no more."""
+
+        async def send() -> None:
+            dialog.close()
+            await self.send(name, fields())
+
+        with ui.element("div").classes("ea-tools"):
+            plain_button("Cancel").on("click", lambda: dialog.close())
+            plain_button(title).on("click", send)
+        dialog.on("hide", lambda: dialog.delete())
+        dialog.open()
+
+
+def rule_fields(channel: str, kind: str, below: str) -> Fields:
+    """The payload of the command `rule`."""
+    if kind == "below":
+        typed = below.strip().replace(",", ".")
+        try:
+            return {"channel": channel, "min_deviation": float(typed)}
+        except ValueError:
+            return {"channel": channel, "min_deviation": typed}
+    if kind in ("high", "low"):
+        return {"channel": channel, "direction": kind}
+    return {"channel": channel, kind: True}
+
+
+def plain_button(title: str) -> Element:
+    """A button as the other parts of the page have them."""
+    button = Element("button").classes("plain")
+    button._props["type"] = "button"
+    button._text = title
+    return button

@@ -1,0 +1,139 @@
+"""An asset as its own page shows it: plain values for the browser, made of what has been published and of what was asked for."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from edge_ae.core.published import Asset, View
+from edge_ae.core.timestamps import MS, parse_time_ns
+from edge_ae.web.board import Fields
+from edge_ae.web.live import Key, WatchedAsset
+from edge_ae.web.words import LONGEST_NAME, STATES, number, reason_of, state_of, text
+
+MAX_SHARES = 16
+MAX_LISTED = 20
+
+
+def facts_of(view: View, key: Key, asset: Asset, watched: WatchedAsset) -> Fields:
+    """What `Facts` shows."""
+    state = STATES[state_of(asset, view.offline(key[0]))]
+    return {
+        "state": state.word,
+        "tone": state.tone,
+        "reason": reason_of(asset),
+        "facts": [[title, said] for title, said in _facts(view, key, asset, watched) if said],
+        "warmUp": _warm_up(asset.health),
+        "shares": [*_shares(asset.alert)] if asset.state in ("active", "pending", "suppressed") else [],
+    }
+
+
+def _facts(view: View, key: Key, asset: Asset, watched: WatchedAsset) -> Iterator[tuple[str, str]]:
+    alert, health = asset.alert, asset.health
+    yield "node", f"{text(key[0], LONGEST_NAME)}, {text(view.status.get(key[0], 'never seen'), 40)}"
+    yield "ratio", "" if asset.ratio is None else f"{asset.ratio:.2f} (1 is the boundary)"
+    if asset.state == "active":
+        yield "severity", text(alert.get("severity"), 20)
+        yield "since", text(alert.get("ts_onset"), 40)
+    yield "acknowledged", "yes" if alert.get("acked") is True and asset.state == "active" else ""
+    yield "shelved until", text(alert.get("shelved_until") or "normal", 40) if alert.get("shelved") is True else ""
+    yield "most like", text(alert.get("similar_to"), LONGEST_NAME) or watched.mode
+    yield "budget", _budget(view, key, health)
+    yield "pace", text(health.get("pace"))
+    yield "sensors", _sensors(health)
+    yield "watched only", text(health.get("when"))
+    yield "rules", _listed(health.get("rules"), _rule)
+    yield "silences", _listed(health.get("silences"), _silence)
+    model = alert.get("model")
+    yield "model", f"{text(model.get('name'), 80)}, {text(model.get('version'), 40)}" if isinstance(model, dict) else ""
+
+
+def _budget(view: View, key: Key, health: Mapping[str, Any]) -> str:
+    assets = view.stats.get(key[0], {}).get("asset")
+    stats = assets.get(key[1]) if isinstance(assets, dict) else None
+    asked = text(health.get("budget"), 40)
+    if not isinstance(stats, dict):
+        return asked
+    week, spent, interval = (number(stats.get(f"budget_{name}")) for name in ("per_week", "spent", "interval_s"))
+    words = [asked, "" if week is None else f"{week:.3g} alerts a week are accepted"]
+    if spent is not None and interval is not None:
+        words.append(f"{spent:g} in the last {interval / 86_400:.3g} days")
+    return ", ".join(word for word in words if word)
+
+
+def _sensors(health: Mapping[str, Any]) -> str:
+    faults = health.get("faults")
+    if not isinstance(faults, dict) or not health:
+        return ""
+    if not faults:
+        return "all work"
+    return text(", ".join(f"{channel}: {fault}" for channel, fault in list(faults.items())[:MAX_LISTED]))
+
+
+def _listed(value: Any, said: Any) -> str:
+    entries = [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    return text("; ".join(said(one) for one in entries[:MAX_LISTED]))
+
+
+def _rule(one: Mapping[str, Any]) -> str:
+    what = [
+        "muted" if one.get("mute") is True else "",
+        f"only {one['direction']}" if one.get("direction") else "",
+        f"from a deviation of {one['min_deviation']}" if one.get("min_deviation") is not None else "",
+    ]
+    said = ", ".join(word for word in what if word)
+    return f"{text(one.get('channel'), 80)} {text(said)} (by {text(one.get('source'), 20) or 'settings'})"
+
+
+def _silence(one: Mapping[str, Any]) -> str:
+    note = f", {text(one['note'])}" if one.get("note") else ""
+    return f"{text(one.get('from'), 40)} to {text(one.get('until'), 40)}{note}"
+
+
+def _warm_up(health: Mapping[str, Any]) -> list[float] | None:
+    rows, needed = number(health.get("rows")), number(health.get("rows_needed"))
+    is_warming = health.get("watching") == "warm_up" and rows is not None and needed is not None and needed > 0
+    return [rows, needed] if is_warming and rows is not None and needed is not None else None
+
+
+def channels_of(alert: Mapping[str, Any]) -> list[Fields]:
+    """The channels of an alert, the largest share first."""
+    channels = alert.get("channels")
+    return [one for one in channels[:MAX_SHARES] if isinstance(one, dict)] if isinstance(channels, list) else []
+
+
+def _shares(alert: Mapping[str, Any]) -> Iterator[Fields]:
+    for one in channels_of(alert):
+        share = number(one.get("share"))
+        if share is not None:
+            unit = f" {text(one.get('unit'), 20)}" if one.get("unit") else ""
+            observed, expected = (_brief(one.get(key)) for key in ("observed", "expected"))
+            words = f"{share:.0%}: {observed}{unit}, expected {expected}{unit} {text(one.get('direction'), 20)}"
+            yield {
+                "name": text(one.get("name"), LONGEST_NAME),
+                "share": min(max(share, 0.0), 1.0),
+                "text": words.strip(),
+            }
+
+
+def _brief(value: Any) -> str:
+    found = number(value)
+    return "nothing" if found is None else f"{found:.4g}"
+
+
+def spans_of(asset: Asset, watched: WatchedAsset) -> list[list[Any]]:
+    """The alerts on the time line, as [from, to, reason] in ms; `to` None: it goes on."""
+    spans = [
+        [one["ts_onset"] or one["ts_raised"], one["ts_cleared"], one["reason"]]
+        for one in watched.past.alerts
+        if one["ts_onset"] is not None or one["ts_raised"] is not None
+    ]
+    onset_ms = _ms(asset.alert.get("ts_onset")) if asset.state in ("active", "suppressed") else None
+    if onset_ms is not None and all(span[0] != onset_ms for span in spans):
+        spans.append([onset_ms, None, text(asset.alert.get("reason"))])
+    return spans
+
+
+def _ms(value: Any) -> int | None:
+    try:
+        return parse_time_ns(str(value)) // MS
+    except ValueError:
+        return None

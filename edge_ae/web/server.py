@@ -1,0 +1,94 @@
+"""The page's server: a socket, the gate, the library behind it, and a clean end. Blocks until it is told to stop."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+from nicegui import core, ui
+from starlette.middleware.gzip import GZipMiddleware
+
+from edge_ae.errors import BadConfig
+from edge_ae.web.gate import Gate
+from edge_ae.web.live import Live
+from edge_ae.web.options import PageOptions
+from edge_ae.web.pages import Pages
+
+RECONNECT_S = 10.0  # how long the page of a browser that has gone is kept for it
+CONNECTIONS = 200
+BACKLOG = 64
+GOODBYE_S = 2
+MESSAGE_BYTES = 64 * 1024  # of a browser's
+ICON = (Path(__file__).parent / "static" / "icon.svg").read_text()
+
+
+def listening(options: PageOptions) -> socket.socket:
+    """The socket, before anything else is begun. Raises BadConfig with one sentence where it cannot be had."""
+    where = f"{options.host}:{options.port}"
+    try:
+        found = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise BadConfig(
+            f"web: cannot listen on {where}: {why}; is another page running there? Set host and port in [web]"
+        ) from None
+
+
+def serve(options: PageOptions, live: Live, taken: socket.socket, ready: Callable[[], None]) -> None:
+    """Serves until SIGTERM or SIGINT; `ready` is called once it does."""
+    behind = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    Pages(live, logout=options.password is not None)
+    core.app.config.socket_io_js_transports = ["websocket"]  # the gate takes no POST but that of the login
+    ui.run_with(
+        behind,
+        title="edge-ae",
+        favicon=ICON,
+        dark=None,
+        language="en-US",
+        binding_refresh_interval=None,
+        reconnect_timeout=RECONNECT_S,
+        gzip_middleware_factory=None,  # it is outside the gate, which has to see the pages
+        tailwind=False,
+        show_welcome_message=False,
+    )
+    config = uvicorn.Config(
+        GZipMiddleware(Gate(behind, options), minimum_size=1000, compresslevel=5),
+        access_log=False,
+        backlog=BACKLOG,
+        limit_concurrency=CONNECTIONS,
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        loop="asyncio",
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=GOODBYE_S,
+        ws_max_size=MESSAGE_BYTES,
+    )
+    asyncio.run(_PageServer(config, ready).serve([taken]))
+
+
+class _PageServer(uvicorn.Server):
+    """Ends without a traceback and without dying of the signal that ended it."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
