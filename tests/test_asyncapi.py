@@ -18,7 +18,7 @@ from edge_ae.core.commands import LABELS, LONGEST_SHELVE_S, LONGEST_VIEW_S, MAX_
 from edge_ae.core.events import AlertWord, EventType, SensorFault, Watching
 from edge_ae.core.payloads import CHANNELS_LISTED, SCHEMA, SEVERITY_LEVELS
 from edge_ae.daemon.stats import ASSETS_LISTED
-from tests.conftest import Node, Subscriber, wait_for
+from tests.conftest import Broker, Node, Subscriber, wait_for
 
 ROOT = Path(__file__).parents[1]
 PAPERS: dict[str, Any] = yaml.safe_load((ROOT / "docs" / "asyncapi.yaml").read_text())
@@ -28,6 +28,7 @@ NPM = Path(os.environ.get("EDGE_AE_NPM", ROOT / "out" / "npm")) / "node_modules"
 STANDARD = NPM / "@asyncapi" / "specs" / "schemas" / "3.0.0-without-$id.json"
 T0_MS = 1_790_000_000_000
 DAEMON_ONLY = {"recorder"}  # what another program says: `edge-ae record`
+BRIDGES = {"home_assistant", "thin_edge_alarm", "thin_edge_event"}  # what is published for other systems
 
 
 def validator(schema: str) -> Draft7Validator:
@@ -198,7 +199,7 @@ def test_every_message_of_a_real_daemon_is_as_the_papers_say(node: Node, listene
             wrong += faults(schema_of(message_of(channel)["headers"]), properties_of(message))
     wrong += [fault for answer in answers for fault in faults("answer", answer)]
     assert sorted(set(wrong)) == []
-    assert seen == set(addresses()) - DAEMON_ONLY
+    assert seen == set(addresses()) - DAEMON_ONLY - BRIDGES
     assert [answer["ok"] for answer in answers] == [True, False, True, True, False, *[True] * 7]
 
 
@@ -223,11 +224,52 @@ def test_quality_of_service_and_retention_are_as_the_papers_say(node: Node, list
         for one in PAPERS["operations"].values()
         if one["action"] == "send"
     }
-    assert qos == {(name, operations[name]["qos"]) for name in operations if name not in DAEMON_ONLY}
-    assert kept == {name for name in operations if operations[name]["retain"] and name not in DAEMON_ONLY}
+    assert qos == {(name, operations[name]["qos"]) for name in operations if name not in DAEMON_ONLY | BRIDGES}
+    assert kept == {name for name in operations if operations[name]["retain"] and name not in DAEMON_ONLY | BRIDGES}
 
 
 @pytest.mark.parametrize(("name", "payload"), [(name, payload) for name, some in COMMANDS.items() for payload in some])
 def test_commands_that_are_tried_are_as_the_papers_say(name: str, payload: dict[str, Any]) -> None:
     found = faults(schema_of(message_of(name)["payload"]), payload)
     assert (found == []) == (payload != {"duration_s": -1})
+
+
+@pytest.fixture
+def house(broker: Broker) -> Iterator[Subscriber]:
+    """Everything else that is said on the broker."""
+    one = Subscriber(broker.port, "#", "house")
+    yield one
+    one.close()
+
+
+def test_messages_for_other_systems_are_as_the_papers_say(node: Node, house: Subscriber) -> None:
+    node.start(thin_edge=True, homeassistant=True).ready()
+    house.publish_all("plant/p1/telemetry", [*rows(0, 10, 1.0), *rows(10, 20, 50.0)])
+    wait_for(lambda: house.on("/p1///e/anomaly") and house.last("/p1///a/anomaly"), "the alarm and its event")
+    wait_for(lambda: len(house.on("/config")) == 2, "the node's device and the asset's")
+    kept = retained(house)
+    house.publish_all("plant/p1/telemetry", rows(20, 70, 1.0))
+    wait_for(lambda: "end" in [body["type"] for body in house.bodies("e/anomaly")], "the event of the end")
+    node.stop()
+    found = [(name, one) for name in BRIDGES for one in house.messages if addresses()[name].fullmatch(one.topic)]
+    filled = [(name, bytes(one.payload)) for name, one in found if one.payload]
+    wrong = [
+        fault
+        for name, payload in filled
+        for fault in faults(schema_of(message_of(name)["payload"]), body_of(name, payload))
+    ]
+    assert wrong == []
+    assert {name for name, _ in filled} == BRIDGES
+    said = {name: PAPERS["operations"][f"says_{name}"]["bindings"]["mqtt"] for name in BRIDGES}
+    assert {(name, one.qos) for name, one in found} == {(name, binding["qos"]) for name, binding in said.items()}
+    assert kept == {name for name, binding in said.items() if binding["retain"]}
+
+
+def retained(house: Subscriber) -> set[str]:
+    """Of the channels for other systems, those of which the broker keeps messages."""
+    late = Subscriber(house.port, "#", "late")
+    late.publish("end", b"x")
+    wait_for(lambda: late.on("end"), "what is sent after it")
+    topics = [message.topic for message in late.messages if message.retain]
+    late.close()
+    return {name for name in BRIDGES if any(addresses()[name].fullmatch(topic) for topic in topics)}

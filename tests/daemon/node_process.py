@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from edge_ae.bridges.homeassistant import HomeAssistant
 from edge_ae.bridges.thin_edge import ThinEdge
 from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
 from edge_ae.core.formats.decoder import Decoder, Stream
 from edge_ae.core.model_spec import Channel, Explanation, Floats, ModelSpec, Tail
 from edge_ae.core.timestamps import SECOND
+from edge_ae.daemon.bridge import Bridge
 from edge_ae.daemon.ingest import Feed
 from edge_ae.daemon.loop import Daemon
 from edge_ae.daemon.options import DaemonOptions
@@ -90,8 +92,16 @@ def daemon(settings: dict[str, Any]) -> Daemon:
         link,
         NodeStore(directory / FILE),
         reload=lambda: reload_feeds(directory / "feeds.json"),
-        bridges=[ThinEdge(link.publish)] if settings.get("thin_edge") else [],
+        bridges=bridges(settings, link),
     )
+
+
+def bridges(settings: dict[str, Any], link: Link) -> list[Bridge]:
+    thin_edge = [ThinEdge(link.publish)] if settings.get("thin_edge") else []
+    home = (
+        [HomeAssistant("n1", "edge-ae/n1", "homeassistant", 1.0, link.publish)] if settings.get("homeassistant") else []
+    )
+    return [*thin_edge, *home]
 
 
 if __name__ == "__main__":
