@@ -16,11 +16,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edge_ae.core.alert import AlertRules, budget_ns
 from edge_ae.core.detector import Watch
-from edge_ae.core.events import AlertEvent, Readings, Scored
+from edge_ae.core.events import AlertEvent, Readings, Scored, Withheld
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.model_spec import ModelSpec
+from edge_ae.core.rules import AlertRules, budget_ns
 from edge_ae.core.timestamps import seconds_ns, time_ns
 from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel
@@ -123,7 +123,7 @@ class Detector:
         if not known:
             raise ValueError(f"values: has {', '.join(values) or 'nothing'}, the model needs {', '.join(self._names)}")
         self._fleet.push(Readings(self._asset, _time_ns(time), known), self._watch)
-        return self._fleet.step()
+        return self._step()
 
     def flush(self) -> list[Scored | AlertEvent]:
         """Close the rows that still wait for a later reading: the end of the data.
@@ -135,7 +135,11 @@ class Detector:
         1
         """
         self._fleet.flush()
-        return self._fleet.step()
+        return self._step()
+
+    def _step(self) -> list[Scored | AlertEvent]:
+        """Without rules, which are an owner's and not a program's, nothing is withheld."""
+        return [one for one in self._fleet.step() if not isinstance(one, Withheld)]
 
     @property
     def counts(self) -> Counter[str]:

@@ -15,8 +15,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from edge_ae.core.detector import Watch
-from edge_ae.core.events import AlertEvent, Readings, Scored, Verdict, slot_of
+from edge_ae.core.detector import Detector, Watch
+from edge_ae.core.events import AlertEvent, Readings, Scored, Verdict, Window, slot_of
 from edge_ae.core.expectation import expected_by_others
 from edge_ae.core.fleet import MAX_BATCH, Fleet, scored
 from edge_ae.core.model_spec import Explanation, Floats, ModelSpec
@@ -149,9 +149,16 @@ class _Run:
         for window in fork.flush():
             (score,) = scored(self._watch.model, window.values[None])
             (parts,) = self._parts(1)
-            for result in fork.judge(window, score, None):
+            for result in fork.judge(window, score, self._explanation(fork, window, score)):
                 if isinstance(result, Scored) and window.slot == slot:
                     self._fill(line, result, parts)
+
+    def _explanation(self, fork: Detector, window: Window, score: float) -> Explanation | None:
+        """Where it decides whether there is an alert."""
+        if not fork.turns_on_explanation(score):
+            return None
+        (explanation,) = self._watch.model.explain(window.values[None])
+        return expected_by_others(self._watch.model, window.values, explanation, fork.threshold)
 
     def _parts(self, windows: int) -> Sequence[Parts | None]:
         return [None] * windows if self._keeper is None else self._keeper.take()

@@ -243,7 +243,7 @@ def feeds(settings: Settings, timed: "Callable[[Model], Model]" = _as_it_is) -> 
     return [
         Feed(
             Decoder(settings.stream(stream), models[path].spec.names),
-            Watch(models[path], settings.alerts.rules, lateness_ns(stream, models[path].spec)),
+            Watch(models[path], settings.alerts.rules_of(stream), lateness_ns(stream, models[path].spec)),
             stream.qos,
         )
         for stream, path in zip(settings.streams, paths, strict=True)

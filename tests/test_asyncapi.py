@@ -13,7 +13,7 @@ from jsonschema import Draft7Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT7
 
-from edge_ae.core.alert import Phase
+from edge_ae.core.alert_state import Phase
 from edge_ae.core.commands import LABELS, LONGEST_SHELVE_S, LONGEST_VIEW_S, MAX_NOTE, PARSERS
 from edge_ae.core.events import AlertWord, EventType, SensorFault, Watching
 from edge_ae.core.payloads import CHANNELS_LISTED, SCHEMA, SEVERITY_LEVELS
@@ -156,6 +156,12 @@ COMMANDS: dict[str, list[dict[str, Any]]] = {
     "in_service": [{"on": True}],
     "accept_normal": [{}],
     "budget": [{"budget": "1/day"}],
+    "rule": [{"channel": "b", "direction": "low", "min_deviation": "5%"}, {"channel": "b", "clear": True}],
+    "silence": [
+        {"from": "2026-09-20T18:00:00Z", "until": "2026-09-20T19:00:00Z"},
+        {"from": "2026-09-22T18:00:00Z", "until": "2026-09-22T19:00:00Z", "note": "cleaning"},
+        {"clear": True},
+    ],
     "feedback": [{"id": "abc", "label": "false_alarm", "note": "a test"}],
     "view": [{"for_s": 60, "whole": True}],
 }
@@ -167,11 +173,15 @@ def rows(first: int, last: int, value: float, **changes: Any) -> list[dict[str, 
 
 
 def live_through_everything(node: Node, listener: Subscriber) -> list[dict[str, Any]]:
-    """An episode, a flood, a sick sensor, a payload that cannot be used, every command. Gives the answers."""
+    """An episode, a suppressed one, a flood, a sick sensor, a payload that cannot be used, every command. Gives the answers."""
     node.start(options={"flood_limit": 1, "denoised": True, "stats_interval_s": 0.1}).ready()
     for asset in ("p1", "p2", "p3"):
         listener.publish_all(f"plant/{asset}/telemetry", [*rows(0, 10, 1.0), *rows(10, 20, 50.0)])
     listener.publish_all("plant/p4/telemetry", [*rows(0, 20, 1.0), *rows(20, 50, 1.0, b=...)])
+    listener.publish_all("plant/p5/telemetry", rows(0, 10, 1.0))
+    listener.ask("edge-ae/n1/p5/cmd/rule", {"channel": "a", "mute": True})
+    listener.publish_all("plant/p5/telemetry", rows(10, 20, 50.0))
+    wait_for(lambda: listener.last("/p5/alert")["suppressed"], "the suppressed alert")
     listener.publish("plant/p1/telemetry", b"no JSON")
     wait_for(lambda: listener.on("/flood"), "the flood")
     asked = [(name, payload) for name, payloads in COMMANDS.items() for payload in payloads]
@@ -200,7 +210,7 @@ def test_every_message_of_a_real_daemon_is_as_the_papers_say(node: Node, listene
     wrong += [fault for answer in answers for fault in faults("answer", answer)]
     assert sorted(set(wrong)) == []
     assert seen == set(addresses()) - DAEMON_ONLY - BRIDGES
-    assert [answer["ok"] for answer in answers] == [True, False, True, True, False, *[True] * 7]
+    assert [answer["ok"] for answer in answers] == [True, False, True, True, False, *[True] * 7, False, *[True] * 4]
 
 
 def properties_of(message: Any) -> dict[str, str]:

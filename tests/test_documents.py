@@ -26,7 +26,7 @@ import edge_ae
 from edge_ae.cli.main import parser as device_parser
 from edge_ae.config.loading import PREFIX
 from edge_ae.config.settings import Settings
-from edge_ae.core.alert import AlertSource, AlertState, Episode, Transition
+from edge_ae.core.alert_state import AlertSource, AlertState, Episode, Transition
 from edge_ae.core.commands import PARSERS, parse
 from edge_ae.core.description import describe, reason, severity
 from edge_ae.core.events import EventType, ModelName, Share, Verdict

@@ -59,16 +59,22 @@ ROOMS: dict[str, set[str]] = {
 TRAINER_MAY = {"core", "errors", "model", "offline", "store", "cli"}
 
 # Inside the core: what every stage may use, and what is above another stage.
-NOTATIONS = {"events", "model_spec", "timestamps", "field_paths", "topics", "words"}
+NOTATIONS = {"events", "model_spec", "rules", "suppression", "timestamps", "field_paths", "topics", "words"}
 CORE_MAY = {
-    "events": {"model_spec", "timestamps"},
+    "events": {"model_spec", "rules", "suppression", "timestamps"},
+    "rules": {"timestamps"},
+    "suppression": {"timestamps"},
     "model_spec": set[str](),
     "timestamps": set[str](),
     "words": set[str](),
     "field_paths": {"words"},
     "topics": set[str](),
     "payloads": NOTATIONS,  # the events as JSON
-    "description": {"alert"} | NOTATIONS,  # says what the alert stage found
+    "alert_state": NOTATIONS,
+    "alert_snapshot": {"alert_state"} | NOTATIONS,
+    "alert": {"alert_state"} | NOTATIONS,
+    "asset_rules": NOTATIONS,
+    "description": {"alert_state"} | NOTATIONS,  # says what the alert stage found
     "align": {"slot_value"} | NOTATIONS,
     "pace": {"timestamps"},
     "common_stop": {"channel_profile"} | NOTATIONS,
@@ -77,7 +83,7 @@ CORE_MAY = {
     "notices": {"quiet_hours"} | NOTATIONS,
     "notice_text": {"notices", "printable"} | NOTATIONS,
     "notice_ledger": {"notices", "payloads"} | NOTATIONS,
-    "commands": {"alert", "payloads"} | NOTATIONS,
+    "commands": {"payloads"} | NOTATIONS,
     "usual": {"align", "window"} | NOTATIONS,
     "input_pace": {"pace", "usual"} | NOTATIONS,
     "detector": {
@@ -92,10 +98,13 @@ CORE_MAY = {
         "score_watch",
         "threshold",
         "alert",
+        "alert_snapshot",
+        "alert_state",
+        "asset_rules",
         "description",
     }
     | NOTATIONS,
-    "score_watch": {"alert"} | NOTATIONS,
+    "score_watch": {"alert_state"} | NOTATIONS,
     "expectation": NOTATIONS,
     "fleet": {"detector", "expectation"} | NOTATIONS,
     "signals": {"detector", "expectation"} | NOTATIONS,

@@ -13,10 +13,10 @@ import numpy as np
 import orjson
 import pytest
 
-from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
-from edge_ae.core.events import AlertEvent, Readings, Scored
+from edge_ae.core.events import AlertEvent, Outcome, Readings, Scored
 from edge_ae.core.fleet import Fleet
+from edge_ae.core.rules import AlertRules
 from edge_ae.core.timestamps import SECOND
 from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel
@@ -234,7 +234,7 @@ def test_the_daemon_s_way_gives_the_same_scores_and_the_same_events(model: OnnxM
     """Readings pushed one by one and stepped in other batches: what `run` does."""
     table = table_of()
     fleet, watch = Fleet("offline"), Watch(model, RULES)
-    results: list[Scored | AlertEvent] = []
+    results: list[Outcome] = []
     for n, (t_ns, row) in enumerate(zip(table.t_ns.tolist(), table.values.tolist(), strict=True)):
         fleet.push(Readings("asset", t_ns, dict(zip(table.names, row, strict=True))), watch)
         if n % batch == 0:

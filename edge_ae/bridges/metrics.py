@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_ae import __version__
-from edge_ae.core.alert import AlertState, Shelving
+from edge_ae.core.alert_state import AlertState, Shelving
 from edge_ae.core.events import AssetHealth, Verdict, Watching
 from edge_ae.core.liveness import CLOCK_JUMP
 from edge_ae.core.model_spec import ModelSpec
@@ -64,12 +64,12 @@ class AssetNow:
     @property
     def active(self) -> bool:
         """Whether it has an alert, as the alert's own payload says."""
-        return self.state.active and self.state.in_service
+        return self.state.raised and self.state.in_service
 
     @property
     def severity_level(self) -> int:
         """0 without an alert."""
-        return SEVERITY_LEVELS[self.severity]
+        return SEVERITY_LEVELS[self.severity if self.state.suppression is None else None]
 
     @property
     def acknowledged(self) -> bool:
@@ -94,13 +94,16 @@ class AssetNow:
 
 @dataclass(frozen=True, slots=True)
 class NodeNow:
-    """A node in one second. `stats`: the body of its topic. `alerts`, `dropped`, `link_faults`: by their severity or reason."""
+    """A node in one second. `stats`: the body of its topic. `alerts`, `suppressed`, `dropped`, `link_faults`: by their severity or
+    reason.
+    """
 
     stats: Mapping[str, Any]
     assets: Mapping[str, AssetNow]
     windows: int
     withheld: int
     alerts: Mapping[str, int]
+    suppressed: Mapping[str, int]
     dropped: Mapping[str, int]
     link_faults: Mapping[str, int]
     settings_good: bool
@@ -127,6 +130,7 @@ OF_ASSET: tuple[tuple[Metric, Callable[[AssetNow], float | None]], ...] = (
     (Metric("alert_active", "1 while the asset has an alert.", ASSET), lambda a: a.active),
     (Metric("alert_severity", "0 without an alert; 1 low, 2 medium, 3 high.", ASSET), lambda a: a.severity_level),
     (Metric("alert_acknowledged", "1 while the asset has an alert that somebody has seen.", ASSET), lambda a: a.acknowledged),
+    (Metric("alert_suppressed", "1 while the owner's rules keep an alert from being announced.", ASSET), lambda a: a.state.suppression is not None),
     (Metric("alert_shelved", "1 while people have silenced the asset.", ASSET), lambda a: a.state.shelving is not Shelving.UNSHELVED),
     (Metric("in_service", "0 while the asset is out of service.", ASSET), lambda a: a.state.in_service),
     (Metric("watched", "1 while the asset is scored.", ASSET), lambda a: a.health.watched),
@@ -142,6 +146,9 @@ MODEL_INFO = Metric("model_info", "1; an asset's model is in its labels.", ("ass
 WINDOWS = Metric("windows_scored", "Windows that were scored.", counts=True)
 WITHHELD = Metric("alerts_withheld", "New alerts that became part of a flood's summary.", counts=True)
 ALERTS = Metric("alerts", "New alerts, by their severity when they were raised.", ("severity",), counts=True)
+SUPPRESSED = Metric(
+    "alerts_suppressed", "New alerts that the owner's rules withheld, by which of them.", ("reason",), counts=True
+)
 DROPPED = Metric("readings_dropped", "What was not used, by reason.", ("reason",), counts=True)
 NOTIFICATIONS = Metric(
     "notifications", "Messages to people: sent, attempts that failed, dropped.", ("service", "outcome"), counts=True
@@ -191,6 +198,7 @@ def samples(now: NodeNow) -> Iterator[Samples]:
     yield _single(WINDOWS, now.windows)
     yield _single(WITHHELD, now.withheld)
     yield _by_name(ALERTS, now.alerts)
+    yield _by_name(SUPPRESSED, now.suppressed)
     yield _by_name(DROPPED, now.dropped)
     yield _by_name(LINK_FAULTS, now.link_faults)
     yield from _notifications(now.stats["notify"])

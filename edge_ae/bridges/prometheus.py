@@ -25,6 +25,7 @@ from edge_ae.core.detector import Detector
 from edge_ae.core.events import AlertEvent, EventType, Happening, Scored, Verdict, Withheld
 from edge_ae.core.model_spec import Model
 from edge_ae.core.payloads import SEVERITY_LEVELS
+from edge_ae.core.suppression import WithheldBy
 from edge_ae.core.timestamps import SECOND
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class PrometheusBridge:
         self._host, self._port = host, port
         self._retry_ns: int | None = None
         self._windows, self._withheld = 0, 0
+        self._suppressed = {word.value: 0 for word in WithheldBy if word is not WithheldBy.FLOOD}
         self._alerts = {word: 0 for word in SEVERITY_LEVELS if word is not None}
         self._dropped, self._link_faults = GrowingTotals(), GrowingTotals()
         self._reloads = Reloads(time.time())
@@ -90,8 +92,16 @@ class PrometheusBridge:
             elif isinstance(one, AlertEvent):
                 self._raised(one)
             elif isinstance(one, Withheld):
-                self._withheld += one.event.type is EventType.NEW
-                self._raised(one.event)
+                self._withhold(one)
+
+    def _withhold(self, withheld: Withheld) -> None:
+        """What a flood's summary stands for is an alert all the same; what the owner's rules withhold is none."""
+        new = withheld.event.type is EventType.NEW
+        if withheld.reason is WithheldBy.FLOOD:
+            self._withheld += new
+            self._raised(withheld.event)
+        else:
+            self._suppressed[withheld.reason.value] += new
 
     def _raised(self, event: AlertEvent) -> None:
         if event.type is EventType.NEW and event.alert.severity is not None:
@@ -110,6 +120,7 @@ class PrometheusBridge:
             windows=self._windows,
             withheld=self._withheld,
             alerts=dict(self._alerts),
+            suppressed=dict(self._suppressed),
             dropped=dict(self._dropped.totals),
             link_faults=dict(self._link_faults.totals),
             settings_good=self._reloads.successful,

@@ -31,7 +31,8 @@ NARROW = 50  # cells: below this there is no room for the bar
 BLOCKS = " ▏▎▍▌▋▊▉█"
 SPARKS = "▁▂▃▄▅▆▇█"
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1", "plain": "0"}
-WORDS = {"pending": "yellow", "active": "red", "out_of_service": "dim", "normal": "green"}
+EXPLAINED = {"active": "reason", "suppressed": "suppressed_by"}  # which key says why a state is as it is
+WORDS = {"pending": "yellow", "active": "red", "suppressed": "dim", "out_of_service": "dim", "normal": "green"}
 
 
 # -- drawing ---------------------------------------------------------------------------------------------------
@@ -170,6 +171,8 @@ def _why(asset: Asset, now_ns: int) -> str:
         parts.append(f"{top} {share:.0%}" if isinstance(share, float | int) else str(top))
     if isinstance(onset, str) and asset.state == "active":
         parts.append(f"since {_ago(onset, now_ns)}")
+    if asset.state == "suppressed":
+        parts.append(str(asset.alert.get("suppressed_by") or "by a rule"))
     parts += _watch_notes(asset.health)
     faults = asset.health.get("faults")
     if isinstance(faults, dict) and faults:
@@ -322,7 +325,7 @@ def _facts(view: View) -> Iterator[tuple[str, str]]:
     yield from view.status.items()
     for (node, name), asset in view.assets.items():
         if asset.alert:
-            reason = asset.alert.get("reason") if asset.state == "active" else None
+            reason = asset.alert.get(EXPLAINED.get(asset.state, ""))
             yield f"{node}/{name}", asset.state + (f": {reason}" if reason else "")
         notes = _watch_notes(asset.health)
         if asset.health:

@@ -20,7 +20,7 @@ from edge_ae.store.atomic import is_special
 from edge_ae.store.recording.options import DATE_ORDERS, ReadOptions
 
 if TYPE_CHECKING:
-    from edge_ae.core.alert import AlertRules
+    from edge_ae.core.rules import AlertRules
     from edge_ae.mqtt.options import Broker
 
 Command = Callable[[Namespace], int]
@@ -160,7 +160,7 @@ def rules_options(parser: ArgumentParser) -> None:
 
 def alert_rules(options: Namespace) -> "AlertRules":
     """The rules that the options of `rules_options` ask for."""
-    from edge_ae.core.alert import AlertRules
+    from edge_ae.core.rules import AlertRules
 
     off_delay_ns = None if options.off_delay is None else seconds_ns(options.off_delay)
     return AlertRules(options.budget, seconds_ns(options.on_delay), off_delay_ns, options.deadband)
@@ -213,7 +213,7 @@ def time_zone(text: str) -> ZoneInfo:
 
 
 def budget(text: str) -> int:
-    from edge_ae.core.alert import budget_ns
+    from edge_ae.core.rules import budget_ns
 
     try:
         return budget_ns(text)

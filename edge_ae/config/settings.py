@@ -1,6 +1,6 @@
 """Settings as frozen values: what there is to set, with its default and its bounds. Each is a table of the settings file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
-from edge_ae.core.alert import AlertRules, budget_ns
 from edge_ae.core.field_paths import path_fault, places_of
 from edge_ae.core.formats.decoder import ASSET_NAME, Stream
 from edge_ae.core.quiet_hours import QuietHours
+from edge_ae.core.rules import NO_RULE, AlertRules, ChannelRule, budget_ns, min_deviation_of
 from edge_ae.core.timestamps import seconds_ns
 from edge_ae.core.topics import topic_fault
 
@@ -20,6 +20,11 @@ from edge_ae.core.topics import topic_fault
 def _budget(text: str) -> str:
     budget_ns(text)
     return text
+
+
+def _min_deviation(value: float | str) -> float | str:
+    min_deviation_of(value)
+    return value
 
 
 def _name(text: str) -> str:
@@ -115,6 +120,20 @@ class Mqtt(Section):
         return self.port if self.port is not None else 8883 if self.tls else 1883
 
 
+class ChannelRuleSettings(Section):
+    """Which deviations of one channel may raise an alert."""
+
+    mute: bool | None = None
+    direction: Literal["high", "low", "both"] | None = Field(default=None, examples=["high"])
+    min_deviation: Annotated[float | str, AfterValidator(_min_deviation)] | None = Field(default=None, examples=["5%"])
+
+    @property
+    def rule(self) -> ChannelRule:
+        """The same, as the core takes it."""
+        least = None if self.min_deviation is None else min_deviation_of(self.min_deviation)
+        return ChannelRule(self.mute, self.direction, least)
+
+
 class StreamSettings(Section):
     """One [[streams]]: a topic, what its payloads look like, and the model that watches them.
 
@@ -136,6 +155,7 @@ class StreamSettings(Section):
     lateness_s: Seconds | None = None
     qos: Literal[0, 1] = 1
     max_future_s: Seconds = 86_400.0
+    rules: dict[str, ChannelRuleSettings] = {}
 
 
 class Alerts(Section):
@@ -150,6 +170,7 @@ class Alerts(Section):
     max_shelve_s: Seconds = 8 * 3600.0
     flood_limit: int = Field(default=10, ge=1)
     flood_window_s: Seconds = 600.0
+    channels: dict[str, ChannelRuleSettings] = {}
 
     @property
     def rules(self) -> AlertRules:
@@ -162,7 +183,14 @@ class Alerts(Section):
             re_alarm_ns=seconds_ns(self.re_alarm_s),
             max_shelve_ns=seconds_ns(self.max_shelve_s),
             unwatched_ns=None if self.unwatched_after_s is None else seconds_ns(self.unwatched_after_s),
+            channels={name: one.rule for name, one in self.channels.items()},
         )
+
+    def rules_of(self, stream: StreamSettings) -> AlertRules:
+        """Those of a stream's assets: what it says of a channel comes before what is said of that for all."""
+        rules = self.rules
+        own = {name: one.rule.over(rules.channels.get(name, NO_RULE)) for name, one in stream.rules.items()}
+        return replace(rules, channels={**rules.channels, **own})
 
 
 class Publish(Section):

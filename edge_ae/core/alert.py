@@ -10,54 +10,32 @@ HIGH is ratio >= 1; LOW is ratio < 1 - deadband; in between nothing changes, and
 gives the next one and what to publish, so that a caller may also ask "what if". A `Condition`, such as that half of the channels
 stopped together, is HIGH as long as it stands, whatever the score says, and raises at once, for it took its time to show. All times are event times, but for those of
 shelving: people shelve by the clock on the wall, and an asset that sends nothing is shelved no shorter and no longer.
-Operators act beside the table: they acknowledge, shelve, and take an asset out of service.
+Operators act beside the table: they acknowledge, shelve, and take an asset out of service. What the owner's rules suppress lives by
+the same table, and its steps are withheld: the node knows of them, and subscribers do not. Where it still stands once nothing is against
+it any more, it becomes an alert then.
 """
 
 import hashlib
-import math
-import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from enum import StrEnum
-from typing import Any
+from dataclasses import replace
 
-from edge_ae.core.events import EventType, ModelName, Share, Verdict
-from edge_ae.core.model_spec import Similar
+from edge_ae.core.alert_state import (
+    NO_EVIDENCE,
+    AlertSource,
+    AlertState,
+    Cause,
+    Condition,
+    Episode,
+    Evidence,
+    Level,
+    Phase,
+    Shelving,
+    Stepped,
+    Transition,
+)
+from edge_ae.core.events import EventType, Verdict
+from edge_ae.core.rules import AlertRules
+from edge_ae.core.suppression import Suppression, cooldown
 from edge_ae.core.timestamps import SECOND
-
-
-class Phase(StrEnum):
-    """Where in its life an alert is; CLEARING is active still."""
-
-    NORMAL = "normal"
-    PENDING = "pending"
-    ACTIVE = "active"
-    CLEARING = "clearing"
-
-
-class Level(StrEnum):
-    """A ratio against the two thresholds, 1 and 1 - deadband."""
-
-    LOW = "low"
-    MIDDLE = "middle"
-    HIGH = "high"
-
-
-class Cause(StrEnum):
-    """What an alert was raised for."""
-
-    SCORE = "score"
-    STOPPED = "stopped_together"  # channels that stopped moving together: the machine, or what brings the readings
-    UNWATCHED = "unwatched"  # the asset has had no score for long
-
-
-class Shelving(StrEnum):
-    """For how long an operator has silenced an asset."""
-
-    UNSHELVED = "unshelved"
-    ONE_SHOT = "one_shot"  # until the next return to normal
-    TIMED = "timed"
-
 
 NEXT = {
     (Phase.NORMAL, Level.HIGH): Phase.PENDING,
@@ -77,130 +55,6 @@ NEXT = {
 UPDATE_EVERY_NS = 60 * SECOND  # An episode's updates are at least this far apart.
 UPDATE_GROWTH = 1.25  # An update is worth it where the peak has grown by this factor since the last event.
 
-BUDGET = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:/|per)\s*(hour|day|week|month)\s*", re.I)
-LONGEST_BUDGET_NS = 100 * 8766 * 3600 * SECOND  # a hundred years; sums of it and a time must stay within 64 bits
-HOURS = {"hour": 1.0, "day": 24.0, "week": 168.0, "month": 365.2425 * 24 / 12}  # a month: the calendar's mean
-
-
-@dataclass(frozen=True, slots=True)
-class AlertSource:
-    """What an alert is of; with its onset, this is what its id is made from."""
-
-    node: str
-    asset: str
-    model: ModelName
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What a window's explanation gives: the channels by their part in the score, and the nearest operating mode."""
-
-    shares: tuple[Share, ...] = ()
-    similar: Similar | None = None
-
-
-NO_EVIDENCE = Evidence()
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """What raises an alert whatever the score says: its cause, the event time since which it stands, a sentence on it."""
-
-    cause: Cause
-    since_ns: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class AlertRules:
-    """The owner's settings. `interval_ns`: mean time between the alerts that the owner accepts on normal data.
-
-    `unwatched_ns`: an asset without a score for so long has an alert, too. None: for an hour in which readings come all the
-    while; 0: never.
-    """
-
-    interval_ns: int
-    on_delay_ns: int = 0
-    off_delay_ns: int | None = None  # None: the detector puts ten windows' hops in its place
-    deadband: float = 0.2
-    re_alarm_ns: int = 0  # 0: never
-    max_shelve_ns: int = 8 * 3600 * SECOND
-    unwatched_ns: int | None = 0
-
-
-def budget_ns(text: str) -> int:
-    """The mean time between alerts that a budget such as "1/week" or "2 per day" asks for; ValueError."""
-    match = BUDGET.fullmatch(text)
-    hours = 0.0 if match is None or float(match[1]) == 0 else HOURS[match[2].lower()] / float(match[1])
-    interval_ns = hours * 3600 * SECOND
-    if not 1 <= interval_ns <= LONGEST_BUDGET_NS:
-        raise ValueError('should be a number of alerts per hour, day, week or month, such as "1/week"')
-    return round(interval_ns)
-
-
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """One excursion that became an alert.
-
-    `published`: subscribers know of it, so they must get its end. `published_ns`, `published_ratio`: the event time and the
-    peak's ratio of the last event. `condition`: the last one that stood; None: it is the score's alone.
-    """
-
-    id: str
-    onset_ns: int
-    raised_ns: int
-    peak_ns: int
-    peak: Verdict
-    shares: tuple[Share, ...]
-    seq: int = 0
-    published: bool = False
-    published_ns: int = 0
-    published_ratio: float = 0.0
-    acked: bool = False
-    realarms: int = 0
-    similar: Similar | None = None
-    condition: Condition | None = None
-
-    @property
-    def cause(self) -> Cause:
-        """What it was raised for, or what has joined it since."""
-        return Cause.SCORE if self.condition is None else self.condition.cause
-
-
-@dataclass(frozen=True, slots=True)
-class AlertState:
-    """All there is to know of an asset's alert. `shelved_until_ns` is a time of the wall clock."""
-
-    phase: Phase = Phase.NORMAL
-    since_ns: int = 0  # when the phase, or its run of HIGH or LOW, began
-    onset_ns: int | None = None  # first row of the present run of windows that are not LOW
-    episode: Episode | None = None
-    shelving: Shelving = Shelving.UNSHELVED
-    shelved_until_ns: int | None = None
-    in_service: bool = True
-
-    @property
-    def active(self) -> bool:
-        """Whether there is an alert."""
-        return self.phase in (Phase.ACTIVE, Phase.CLEARING)
-
-    @property
-    def silent(self) -> bool:
-        """Whether nothing new is published of it."""
-        return self.shelving is not Shelving.UNSHELVED or not self.in_service
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """A step in an alert's life that subscribers are to know of: its type, and the episode as it stands with it."""
-
-    type: EventType
-    episode: Episode
-    cleared_ns: int | None = None
-
-
-Stepped = tuple[AlertState, list[Transition]]
-
 
 def level(verdict: Verdict, deadband: float) -> Level:
     """On which side of the two thresholds a verdict is; `deadband`: a part of the threshold."""
@@ -213,7 +67,8 @@ def wants_evidence(state: AlertState, verdict: Verdict) -> bool:
     """Whether the next step may publish this window, so that it needs the window's explanation."""
     if verdict.ratio < 1.0:
         return False
-    return state.episode is None or verdict.ratio >= state.episode.peak.ratio
+    episode = state.episode
+    return episode is None or episode.ruled_out is not None or verdict.ratio >= episode.peak.ratio
 
 
 def alert_id(source: AlertSource, onset_ns: int, cause: Cause = Cause.SCORE) -> str:
@@ -231,12 +86,15 @@ def step(
     source: AlertSource,
     evidence: Evidence = NO_EVIDENCE,
     condition: Condition | None = None,
+    silenced: Suppression | None = None,
 ) -> Stepped:
-    """One verdict further. `evidence`: the window's, where `wants_evidence` was true; `rules` have their off-delay."""
+    """One verdict further. `evidence`: the window's, where `wants_evidence` was true; `rules` have their off-delay; `silenced`: what
+    the owner has set against any alert at this time."""
     if condition is None and _only_unwatched(state.episode):
-        cleared, end = _clear(replace(state, onset_ns=None), t_ns)
-        state, events = step(cleared, verdict, t_ns, rules, source, evidence)
+        cleared, end = _clear(replace(state, onset_ns=None), t_ns, rules)
+        state, events = step(cleared, verdict, t_ns, rules, source, evidence, None, silenced)
         return state, end + events
+    state = _at(state, t_ns, silenced)
     where = level(verdict, rules.deadband) if condition is None else Level.HIGH
     began_ns = t_ns if condition is None else condition.since_ns
     onset = None if where is Level.LOW else (began_ns if state.onset_ns is None else state.onset_ns)
@@ -251,13 +109,31 @@ def step(
     if state.episode is None:
         return state, []
     episode = _with_peak(state.episode, verdict, t_ns, evidence)
+    if episode.ruled_out is not None and condition is None:
+        episode = _reconsidered(episode, verdict, t_ns, evidence, where, rules.on_delay_ns)
+    joins = condition is not None and condition != episode.condition
+    if joins:
+        episode = replace(episode, condition=condition, ruled_out=None)
     state = replace(state, episode=episode)
-    if condition is not None and condition != episode.condition:
-        return _join(state, condition, t_ns)
     assert rules.off_delay_ns is not None
     if phase is Phase.CLEARING and t_ns - state.since_ns >= rules.off_delay_ns:
-        return _clear(state, t_ns)
+        return _clear(state, t_ns, rules)
+    if not episode.published:
+        return _unpublished(state, t_ns)
+    if state.silent:
+        return state, []
+    if joins:  # subscribers are to know at once
+        return _publish(state, EventType.UPDATE, t_ns)
     return _update(state, t_ns, rules, high=where is Level.HIGH)
+
+
+def _at(state: AlertState, t_ns: int, silenced: Suppression | None) -> AlertState:
+    """What is silent at a time, and whether a cooldown is over."""
+    against = cooldown(state.cooldown_until_ns, t_ns)
+    if against is None and state.cooldown_until_ns is not None:
+        state = replace(state, cooldown_until_ns=None)
+    silenced = against if silenced is None else silenced
+    return state if silenced == state.silenced else replace(state, silenced=silenced)
 
 
 def _only_unwatched(episode: Episode | None) -> bool:
@@ -277,28 +153,38 @@ def _raise(
     identity = alert_id(source, onset, Cause.SCORE if condition is None else condition.cause)
     parts = (verdict, evidence.shares)
     episode = Episode(identity, onset, t_ns, t_ns, *parts, similar=evidence.similar, condition=condition)
-    state = replace(state, phase=Phase.ACTIVE, since_ns=t_ns, episode=episode)
-    return (state, []) if state.silent else _publish(state, EventType.NEW, t_ns)
+    if condition is None:
+        episode = replace(episode, ruled_out=evidence.ruled_out)
+    return _unpublished(replace(state, phase=Phase.ACTIVE, since_ns=t_ns, episode=episode), t_ns)
+
+
+def _unpublished(state: AlertState, t_ns: int) -> Stepped:
+    """What becomes of an alert that subscribers do not know of: it is new to them now, unless something stands against that."""
+    episode, suppression = state.episode, state.suppression
+    assert episode is not None
+    if suppression is None:
+        raised_ns = episode.raised_ns if episode.withheld is None else t_ns
+        announced = replace(state, episode=replace(episode, raised_ns=raised_ns))
+        return (state, []) if state.silent else _publish(announced, EventType.NEW, t_ns)
+    if episode.withheld is None:
+        return _withhold(state, EventType.NEW, t_ns, suppression)
+    return _withhold(state, EventType.UPDATE, t_ns, suppression) if _has_grown(episode, t_ns) else (state, [])
 
 
 def _publish(state: AlertState, kind: EventType, t_ns: int) -> Stepped:
     assert state.episode is not None
-    episode = replace(
-        state.episode,
-        published=True,
-        published_ns=t_ns,
-        published_ratio=state.episode.peak.ratio,
-        seq=state.episode.seq + 1,
-    )
+    episode = replace(_shown(state.episode, t_ns), published=True, seq=state.episode.seq + 1)
     return replace(state, episode=episode), [Transition(kind, episode)]
 
 
-def _join(state: AlertState, condition: Condition, t_ns: int) -> Stepped:
-    """A condition stands now in an alert that is there already: subscribers are to know at once."""
+def _withhold(state: AlertState, kind: EventType, t_ns: int, suppression: Suppression) -> Stepped:
     assert state.episode is not None
-    joined = replace(state, episode=replace(state.episode, condition=condition))
-    known = not state.silent and state.episode.published
-    return _publish(joined, EventType.UPDATE, t_ns) if known else (joined, [])
+    episode = replace(_shown(state.episode, t_ns), withheld=suppression)
+    return replace(state, episode=episode), [Transition(kind, episode, suppression=suppression)]
+
+
+def _shown(episode: Episode, t_ns: int) -> Episode:
+    return replace(episode, published_ns=t_ns, published_ratio=episode.peak.ratio)
 
 
 def _with_peak(episode: Episode, verdict: Verdict, t_ns: int, evidence: Evidence) -> Episode:
@@ -308,28 +194,55 @@ def _with_peak(episode: Episode, verdict: Verdict, t_ns: int, evidence: Evidence
     return replace(episode, peak=verdict, peak_ns=t_ns, shares=known.shares, similar=known.similar)
 
 
+def _reconsidered(
+    episode: Episode, verdict: Verdict, t_ns: int, evidence: Evidence, where: Level, on_delay_ns: int
+) -> Episode:
+    """A suppressed alert goes on being so as long as its windows are of channels that do not count.
+
+    Once they have been of one that does, for the on-delay, it is the alert of that window, however high an excused peak was before.
+    """
+    if where is Level.LOW or evidence.ruled_out is not None:
+        newest = (
+            evidence.ruled_out if episode.peak_ns == t_ns else None
+        )  # the peak's, or it would change with each window
+        return replace(episode, counted_ns=None, ruled_out=episode.ruled_out if newest is None else newest)
+    if where is not Level.HIGH or not evidence.shares:
+        return episode
+    counted_ns = t_ns if episode.counted_ns is None else episode.counted_ns
+    if t_ns - counted_ns < on_delay_ns:
+        return replace(episode, counted_ns=counted_ns)
+    now = replace(episode, peak=verdict, peak_ns=t_ns, shares=evidence.shares, similar=evidence.similar)
+    return replace(now, counted_ns=None, ruled_out=None)
+
+
 def _update(state: AlertState, t_ns: int, rules: AlertRules, *, high: bool) -> Stepped:
     episode = state.episode
     assert episode is not None
     since_ns = t_ns - episode.published_ns
-    if state.silent or not episode.published or since_ns < UPDATE_EVERY_NS:
-        return state, []
-    if 0 < rules.re_alarm_ns <= since_ns and not episode.acked and high:
+    if since_ns >= UPDATE_EVERY_NS and 0 < rules.re_alarm_ns <= since_ns and not episode.acked and high:
         again = replace(episode, realarms=episode.realarms + 1)
         return _publish(replace(state, episode=again), EventType.UPDATE, t_ns)
-    if episode.peak.ratio >= episode.published_ratio * UPDATE_GROWTH:
-        return _publish(state, EventType.UPDATE, t_ns)
-    return state, []
+    return _publish(state, EventType.UPDATE, t_ns) if _has_grown(episode, t_ns) else (state, [])
 
 
-def _clear(state: AlertState, t_ns: int) -> Stepped:
+def _has_grown(episode: Episode, t_ns: int) -> bool:
+    """Whether an update is worth it."""
+    late_enough = t_ns - episode.published_ns >= UPDATE_EVERY_NS
+    return late_enough and episode.peak.ratio >= episode.published_ratio * UPDATE_GROWTH
+
+
+def _clear(state: AlertState, t_ns: int, rules: AlertRules) -> Stepped:
     episode = state.episode
     assert episode is not None
-    end = Transition(EventType.END, replace(episode, seq=episode.seq + 1), t_ns)
     cleared = replace(state, phase=Phase.NORMAL, since_ns=t_ns, episode=None)
     if state.shelving is Shelving.ONE_SHOT:
         cleared = replace(cleared, shelving=Shelving.UNSHELVED, shelved_until_ns=None)
-    return cleared, [end] if episode.published else []
+    if not episode.published:
+        withheld = episode.withheld
+        return cleared, [] if withheld is None else [Transition(EventType.END, episode, t_ns, withheld)]
+    if rules.cooldown_ns > 0:
+        cleared = replace(cleared, cooldown_until_ns=t_ns + rules.cooldown_ns)
+    return cleared, [Transition(EventType.END, replace(episode, seq=episode.seq + 1), t_ns)]
 
 
 # -- what operators do; `t_ns`: the asset's event time, `now_ns`: the wall clock ---------------------------------
@@ -375,60 +288,34 @@ def set_service(state: AlertState, in_service: bool, t_ns: int) -> Stepped:
     return _after_silence(replace(state, in_service=in_service), t_ns)
 
 
+def reconsider(state: AlertState, t_ns: int, silenced: Suppression | None, ruled_out: Suppression | None) -> Stepped:
+    """The owner's rules have changed. `ruled_out`: what those of the channels have against the peak of a suppressed alert."""
+    episode = state.episode
+    if episode is not None and episode.ruled_out is not None:
+        state = replace(state, episode=replace(episode, ruled_out=ruled_out))
+    return _after_silence(_at(state, t_ns, silenced), t_ns)
+
+
 def _after_silence(state: AlertState, t_ns: int) -> Stepped:
     """An alert that rose in silence is new to subscribers once the silence ends."""
-    if state.silent or state.episode is None or state.episode.published:
-        return state, []
-    return _publish(state, EventType.NEW, t_ns)
+    return (state, []) if state.episode is None or state.episode.published else _unpublished(state, t_ns)
 
 
 def set_back(state: AlertState, by_ns: int) -> AlertState:
     """The asset's clock was set back: delays go on from where they were, or they would wait for the old time to return."""
-    episode, onset = state.episode, state.onset_ns
+    episode = state.episode
     return replace(
         state,
         since_ns=state.since_ns - by_ns,
-        onset_ns=None if onset is None else onset - by_ns,
-        episode=None if episode is None else replace(episode, published_ns=episode.published_ns - by_ns),
+        onset_ns=_back(state.onset_ns, by_ns),
+        cooldown_until_ns=_back(state.cooldown_until_ns, by_ns),
+        episode=None if episode is None else _episode_back(episode, by_ns),
     )
 
 
-# -- restarts --------------------------------------------------------------------------------------------------
-
-STATE = tuple(field.name for field in fields(AlertState))
-RENAMED = {"told": "published", "told_ns": "published_ns", "told_ratio": "published_ratio"}  # since version 0.1
+def _episode_back(episode: Episode, by_ns: int) -> Episode:
+    return replace(episode, published_ns=episode.published_ns - by_ns, counted_ns=_back(episode.counted_ns, by_ns))
 
 
-def snapshot(state: AlertState) -> dict[str, Any]:
-    """Deep where there is an alert; most of the time there is none."""
-    shallow = {name: getattr(state, name) for name in STATE}
-    return shallow | {"episode": None if state.episode is None else asdict(state.episode)}
-
-
-def restore(state: Mapping[str, Any]) -> AlertState:
-    """The state of a snapshot, of version 0.1 too."""
-    episode = None if state["episode"] is None else _episode(state["episode"])
-    kept = {"phase": Phase(state["phase"]), "shelving": Shelving(state["shelving"]), "episode": episode}
-    return AlertState(**(dict(state) | kept))
-
-
-def _episode(saved: Mapping[str, Any]) -> Episode:
-    similar, condition = saved.get("similar"), saved.get("condition")
-    parts = {
-        "peak": Verdict(**saved["peak"]),
-        "shares": tuple(_share(share) for share in saved["shares"]),
-        "similar": None if similar is None else Similar(**similar),
-        "condition": None if condition is None else condition_of(condition),
-    }
-    return Episode(**({RENAMED.get(name, name): value for name, value in saved.items()} | parts))
-
-
-def _share(saved: Mapping[str, Any]) -> Share:
-    """JSON has no NaN, which is what a channel without a value in the whole window showed: it comes back as None."""
-    known: dict[str, Any] = {name: math.nan if value is None else value for name, value in saved.items()}
-    return Share(**known)
-
-
-def condition_of(saved: Mapping[str, Any]) -> Condition:
-    """The condition whose fields were kept."""
-    return Condition(**(dict(saved) | {"cause": Cause(saved["cause"])}))
+def _back(t_ns: int | None, by_ns: int) -> int | None:
+    return None if t_ns is None else t_ns - by_ns

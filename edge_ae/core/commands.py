@@ -11,9 +11,9 @@ from typing import Any, TypeGuard
 
 import orjson
 
-from edge_ae.core.alert import BUDGET, budget_ns
 from edge_ae.core.payloads import DEFAULT_BUDGET
-from edge_ae.core.timestamps import SECOND
+from edge_ae.core.rules import BUDGET, DIRECTIONS, RULE, ChannelRule, budget_ns, min_deviation_of
+from edge_ae.core.timestamps import SECOND, parse_time_ns
 from edge_ae.errors import BadPayload
 
 MAX_BYTES = 4096
@@ -21,6 +21,8 @@ MAX_NOTE = 1000
 LABELS = ("false_alarm", "true_alarm")
 VIEW_S, LONGEST_VIEW_S = 60, 3600  # a view that is not renewed ends; the default, and the longest
 LONGEST_SHELVE_S = 366 * 86_400  # the owner's own limit, max_shelve_s, is applied where it is carried out
+LONGEST_SILENCE_NS = 366 * 86_400 * SECOND
+MAX_NAME = 256  # of a channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,28 @@ class SetBudget:
 
 
 @dataclass(frozen=True, slots=True)
+class SetRule:
+    """A channel's rule from now on; `rule` None: what the settings say of it."""
+
+    channel: str
+    rule: ChannelRule | None
+
+
+@dataclass(frozen=True, slots=True)
+class AddSilence:
+    """Announce nothing new until `until_ns`, of event time; `from_ns` None: from now on."""
+
+    from_ns: int | None
+    until_ns: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClearSilences:
+    """No silence is set any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class GiveFeedback:
     """What a person found out about an alert; kept for the next training. `id` None: the active one, else the newest."""
 
@@ -78,7 +102,18 @@ class ViewSignals:
     whole: bool
 
 
-Action = Acknowledge | Shelve | Unshelve | SetService | AcceptNormal | SetBudget | GiveFeedback
+Action = (
+    Acknowledge
+    | Shelve
+    | Unshelve
+    | SetService
+    | AcceptNormal
+    | SetBudget
+    | SetRule
+    | AddSilence
+    | ClearSilences
+    | GiveFeedback
+)
 """What changes something, so that it needs a checkpoint."""
 Question = ViewSignals
 """What is asked, and changes nothing."""
@@ -149,6 +184,43 @@ def _shelve(fields: Mapping[str, Any]) -> Shelve:
     raise BadPayload("bad_command", "shelve takes a positive duration_s of a year at most, or one_shot: true")
 
 
+def _rule(fields: Mapping[str, Any]) -> SetRule:
+    channel = _text(fields, "channel", MAX_NAME)
+    asked = {name: fields[name] for name in RULE if name in fields}
+    if (fields.get("clear", False) is True) == bool(asked):
+        raise BadPayload("bad_command", f"rule takes a channel and {', '.join(RULE)}, or clear: true alone")
+    return SetRule(channel, _channel_rule(**asked) if asked else None)
+
+
+def _channel_rule(mute: Any = None, direction: Any = None, min_deviation: Any = None) -> ChannelRule:
+    if not isinstance(mute, bool | None):
+        raise BadPayload("bad_command", "mute must be true or false")
+    if direction is not None and direction not in DIRECTIONS:
+        raise BadPayload("bad_command", f"direction must be {' or '.join(DIRECTIONS)}")
+    try:
+        least = None if min_deviation is None else min_deviation_of(min_deviation)
+    except ValueError as error:
+        raise BadPayload("bad_command", f"min_deviation {error}") from None
+    return ChannelRule(mute, direction, least)
+
+
+def _silence(fields: Mapping[str, Any]) -> AddSilence | ClearSilences:
+    if fields.get("clear", False) is True and len(fields) == 1:
+        return ClearSilences()
+    if "clear" in fields or "until" not in fields:
+        raise BadPayload("bad_command", 'silence takes until, such as "2026-11-26T18:00:00Z", or clear: true alone')
+    from_ns = None if fields.get("from") is None else _moment(fields, "from")
+    note = _text(fields, "note", MAX_NOTE) if "note" in fields else ""
+    return AddSilence(from_ns, _moment(fields, "until"), note)
+
+
+def _moment(fields: Mapping[str, Any], key: str) -> int:
+    try:
+        return parse_time_ns(_text(fields, key, 64))
+    except ValueError as error:
+        raise BadPayload("bad_command", f'{key}: {error}; write it like "2026-11-26T18:00:00Z"') from None
+
+
 def _feedback(fields: Mapping[str, Any]) -> GiveFeedback:
     label = fields.get("label")
     if label not in LABELS:
@@ -184,6 +256,8 @@ PARSERS: Mapping[str, tuple[Callable[[Mapping[str, Any]], Command], tuple[str, .
     "in_service": (_in_service, ("on",)),
     "accept_normal": (lambda _: AcceptNormal(), ()),
     "budget": (_budget, ("budget",)),
+    "rule": (_rule, ("channel", *RULE, "clear")),
+    "silence": (_silence, ("from", "until", "note", "clear")),
     "feedback": (_feedback, ("id", "label", "note")),
     "view": (_view, ("for_s", "whole")),
 }

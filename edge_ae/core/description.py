@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from edge_ae.core.alert import AlertSource, AlertState, Episode, Phase, Shelving, Transition
+from edge_ae.core.alert_state import AlertSource, AlertState, Episode, Phase, Shelving, Transition
 from edge_ae.core.events import Alert, AlertWord, CommonStop, Share
 from edge_ae.core.timestamps import minute_text
 
@@ -27,6 +27,7 @@ def describe(source: AlertSource, state: AlertState, transition: Transition | No
         shelved=state.shelving is not Shelving.UNSHELVED,
         shelved_until_ns=state.shelved_until_ns,
         type=None if transition is None else transition.type,
+        suppression=state.suppression if transition is None else transition.suppression,
     )
     cleared_ns = None if transition is None else transition.cleared_ns
     return alert if episode is None else _with_episode(alert, episode, cleared_ns)
@@ -35,6 +36,8 @@ def describe(source: AlertSource, state: AlertState, transition: Transition | No
 def _word(state: AlertState) -> AlertWord:
     if not state.in_service:
         return AlertWord.OUT_OF_SERVICE
+    if state.suppression is not None:
+        return AlertWord.SUPPRESSED
     return AlertWord.ACTIVE if state.phase is Phase.CLEARING else AlertWord(state.phase)
 
 

@@ -14,10 +14,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from edge_ae.core import alert
-from edge_ae.core.alert import (
+from edge_ae.core import alert, alert_snapshot
+from edge_ae.core.alert_state import (
     NO_EVIDENCE,
-    AlertRules,
     AlertSource,
     AlertState,
     Cause,
@@ -25,18 +24,21 @@ from edge_ae.core.alert import (
     Evidence,
     Stepped,
     Transition,
-    budget_ns,
 )
 from edge_ae.core.align import Aligner
+from edge_ae.core.asset_rules import AssetRules
 from edge_ae.core.counters import CounterRates
 from edge_ae.core.description import describe, stop_text
 from edge_ae.core.events import (
     Alert,
     AlertEvent,
+    AlertStep,
     AssetHealth,
     ChannelFault,
     CommonStop,
+    EventType,
     ModelName,
+    Outcome,
     Readings,
     Row,
     Scored,
@@ -44,13 +46,16 @@ from edge_ae.core.events import (
     WarmUp,
     Watching,
     Window,
+    Withheld,
 )
 from edge_ae.core.expectation import shares_of
 from edge_ae.core.input_pace import InputPace
 from edge_ae.core.liveness import STALE, InputCounts, Liveness
 from edge_ae.core.model_spec import Explanation, Model
+from edge_ae.core.rules import AlertRules, ChannelRule, budget_ns
 from edge_ae.core.score_watch import ScoreWatch
 from edge_ae.core.sensor_health import SensorHealth
+from edge_ae.core.suppression import Silence
 from edge_ae.core.threshold import Threshold
 from edge_ae.core.usual import silence_ns, usual_gap_rows
 from edge_ae.core.window import Windower, longest_gap
@@ -106,6 +111,10 @@ class Detector:
         self._threshold = Threshold(spec, hop_ns / rules.interval_ns)
         self.budget: str | None = None  # as an operator set it
         self.interval_ns = rules.interval_ns  # mean time between the alerts that are accepted
+        self.own_rules = AssetRules(rules, spec.names)
+        self.suppressed: Counter[str] = (
+            Counter()
+        )  # alerts that were not announced when they rose, by what stood against them
         self.alert = AlertState()
         self.last_t_ns: int | None = None  # event time of the newest row judged
 
@@ -149,13 +158,13 @@ class Detector:
         """Whether `unscored` may have something."""
         return len(self._noticed) > 0
 
-    def unscored(self) -> list[AlertEvent]:
+    def unscored(self) -> list[AlertStep]:
         """What rows have shown for which no window is to be judged; nothing while there are such windows."""
         return self._settle(None) if self._unjudged == 0 else []
 
-    def _settle(self, until_slot: int | None) -> list[AlertEvent]:
+    def _settle(self, until_slot: int | None) -> list[AlertStep]:
         """Take up what was noticed, up to a slot or all of it."""
-        events: list[AlertEvent] = []
+        events: list[AlertStep] = []
         while self._noticed and (until_slot is None or self._noticed[0][0] <= until_slot):
             _, condition = self._noticed.popleft()
             if condition is not None and condition.cause is Cause.UNWATCHED:
@@ -164,10 +173,14 @@ class Detector:
                 self._condition = condition
         return events
 
-    def _raise_unwatched(self, condition: Condition) -> list[AlertEvent]:
+    def _raise_unwatched(self, condition: Condition) -> list[AlertStep]:
         t_ns = condition.since_ns + self._score_watch.after_ns
         nothing = Verdict(t_ns // self.spec.period_ns, 0.0, self.threshold, 0.0)
-        return self._take(alert.step(self.alert, nothing, t_ns, self._rules, self._source, condition=condition))
+        silenced = self.own_rules.silenced(t_ns)
+        stepped = alert.step(
+            self.alert, nothing, t_ns, self._rules, self._source, condition=condition, silenced=silenced
+        )
+        return self._take(stepped)
 
     def is_closed(self, slot: int) -> bool:
         """Whether readings of a slot come too late."""
@@ -186,9 +199,10 @@ class Detector:
         twin._window, twin._threshold = copy.deepcopy(self._window), copy.deepcopy(self._threshold)
         twin._score_watch, twin._noticed = copy.copy(self._score_watch), self._noticed.copy()
         twin._pace = InputPace(self.spec)
+        twin.own_rules, twin.suppressed = copy.copy(self.own_rules), self.suppressed.copy()
         return twin
 
-    def tick(self, now_ns: int, listening: bool = True) -> list[AlertEvent]:
+    def tick(self, now_ns: int, listening: bool = True) -> list[AlertStep]:
         """Once a second or so, by the wall clock: whether the asset is alive, whether its clock agrees with ours, and
         whether its shelving has ended: an alert that rose meanwhile is new then.
 
@@ -207,7 +221,11 @@ class Detector:
         """Whether `judge` will want this window's explanation."""
         return alert.wants_evidence(self.alert, self._threshold.judge(0, score))
 
-    def judge(self, window: Window, score: float, explanation: Explanation | None) -> list[Scored | AlertEvent]:
+    def turns_on_explanation(self, score: float) -> bool:
+        """Whether there may be an alert with this score or not, as its explanation says."""
+        return self.own_rules.judge_channels and self.wants_explanation(score)
+
+    def judge(self, window: Window, score: float, explanation: Explanation | None) -> list[Outcome]:
         """What a window's score means: judged first, learned from then. Windows come in the order in which `push` gave them."""
         verdict = self._threshold.judge(window.slot, score)
         t_ns = window.slot * self.spec.period_ns
@@ -216,22 +234,25 @@ class Detector:
         self.last_t_ns = t_ns
         self._unjudged -= 1
         earlier = self._settle(window.slot)
-        evidence, condition = self._evidence(window, explanation), self._condition
-        events = self._take(alert.step(self.alert, verdict, t_ns, self._rules, self._source, evidence, condition))
-        episode = self.alert.episode
-        self._threshold.learn(verdict, episode is not None and episode.condition is None)
-        return [*earlier, Scored(self.asset, t_ns, verdict, self.alert.active), *events]
+        self.own_rules.expire(t_ns)
+        evidence, silenced = self._evidence(window, explanation), self.own_rules.silenced(t_ns)
+        stepped = alert.step(self.alert, verdict, t_ns, self._rules, self._source, evidence, self._condition, silenced)
+        events, episode = self._take(stepped), self.alert.episode
+        spends = episode is not None and episode.condition is None and self.alert.suppression is None
+        self._threshold.learn(verdict, spends)
+        return [*earlier, Scored(self.asset, t_ns, verdict, self.alert.raised), *events]
 
     def _evidence(self, window: Window, explanation: Explanation | None) -> Evidence:
         if explanation is None:
             return NO_EVIDENCE
         modes = self.spec.modes
         similar = None if modes is None else modes.similar(explanation.latent.tolist())
-        return Evidence(shares_of(self.spec, window.values, explanation), similar)
+        shares = shares_of(self.spec, window.values, explanation)
+        return Evidence(shares, similar, self.own_rules.ruled_out(shares))
 
     # -- what operators do ---------------------------------------------------------------------------------
 
-    def acknowledge(self) -> list[AlertEvent]:
+    def acknowledge(self) -> list[AlertStep]:
         """Somebody has seen the alert: it re-alarms no more."""
         return self._take(alert.acknowledge(self.alert, self.t_ns))
 
@@ -239,11 +260,11 @@ class Detector:
         """Silence from `now_ns` of the wall clock on; `duration_ns` None: until the next return to normal."""
         self.alert = alert.shelve(self.alert, now_ns, duration_ns, self._rules)
 
-    def unshelve(self) -> list[AlertEvent]:
+    def unshelve(self) -> list[AlertStep]:
         """End the shelving now."""
         return self._take(alert.unshelve(self.alert, self.t_ns))
 
-    def set_service(self, in_service: bool) -> list[AlertEvent]:
+    def set_service(self, in_service: bool) -> list[AlertStep]:
         """Out of service: watched, scored, and silent until it is put back."""
         return self._take(alert.set_service(self.alert, in_service, self.t_ns))
 
@@ -252,6 +273,29 @@ class Detector:
         self.interval_ns = self._rules.interval_ns if budget is None else budget_ns(budget)
         self.budget = budget
         self._threshold.set_budget(self.spec.hop * self.spec.period_ns / self.interval_ns)
+
+    def set_channel_rule(self, channel: str, rule: ChannelRule | None) -> list[AlertStep]:
+        """A channel's rule from now on; None: what the settings say of it. Raises ValueError with a sentence."""
+        if rule is None:
+            self.own_rules.clear_channel(channel)
+        else:
+            self.own_rules.set_channel(channel, rule)
+        return self._reconsider()
+
+    def add_silence(self, silence: Silence) -> list[AlertStep]:
+        """Announce nothing new for a time. Raises ValueError with a sentence."""
+        self.own_rules.add_silence(silence, self.t_ns)
+        return self._reconsider()
+
+    def clear_silences(self) -> list[AlertStep]:
+        """End those that are in force, and forget those that are set ahead."""
+        self.own_rules.clear_silences()
+        return self._reconsider()
+
+    def _reconsider(self) -> list[AlertStep]:
+        episode, silenced = self.alert.episode, self.own_rules.silenced(self.t_ns)
+        ruled_out = None if episode is None else self.own_rules.ruled_out(episode.shares)
+        return self._take(alert.reconsider(self.alert, self.t_ns, silenced, ruled_out))
 
     def accept_normal(self) -> None:
         """What the asset does now is normal from now on; an active alert ends through its off-delay."""
@@ -262,15 +306,19 @@ class Detector:
         """Event time of the newest row judged; 0 before the first."""
         return 0 if self.last_t_ns is None else self.last_t_ns
 
-    def _take(self, stepped: Stepped) -> list[AlertEvent]:
+    def _take(self, stepped: Stepped) -> list[AlertStep]:
         self.alert, transitions = stepped
         return [self._event(one) for one in transitions]
 
     # -- what is known of it -------------------------------------------------------------------------------
 
-    def _event(self, transition: Transition) -> AlertEvent:
-        now = self._described(transition)
-        return AlertEvent(self.asset, transition.type, transition.episode.id, transition.episode.seq, now)
+    def _event(self, transition: Transition) -> AlertStep:
+        now, suppression = self._described(transition), transition.suppression
+        event = AlertEvent(self.asset, transition.type, transition.episode.id, transition.episode.seq, now)
+        if suppression is None:
+            return event
+        self.suppressed[suppression.by.value] += transition.type is EventType.NEW
+        return Withheld(event, suppression.by)
 
     def alert_now(self) -> Alert:
         """The present alert state, for the retained topic."""
@@ -296,6 +344,8 @@ class Detector:
             warm_up=self._warm_up,
             pace=self._pace.note,
             reason=self.unwatched_reason,
+            rules=self.own_rules.in_force,
+            silences=self.own_rules.silences,
         )
 
     def _watching(self) -> Watching:
@@ -394,7 +444,9 @@ class Detector:
             "window": self._window.snapshot(),
             "threshold": self._threshold.snapshot(),
             "budget": self.budget,
-            "alert": alert.snapshot(self.alert),
+            "alert": alert_snapshot.snapshot(self.alert),
+            "rules": self.own_rules.snapshot(),
+            "suppressed": dict(self.suppressed),
             "last_t_ns": self.last_t_ns,
             "pace": self._pace.snapshot(),
             "fault": [self._fault, self._fault_since_ns],
@@ -405,9 +457,12 @@ class Detector:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up where `snapshot` was made. What people asked for and the alert always; the rest only if the model is the same file."""
-        self.alert = alert.restore(state["alert"])
-        if state.get("budget") is not None:  # there was none before version 0.3
+        self.alert = alert_snapshot.restore(state["alert"])
+        if state.get("budget") is not None:  # there was none before version 0.3, nor what follows
             self.set_budget(state["budget"])
+        if "rules" in state:
+            self.own_rules.restore(state["rules"])
+            self.suppressed = Counter(state["suppressed"])
         self.last_t_ns = state["last_t_ns"]
         if state["model"] != self.spec.sha256:
             return
@@ -436,4 +491,4 @@ def _saved(condition: Condition | None) -> dict[str, Any] | None:
 
 
 def _restored(state: Mapping[str, Any] | None) -> Condition | None:
-    return None if state is None else alert.condition_of(state)
+    return None if state is None else alert_snapshot.condition_of(state)

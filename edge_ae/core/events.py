@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ae.core.model_spec import Channel, Floats, Similar
+from edge_ae.core.rules import RuleInForce
+from edge_ae.core.suppression import Silence, Suppression, WithheldBy
 from edge_ae.core.timestamps import minute_text
 
 
@@ -88,6 +90,7 @@ class Share:
     share: its part of the deviation; those of all channels add up to 1.
     observed, expected: its newest value and what the model expected there, in physical units; of a counter, rates.
     turn: the full turn of an angle, 0 of any other channel.
+    accused: it is one of the fewest channels without which the window would be normal.
     """
 
     name: str
@@ -96,6 +99,7 @@ class Share:
     observed: float
     expected: float
     turn: float = 0.0
+    accused: bool = False
 
     @property
     def deviation(self) -> float:
@@ -265,6 +269,8 @@ class AssetHealth:
     warm_up: how far it is; None: no row has come.
     pace: a sentence where readings come at another pace than the model's rows; None: they do not.
     reason: why it is not watched; None: it is.
+    rules: those of its channels.
+    silences: those that are set and not over, the first to begin first.
     """
 
     asset: str
@@ -278,6 +284,8 @@ class AssetHealth:
     warm_up: WarmUp | None = None
     pace: str | None = None
     reason: str | None = None
+    rules: tuple[RuleInForce, ...] = ()
+    silences: tuple[Silence, ...] = ()
 
 
 class AlertWord(StrEnum):
@@ -287,6 +295,7 @@ class AlertWord(StrEnum):
     PENDING = "pending"
     ACTIVE = "active"
     OUT_OF_SERVICE = "out_of_service"
+    SUPPRESSED = "suppressed"  # there would be an alert, but the owner's rules stand against it
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +336,7 @@ class Alert:
     reason: a sentence for a technician.
     similar: the operating mode that the peak is nearest to; None: the model knows none.
     cause: "score", "stopped_together" or "unwatched": what it was raised for, or what has joined it since.
+    suppression: what has kept it from being announced; None: nothing.
     """
 
     asset: str
@@ -353,6 +363,7 @@ class Alert:
     reason: str | None = None
     similar: Similar | None = None
     cause: str | None = None
+    suppression: Suppression | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,13 +413,26 @@ class FloodSummary:
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """A step in an alert's life that is not published, for a flood's summary stands for it.
+    """A step in an alert's life that is not published.
 
-    event: the step.
+    event: the step; its `seq` counts nothing where it was the owner's rules, and 0 was published.
+    reason: a flood, whose summary stands for it, or which of the owner's rules; the alert has the sentence on it.
     """
 
     event: AlertEvent
+    reason: WithheldBy = WithheldBy.FLOOD
+
+    @property
+    def asset(self) -> str:
+        """Whose."""
+        return self.event.asset
 
 
-Happening = Scored | AlertEvent | Withheld | FloodSummary
+AlertStep = AlertEvent | Withheld
+"""A step in an alert's life, published or not."""
+
+Outcome = Scored | AlertStep
+"""What comes of a window."""
+
+Happening = Outcome | FloodSummary
 """What comes of readings, as the daemon's other sides learn of it."""

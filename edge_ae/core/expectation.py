@@ -17,17 +17,18 @@ MOST_ACCUSED = 8  # channels, and half of all: where more deviate, it is the mac
 
 
 def expected_by_others(model: Model, window: Floats, explanation: Explanation, threshold: float) -> Explanation:
-    """The `explanation` of a `window` [length, channel] beyond its `threshold`, with what is expected of its channels where the
-    accused have no part in that. It stays as it is where no MOST_ACCUSED channels explain the deviation."""
+    """The `explanation` of a `window` [length, channel] beyond its `threshold`, with who is accused, and with what is expected of the
+    channels where the accused have no part in that. Where no MOST_ACCUSED channels explain the deviation, all are accused and what is
+    expected stays as it is."""
     masked, now = window.copy(), explanation
     accused: list[int] = []
     while float(now.channel_score.sum()) > threshold:
         if len(accused) >= _most_accused(window):
-            return explanation
+            return replace(explanation, accused=tuple(range(window.shape[1])))
         accused.append(_most_suspicious(now, accused))
         masked[:, accused] = np.nan
         (now,) = model.explain(masked[None])
-    return replace(explanation, reconstruction=now.reconstruction)
+    return replace(explanation, reconstruction=now.reconstruction, accused=tuple(accused))
 
 
 class Suspicion:
@@ -80,7 +81,9 @@ def shares_of(spec: ModelSpec, window: Floats, explanation: Explanation) -> tupl
     every = np.arange(len(spec.channels))
     found = (parts, window[newest, every], explanation.reconstruction[newest, every])
     shares = [
-        Share(c.name, c.signal_unit, share, observed, expected, c.turn)
-        for c, share, observed, expected in zip(spec.channels, *(f.tolist() for f in found), strict=True)
+        Share(c.name, c.signal_unit, share, observed, expected, c.turn, index in explanation.accused)
+        for index, (c, share, observed, expected) in enumerate(
+            zip(spec.channels, *(f.tolist() for f in found), strict=True)
+        )
     ]
     return tuple(sorted(shares, key=lambda share: -share.share))

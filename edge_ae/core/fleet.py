@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edge_ae.core.detector import Detector, Watch
-from edge_ae.core.events import AlertEvent, Readings, Row, Scored, Window
+from edge_ae.core.events import AlertStep, Outcome, Readings, Row, Window
 from edge_ae.core.expectation import expected_by_others
 from edge_ae.core.model_spec import Explanation, Floats, Model
 
@@ -53,7 +53,7 @@ class Fleet:
         for detector in self.detectors.values():
             self._due.extend((detector, window) for window in detector.flush())
 
-    def tick(self, now_ns: int, listening: bool = True) -> list[AlertEvent]:
+    def tick(self, now_ns: int, listening: bool = True) -> list[AlertStep]:
         """Look after every asset, by the wall clock; the alerts that became known because a silence ended."""
         return [event for detector in self.detectors.values() for event in detector.tick(now_ns, listening)]
 
@@ -62,10 +62,10 @@ class Fleet:
         """How many windows `step` would score, and assets of which it would look at more than these."""
         return len(self._due) + len(self._unscored)
 
-    def step(self) -> list[Scored | AlertEvent]:
+    def step(self) -> list[Outcome]:
         """Score and judge every window that is due."""
         due, self._due = self._due, []
-        results: list[Scored | AlertEvent] = []
+        results: list[Outcome] = []
         for first in range(0, len(due), MAX_BATCH):
             batch = due[first : first + MAX_BATCH]
             for (detector, window), score in zip(batch, self._score(batch), strict=True):

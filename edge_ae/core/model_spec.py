@@ -189,11 +189,13 @@ class Explanation:
     channel_score [channel]: each channel's part.
     reconstruction [length, channel]: what the model expected, in physical units.
     latent [latent]: the window's place in the latent space.
+    accused: indices of the fewest channels without which the window would be normal, where somebody has looked for them.
     """
 
     channel_score: Floats
     reconstruction: Floats
     latent: Floats
+    accused: tuple[int, ...] = ()
 
 
 class Model(Protocol):

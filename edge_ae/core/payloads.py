@@ -10,6 +10,8 @@ from typing import Any
 
 from edge_ae.core.events import Alert, AlertWord, AssetHealth, EventType, FloodSummary, Row, Share, Signals, Verdict
 from edge_ae.core.model_spec import Floats, ModelSpec
+from edge_ae.core.rules import RuleInForce
+from edge_ae.core.suppression import Silence
 from edge_ae.core.timestamps import SECOND, parse_time_ns, rfc3339
 
 SCHEMA = 1
@@ -38,11 +40,13 @@ def alert_payload(alert: Alert) -> dict[str, Any]:
         "node": alert.node,
         "state": str(alert.state),
         "active": int(alert.state is AlertWord.ACTIVE),
+        "suppressed": alert.suppression is not None,
+        "suppressed_by": None if alert.suppression is None else alert.suppression.text,
         "acked": alert.acked,
         "shelved": alert.shelved,
         "shelved_until": _time(alert.shelved_until_ns),
         "severity": alert.severity,
-        "severity_level": SEVERITY_LEVELS[alert.severity],
+        "severity_level": SEVERITY_LEVELS[alert.severity if alert.suppression is None else None],
         "score": significant(alert.score),
         "threshold": significant(alert.threshold),
         "ratio": significant(alert.ratio),
@@ -148,6 +152,21 @@ def _column(rows: Floats, index: int) -> list[float | None]:
     return [significant(value) for value in rows[:, index].tolist()]
 
 
+def _rule(in_force: RuleInForce) -> dict[str, Any]:
+    rule = in_force.rule
+    return {
+        "channel": in_force.channel,
+        "mute": rule.mute is True,
+        "direction": rule.direction or "both",
+        "min_deviation": None if rule.min_deviation is None else rule.min_deviation.shown,
+        "source": in_force.source,
+    }
+
+
+def _silence(silence: Silence) -> dict[str, Any]:
+    return {"from": rfc3339(silence.from_ns), "until": rfc3339(silence.until_ns), "note": silence.note}
+
+
 def health_payload(health: AssetHealth) -> dict[str, Any]:
     """What the topic `health` says; `faults`: channel -> fault."""
     return {
@@ -159,6 +178,8 @@ def health_payload(health: AssetHealth) -> dict[str, Any]:
         "watching": str(health.watching),
         "budget": health.budget or DEFAULT_BUDGET,
         "reason": health.reason,
+        "rules": [_rule(one) for one in health.rules],
+        "silences": [_silence(one) for one in health.silences],
         "rows": None if health.warm_up is None else health.warm_up.rows,
         "rows_needed": None if health.warm_up is None else health.warm_up.needed,
         "first_score": None if health.warm_up is None else _time(health.warm_up.first_score_ns),

@@ -10,7 +10,7 @@ time of his own, a silence of half the time or more begins it anew; where he did
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from edge_ae.core.alert import Cause, Condition
+from edge_ae.core.alert_state import Cause, Condition
 from edge_ae.core.events import WarmUp
 from edge_ae.core.model_spec import ModelSpec
 from edge_ae.core.timestamps import HOUR, minute_text

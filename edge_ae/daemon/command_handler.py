@@ -4,7 +4,8 @@ import orjson
 
 from edge_ae.core import commands
 from edge_ae.core.detector import Detector
-from edge_ae.core.events import AlertEvent
+from edge_ae.core.events import AlertStep
+from edge_ae.core.suppression import Silence
 from edge_ae.errors import BadPayload
 from edge_ae.store.node_store import Feedback, NodeStore
 
@@ -15,7 +16,7 @@ class CommandHandler:
     def __init__(self, store: NodeStore) -> None:
         self._store = store
 
-    def carry_out(self, command: commands.Action, detector: Detector, now_ns: int) -> list[AlertEvent]:
+    def carry_out(self, command: commands.Action, detector: Detector, now_ns: int) -> list[AlertStep]:
         """`now_ns`: the wall's time. Raises BadPayload with a sentence for the operator."""
         match command:
             case commands.Acknowledge(identity):
@@ -34,6 +35,8 @@ class CommandHandler:
             case commands.SetBudget(budget):
                 detector.set_budget(budget)
                 return []
+            case commands.SetRule() | commands.AddSilence() | commands.ClearSilences():
+                return _set_rules(command, detector, now_ns)
             case commands.GiveFeedback(identity, label, note):
                 of = self._newest(detector) if identity is None else identity
                 self._keep(Feedback(now_ns, detector.asset, of, label, note))
@@ -52,6 +55,29 @@ class CommandHandler:
             raise BadPayload("bad_command", "feedback cannot be kept, for state.checkpoint_s is 0")
         if not self._store.add_feedback(feedback):
             raise BadPayload("bad_command", f"feedback cannot be kept: {self._store.fault}")
+
+
+def _set_rules(
+    command: commands.SetRule | commands.AddSilence | commands.ClearSilences, detector: Detector, now_ns: int
+) -> list[AlertStep]:
+    """What the owner's rules refuse, such as an unknown channel, is a sentence for the operator."""
+    try:
+        match command:
+            case commands.SetRule(channel, rule):
+                return detector.set_channel_rule(channel, rule)
+            case commands.AddSilence(from_ns, until_ns, note):
+                return detector.add_silence(_silence(now_ns if from_ns is None else from_ns, until_ns, note))
+            case commands.ClearSilences():
+                return detector.clear_silences()
+    except ValueError as error:
+        raise BadPayload("bad_command", str(error)) from None
+
+
+def _silence(from_ns: int, until_ns: int, note: str) -> Silence:
+    """Raises ValueError with a sentence."""
+    if not 0 < until_ns - from_ns <= commands.LONGEST_SILENCE_NS:
+        raise ValueError("until must come after from, and by a year at most")
+    return Silence(from_ns, until_ns, note)
 
 
 def _check_present(detector: Detector, identity: str | None) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 import orjson
 
 from edge_ae.core import commands
-from edge_ae.core.events import AlertEvent, EventType, Scored
+from edge_ae.core.events import AlertEvent, EventType, Outcome
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.timestamps import SECOND, seconds_ns
 from edge_ae.daemon import systemd
@@ -175,7 +175,7 @@ class Daemon:
         if self.fleet.due > 0:
             self._publish(self.fleet.step(), now_ns)
 
-    def _publish(self, results: Iterable[Scored | AlertEvent], now_ns: int) -> None:
+    def _publish(self, results: Iterable[Outcome], now_ns: int) -> None:
         """Events go out after the checkpoint that covers them; where the disk fails, they go out all the same."""
         assets = self.publisher.take(results, self.fleet, now_ns)
         if self.store.changed and self.store.fault is None:

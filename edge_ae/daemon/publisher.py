@@ -21,9 +21,10 @@ from typing import Any
 
 import orjson
 
+from edge_ae.core.alert_state import Episode
 from edge_ae.core.cloud_events import Attributes, attributes
 from edge_ae.core.detector import PACE, Detector
-from edge_ae.core.events import AlertEvent, AssetHealth, EventType, FloodSummary, Happening, Scored, Withheld
+from edge_ae.core.events import AlertEvent, AssetHealth, EventType, FloodSummary, Happening, Outcome, Scored, Withheld
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.flood import Flood
 from edge_ae.core.payloads import (
@@ -72,10 +73,13 @@ class _MarkAwaited:
 
 
 class Publisher:
-    """Publishes for one node. `counts`: events, scores. `happenings`: what the last `take` was given and made, in order."""
+    """Publishes for one node. `counts`: events, scores. `suppressed`: new alerts that the owner's rules withheld, by which of them.
+    `happenings`: what the last `take` was given and made, in order.
+    """
 
     def __init__(self, options: DaemonOptions, link: Link, store: NodeStore) -> None:
         self.counts: Counter[str] = Counter()
+        self.suppressed: Counter[str] = Counter()
         self.happenings: list[Happening] = []
         self.flood = Flood(options.node, options.flood_limit, seconds_ns(options.flood_window_s))
         self.mark_topic = f"{options.prefix}/outbox"
@@ -97,7 +101,7 @@ class Publisher:
 
     # -- what came of a step -------------------------------------------------------------------------------
 
-    def take(self, results: Iterable[Scored | AlertEvent], fleet: Fleet, now_ns: int) -> list[str]:
+    def take(self, results: Iterable[Outcome], fleet: Fleet, now_ns: int) -> list[str]:
         """Publish scores, and put events into the outbox. Returns the assets concerned, whose alert is to be shown."""
         touched: dict[str, None] = {}
         self.happenings = []
@@ -107,8 +111,12 @@ class Publisher:
             if type(result) is Scored:
                 t_ns = result.t_ns
                 self._score(result, fleet, now_ns)
-            elif isinstance(result, AlertEvent):
-                self._event(result, t_ns if t_ns > 0 else fleet.detectors[result.asset].t_ns)
+                continue
+            event_ns = t_ns if t_ns > 0 else fleet.detectors[result.asset].t_ns
+            if isinstance(result, AlertEvent):
+                self._event(result, event_ns)
+            elif isinstance(result, Withheld):
+                self._suppress(result, event_ns)
         return list(touched)
 
     def _score(self, scored: Scored, fleet: Fleet, now_ns: int) -> None:
@@ -146,6 +154,16 @@ class Publisher:
             for one in passed
         )
 
+    def _suppress(self, withheld: Withheld, t_ns: int) -> None:
+        """Kept in the history and shown as suppressed, and otherwise as if nothing were."""
+        event = withheld.event
+        if event.type is EventType.NEW:
+            self.suppressed[withheld.reason.value] += 1
+            text = "" if event.alert.suppression is None else event.alert.suppression.text
+            log.info("%s: alert %s is suppressed (%s): %s", event.asset, event.id, text, event.alert.reason)
+        self.happenings.append(withheld)
+        self._store.record(_record(event, t_ns, orjson.dumps(alert_payload(event.alert)), announced=False))
+
     def _event_message(self, asset: str, identity: str, seq: int, t_ns: int, payload: bytes) -> OutgoingMessage:
         return OutgoingMessage(identity, seq, t_ns, time.time_ns(), self._topic(asset, "event"), payload)
 
@@ -162,13 +180,14 @@ class Publisher:
     def show(self, detector: Detector) -> None:
         """Publish the retained alert, if it has changed."""
         state, asset = detector.alert, detector.asset
-        episode = None if state.episode is None else (state.episode.id, state.episode.seq, state.episode.acked)
+        episode = None if state.episode is None else _steps(state.episode)
         shown = (
             state.active,
             state.phase.value == "pending",
             state.shelved_until_ns,
             state.in_service,
             episode,
+            state.suppression,
             detector.quality,
         )
         if self._shown.get(asset) == shown or not self._link.connected:
@@ -333,6 +352,11 @@ class Publisher:
             topic = f"{self._options.prefix if prefix is None else prefix}/{record.asset}/event"
             self._outbox.append([OutgoingMessage(record.id, body["seq"], now_ns, now_ns, topic, payload)])
         self._store.record(replace(record, cleared_ns=now_ns, t_ns=now_ns, payload=payload))
+
+
+def _steps(episode: Episode) -> tuple[object, ...]:
+    """What changes with each step in an alert's life."""
+    return episode.id, episode.seq, episode.acked, episode.published_ratio
 
 
 def _settled(health: AssetHealth) -> AssetHealth:

@@ -63,6 +63,7 @@ def node_stats(parts: Parts, now_ns: int) -> dict[str, Any]:
         "events": parts.publisher.counts["events"],
         "scores": parts.publisher.counts["scores"],
         "withheld_in_flood": parts.publisher.flood.withheld,
+        "suppressed": dict(parts.publisher.suppressed),
         **{name: parts.reports[name]() if name in parts.reports else {} for name in REPORTED},
         "commands": parts.counts["commands"],
         "reloads": parts.counts["reloads"],
@@ -99,7 +100,7 @@ def dropped(parts: Parts) -> Counter[str]:
 def status_line(parts: Parts) -> str:
     """One line for a person; a fault comes first."""
     detectors = parts.ingest.fleet.detectors
-    active = sum(detector.alert.active for detector in detectors.values())
+    active = sum(detector.alert.raised for detector in detectors.values())
     broker = "connected" if parts.link.connected else "no broker"
     facts = [broker, f"{len(detectors)} assets", f"{active} alerts", f"{len(parts.store.outbox)} in the outbox"]
     return "; ".join([*([] if parts.store.fault is None else [parts.store.fault]), *facts])
@@ -130,6 +131,7 @@ def _asset(parts: Parts, detector: Detector) -> dict[str, Any]:
         "last_reading": None if detector.last_t_ns is None else rfc3339(detector.last_t_ns),
         "threshold": detector.threshold,
         "alert": str(detector.alert.phase),
+        "suppressed": dict(detector.suppressed),
         "budget_per_week": significant(WEEK_NS / interval_ns),
         "budget_interval_s": interval_ns // SECOND,
         # Alerts of the last budget interval of event time, in which one is accepted. A fault costs nothing of the budget.

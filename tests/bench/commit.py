@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
 from edge_ae.core.formats.decoder import Decoder, Stream
+from edge_ae.core.rules import AlertRules
 from edge_ae.daemon.ingest import Feed
 from edge_ae.daemon.loop import Daemon
 from edge_ae.daemon.options import DaemonOptions

@@ -27,11 +27,11 @@ from edge_ae.bridges.homeassistant_entities import (
     slug,
     topic_of,
 )
-from edge_ae.core.alert import budget_ns
 from edge_ae.core.commands import parse
 from edge_ae.core.detector import Detector, Watch
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.formats.decoder import ASSET_NAME
+from edge_ae.core.rules import budget_ns
 from edge_ae.daemon.bridge import Bridges
 from tests.bridges.home import KNOWN, ROOT
 from tests.daemon.node_process import PeakModel, watch

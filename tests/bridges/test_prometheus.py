@@ -12,10 +12,11 @@ import pytest
 from edge_ae.bridges import metrics_server
 from edge_ae.bridges.metrics import OF_ASSET, OF_NODE, PREFIX, GrowingTotals, Reloads
 from edge_ae.bridges.prometheus import RETRY_NS, PrometheusBridge
-from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
-from edge_ae.core.events import AlertEvent, Readings, Scored, Withheld
+from edge_ae.core.events import AlertEvent, Outcome, Readings, Withheld
 from edge_ae.core.fleet import Fleet
+from edge_ae.core.rules import AlertRules
+from edge_ae.core.suppression import Silence
 from edge_ae.core.timestamps import SECOND
 from tests.conftest import free_port
 from tests.models import LENGTH, FakeModel
@@ -38,7 +39,7 @@ class Watched:
         self.bridge, self.fleet = bridge, Fleet("node")
         self._watch = Watch(bridge.timed(FakeModel()), AlertRules(interval_ns=100 * SECOND))
 
-    def push(self, *flows: float, asset: str = "pump", start_s: int = 0) -> list[Scored | AlertEvent]:
+    def push(self, *flows: float, asset: str = "pump", start_s: int = 0) -> list[Outcome]:
         results = []
         for t, flow in enumerate(flows):
             values = {"flow": flow, "pressure": 1.0}
@@ -80,7 +81,7 @@ def of(shown: dict[str, float], asset: str) -> dict[str, float]:
 def test_an_asset_has_every_series_from_its_first_second_but_those_of_a_score(watched: Watched) -> None:
     watched.push(CALM, CALM)
     assert of(watched.tick(), "pump") == {
-        "threshold": 1.0, "alert_active": 0.0, "alert_severity": 0.0, "alert_acknowledged": 0.0, "alert_shelved": 0.0,
+        "threshold": 1.0, "alert_active": 0.0, "alert_severity": 0.0, "alert_acknowledged": 0.0, "alert_shelved": 0.0, "alert_suppressed": 0.0,
         "in_service": 1.0, "watched": 0.0, "warming_up": 1.0, "sensor_faults": 0.0, "clock_jump": 0.0, "quality_ratio": 1.0,
         "budget_used_ratio": 1.0,
     }  # fmt: skip
@@ -146,6 +147,17 @@ def test_an_alert_of_a_flood_is_counted_and_so_is_its_being_withheld(watched: Wa
     watched.bridge.happened([Withheld(new)])
     shown = watched.tick()
     assert (shown['alerts_total{severity="medium"}'], shown["alerts_withheld_total"]) == (2.0, 1.0)
+
+
+def test_a_suppressed_alert_is_none_and_is_counted_by_what_suppressed_it(watched: Watched) -> None:
+    watched.push(*[CALM] * LENGTH)
+    watched.fleet.detectors["pump"].add_silence(Silence(0, 2**62))
+    watched.push(FAULT, FAULT, start_s=LENGTH)
+    shown = watched.tick()
+    pump = of(shown, "pump")
+    assert (pump["alert_suppressed"], pump["alert_active"], pump["alert_severity"]) == (1.0, 0.0, 0.0)
+    assert [shown[f'alerts_suppressed_total{{reason="{word}"}}'] for word in ("silence", "rule")] == [1.0, 0.0]
+    assert (shown['alerts_total{severity="medium"}'], shown["alerts_withheld_total"]) == (0.0, 0.0)
 
 
 def test_time_from_arrival_to_alert_is_on_the_page(watched: Watched) -> None:

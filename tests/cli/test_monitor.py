@@ -58,6 +58,13 @@ def test_the_picture_shows_status_ratio_state_cause_and_reason() -> None:
     ]
 
 
+def test_a_suppressed_alert_is_none_and_says_what_suppressed_it() -> None:
+    quiet = ALERT | {"state": "suppressed", "suppressed_by": "rule: flow is muted"}
+    shown = view(fan_score={"ratio": 0.5}, fan_alert={"state": "normal"}, pump_score={"ratio": 1.5}, pump_alert=quiet)
+    (line,) = (one for one in render(shown, 120, 8, NOW, colour=False) if "pump" in one)
+    assert line.split()[-5:] == ["suppressed", "rule:", "flow", "is", "muted"]
+
+
 @pytest.mark.parametrize(
     ("health", "shown"),
     [

@@ -11,7 +11,7 @@ from edge_ae import wiring
 from edge_ae.config.consistency import contested, missing_to_watch
 from edge_ae.config.loading import inspect, load
 from edge_ae.config.settings import Settings
-from edge_ae.core.alert import AlertRules, budget_ns
+from edge_ae.core.rules import AlertRules, budget_ns
 from edge_ae.core.timestamps import SECOND
 from edge_ae.errors import BadConfig
 from tests.models import spec_of

@@ -7,17 +7,9 @@ from itertools import product
 import orjson
 import pytest
 
-from edge_ae.core import alert
-from edge_ae.core.alert import (
-    NEXT,
-    UPDATE_EVERY_NS,
-    UPDATE_GROWTH,
-    AlertState,
-    Evidence,
-    Level,
-    Phase,
-    Shelving,
-)
+from edge_ae.core import alert, alert_snapshot
+from edge_ae.core.alert import NEXT, UPDATE_EVERY_NS, UPDATE_GROWTH
+from edge_ae.core.alert_state import AlertState, Evidence, Level, Phase, Shelving
 from edge_ae.core.events import Verdict
 from edge_ae.core.model_spec import Similar
 from edge_ae.core.timestamps import SECOND
@@ -127,21 +119,21 @@ def test_the_mode_that_the_peak_is_nearest_to_is_kept_over_a_restart() -> None:
         state, _ = alert.step(state, Verdict(t_s, ratio, 1.0, ratio), t_s * SECOND, RULES, SOURCE, evidence)
     assert state.episode is not None
     assert state.episode.similar == Similar("mode 2", 7.0)
-    assert alert.restore(orjson.loads(orjson.dumps(alert.snapshot(state)))) == state
+    assert alert_snapshot.restore(orjson.loads(orjson.dumps(alert_snapshot.snapshot(state)))) == state
 
 
 def test_an_active_alert_of_version_0_1_is_taken_up() -> None:
     state = Asset().see(HIGH).state
-    saved = orjson.loads(orjson.dumps(alert.snapshot(state)))
+    saved = orjson.loads(orjson.dumps(alert_snapshot.snapshot(state)))
     for name in ("", "_ns", "_ratio"):
         saved["episode"][f"told{name}"] = saved["episode"].pop(f"published{name}")
-    assert alert.restore(saved) == state
+    assert alert_snapshot.restore(saved) == state
 
 
 def test_a_checkpoint_from_before_there_were_modes_is_taken_up() -> None:
-    saved = orjson.loads(orjson.dumps(alert.snapshot(Asset().see(HIGH).state)))
+    saved = orjson.loads(orjson.dumps(alert_snapshot.snapshot(Asset().see(HIGH).state)))
     del saved["episode"]["similar"]
-    assert alert.restore(saved).episode is not None
+    assert alert_snapshot.restore(saved).episode is not None
 
 
 def test_updates_are_apart_and_show_growth() -> None:

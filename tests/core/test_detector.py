@@ -1,6 +1,7 @@
 """One asset from readings to alerts: order of the stages, restarts, what may never raise an alert."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_ae.core.alert import AlertRules
 from edge_ae.core.align import USUAL_GAP_ROWS
 from edge_ae.core.detector import OFF_DELAY_HOPS, Detector, Watch
-from edge_ae.core.events import AlertEvent, Readings, Scored, Watching
+from edge_ae.core.events import AlertEvent, Outcome, Readings, Scored, Watching
 from edge_ae.core.expectation import shares_of
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.model_spec import Channel, Explanation, Modes, Similar
 from edge_ae.core.payloads import alert_payload
+from edge_ae.core.rules import AlertRules
 from edge_ae.core.timestamps import SECOND
 from edge_ae.core.usual import usual_gap_rows
 from tests.models import LENGTH, FakeModel, spec_of
@@ -37,7 +38,7 @@ def series(*flows: float, start_s: int = 0) -> list[Readings]:
     return [readings(start_s + t, flow) for t, flow in enumerate(flows)]
 
 
-def run(stream: list[Readings], fleet: Fleet | None = None, **rules: Any) -> list[Scored | AlertEvent]:
+def run(stream: list[Readings], fleet: Fleet | None = None, **rules: Any) -> list[Outcome]:
     """The whole way, with a model whose score is the newest flow."""
     fleet = Fleet("node") if fleet is None else fleet
     watch = Watch(FakeModel(), replace(RULES, **rules))
@@ -49,11 +50,11 @@ def run(stream: list[Readings], fleet: Fleet | None = None, **rules: Any) -> lis
     return results + fleet.step()
 
 
-def scored(results: list[Scored | AlertEvent]) -> list[Scored]:
+def scored(results: list[Outcome]) -> list[Scored]:
     return [r for r in results if isinstance(r, Scored)]
 
 
-def events(results: list[Scored | AlertEvent]) -> list[AlertEvent]:
+def events(results: Sequence[Outcome]) -> list[AlertEvent]:
     return [r for r in results if isinstance(r, AlertEvent)]
 
 
@@ -146,10 +147,10 @@ def test_shelving_goes_by_the_wall_clock_and_publishes_what_rose_meanwhile() -> 
     assert pump.alert_now().shelved_until_ns == WALL_NS + 5 * SECOND
     assert events(run(series(*[FAULT] * 10, start_s=10), fleet)) == []
     assert fleet.tick(WALL_NS + 4 * SECOND) == []
-    (new,) = fleet.tick(WALL_NS + 5 * SECOND)
+    (new,) = events(fleet.tick(WALL_NS + 5 * SECOND))
     assert (new.type, new.alert.raised_ns, new.alert.shelved) == ("new", 10 * SECOND, False)
     assert fleet.tick(WALL_NS + 6 * SECOND) == []
-    (update,) = pump.acknowledge()
+    (update,) = events(pump.acknowledge())
     assert (update.type, update.alert.acked, update.seq) == ("update", True, 2)
     assert pump.acknowledge() == []
 
@@ -162,7 +163,7 @@ def test_shelving_before_the_first_window_holds_over_a_restart() -> None:
     again.add("pump", watch).restore(orjson.loads(orjson.dumps(fleet.snapshot()["pump"])))
     assert events(run(series(*[FAULT] * 20, start_s=10**6), again)) == []
     assert again.tick(WALL_NS + 59 * SECOND) == []
-    (new,) = again.tick(WALL_NS + 60 * SECOND)
+    (new,) = events(again.tick(WALL_NS + 60 * SECOND))
     assert new.type == "new"
 
 
@@ -173,7 +174,7 @@ def test_an_asset_out_of_service_is_scored_and_silent() -> None:
     results = run(series(*[FAULT] * 10, start_s=10), fleet)
     assert (len(scored(results)), events(results)) == (10, [])
     assert fleet.detectors["pump"].alert_now().state == "out_of_service"
-    (new,) = fleet.detectors["pump"].set_service(True)
+    (new,) = events(fleet.detectors["pump"].set_service(True))
     assert new.type == "new"
 
 
@@ -211,7 +212,7 @@ flows = st.lists(st.one_of(st.floats(0, 0.9), st.floats(0, 9), st.just(NAN)), ma
 @given(flows=flows, cut=st.integers(0, 60), on_delay_s=st.integers(0, 3), jitter=st.integers(0, 400))
 def test_a_restart_at_any_point_is_not_noticed(flows: list[float], cut: int, on_delay_s: int, jitter: int) -> None:
     stream = [readings(t + (t * jitter % 400) / 1000, flow) for t, flow in enumerate(flows)]
-    rules = {"on_delay_ns": on_delay_s * SECOND}
+    rules: dict[str, Any] = {"on_delay_ns": on_delay_s * SECOND}
     whole, first, second = Fleet("node"), Fleet("node"), Fleet("node")
     undisturbed = run(stream, whole, **rules)
     watch = Watch(FakeModel(), replace(RULES, **rules))

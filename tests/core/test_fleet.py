@@ -6,10 +6,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
-from edge_ae.core.events import AlertEvent, Readings, Row, Scored
+from edge_ae.core.events import Outcome, Readings, Row, Scored
 from edge_ae.core.fleet import MAX_BATCH, Fleet
+from edge_ae.core.rules import AlertRules
 from edge_ae.core.timestamps import SECOND
 from tests.models import LENGTH, FakeModel
 
@@ -20,8 +20,8 @@ def reading(asset: str, t_s: int, flow: float = 0.2) -> Readings:
     return Readings(asset, t_s * SECOND, {"flow": flow, "pressure": 1.0})
 
 
-def by_asset(results: list[Scored | AlertEvent]) -> dict[str, list[Scored | AlertEvent]]:
-    found: dict[str, list[Scored | AlertEvent]] = {}
+def by_asset(results: list[Outcome]) -> dict[str, list[Outcome]]:
+    found: dict[str, list[Outcome]] = {}
     for result in results:
         found.setdefault(result.asset, []).append(result)
     return found
@@ -100,7 +100,7 @@ def test_interleaving_and_batching_change_no_answer(seed: int, assets: int, each
     names = [f"pump{n}" for n in range(assets)]
     streams = {name: [reading(name, t, rng.choice((0.2, 0.5, 5.0))) for t in range(30)] for name in names}
 
-    def run(order: list[Readings], step_each: int) -> dict[str, list[Scored | AlertEvent]]:
+    def run(order: list[Readings], step_each: int) -> dict[str, list[Outcome]]:
         fleet, watch = Fleet("node"), Watch(FakeModel(), RULES)
         results = []
         for n, one in enumerate(order):

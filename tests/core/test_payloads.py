@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_ae.core.alert import AlertSource, AlertState, Episode, Phase, Shelving, Transition
+from edge_ae.core.alert_state import AlertSource, AlertState, Episode, Phase, Shelving, Transition
 from edge_ae.core.description import describe, reason, severity
 from edge_ae.core.events import EventType, FloodSummary, ModelName, Row, Share, Verdict
 from edge_ae.core.model_spec import Similar
@@ -25,7 +25,7 @@ from edge_ae.core.payloads import (
 from edge_ae.core.timestamps import SECOND
 from tests.models import spec_of
 
-_CONTRACT = """schema id type asset node state active acked shelved shelved_until severity severity_level score threshold ratio quality ts_onset
+_CONTRACT = """schema id type asset node state active suppressed suppressed_by acked shelved shelved_until severity severity_level score threshold ratio quality ts_onset
     ts_raised ts_peak ts_cleared duration_s top_channel top_share reason cause similar_to
     similar_distance channels model seq"""
 CONTRACT = set(_CONTRACT.split())
@@ -73,6 +73,8 @@ def test_an_alert_has_every_field_of_the_contract() -> None:
         "node": "pi",
         "state": "active",
         "active": 1,
+        "suppressed": False,
+        "suppressed_by": None,
         "acked": False,
         "shelved": False,
         "shelved_until": None,

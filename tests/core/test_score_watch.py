@@ -8,13 +8,15 @@ from typing import Any
 import orjson
 import pytest
 
-from edge_ae.core.alert import AlertRules, AlertSource, Cause, alert_id
+from edge_ae.core.alert import alert_id
+from edge_ae.core.alert_state import AlertSource, Cause
 from edge_ae.core.channel_profile import BLOCK
 from edge_ae.core.detector import OFF_DELAY_HOPS, Detector, Watch
-from edge_ae.core.events import AlertEvent, Readings, Scored, WarmUp
+from edge_ae.core.events import AlertEvent, Outcome, Readings, Scored, WarmUp
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.model_spec import Channel
 from edge_ae.core.payloads import alert_payload, health_payload
+from edge_ae.core.rules import AlertRules
 from edge_ae.core.timestamps import HOUR, MINUTE, SECOND, duration_text
 from tests.models import FakeModel, spec_of
 
@@ -48,7 +50,7 @@ def readings(rows: Iterable[int], flow: float = CALM, pressure: float = 1.0, ste
 
 def run(stream: Iterable[Readings], watch: Watch, batch: int = 1, fleet: Fleet | None = None) -> list[Any]:
     fleet = Fleet("node") if fleet is None else fleet
-    results: list[Scored | AlertEvent] = []
+    results: list[Outcome] = []
     for number, one in enumerate(stream, 1):
         fleet.push(one, watch)
         if number % batch == 0:
@@ -212,7 +214,7 @@ def test_silence_rests_where_the_owner_set_no_time() -> None:
 def test_silence_is_an_alert_where_the_owner_set_a_time() -> None:
     detector = pushed(detector_of(unwatched_ns=600 * SECOND), readings(range(200)))
     raised = [detector.tick(T0_NS + (200 + second) * SECOND) for second in range(700)]
-    (new,) = [event for ticked in raised for event in ticked]
+    (new,) = [event for ticked in raised for event in ticked if isinstance(event, AlertEvent)]
     assert new.alert.reason == "not watched since 2026-09-21 14:16 UTC: nothing comes"
     assert new.alert.raised_ns == T0_NS + 795 * SECOND
     again = detector_of(unwatched_ns=600 * SECOND)

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge_ae.core.alert import AlertRules
 from edge_ae.core.channel_profile import BLOCK, with_profile
 from edge_ae.core.detector import Detector, Watch
 from edge_ae.core.events import AssetHealth, Readings, Row, WarmUp, Watching
 from edge_ae.core.model_spec import Channel, Kind
 from edge_ae.core.payloads import health_payload
+from edge_ae.core.rules import AlertRules
 from edge_ae.core.sensor_health import LARGEST_VALUE, RETURN_ROWS, STALE_ROWS, SensorHealth
 from edge_ae.core.timestamps import SECOND
 from edge_ae.core.usual import SILENT_NS
@@ -379,6 +379,8 @@ def test_an_asset_shows_its_sick_sensor_and_its_silence_and_is_well_again() -> N
         "rows": 4,
         "rows_needed": 4,
         "first_score": None,
+        "rules": [],
+        "silences": [],
         "pace": None,
         "asset_fault": None,
         "asset_fault_since": None,

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
 from edge_ae.core.events import Readings, Scored, Signals
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.model_spec import Channel, Kind
 from edge_ae.core.payloads import signals_payload
+from edge_ae.core.rules import AlertRules
 from edge_ae.core.signals import AssetView
 from edge_ae.core.timestamps import HOUR, SECOND, rfc3339
 from tests.core.test_expectation import Mean

@@ -15,10 +15,10 @@ import numpy as np
 
 from edge_ae.bridges.homeassistant import HomeAssistant
 from edge_ae.bridges.thin_edge import ThinEdge
-from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
 from edge_ae.core.formats.decoder import Decoder, Stream
 from edge_ae.core.model_spec import Channel, Explanation, Floats, ModelSpec, Tail
+from edge_ae.core.rules import AlertRules
 from edge_ae.core.timestamps import SECOND
 from edge_ae.daemon.bridge import Bridge
 from edge_ae.daemon.ingest import Feed

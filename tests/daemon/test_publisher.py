@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from edge_ae.core.events import AlertEvent, Readings, Scored
+from edge_ae.core.events import Outcome, Readings
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.timestamps import SECOND
 from edge_ae.daemon.options import DaemonOptions
@@ -69,7 +69,7 @@ class Node:
         self.publisher = Publisher(options, link, self.store)
         self._row = 0
 
-    def rows(self, *values: float) -> list[Scored | AlertEvent]:
+    def rows(self, *values: float) -> list[Outcome]:
         for value in values:
             self.fleet.push(Readings("p1", T_NS + self._row * PERIOD_NS, {"a": value, "b": 1.0}), watch(off_delay_ns=0))
             self._row += 1

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from edge_ae.core.alert import AlertRules
 from edge_ae.core.commands import ViewSignals
 from edge_ae.core.detector import Watch
 from edge_ae.core.events import Readings, Scored
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.model_spec import Channel
+from edge_ae.core.rules import AlertRules
 from edge_ae.core.timestamps import MS, SECOND, rfc3339, seconds_ns
 from edge_ae.daemon.views import MOST_BYTES, MOST_VIEWED, LiveViews
 from edge_ae.errors import BadPayload

@@ -14,10 +14,12 @@ from itertools import accumulate
 
 import orjson
 
-from edge_ae.core import alert
-from edge_ae.core.alert import NEXT, AlertRules, AlertSource, AlertState, Evidence, Phase, Shelving, Stepped, Transition
+from edge_ae.core import alert, alert_snapshot
+from edge_ae.core.alert import NEXT
+from edge_ae.core.alert_state import AlertSource, AlertState, Evidence, Phase, Shelving, Stepped, Transition
 from edge_ae.core.events import AlertEvent, EventType, ModelName, Share, Verdict
 from edge_ae.core.flood import Flood
+from edge_ae.core.rules import AlertRules
 from edge_ae.core.timestamps import SECOND
 from tests.models import alert_of
 
@@ -134,7 +136,7 @@ def act(asset: Asset, rng: random.Random) -> None:
         back_s = rng.randrange(1, 10**9)
         asset.state, asset.t_s = alert.set_back(asset.state, back_s * SECOND), asset.t_s - back_s
     else:
-        asset.state = alert.restore(orjson.loads(orjson.dumps(alert.snapshot(asset.state))))
+        asset.state = alert_snapshot.restore(orjson.loads(orjson.dumps(alert_snapshot.snapshot(asset.state))))
 
 
 def check(asset: Asset) -> None:

@@ -13,8 +13,8 @@ from edge_ae_train import candidates
 from edge_ae_train.cli import main
 from edge_ae_train.options import EXAMPLES, FAMILIES
 
-from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
+from edge_ae.core.rules import AlertRules
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.offline import score_table
 from edge_ae.store.recording_csv import read_csv

@@ -12,11 +12,11 @@ from edge_ae_train import candidates, fit, retrain
 from edge_ae_train.cli import main
 from edge_ae_train.models.trainer import Recipe
 
-from edge_ae.core.alert import AlertRules
 from edge_ae.core.description import reason
 from edge_ae.core.detector import Detector, Watch
 from edge_ae.core.events import Readings, Window
 from edge_ae.core.model_spec import Kind
+from edge_ae.core.rules import AlertRules
 from edge_ae.core.timestamps import HOUR, MINUTE
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.offline import Result, score_table

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edge_ae.core.alert import AlertRules
 from edge_ae.core.counters import readings_of
 from edge_ae.core.detector import Watch
 from edge_ae.core.model_spec import ModelSpec
+from edge_ae.core.rules import AlertRules
 from edge_ae.core.timestamps import duration_text
 from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel

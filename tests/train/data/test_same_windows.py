@@ -19,10 +19,10 @@ from edge_ae_train.data.window_length import LENGTHS
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edge_ae.core.alert import AlertRules
 from edge_ae.core.align import Aligner
 from edge_ae.core.detector import Detector, Watch
 from edge_ae.core.events import Readings, Window
+from edge_ae.core.rules import AlertRules
 from edge_ae.core.timestamps import SECOND
 from edge_ae.core.window import Windower, longest_gap
 from edge_ae.store.recording_csv import Table

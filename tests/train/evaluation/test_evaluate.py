@@ -14,8 +14,8 @@ from edge_ae_train.progress import Reporter
 from edge_ae_train.report.report import report
 from numpy.typing import NDArray
 
-from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
+from edge_ae.core.rules import AlertRules
 from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.offline import Result, score_table

@@ -16,8 +16,8 @@ from edge_ae_train.report.report import report
 from edge_ae_train.scoring.modes import find_modes, mode_map
 from matplotlib.figure import Figure
 
-from edge_ae.core.alert import AlertRules, budget_ns
 from edge_ae.core.model_spec import Similar
+from edge_ae.core.rules import AlertRules, budget_ns
 from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.store.recording.options import ReadOptions

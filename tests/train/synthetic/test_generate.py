@@ -14,8 +14,8 @@ from edge_ae_train.synthetic.simulator import simulate, write_csv
 from numpy.typing import NDArray
 from scipy.signal import welch
 
-from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
+from edge_ae.core.rules import AlertRules
 from edge_ae.core.timestamps import SECOND
 from edge_ae.errors import BadModel
 from edge_ae.model.onnx_model import PREFIX, OnnxModel

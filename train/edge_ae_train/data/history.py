@@ -16,11 +16,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from edge_ae.core.alert import AlertRules
 from edge_ae.core.detector import Watch
 from edge_ae.core.events import Row, slot_of
 from edge_ae.core.model_spec import ModelSpec
 from edge_ae.core.payloads import alert_payload
+from edge_ae.core.rules import AlertRules
 from edge_ae.core.sensor_health import SensorHealth
 from edge_ae.core.timestamps import SECOND, parse_time_ns
 from edge_ae.errors import BadData, BadState

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from edge_ae.core.alert import HOURS
+from edge_ae.core.rules import HOURS
 from edge_ae.core.timestamps import SECOND
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae_train.report.page import Block, Chapter, Grid

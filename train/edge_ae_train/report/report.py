@@ -11,7 +11,7 @@ from datetime import UTC, tzinfo
 from itertools import compress
 from pathlib import Path
 
-from edge_ae.core.alert import AlertRules
+from edge_ae.core.rules import AlertRules
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.store.recording.options import AS_IT_IS, ReadOptions
 from edge_ae_train.data import recorded

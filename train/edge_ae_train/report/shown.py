@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ae.core.alert import AlertRules
 from edge_ae.core.counters import CounterRates
 from edge_ae.core.detector import Watch
 from edge_ae.core.events import AlertEvent, Row
 from edge_ae.core.model_spec import Channel, Floats, Kind
 from edge_ae.core.payloads import alert_payload
+from edge_ae.core.rules import AlertRules
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.offline import Result, score_table
 from edge_ae.store.recording_csv import Table
