@@ -75,7 +75,7 @@ def load_model(path: str | Path) -> OnnxModel:
 class Detector:
     """One asset, watched as the daemon would: push readings, get scores and alerts.
 
-    `budget`: the alerts that you accept on normal data, a number per hour, day, week or month ("1/week").
+    `budget`: the alerts that you accept on normal data, a number per hour, day, week, month or year ("1/week").
     `asset`, `node`: the names in alerts; with them the ids of alerts are those of the daemon of that node.
     `on_delay_s`, `off_delay_s`, `deadband`, `lateness_s`: as the settings of these names; in seconds, the deadband as
     a part of the threshold. An off-delay of None is ten hops of the model.

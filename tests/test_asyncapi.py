@@ -13,8 +13,8 @@ from jsonschema import Draft7Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT7
 
-from edge_ae.core.alert_state import Phase
-from edge_ae.core.commands import LABELS, LONGEST_SHELVE_S, LONGEST_VIEW_S, MAX_NOTE, PARSERS
+from edge_ae.core.alert_state import Cause, Phase
+from edge_ae.core.commands import LABELS, LONGEST_SHELVE_S, LONGEST_VIEW_S, MAX_NOTE, MOST_ALERTS, MOST_DAYS, PARSERS
 from edge_ae.core.events import AlertWord, EventType, SensorFault, Watching
 from edge_ae.core.payloads import CHANNELS_LISTED, SCHEMA, SEVERITY_LEVELS
 from edge_ae.daemon.stats import ASSETS_LISTED
@@ -104,6 +104,11 @@ def test_words_and_limits_are_those_of_the_code() -> None:
     assert SCHEMAS["stats"]["properties"]["asset"]["maxProperties"] == ASSETS_LISTED
     assert SCHEMAS["shelve"]["properties"]["duration_s"]["maximum"] == LONGEST_SHELVE_S
     assert SCHEMAS["view"]["properties"]["for_s"]["maximum"] == LONGEST_VIEW_S
+    asked = SCHEMAS["ask_history"]["properties"]
+    assert (asked["days"]["maximum"], asked["limit"]["maximum"]) == (MOST_DAYS, MOST_ALERTS)
+    assert SCHEMAS["history"]["properties"]["alerts"]["maxItems"] == MOST_ALERTS
+    past = SCHEMAS["past_alert"]["properties"]
+    assert [*past["cause"]["enum"], *past["label"]["enum"]] == [*map(str, Cause), *LABELS, None]
     feedback = SCHEMAS["feedback"]["properties"]
     assert (feedback["label"]["enum"], feedback["note"]["maxLength"]) == (list(LABELS), MAX_NOTE)
 
@@ -164,6 +169,7 @@ COMMANDS: dict[str, list[dict[str, Any]]] = {
     ],
     "feedback": [{"id": "abc", "label": "false_alarm", "note": "a test"}],
     "view": [{"for_s": 60, "whole": True}],
+    "history": [{"days": 7, "limit": 10, "before": "2100-01-01T00:00:00Z"}, {}],
 }
 
 
@@ -210,7 +216,7 @@ def test_every_message_of_a_real_daemon_is_as_the_papers_say(node: Node, listene
     wrong += [fault for answer in answers for fault in faults("answer", answer)]
     assert sorted(set(wrong)) == []
     assert seen == set(addresses()) - DAEMON_ONLY - BRIDGES
-    assert [answer["ok"] for answer in answers] == [True, False, True, True, False, *[True] * 7, False, *[True] * 4]
+    assert [answer["ok"] for answer in answers] == [True, False, True, True, False, *[True] * 7, False, *[True] * 6]
 
 
 def properties_of(message: Any) -> dict[str, str]:

@@ -271,7 +271,8 @@ def test_topics_table_has_what_the_daemon_publishes_and_nothing_else(node: Node,
     wait_for(lambda: all(map(listener.on, ("/flood", "/outbox", "/health"))), "what comes last")
     wait_for(lambda: "first" in listener.last("/stats")["asset"], "the asset in stats")
     listener.publish("edge-ae/n1/first/cmd/view", b"")
-    wait_for(lambda: listener.on("/signals"), "what was asked for")
+    listener.publish("edge-ae/n1/first/cmd/history", b"")
+    wait_for(lambda: listener.on("/signals") and listener.on("first/history"), "what was asked for")
     node.stop()
     topics = {re.sub("/(first|second)/", "/pump-1/", message.topic) for message in listener.messages}
     published = {topic for topic in topics if "/cmd/" not in topic}

@@ -94,6 +94,7 @@ CORE_MAY = {
         "usual",
         "sensor_health",
         "liveness",
+        "peak_hours",
         "window",
         "score_watch",
         "threshold",
@@ -108,6 +109,8 @@ CORE_MAY = {
     "expectation": NOTATIONS,
     "fleet": {"detector", "expectation"} | NOTATIONS,
     "signals": {"detector", "expectation"} | NOTATIONS,
+    "peak_hours": {"timestamps"},
+    "what_if": {"detector", "peak_hours", "rules"} | NOTATIONS,
 }
 
 

@@ -20,6 +20,7 @@ MAX_BYTES = 4096
 MAX_NOTE = 1000
 LABELS = ("false_alarm", "true_alarm")
 VIEW_S, LONGEST_VIEW_S = 60, 3600  # a view that is not renewed ends; the default, and the longest
+MOST_DAYS, MOST_ALERTS = 30, 100  # of a history
 LONGEST_SHELVE_S = 366 * 86_400  # the owner's own limit, max_shelve_s, is applied where it is carried out
 LONGEST_SILENCE_NS = 366 * 86_400 * SECOND
 MAX_NAME = 256  # of a channel
@@ -102,6 +103,16 @@ class ViewSignals:
     whole: bool
 
 
+@dataclass(frozen=True, slots=True)
+class AskHistory:
+    """The alerts of so many days, the newest first: `limit` of them, those raised before `before_ns` (event time; None: all).
+    With them goes what another budget would have raised in those days."""
+
+    days: float
+    before_ns: int | None
+    limit: int
+
+
 Action = (
     Acknowledge
     | Shelve
@@ -115,7 +126,7 @@ Action = (
     | GiveFeedback
 )
 """What changes something, so that it needs a checkpoint."""
-Question = ViewSignals
+Question = ViewSignals | AskHistory
 """What is asked, and changes nothing."""
 Command = Action | Question
 
@@ -237,6 +248,19 @@ def _view(fields: Mapping[str, Any]) -> ViewSignals:
     return ViewSignals(round(for_s * SECOND), whole)
 
 
+def _history(fields: Mapping[str, Any]) -> AskHistory:
+    days, limit, before = fields.get("days", MOST_DAYS), fields.get("limit", MOST_ALERTS), fields.get("before")
+    if not _is_number(days) or not 0 < days <= MOST_DAYS:
+        raise BadPayload("bad_command", f"days must be a number above 0, and {MOST_DAYS} at most")
+    if not _is_number(limit) or not isinstance(limit, int) or not 1 <= limit <= MOST_ALERTS:
+        raise BadPayload("bad_command", f"limit must be a whole number from 1 to {MOST_ALERTS}")
+    try:
+        before_ns = None if before is None else parse_time_ns(_text(fields, "before", 64))
+    except ValueError as error:
+        raise BadPayload("bad_command", f"before must be a time such as 2026-11-26T10:00:00Z: {error}") from None
+    return AskHistory(days, before_ns, limit)
+
+
 def _text(fields: Mapping[str, Any], key: str, longest: int) -> str:
     text = fields.get(key)
     if not isinstance(text, str) or len(text) > longest:
@@ -260,4 +284,5 @@ PARSERS: Mapping[str, tuple[Callable[[Mapping[str, Any]], Command], tuple[str, .
     "silence": (_silence, ("from", "until", "note", "clear")),
     "feedback": (_feedback, ("id", "label", "note")),
     "view": (_view, ("for_s", "whole")),
+    "history": (_history, ("days", "before", "limit")),
 }

@@ -52,6 +52,7 @@ from edge_ae.core.expectation import shares_of
 from edge_ae.core.input_pace import InputPace
 from edge_ae.core.liveness import STALE, InputCounts, Liveness
 from edge_ae.core.model_spec import Explanation, Model
+from edge_ae.core.peak_hours import HourlyPeaks
 from edge_ae.core.rules import AlertRules, ChannelRule, budget_ns
 from edge_ae.core.score_watch import ScoreWatch
 from edge_ae.core.sensor_health import SensorHealth
@@ -115,6 +116,7 @@ class Detector:
         self.suppressed: Counter[str] = (
             Counter()
         )  # alerts that were not announced when they rose, by what stood against them
+        self.peaks = HourlyPeaks()
         self.alert = AlertState()
         self.last_t_ns: int | None = None  # event time of the newest row judged
 
@@ -198,7 +200,7 @@ class Detector:
         twin._health = copy.deepcopy(self._health)
         twin._window, twin._threshold = copy.deepcopy(self._window), copy.deepcopy(self._threshold)
         twin._score_watch, twin._noticed = copy.copy(self._score_watch), self._noticed.copy()
-        twin._pace = InputPace(self.spec)
+        twin._pace, twin.peaks = InputPace(self.spec), HourlyPeaks()
         twin.own_rules, twin.suppressed = copy.copy(self.own_rules), self.suppressed.copy()
         return twin
 
@@ -233,6 +235,7 @@ class Detector:
             self.alert = alert.set_back(self.alert, self.last_t_ns - t_ns)
         self.last_t_ns = t_ns
         self._unjudged -= 1
+        self.peaks.push(t_ns, verdict.ratio, self.interval_ns)
         earlier = self._settle(window.slot)
         self.own_rules.expire(t_ns)
         evidence, silenced = self._evidence(window, explanation), self.own_rules.silenced(t_ns)
@@ -296,6 +299,10 @@ class Detector:
         episode, silenced = self.alert.episode, self.own_rules.silenced(self.t_ns)
         ruled_out = None if episode is None else self.own_rules.ruled_out(episode.shares)
         return self._take(alert.reconsider(self.alert, self.t_ns, silenced, ruled_out))
+
+    def boundary_at(self, interval_ns: int) -> float:
+        """Where the boundary would be now if one alert in this time were accepted on average."""
+        return self._threshold.boundary_at(self.spec.hop * self.spec.period_ns / interval_ns)
 
     def accept_normal(self) -> None:
         """What the asset does now is normal from now on; an active alert ends through its off-delay."""
@@ -453,6 +460,7 @@ class Detector:
             "watching": self._score_watch.snapshot(),
             "noticed": [[slot, _saved(condition)] for slot, condition in self._noticed],
             "condition": _saved(self._condition),
+            "peaks": self.peaks.snapshot(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -464,6 +472,7 @@ class Detector:
             self.own_rules.restore(state["rules"])
             self.suppressed = Counter(state["suppressed"])
         self.last_t_ns = state["last_t_ns"]
+        self.peaks.restore(state.get("peaks"))  # there were none before version 0.3
         if state["model"] != self.spec.sha256:
             return
         self._align.restore(state["align"])

@@ -141,6 +141,35 @@ class Signals:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Supposed:
+    """What a budget would have raised.
+
+    budget: such as "1/week".
+    boundary: the score from which on it raises an alert.
+    alerts: how many they would have been.
+    """
+
+    budget: str
+    boundary: float
+    alerts: int
+
+
+@dataclass(frozen=True, slots=True)
+class OtherBudgets:
+    """What other budgets would have raised in the past.
+
+    budget, boundary: those in force.
+    budgets: others, the strictest first.
+    hours: when each began (event time in ns) and its level, the highest score of the hour by the present boundary; oldest first.
+    """
+
+    budget: str
+    boundary: float
+    budgets: Sequence[Supposed]
+    hours: Sequence[tuple[int, float]]
+
+
 class EventType(StrEnum):
     """The steps in an alert's life that are published."""
 

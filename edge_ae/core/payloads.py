@@ -5,10 +5,21 @@ digits; times are RFC 3339 UTC with milliseconds.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edge_ae.core.events import Alert, AlertWord, AssetHealth, EventType, FloodSummary, Row, Share, Signals, Verdict
+from edge_ae.core.events import (
+    Alert,
+    AlertWord,
+    AssetHealth,
+    EventType,
+    FloodSummary,
+    OtherBudgets,
+    Row,
+    Share,
+    Signals,
+    Verdict,
+)
 from edge_ae.core.model_spec import Floats, ModelSpec
 from edge_ae.core.rules import RuleInForce
 from edge_ae.core.suppression import Silence
@@ -17,6 +28,17 @@ from edge_ae.core.timestamps import SECOND, parse_time_ns, rfc3339
 SCHEMA = 1
 DEFAULT_BUDGET = "default"  # where no command has set another than that of the settings
 SEVERITY_LEVELS = {None: 0, "low": 1, "medium": 2, "high": 3}  # for consumers that take numbers alone
+OF_A_PAST_ALERT = (
+    "id",
+    "ts_onset",
+    "ts_raised",
+    "ts_cleared",
+    "duration_s",
+    "ratio",
+    "severity",
+    "top_channel",
+    "reason",
+)
 CHANNELS_LISTED = 16  # a reader needs the first few; the payload stays below a few kB
 
 
@@ -145,6 +167,42 @@ def signals_payload(signals: Signals) -> dict[str, Any]:
             }
             for index, channel in enumerate(signals.channels)
         ],
+    }
+
+
+def past_alert_payload(body: Mapping[str, Any], announced: bool, feedback: tuple[str, str] | None) -> dict[str, Any]:
+    """An alert of the topic `history`. `body`: its `alert_payload`, of an earlier version too; `feedback`: label and note."""
+    label, note = (None, None) if feedback is None else feedback
+    return {
+        **{key: body.get(key) for key in OF_A_PAST_ALERT},
+        "severity_level": SEVERITY_LEVELS.get(body.get("severity"), 0),
+        "cause": body.get("cause", "score"),  # before version 0.3 there was no other
+        "announced": announced,
+        "suppressed": body.get("suppressed", False),
+        "suppressed_by": body.get("suppressed_by"),
+        "label": label,
+        "note": note,
+    }
+
+
+def history_payload(
+    node: str, asset: str, alerts: Sequence[Mapping[str, Any]], more: bool, supposed: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the topic `history` says. `alerts`: as `past_alert_payload` gives them, newest first; `supposed`: `what_if_payload`."""
+    return {"schema": SCHEMA, "asset": asset, "node": node, "alerts": alerts, "more": more, "what_if": supposed}
+
+
+def what_if_payload(found: OtherBudgets, days: float, other_alerts: int) -> dict[str, Any]:
+    """The part of the topic `history` on other budgets. `other_alerts`: those that no budget moves."""
+    return {
+        "days": days,
+        "budget": found.budget,
+        "boundary": significant(found.boundary),
+        "budgets": [
+            {"budget": one.budget, "boundary": significant(one.boundary), "alerts": one.alerts} for one in found.budgets
+        ],
+        "other_alerts": other_alerts,
+        "hours": [[rfc3339(t_ns), significant(level)] for t_ns, level in found.hours],
     }
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from edge_ae.core.timestamps import SECOND
 
-BUDGET = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:/|per)\s*(hour|day|week|month)\s*", re.I)
+BUDGET = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:/|per)\s*(hour|day|week|month|year)\s*", re.I)
 LONGEST_BUDGET_NS = 100 * 8766 * 3600 * SECOND  # a hundred years; sums of it and a time must stay within 64 bits
-HOURS = {"hour": 1.0, "day": 24.0, "week": 168.0, "month": 365.2425 * 24 / 12}  # a month: the calendar's mean
+YEAR_H = 365.2425 * 24  # of the calendar's mean year
+HOURS = {"hour": 1.0, "day": 24.0, "week": 168.0, "month": YEAR_H / 12, "year": YEAR_H}
 DIRECTIONS = ("high", "low", "both")
 PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*", re.ASCII)
 
@@ -24,8 +25,15 @@ def budget_ns(text: str) -> int:
     hours = 0.0 if match is None or float(match[1]) == 0 else HOURS[match[2].lower()] / float(match[1])
     interval_ns = hours * 3600 * SECOND
     if not 1 <= interval_ns <= LONGEST_BUDGET_NS:
-        raise ValueError('should be a number of alerts per hour, day, week or month, such as "1/week"')
+        raise ValueError('should be a number of alerts per hour, day, week, month or year, such as "1/week"')
     return round(interval_ns)
+
+
+def budget_text(interval_ns: int) -> str:
+    """The budget with this mean time between alerts, such as "1/week": in the shortest unit in which it is one alert at least."""
+    hours = interval_ns / (3600 * SECOND)
+    unit = next((unit for unit, length in HOURS.items() if length > 0.999 * hours), "year")
+    return f"{HOURS[unit] / hours:.3g}/{unit}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,10 @@ class Threshold:
         followed = budgeted * math.exp(lift.accepted + max(lift.drift, 0.0))
         return max(followed, self._base * math.exp(lift.residue)) if lift.residue > 0.0 else followed
 
+    def boundary_at(self, budget_per_window: float) -> float:
+        """Where the boundary would be now with another budget: what was learned lies on it as on the present one."""
+        return max(self._tail.boundary(budget_per_window), TINY) * (self.value / self._base)
+
     def judge(self, slot: int, score: float) -> Verdict:
         """Hold a score against the present boundary; changes nothing."""
         threshold = self.value

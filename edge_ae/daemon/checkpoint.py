@@ -108,6 +108,7 @@ class Checkpoints:
         """Write a checkpoint now; no window may be due. False: the disk fails, and nothing is acknowledged."""
         self._policy.tried(now_ns)
         self.deduplicator.forget(now_ns)
+        self._take_hours()
         changes = self._changes() if self.keeps_state else Changes()
         if not self._store.commit(changes):
             return False
@@ -116,6 +117,12 @@ class Checkpoints:
         self._removed.clear()
         self._acknowledge(now_ns)
         return True
+
+    def _take_hours(self) -> None:
+        """Hours that are over go to the store, which has them until they are on disk."""
+        detectors = self._ingest.fleet.detectors
+        for name in self._ingest.touched & detectors.keys():
+            self._store.peaks.add(name, detectors[name].peaks.take_over())
 
     def _changes(self) -> Changes:
         """What has become of the node since the last checkpoint."""

@@ -28,6 +28,7 @@ from edge_ae.daemon import systemd
 from edge_ae.daemon.bridge import Bridge, Bridges
 from edge_ae.daemon.checkpoint import Checkpoints
 from edge_ae.daemon.command_handler import CommandHandler, answer
+from edge_ae.daemon.history import History
 from edge_ae.daemon.ingest import Feed, Ingest, RowRecorder
 from edge_ae.daemon.options import DaemonOptions
 from edge_ae.daemon.publisher import Publisher
@@ -92,7 +93,7 @@ class Daemon:
             started_ns, self.counts, link, store, self.checkpoints, self.ingest, self.publisher, reports or {}
         )
         self._commands = CommandHandler(store)
-        self._views = LiveViews(options.prefix, link)
+        self._views = LiveViews(options.prefix, link, History(options.node, store))
         self._rebirths = Rebirths(partial(link.publish, json=False))
         self._reload = reload
         self._alerted = alerted

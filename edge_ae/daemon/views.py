@@ -1,23 +1,26 @@
-"""What is published of an asset only because somebody asked: its signals, while a page shows it.
+"""What is published of an asset only because somebody asked: its signals, while a page shows it, and its past.
 
     cmd/view ─► begins, or goes on ─ once a second ─► signals      QoS 0, expires
+    cmd/history ───────────────────────────────────► history      QoS 1, one message
 
 A view that is not renewed ends, and none survives a restart: who looks asks again and again. It changes nothing of the watch, and
 costs an asset that nobody looks at nothing.
 """
 
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
 
-from edge_ae.core.commands import Question, ViewSignals
+from edge_ae.core.commands import AskHistory, Question, ViewSignals
 from edge_ae.core.detector import Detector
 from edge_ae.core.events import Happening, Scored
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.payloads import signals_payload
 from edge_ae.core.signals import AssetView
 from edge_ae.core.timestamps import SECOND
+from edge_ae.daemon.history import History
 from edge_ae.errors import BadPayload
 from edge_ae.mqtt.link import Link
 
@@ -27,7 +30,7 @@ MOST_VIEWED = 50
 MOST_BYTES = 128 * 1024
 """Of one answer; brokers may be set to take no more."""
 
-SIGNALS_EXPIRY_S = 10
+SIGNALS_EXPIRY_S, HISTORY_EXPIRY_S = 10, 60
 
 
 class _Lease:
@@ -42,9 +45,10 @@ class _Lease:
 class LiveViews:
     """Answers what is asked about a node's assets, on topics that begin with `prefix`."""
 
-    def __init__(self, prefix: str, link: Link) -> None:
+    def __init__(self, prefix: str, link: Link, history: History) -> None:
         self._prefix = prefix
         self._link = link
+        self._history = history
         self._leases: dict[str, _Lease] = {}
 
     def __bool__(self) -> bool:
@@ -52,7 +56,16 @@ class LiveViews:
 
     def answer(self, question: Question, fleet: Fleet, detector: Detector, now_ns: int) -> None:
         """`now_ns`: monotonic. Raises BadPayload with a sentence for who asks."""
-        self._view(question, fleet, detector, now_ns)
+        match question:
+            case ViewSignals():
+                self._view(question, fleet, detector, now_ns)
+            case AskHistory():
+                answer = self._history.answer(question, detector, time.time_ns())
+                body = _fitting(answer, question.limit)
+                self._link.publish(self._topic(detector, "history"), body, 1, expiry_s=HISTORY_EXPIRY_S)
+
+    def _topic(self, detector: Detector, kind: str) -> str:
+        return f"{self._prefix}/{detector.asset}/{kind}"
 
     # -- signals -------------------------------------------------------------------------------------------
 
@@ -96,8 +109,7 @@ class LiveViews:
             return
         lease.due_ns, lease.whole = now_ns + SECOND, False
         body = _fitting(lambda rows: signals_payload(signals.newest(rows)), len(signals))
-        topic = f"{self._prefix}/{lease.view.detector.asset}/signals"
-        self._link.publish(topic, body, expiry_s=SIGNALS_EXPIRY_S)
+        self._link.publish(self._topic(lease.view.detector, "signals"), body, expiry_s=SIGNALS_EXPIRY_S)
 
 
 def _fitting(payload: Callable[[int], dict[str, Any]], most: int) -> bytes:

@@ -20,7 +20,12 @@ from edge_ae.store.atomic import PRIVATE
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+HOUR_TABLE = """
+CREATE TABLE IF NOT EXISTS hour (
+    asset TEXT NOT NULL, hour INTEGER NOT NULL, peak_ratio REAL NOT NULL, interval_ns INTEGER NOT NULL,
+    UNIQUE (asset, hour));
+"""  # since version 2
 SCHEMA = """
 CREATE TABLE asset (
     name TEXT PRIMARY KEY, topic_filter TEXT NOT NULL, state BLOB NOT NULL);
@@ -39,7 +44,9 @@ CREATE TABLE feedback (
 CREATE TABLE node (
     name TEXT PRIMARY KEY, value BLOB NOT NULL);
 """
-TABLES = ("asset", "event", "alert", "feedback", "node")
+TABLES = ("asset", "event", "alert", "feedback", "node", "hour")
+LACKING = {0: SCHEMA + HOUR_TABLE, 1: HOUR_TABLE}
+"""What a file of an earlier version lacks; 0: a new one."""
 BUSY_S = 1.0  # A reader, such as a backup, may hold the file for so long.
 PAGE_BYTES = 1024  # A commit writes whole pages: of small ones it writes less, and a state takes several anyway.
 LOG_PAGES = 4_000  # The write-ahead log is written back to the file after so many pages.
@@ -172,8 +179,11 @@ def _connect(name: str | Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
-        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-            connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version in LACKING:
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {LACKING[version]} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT"
+            )
     except BaseException:
         connection.close()
         raise

@@ -20,6 +20,7 @@ import orjson
 
 from edge_ae.store.database import Database
 from edge_ae.store.outbox import Outbox
+from edge_ae.store.peak_table import PeakTable
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +101,7 @@ class NodeStore:
     def __init__(self, path: Path | None, max_messages: int = 10_000, max_bytes: int = 64 * 2**20) -> None:
         self.database = Database(path)
         self.outbox = Outbox(self.database, max_messages, max_bytes)
+        self.peaks = PeakTable(self.database)
         self.bytes_written = 0
         self.loaded = False
         self._alerts: dict[str, AlertRecord] = {}  # Not in the database yet.
@@ -128,6 +130,7 @@ class NodeStore:
             self.outbox.clear()
             self._alerts.clear()
             self._active.clear()
+            self.peaks.clear()
         self.outbox.load()
         self._active = {one.id: one for one in self._stored_active() if one.id not in self._alerts} | self._active
         assets = {name: AssetState(topic, state) for name, topic, state in self._asset_rows()}
@@ -193,6 +196,25 @@ class NodeStore:
         rows = self.database.rows("SELECT payload FROM alert WHERE id = ?", identity)
         return bytes(rows[0][0]) if rows and isinstance(rows[0][0], bytes) else None
 
+    def alerts(self, asset: str, since_ns: int, before_ns: int, limit: int) -> list[AlertRecord]:
+        """The alerts of an asset that were raised from one event time on and before another, the newest first."""
+        rows = self.database.rows(
+            "SELECT id, asset, raised_ns, cleared_ns, peak_ratio, announced, t_ns, payload FROM alert "
+            "WHERE asset = ? AND raised_ns >= ? AND raised_ns < ? ORDER BY raised_ns DESC LIMIT ?",
+            asset,
+            since_ns,
+            before_ns,
+            limit,
+        )
+        found = {record.id: record for record in map(_record, rows) if record is not None}
+        found |= {r.id: r for r in self._alerts.values() if r.asset == asset and since_ns <= r.raised_ns < before_ns}
+        return sorted(found.values(), key=lambda record: record.raised_ns, reverse=True)[:limit]
+
+    def feedback_on(self, asset: str) -> dict[str, tuple[str, str]]:
+        """The newest feedback on each alert of an asset: label and note."""
+        rows = self.database.rows("SELECT id, label, note FROM feedback WHERE asset = ? ORDER BY position", asset)
+        return {str(identity): (str(label), str(note)) for identity, label, note in rows}
+
     # -- writing -------------------------------------------------------------------------------------------
 
     def record(self, alert: AlertRecord) -> None:
@@ -234,11 +256,13 @@ class NodeStore:
             )
             self.outbox.write(connection)
             self._write_alerts(connection)
+            self.peaks.write(connection, changes.removed)
             _write_feedback(connection, changes.feedback)
 
         if not self.database.commit(write):
             return False
         self.outbox.written()
+        self.peaks.clear()
         self._alerts.clear()
         self.bytes_written += sum(map(len, (*packed.values(), *node.values())))
         return True

@@ -12,8 +12,10 @@ from edge_ae.core.fleet import Fleet
 from edge_ae.core.model_spec import Channel
 from edge_ae.core.rules import AlertRules
 from edge_ae.core.timestamps import MS, SECOND, rfc3339, seconds_ns
+from edge_ae.daemon.history import History
 from edge_ae.daemon.views import MOST_BYTES, MOST_VIEWED, LiveViews
 from edge_ae.errors import BadPayload
+from edge_ae.store.node_store import NodeStore
 from tests.conftest import Broker, Node, Subscriber, wait_for
 from tests.daemon.node_process import watch
 from tests.daemon.test_publisher import Wire
@@ -112,7 +114,9 @@ class Page:
     def __init__(self, assets: int = 1, watched: Watch | None = None) -> None:
         self.wire = Wire()
         link: Any = self.wire
-        self.views = LiveViews("edge-ae/n1", link)
+        self.store = NodeStore(None)
+        self.store.load()
+        self.views = LiveViews("edge-ae/n1", link, History("n1", self.store))
         self.watch = watch() if watched is None else watched
         self.fleet = Fleet("n1")
         self.names = [f"p{number}" for number in range(assets)]

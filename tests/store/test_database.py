@@ -1,5 +1,6 @@
 """The database: whole or not at all; damaged, it is mended; out of reach, it is left alone."""
 
+import contextlib
 import logging
 import os
 import random
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_ae.core.peak_hours import PeakHour
 from edge_ae.store.database import PAGE_BYTES, SCHEMA_VERSION, Database
 from edge_ae.store.node_store import AlertRecord, AssetState, Changes, Feedback, NodeStore
 from edge_ae.store.outbox import OutgoingMessage
@@ -34,6 +36,7 @@ def filled(path: Path) -> NodeStore:
     store.outbox.append(MESSAGES)
     store.outbox.acknowledge([message.key for message in MESSAGES[:20]])
     store.record(AlertRecord("id30", "a", 30, None, 1.5, True, 30, b'{"id":"id30"}'))
+    store.peaks.add("a", [PeakHour(30, 1.5, 7)])
     assets = {f"asset-{n}": AssetState("plant/+/t", STATE) for n in range(ASSETS)}
     assert store.commit(Changes(assets, node={"name": "n"}))
     assert store.add_feedback(Feedback(1, "a", "id30", "false_alarm", "ü"))
@@ -57,6 +60,20 @@ def test_what_is_committed_is_what_is_loaded(path: Path) -> None:
     assert store.database.rows("SELECT at_ns, asset, id, label, note FROM feedback") == [
         (1, "a", "id30", "false_alarm", "ü")
     ]
+
+
+def test_file_of_the_first_version_goes_on_with_the_table_that_it_lacks(path: Path) -> None:
+    filled(path).close()
+    with contextlib.closing(sqlite3.connect(path)) as direct:
+        direct.executescript("DROP TABLE hour; PRAGMA user_version = 1;")
+    store = opened(path)
+    assert (store.fault, store.database.counts["damaged"]) == (None, 0)
+    assert [record.id for record in store.active_alerts()] == ["id30"]
+    store.peaks.add("a", [PeakHour(1, 0.5, 7)])
+    assert store.commit(Changes())
+    store.close()
+    assert opened(path).peaks.since("a", 0) == [PeakHour(1, 0.5, 7)]
+    assert list(path.parent.glob("*.damaged*")) == []
 
 
 def test_first_start_finds_nothing_and_no_fault(path: Path) -> None:
