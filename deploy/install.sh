@@ -2,7 +2,8 @@
 # Installs edge-ae, the daemon and where wanted the recorder, on Raspberry Pi OS, Debian or Ubuntu, and takes it away again.
 #
 # Its law: what it makes is listed once, in the paths below; installing twice changes nothing but the program's
-# version; settings, models and state are the owner's and outlive every upgrade.
+# version; settings, models and state are the owner's and outlive every upgrade. The program is made beside the old one
+# and takes its place whole: whatever goes wrong, the old one stays and works.
 set -eu
 umask 022 # the daemon's own user must be able to read the program, whatever root's habit is
 
@@ -15,9 +16,9 @@ usage: install.sh [install|uninstall] [options]
 
   --record             install the recorder as a service, too, and have it started with the machine in place of the daemon:
                        readings for the first model are kept in /var/lib/edge-ae-record
-  --from PATH          the package: a checkout or a wheel            (default: the checkout this script is in)
+  --from PATH          the package: a checkout or a wheel            (default: that of --wheels, else the checkout this script is in)
   --wheels DIR         take all packages from DIR, for a device without a network
-                       (made elsewhere, with --from the wheel: pip download -d DIR edge_ae-*.whl)
+                       (made on any machine with a network by deploy/wheels.sh, for the device's processor and Python)
   --skip-packages      all but the Python packages, for an image whose packages come in another way
   --password-file FILE put the MQTT password where the unit finds it, readable by root alone
   --keep-settings      with uninstall: leave /etc/edge-ae and the password
@@ -33,12 +34,14 @@ example: sudo deploy/install.sh
 HELP
 }
 
+ROOM_MB=300 # the program takes 200, and pip unpacks what it fetches
+
 say() { printf '%s\n' "$*"; }
 die() { printf 'install.sh: %s\n' "$*" >&2; exit 1; }
 wrong_usage() { printf 'install.sh: %s (see --help)\n' "$*" >&2; exit 2; }
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
-action=install from=$here wheels='' root='' password_file='' packages=yes keep_settings=no record=no
+action=install from='' wheels='' root='' password_file='' packages=yes keep_settings=no record=no
 python=${PYTHON:-python3}
 
 while [ $# -gt 0 ]; do
@@ -73,11 +76,14 @@ else
 fi
 
 program=$root/opt/edge-ae
+next=$program.next     # the program while it is made
+former=$program.former # the old one while the new one takes its place
 settings=$root/etc/edge-ae
 unit=$root/etc/systemd/system/edge-ae.service
 record_unit=$root/etc/systemd/system/edge-ae-record.service
 password=$root/etc/credstore/edge-ae.mqtt-password
 state="$root/var/lib/edge-ae $root/var/lib/private/edge-ae"
+booted=/run/systemd/system # is there where systemd runs, and not where an image is built (sd_booted(3))
 recordings="$root/var/lib/edge-ae-record $root/var/lib/private/edge-ae-record"
 
 # The interpreter is asked, not the kernel: Raspberry Pi OS may run 32-bit programs on a 64-bit kernel.
@@ -87,6 +93,11 @@ check_machine() {
         die "$("$python" --version) is too old: Python 3.11 or newer is needed (Debian 12, Ubuntu 24.04)"
     "$python" -c 'import struct, sys; sys.exit(struct.calcsize("P") != 8)' ||
         die "this is a 32-bit system, for which there is no onnxruntime: install the 64-bit Raspberry Pi OS"
+    processor=$("$python" -c 'import platform; print(platform.machine())')
+    case $processor in
+        aarch64 | x86_64) ;;
+        *) die "there is no onnxruntime for $processor: edge-ae runs on 64-bit ARM (aarch64) and x86_64" ;;
+    esac
     "$python" -c 'import ensurepip, venv' 2>/dev/null ||
         die "$python cannot make virtual environments: apt-get install python3-venv"
 }
@@ -94,52 +105,170 @@ check_machine() {
 check_input() {
     [ -z "$password_file" ] || [ -r "$password_file" ] || die "cannot read the password file $password_file"
     [ "$packages" = yes ] || return 0
-    [ -f "$from" ] || [ -f "$from/pyproject.toml" ] || die "$from is neither a wheel nor a checkout of edge-ae"
     [ -z "$wheels" ] || [ -d "$wheels" ] || die "there is no folder $wheels with wheels"
+    [ -n "$from" ] || from=$(wheel_in "$wheels")
+    [ -f "$from" ] || [ -f "$from/pyproject.toml" ] || die "$from is neither a wheel nor a checkout of edge-ae"
+}
+
+# The one wheel of ours in a folder; where there is none, or a choice, the checkout.
+wheel_in() {
+    set -- "$1"/edge_ae-*.whl
+    if [ $# -eq 1 ] && [ -f "$1" ]; then printf '%s\n' "$1"; else printf '%s\n' "$here"; fi
+}
+
+# Nothing stands where the program goes, or what this script made, or half of it.
+made_here() {
+    [ -e "$program" ] || [ -L "$program" ] || return 0
+    [ -d "$program" ] && [ ! -L "$program" ] || return 1
+    [ -e "$program/pyvenv.cfg" ] || [ -z "$(find "$program" -mindepth 1 -maxdepth 1 ! -name source)" ]
+}
+
+check_place() {
+    # A power cut between the two renames of take_place leaves the old program beside its place.
+    [ -e "$program" ] || [ ! -d "$former" ] || mv -- "$former" "$program"
+    made_here || die "$program holds what this installer did not make: move it away, then install again"
+}
+
+check_room() {
+    needed=$ROOM_MB
+    [ ! -d "$program" ] || needed=$((needed + $(du -sm -- "$program" | cut -f1)))
+    place=$program
+    while [ ! -d "$place" ]; do place=$(dirname -- "$place"); done
+    free=$(df -Pk -- "$place" | awk 'NR == 2 { print int($4 / 1024) }')
+    [ "$free" -ge "$needed" ] ||
+        die "$place has $free MB left, and $needed are needed while the program is made: make room, then install again"
+}
+
+# TLS finds every certificate of a package registry not yet valid.
+check_clock() {
+    [ -n "$wheels" ] || [ "$(date +%Y)" -ge 2025 ] ||
+        die "the clock says $(date +%Y-%m-%d): set it (timedatectl set-ntp true), for no server is trusted before its certificate begins"
 }
 
 install_packages() {
+    check_place
+    check_room
+    check_clock
+    trap 'rm -rf -- "$next"' EXIT
+    trap 'exit 130' INT TERM HUP
+    rm -rf -- "$next" "$former"
+    begin_program
     package=$from
     if [ -d "$from" ]; then # a copy, because setuptools leaves files where it builds
-        package=$program/source # pip writes down where it was
-        trap 'rm -rf -- "$package"' EXIT
+        package=$next/source # pip writes down where it was
         rm -rf -- "$package"
         mkdir -p -- "$package"
         for part in pyproject.toml README.md LICENSE edge_ae train; do
             [ ! -e "$from/$part" ] || cp -R -- "$from/$part" "$package/"
         done
     fi
-    [ -x "$program/bin/python" ] || "$python" -m venv "$program"
-    set -- --quiet --disable-pip-version-check --no-cache-dir
-    [ -z "$wheels" ] || set -- "$@" --no-index --find-links "$wheels"
-    # With SOURCE_DATE_EPOCH compiled files carry a hash of their source and not the hour of the installation.
-    SOURCE_DATE_EPOCH=315532800 "$program/bin/python" -m pip install "$@" "$package" || die "pip could not install $from, see above"
-    "$program/bin/edge-ae" --help >/dev/null || die "the installed program does not start on this machine, see above"
+    pip_install "$package"
+    rm -rf -- "$next/source"
+    "$next/bin/edge-ae" --help >/dev/null || die "the new program does not start on this machine, see above; $(what_stays)"
+    take_place
+}
+
+# A copy of the old program, which pip then upgrades, where that one is whole and of this Python; else a new environment.
+begin_program() {
+    same='import sys; from pip import __version__; sys.exit(sys.version_info[:2] != tuple(map(int, sys.argv[1].split("."))))'
+    version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    if "$program/bin/python" -I -c "$same" "$version" 2>/dev/null; then
+        cp -a --reflink=auto -- "$program" "$next"
+        rename_in "$next" "$program" "$next"
+        # pip takes a wheel of the version that is there for installed already, whatever is in it.
+        "$next/bin/python" -m pip --quiet uninstall --yes edge-ae >/dev/null 2>&1 || true
+    else
+        mkdir -p -- "$(dirname -- "$next")"
+        "$python" -m venv --prompt edge-ae "$next" || die "$python could not make a virtual environment in $next, see above"
+    fi
+}
+
+# With SOURCE_DATE_EPOCH compiled files carry a hash of their source and not the hour of the installation.
+pip_install() {
+    set -- --quiet --disable-pip-version-check --no-cache-dir --retries 2 "$@"
+    [ -z "$wheels" ] || set -- --no-index --find-links "$wheels" "$@"
+    said=$(SOURCE_DATE_EPOCH=315532800 "$next/bin/python" -m pip install "$@" 2>&1) || {
+        printf '%s\n' "$said" >&2
+        die "$(why_pip_failed "$said"); $(what_stays)"
+    }
+}
+
+# pip's pages in one sentence: what is wrong, and what to do.
+why_pip_failed() {
+    case $1 in
+        *'No space left'*) say "the disk is full: make room, then install again" ;;
+        *'not yet valid'* | *'has expired'*) say "the clock of this machine or the registry's certificate is wrong: see date" ;;
+        *'Name or service not known'* | *'name resolution'* | *'Network is unreachable'* | *'NewConnectionError'* | *'No route to host'* | *'timed out'*)
+            say "no package registry can be reached: connect this machine to a network, or bring the packages with --wheels" ;;
+        *'No matching distribution'*)
+            lacking=${wheels:-the package registry}
+            say "$lacking lacks a package for this machine: deploy/wheels.sh --arch $processor --python $version fetches them all" ;;
+        *) say "pip could not install $from, see above" ;;
+    esac
+}
+
+what_stays() {
+    if [ -e "$program" ]; then say "the old program stays"; else say "nothing was installed"; fi
+}
+
+# Scripts and notes of an environment name the folder it was made in.
+rename_in() { # FOLDER OLD NEW
+    "$python" - "$@" <<'RENAME'
+import sys
+from pathlib import Path
+
+folder, old, new = (word.encode() for word in sys.argv[1:])
+environment = Path(sys.argv[1])
+notes = environment.glob("lib/python*/site-packages/*.dist-info/direct_url.json")
+for path in [*environment.glob("bin/*"), *notes, environment / "pyvenv.cfg"]:
+    if path.is_file() and not path.is_symlink():
+        text = path.read_bytes()
+        if old in text:
+            path.write_bytes(text.replace(old, new))
+RENAME
+}
+
+take_place() {
+    rename_in "$next" "$next" "$program"
+    [ "$trial" = yes ] || sync # else a power cut could leave empty files behind the new name
+    [ ! -e "$program" ] || mv -- "$program" "$former"
+    mv -- "$next" "$program"
+    rm -rf -- "$former"
 }
 
 install_files() {
     install -d -m 755 -- "$settings" "$settings/models" "$(dirname -- "$unit")"
     [ -e "$settings/edge-ae.toml" ] || install -m 644 -- "$here/deploy/edge-ae.toml" "$settings/edge-ae.toml"
-    install -m 644 -- "$here/systemd/edge-ae.service" "$unit"
+    install_unit "$unit"
     # An upgrade of a machine that has the recorder needs no --record.
-    if [ "$record" = yes ] || [ -e "$record_unit" ]; then
-        install -m 644 -- "$here/systemd/edge-ae-record.service" "$record_unit"
-    fi
+    if [ "$record" = yes ] || [ -e "$record_unit" ]; then install_unit "$record_unit"; fi
     [ -n "$password_file" ] || return 0
     [ -d "$(dirname -- "$password")" ] || install -d -m 700 -- "$(dirname -- "$password")"
     install -m 600 -- "$password_file" "$password"
 }
 
+# A unit that was written by hand is kept beside ours; one of ours names this installer in its first line.
+install_unit() { # PATH
+    if [ -e "$1" ] && ! head -n 1 -- "$1" | grep -q 'deploy/install.sh'; then
+        cp -p -- "$1" "$1.yours"
+        say "$1 was not made by this installer: it is kept as $1.yours"
+    fi
+    install -m 644 -- "$here/systemd/$(basename -- "$1")" "$1"
+}
+
 start() {
+    has_systemctl || { next_steps; return 0; }
+    service=edge-ae.service
+    [ "$record" = no ] || service=edge-ae-record.service
+    systemctl enable --quiet "$service"
+    [ -d "$booted" ] || { next_steps; return 0; }
     systemctl daemon-reload
-    # Without a model the daemon could only fail: it is enabled once there is one.
-    service=edge-ae
-    [ "$record" = no ] || service=edge-ae-record
-    systemctl enable --quiet "$service.service"
     systemctl try-restart edge-ae.service
     [ ! -e "$record_unit" ] || systemctl try-restart edge-ae-record.service
-    systemctl is-active --quiet "$service.service" || next_steps
+    systemctl is-active --quiet "$service" || next_steps
 }
+
+has_systemctl() { command -v systemctl >/dev/null 2>&1; }
 
 next_steps() {
     given=''
@@ -153,30 +282,41 @@ next_steps() {
     if [ "$record" = yes ]; then
         say "  1. say in $settings/edge-ae.toml where the broker is and which topics to record; take the model out, there is none yet"
         say "  2. $check --listen 30"
-        [ "$trial" = yes ] || say "  3. sudo systemctl start edge-ae-record; what it records, journalctl -fu edge-ae-record shows"
-        [ "$trial" = yes ] || say "  4. with a model of the recordings in $settings/models: sudo systemctl enable --now edge-ae"
+        how_to_start 3 "record --config $settings/edge-ae.toml --out $root/var/lib/edge-ae-record" \
+            "sudo systemctl start edge-ae-record; what it records, journalctl -fu edge-ae-record shows"
+        ! has_systemctl || how_to_start 4 '' "with a model of the recordings in $settings/models: sudo systemctl enable --now edge-ae"
         return 0
     fi
     say "  1. put a model into $settings/models            (edge-ae-train fit makes one)"
     say "  2. say in $settings/edge-ae.toml where the broker is and which topics to watch"
     say "  3. $check"
-    [ "$trial" = yes ] || say "  4. sudo systemctl start edge-ae"
+    how_to_start 4 "run --config $settings/edge-ae.toml" "sudo systemctl start edge-ae"
+}
+
+how_to_start() { # STEP COMMAND WITH-SYSTEMD
+    [ "$trial" = no ] || return 0
+    if has_systemctl; then
+        say "  $1. $3"
+    else
+        say "  $1. there is no systemctl here: have what starts services here start ${given:+$given }$program/bin/edge-ae $2"
+    fi
 }
 
 uninstall() {
     for installed in "$unit" "$record_unit"; do
-        if [ "$trial" = no ] && [ -e "$installed" ]; then
+        if [ "$trial" = no ] && [ -e "$installed" ] && has_systemctl; then
             systemctl disable --quiet --now "$(basename -- "$installed")" || true
         fi
     done
+    if made_here; then rm -rf -- "$program"; else say "$program holds what this installer did not make: it stays"; fi
     # shellcheck disable=SC2086 # two words each on purpose: the state and where DynamicUser keeps it
-    rm -rf -- "$program" "$unit" "$unit.d" "$record_unit" "$record_unit.d" ${state} ${recordings}
+    rm -rf -- "$next" "$former" "$unit" "$unit.d" "$record_unit" "$record_unit.d" ${state} ${recordings}
     [ "$keep_settings" = yes ] || rm -rf -- "$settings" "$password"
     if [ "$trial" = yes ]; then
         for parent in opt etc/systemd/system etc/credstore var/lib/private var/lib; do
             (cd -- "$root" && rmdir -p -- "$parent" 2>/dev/null) || true
         done
-    else
+    elif has_systemctl && [ -d "$booted" ]; then
         systemctl daemon-reload
     fi
     say "Removed."

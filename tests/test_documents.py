@@ -89,8 +89,9 @@ def check_make(arguments: Sequence[str]) -> None:
     subprocess.run(["make", "-n", *arguments], cwd=ROOT, check=True, capture_output=True)
 
 
-def check_installer(arguments: Sequence[str]) -> None:
-    subprocess.run(["sh", ROOT / "deploy/install.sh", *arguments, "--help"], check=True, capture_output=True)
+def check_script(name: str) -> Callable[[Sequence[str]], object]:
+    command = ["sh", str(ROOT / "deploy" / name)]
+    return lambda arguments: subprocess.run([*command, *arguments, "--help"], check=True, capture_output=True)
 
 
 def check_unit(arguments: Sequence[str]) -> None:
@@ -114,7 +115,8 @@ OURS: dict[str, Callable[[Sequence[str]], object]] = {
     "edge-ae-train": lambda arguments: train_parser().parse_args(arguments),
     "make": check_make,
     "python": check_python,
-    "install.sh": check_installer,
+    "install.sh": check_script("install.sh"),
+    "wheels.sh": check_script("wheels.sh"),
     "systemctl": check_unit,
     "mosquitto_pub": check_command_to_daemon,
     "mosquitto_sub": lambda _: None,  # its topic is looked at with all others
@@ -157,7 +159,7 @@ def test_changelog_names_every_command_and_nowhere_is_there_one_more(program: st
 
 def test_option_that_is_named_belongs_to_a_program() -> None:
     helps = [sub.format_help() for program in PROGRAMS for sub in subparsers(program).values()]
-    helps += [PROGRAMS["edge-ae"]().format_help(), (ROOT / "deploy/install.sh").read_text()]
+    helps += [PROGRAMS["edge-ae"]().format_help()] + [path.read_text() for path in (ROOT / "deploy").glob("*.sh")]
     foreign = {"--offline"}  # of systemd-analyze
     named = {option for part in code(PROSE) for option in re.findall(r"(?<!\S)--[a-z-]+", part)}
     assert [option for option in named - foreign if option not in "".join(helps)] == []

@@ -103,6 +103,11 @@ def test_command_of_a_unit_is_one_of_ours_and_takes_these_options(unit: str) -> 
     parser().parse_args(arguments)
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith(".service")])
+def test_journal_calls_a_service_by_its_own_name(name: str) -> None:
+    assert service(name)["SyslogIdentifier"] == name.removesuffix(".service")
+
+
 def credentials(unit: str) -> dict[str, str]:
     """The name of each credential, and the file that it comes from."""
     return dict(re.findall(r"^LoadCredential=([\w-]+):(.+)$", (UNITS / unit).read_text(), re.M))
