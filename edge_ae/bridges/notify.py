@@ -16,7 +16,8 @@ from typing import Any, Protocol
 
 import orjson
 
-from edge_ae.bridges.notify_curves import Curves, Hours
+from edge_ae.bridges.notify_curves import Hours
+from edge_ae.bridges.notify_picture import Curves
 from edge_ae.bridges.notify_process import Delivery, Job
 from edge_ae.bridges.notify_sender import Sender
 from edge_ae.bridges.notify_services import schema_of
@@ -227,7 +228,8 @@ class NotifyBridge:
 
     def _send(self) -> None:
         now_ns = self._clock()
-        for name, recipient in self._recipients.items():
+        for name in sorted(self._recipients, key=self._failing.__contains__):  # Who may not answer comes last.
+            recipient = self._recipients[name]
             parcel = () if name in self._under_way else self._ledger.next(name, now_ns)
             if parcel and self._sender.offer(name, self._job(recipient, parcel)):
                 self._under_way[name] = parcel

@@ -5,11 +5,11 @@ each asset and for all together.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from edge_ae.bridges.notify_picture import Curves
 from edge_ae.core.detector import Detector
 from edge_ae.core.events import Scored
 from edge_ae.core.model_spec import Floats
@@ -20,15 +20,6 @@ POINTS = HOUR // POINT_NS
 BYTES = 16 * 2**20
 """Of all assets together; assets that come later have no picture."""
 CHANNELS_DRAWN = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Curves:
-    """An hour, as plain values. `channels`: (name, unit, observed, expected at the alert), the most accused first."""
-
-    t_s: tuple[int, ...]
-    ratio: tuple[float | None, ...]
-    channels: tuple[tuple[str, str, tuple[float | None, ...], float | None], ...]
 
 
 class LastHour:

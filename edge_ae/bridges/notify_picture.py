@@ -1,14 +1,14 @@
 """The last hour as a picture for a telephone: the ratio against the boundary, and below it the accused channels.
 
-A panel each, black on white; a gap in the data is a gap in the line. Drawn by Pillow, in a process of its own.
+A panel each, black on white; a gap in the data is a gap in the line. Drawn by Pillow, in a process of its own, which for that has no need of numpy.
 """
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
-from edge_ae.bridges.notify_curves import Curves
 from edge_ae.core.printable import printable
 
 if TYPE_CHECKING:
@@ -25,6 +25,15 @@ DASH = 12
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Values = Sequence[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """An hour, as plain values. `channels`: (name, unit, observed, expected at the alert), the most accused first."""
+
+    t_s: tuple[int, ...]
+    ratio: Values
+    channels: tuple[tuple[str, str, Values, float | None], ...]
 
 
 def png(curves: Curves, zone: tzinfo) -> bytes:

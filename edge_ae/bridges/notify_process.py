@@ -7,7 +7,9 @@ neither holds the one nor waits for the other. The URL comes on stdin, for other
 """
 
 import contextlib
+import math
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from edge_ae.bridges.notify_curves import Curves
+from edge_ae.bridges.notify_picture import Curves
 
 START_S = 30.0
 """What a small machine takes to load the libraries."""
@@ -36,6 +38,11 @@ class Job:
     text: str
     zone: str | None = None
     curves: Curves | None = None
+
+    @property
+    def limit_s(self) -> float:
+        """The process takes no longer."""
+        return START_S + ROUNDS * self.timeout_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +62,21 @@ class Sending:
 
     def outcome(self) -> Delivery:
         """Waits for it, and no longer than a service may take."""
-        limit_s = START_S + ROUNDS * self._job.timeout_s
-        command = [sys.executable, "-m", __name__]
-        pipe, none = subprocess.PIPE, subprocess.DEVNULL
+        limit_s, pipe = self._job.limit_s, subprocess.PIPE
         try:
-            self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=none)
+            self._process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "edge_ae.bridges.notify_process",
+                ],  # -P: what lies in the folder is not ours.
+                stdin=pipe,
+                stdout=pipe,
+                stderr=subprocess.DEVNULL,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+                start_new_session=True,
+            )
             answer, _ = self._process.communicate(orjson.dumps(asdict(self._job)), limit_s)
             return Delivery(**orjson.loads(answer))
         except subprocess.TimeoutExpired:
@@ -113,9 +130,12 @@ def job_of(body: dict[str, Any]) -> Job:
 def main(argv: Sequence[str] = ()) -> int:
     """One job."""
     assert not argv
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # A unit that stops is a message that arrives, and is known to have.
     answer = os.dup(1)  # What a library prints goes where nobody reads.
     os.dup2(2, 1)
-    outcome = carry_out(job_of(orjson.loads(sys.stdin.buffer.read())))
+    job = job_of(orjson.loads(sys.stdin.buffer.read()))
+    signal.alarm(math.ceil(job.limit_s))  # Where the daemon was killed, nobody else ends it.
+    outcome = carry_out(job)
     os.write(answer, orjson.dumps(asdict(outcome)))
     return 0
 

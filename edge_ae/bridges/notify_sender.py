@@ -56,5 +56,7 @@ class Sender:
                 return
             recipient, job = taken
             self._now = Sending(job)
-            self._done.append((recipient, self._now.outcome()))
+            delivery = self._now.outcome()
             self._now = None
+            if delivery.fault is None or not self._closed:  # What was cut off is no failure.
+                self._done.append((recipient, delivery))

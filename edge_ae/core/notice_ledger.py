@@ -92,12 +92,11 @@ class NoticeLedger:
 
     def take(self, alert: str, step: EventType, text: NoticeText, now_ns: int) -> bool:
         """A step in an alert's life. True: notices came of it."""
-        known = self._known.get(alert)
         if step is EventType.END:
             self._remember(alert, ended=True)
             expecting = [name for name, box in self._boxes.items() if box.expects_end_of(alert)]
-            return known is False and self._add(expecting, alert, step, text, now_ns)
-        if known is not None:
+            return self._add(expecting, alert, step, text, now_ns)
+        if alert in self._known:
             self._escalate(alert, text)
             return False
         if SEVERITY_LEVELS[text.severity] < self._least:

@@ -9,16 +9,16 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.conftest import free_port
+from tests.conftest import PATIENCE_S, free_port
 
 
 class HttpService:
-    """What came, by the path that it came to. `answers`: of each path, the status; None: none at all, for ever."""
+    """What came, by the path that it came to. `answers`: of each path, the status; None: none at all, for ever; an event: 200 once it is set."""
 
     def __init__(self) -> None:
         self.got: dict[str, list[dict[str, Any]]] = {}
         self.headers: list[dict[str, str]] = []
-        self.answers: dict[str, int | None] = {}
+        self.answers: dict[str, int | threading.Event | None] = {}
         self.asked: list[str] = []
         self._over = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -47,6 +47,9 @@ class HttpService:
         if status is None:
             self._over.wait()
             return
+        if isinstance(status, threading.Event):
+            status.wait(PATIENCE_S)
+            status = 200
         if status == 200:
             self.got.setdefault(handler.path, []).append(_read(body))
             self.headers.append(dict(handler.headers))

@@ -1,6 +1,7 @@
 """Messages to people, up to real services on this machine."""
 
 import io
+import threading
 from collections.abc import Iterator
 from email import message_from_bytes
 from email.policy import default
@@ -139,6 +140,18 @@ def test_a_service_that_fails_holds_back_no_other_and_doubles_none(http: HttpSer
     assert (len(http.got["/a"]), len(http.got["/no"]), http.asked.count("/no")) == (1, 1, 2)
 
 
+def test_who_failed_last_time_is_asked_last(http: HttpService, plants: Any) -> None:
+    http.answers["/no"] = 500
+    plant = plants(http.url("/no"), http.url("/a"))
+    plant.happen(event(EventType.NEW))
+    plant.settled(sent=1, failed=1)
+    http.asked.clear()
+    plant.now_ns += MINUTE
+    plant.happen(event(EventType.NEW, "a2"))
+    plant.settled(sent=2, failed=2)
+    assert http.asked == ["/a", "/no"]
+
+
 def test_a_service_that_never_answers_costs_a_counter_and_no_time(http: HttpService, plants: Any) -> None:
     http.answers["/hang"] = None
     plant = plants(http.url("/hang"))
@@ -246,6 +259,39 @@ def test_an_alert_whose_record_cannot_be_read_is_left_out_with_a_line(
     plant.begin()
     assert "nothing is sent of alert odd" in caplog.text
     assert plant.counts()["pending"] == 0
+
+
+def test_stopping_waits_a_little_for_a_message_that_is_under_way(http: HttpService, plants: Any) -> None:
+    gate = threading.Event()
+    http.answers["/a"] = gate
+    plant = plants(http.url("/a"))
+    plant.happen(event(EventType.NEW))
+    wait_for(lambda: http.asked, "the service's being asked")
+    stopping = threading.Thread(target=plant.bridge.close)
+    stopping.start()
+    gate.set()
+    stopping.join()
+    plant.begin()
+    assert plant.counts()["pending"] == 0
+    assert len(http.got["/a"]) == 1
+
+
+def test_stopping_ends_a_message_that_hangs_and_the_next_run_sends_it(
+    http: HttpService, plants: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("edge_ae.bridges.notify.CLOSE_S", 0.0)
+    before = set(threading.enumerate())
+    http.answers["/a"] = None
+    plant = plants(http.url("/a"), timeout_s=60.0)
+    plant.happen(event(EventType.NEW))
+    wait_for(lambda: http.asked, "the service's being asked")
+    plant.bridge.close()
+    assert "notify" not in {thread.name for thread in set(threading.enumerate()) - before}
+    assert caplog.text == ""
+    http.answers["/a"] = 200
+    plant.now_ns += MINUTE
+    plant.begin()
+    plant.settled(sent=1, pending=0)
 
 
 # -- the picture -----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edge_ae.core.events import EventType
 from edge_ae.core.notice_ledger import KNOWN, PAUSE_NS, WAITING, NoticeLedger
-from edge_ae.core.notices import GIVE_UP_NS, TRIES, Notice, NoticeText, SendRules, after_failure
+from edge_ae.core.notices import GIVE_UP_NS, TRIES, Notice, NoticeText, SendRules, after_failure, next_parcel
 from edge_ae.core.quiet_hours import QuietHours
 from edge_ae.core.timestamps import HOUR, MINUTE, parse_time_ns
 
@@ -119,6 +119,35 @@ def test_what_has_failed_for_a_day_is_given_up_with_its_end_and_counted() -> Non
     assert GIVE_UP_NS <= now - NOON <= GIVE_UP_NS + 2 * HOUR
     assert book.counts("ann")["dropped"] == 2
     assert book.counts("ann")["pending"] == 0
+
+
+def test_an_end_waits_for_its_beginning_however_late_that_is_tried_again() -> None:
+    book = ledger()
+    book.take("a", NEW, text(), NOON)
+    for minute in (0, 1):
+        book.failed(book.next("ann", NOON + minute * MINUTE), NOON + minute * MINUTE)
+    book.take("a", END, text(), NOON + MINUTE)
+    assert send_all(book, NOON + 2 * MINUTE) == []
+    assert send_all(book, NOON + 3 * MINUTE) == [[("a", NEW)], [("a", END)]]
+
+
+def test_an_end_that_is_held_waits_for_a_beginning_that_is_not_due_yet() -> None:
+    begins = Notice("a", NEW, "ann", text(), NOON + MINUTE, tries=1, failing_ns=NOON)
+    ends = Notice("a", END, "ann", text(), NOON, held=True)
+    assert next_parcel([begins, ends], set(), [], RULES, NOON).send == ()
+    assert next_parcel([begins, ends], {"a"}, [], RULES, NOON).send == (ends,)
+
+
+def test_of_an_end_that_is_given_up_nothing_is_left() -> None:
+    book, now = ledger(), NOON
+    book.take("a", NEW, text(), NOON)
+    send_all(book, NOON)
+    assert book.state().begun == {"a": ("ann",)}
+    book.take("a", END, text(), NOON)
+    while parcel := book.next("ann", now):
+        book.failed(parcel, now)
+        now += HOUR
+    assert (book.state().begun, book.state().notices) == ({}, ())
 
 
 def test_a_clock_that_is_set_right_after_the_first_failure_is_no_day_gone_by() -> None:
