@@ -133,10 +133,14 @@ def test_command_in_a_code_block_exists_and_takes_these_options(words: list[str]
 PROGRAMS = {"edge-ae": device_parser, "edge-ae-train": train_parser}
 
 
-def commands(program: str) -> Any:
+def commands_of(parser: ArgumentParser) -> Any:
     """argparse's own record of the commands: `choices` are their parsers, `_choices_actions` their help."""
-    (found,) = (action for action in PROGRAMS[program]()._actions if isinstance(action.choices, dict))
+    (found,) = (action for action in parser._actions if isinstance(action.choices, dict))
     return found
+
+
+def commands(program: str) -> Any:
+    return commands_of(PROGRAMS[program]())
 
 
 def subparsers(program: str) -> dict[str, ArgumentParser]:
@@ -160,6 +164,7 @@ def test_changelog_names_every_command_and_nowhere_is_there_one_more(program: st
 def test_option_that_is_named_belongs_to_a_program() -> None:
     helps = [sub.format_help() for program in PROGRAMS for sub in subparsers(program).values()]
     helps += [PROGRAMS["edge-ae"]().format_help()] + [path.read_text() for path in (ROOT / "deploy").glob("*.sh")]
+    helps += [sub.format_help() for sub in commands_of(subparsers("edge-ae-train")["fleet"]).choices.values()]
     foreign = {"--offline"}  # of systemd-analyze
     named = {option for part in code(PROSE) for option in re.findall(r"(?<!\S)--[a-z-]+", part)}
     assert [option for option in named - foreign if option not in "".join(helps)] == []

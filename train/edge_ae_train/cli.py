@@ -157,11 +157,17 @@ def _sign(options: Namespace) -> int:
     return 0
 
 
+def _fleet(_options: Namespace) -> int:
+    """Never called: argparse asks for one of the group's commands, and each of them sets its own."""
+    raise AssertionError("fleet without a command")
+
+
 COMMANDS: Mapping[str, Command] = {
     "fit": _fit,
     "evaluate": _evaluate,
     "report": _report,
     "retrain": _retrain,
+    "fleet": _fleet,
     "generate": _generate,
     "keygen": _keygen,
     "sign": _sign,

@@ -7,13 +7,17 @@ from pathlib import Path
 
 from edge_ae import __version__
 from edge_ae.cli.options import Command, add_command, column_options, count, rules_options
+from edge_ae_train.fleet.options import fleet_options
+from edge_ae_train.training_options import FAMILIES, period, seed, training_options
 
-FAMILIES = ("cva", "pca", "cae", "ae", "dae", "vae")
+__all__ = ["COMMANDS", "EXAMPLES", "FAMILIES", "KEPT", "parser"]
+
 EXAMPLES = {
     "fit": "edge-ae-train fit --data normal.csv --out pump.onnx",
     "evaluate": "edge-ae-train evaluate --model pump.onnx --data week.csv --label anomaly",
     "report": "edge-ae-train report --model pump.onnx --data week.csv --out report",
     "retrain": "edge-ae-train retrain --current pump.onnx --data recordings --out pump-2.onnx",
+    "fleet": "edge-ae-train fleet fit --data recordings --out models",
     "generate": "edge-ae-train generate --model vae.onnx --rows 10000 --out synthetic.csv",
     "keygen": "edge-ae-train keygen --out model.key",
     "sign": "edge-ae-train sign --model pump.onnx --key model.key",
@@ -36,12 +40,12 @@ def parser(commands: Mapping[str, Command]) -> Parser:
 
 def _fit_options(parser: Parser) -> None:
     _data_options(parser)
-    parser.add_argument("--period", type=_period, metavar="S", help="seconds between rows (default: found in the data)")
+    parser.add_argument("--period", type=period, metavar="S", help="seconds between rows (default: found in the data)")
     parser.add_argument(
-        "--hold", type=_period, metavar="S", help="seconds for which a value stands, where channels report on change"
+        "--hold", type=period, metavar="S", help="seconds for which a value stands, where channels report on change"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="M.onnx", help="the model file to write")
-    _training_options(parser, "the file's")
+    training_options(parser, "the file's")
     parser.add_argument("--units", metavar="A=U,...", help='the channels\' units, such as "pressure=bar,flow=m3/h"')
     parser.add_argument(
         "--kind",
@@ -71,7 +75,7 @@ def _retrain_options(parser: Parser) -> None:
     parser.add_argument("--current", type=Path, required=True, metavar="M.onnx", help="the model in use")
     _data_options(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="M2.onnx", help="written if it is no worse")
-    _training_options(parser, "the current model's")
+    training_options(parser, "the current model's")
     rules_options(parser)
     parser.add_argument(
         "--alerts", type=Path, nargs="+", default=[], metavar="JSONL", help="alerts that were raised, one event a line"
@@ -95,7 +99,7 @@ def _generate_options(parser: Parser) -> None:
     parser.add_argument("--model", type=Path, required=True, metavar="M.onnx", help="a model of the family vae")
     parser.add_argument("--rows", type=count, required=True, metavar="N", help="how many rows")
     parser.add_argument("--out", type=Path, required=True, metavar="CSV", help="the recording to write")
-    parser.add_argument("--seed", type=_seed, default=0, help="default: %(default)s")
+    parser.add_argument("--seed", type=seed, default=0, help="default: %(default)s")
 
 
 def _keygen_options(parser: Parser) -> None:
@@ -120,43 +124,12 @@ def _data_options(parser: Parser, *, required: bool = True) -> None:
     column_options(parser)
 
 
-def _training_options(parser: Parser, named_after: str) -> None:
-    parser.add_argument(
-        "--family", default="auto", choices=["auto", *FAMILIES], help="default: the one that finds most"
-    )
-    parser.add_argument("--name", help=f"the model's name in alerts (default: {named_after})")
-    parser.add_argument("--length", type=_length, help="rows of a window, a multiple of 4 (default: from the data)")
-    parser.add_argument("--seed", type=_seed, default=0, help="default: %(default)s")
-
-
-def _length(text: str) -> int:
-    value = int(text)
-    if value < 8 or value % 4 > 0:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} should be a multiple of 4, and 8 at least: convolutions halve it twice"
-        )
-    return value
-
-
-def _seed(text: str) -> int:
-    value = int(text)
-    if not 0 <= value < 2**32:
-        raise argparse.ArgumentTypeError(f"{text!r} should be from 0 to {2**32 - 1}")
-    return value
-
-
-def _period(text: str) -> float:
-    value = float(text)
-    if not 1e-9 <= value < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} should be seconds, from 1e-9 to 1e9")
-    return value
-
-
 COMMANDS: Mapping[str, tuple[str, Callable[[Parser], None]]] = {
     "fit": ("train on recordings of normal operation, calibrate, export one ONNX file", _fit_options),
     "evaluate": ("judge a model on recordings, with labels or without", _evaluate_options),
     "report": ("draw what a model learned and what it says of recordings", _report_options),
     "retrain": ("train on recent recordings and keep the better model", _retrain_options),
+    "fleet": ("train, judge, compare and roll out models of many machines at once", fleet_options),
     "generate": ("write a synthetic recording of normal operation", _generate_options),
     "keygen": ("make a pair of keys for signing models", _keygen_options),
     "sign": ("sign a model file, for devices that take no other", _sign_options),

@@ -24,7 +24,7 @@ def load(paths: Iterable[str | Path], columns: ReadOptions = AS_IT_IS, reporter:
     All tables have the same channels.
     """
     tables = joined(read_tables(paths, columns, reporter))
-    return [_reorder(table, tables[0]) for table in tables]
+    return [reordered(table, tables[0]) for table in tables]
 
 
 def read_tables(
@@ -87,10 +87,10 @@ def _expand(path: Path) -> list[Path]:
     found = [file for file in path.rglob("*") if file.name.endswith(SUFFIXES) and file.name[0] != "."]
     if not found:
         raise BadData(f"{path}: holds no recording ({', '.join(SUFFIXES)})")
-    return sorted(found, key=_counting)
+    return sorted(found, key=counting)
 
 
-def _counting(path: Path) -> list[tuple[int, str]]:
+def counting(path: str | Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", str(path))]
 
 
@@ -101,7 +101,7 @@ def _split_assets(table: Table) -> Iterator[Table]:
         yield take(table, np.flatnonzero(group == index))
 
 
-def _reorder(table: Table, first: Table) -> Table:
+def reordered(table: Table, first: Table) -> Table:
     """The channels in the order of the first file: they are matched by name, never by place."""
     if table.names == first.names:
         return table

@@ -22,7 +22,11 @@ INDEX = "__index_level_0__"  # what pandas calls an index without a name
 
 def read_parquet(path: Path, options: ReadOptions = AS_IT_IS) -> Table:
     """As `edge_ae.store.recording_csv.read_csv`; the times' text is made up, for a Parquet file has none."""
-    columns = _opened(path, lambda: pq.ParquetFile(path).read())
+    return parquet_table(_opened(path, lambda: pq.ParquetFile(path).read()), path, options)
+
+
+def parquet_table(columns: Any, path: Path, options: ReadOptions = AS_IT_IS) -> Table:
+    """Of what pyarrow has read of the file."""
     for name in columns.column_names:
         if columns.column_names.count(name) > 1:
             raise BadData(f"{path}: the column name {name!r} is there twice")

@@ -21,10 +21,11 @@ def joined(tables: Sequence[Table]) -> list[Table]:
     groups: dict[tuple[Path, str], list[Table]] = {}
     for table in tables:
         groups.setdefault(key(table), []).append(table)
-    return [group[0] if len(group) == 1 else _join(group) for group in groups.values()]
+    return [group[0] if len(group) == 1 else join(group) for group in groups.values()]
 
 
-def _join(tables: Sequence[Table]) -> Table:
+def join(tables: Sequence[Table]) -> Table:
+    """One table of parts of a series, with the channels of all of them; it is called as the first."""
     labels = [np.zeros(len(table), np.bool_) if table.labels is None else table.labels for table in tables]
     assets = [table.assets for table in tables if table.assets is not None]
     names = tuple(dict.fromkeys(name for table in tables for name in table.names))

@@ -1,0 +1,96 @@
+"""Which assets share a model: each its own, or the classes of a file. (What makes a class of assets is found in `like`.)"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edge_ae.errors import BadData
+from edge_ae.store.atomic import reason_of, whole_text
+from edge_ae_train.fleet.jobs import FAILED, FleetJob, JobRow, Work
+from edge_ae_train.fleet.sources import AssetSource
+
+HEADER = ("asset", "class")
+FILE = "classes.csv"
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """`members`: the assets of each class, by its name. `faults`: of assets that are in none, why. `notes`: what is odd."""
+
+    members: Mapping[str, tuple[AssetSource, ...]]
+    faults: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def jobs(self, work: Work, options: Any) -> list[FleetJob]:
+        """One for each class."""
+        return [FleetJob(key, work, sources, options) for key, sources in self.members.items()]
+
+    @property
+    def rows(self) -> list[JobRow]:
+        """Of the assets that are in none."""
+        return [JobRow(asset, FAILED, reason) for asset, reason in self.faults.items()]
+
+
+def by_asset(found: Sequence[AssetSource]) -> Grouping:
+    """A class for each."""
+    return Grouping({source.asset: (source,) for source in found})
+
+
+def of_file(path: Path, found: Sequence[AssetSource]) -> Grouping:
+    """As a CSV says, with the columns asset and class. BadData where it cannot be read."""
+    known = _read(path)
+    members: dict[str, tuple[AssetSource, ...]] = {}
+    faults: dict[str, str] = {}
+    for source in found:
+        if (name := known.get(source.asset)) is None:
+            faults[source.asset] = f"{path} names no class for it; add a line"
+        else:
+            members[name] = (*members.get(name, ()), source)
+    absent = sorted(set(known) - {source.asset for source in found})
+    notes = (f"{path}: no recording of {', '.join(absent[:10])}",) if absent else ()
+    if not members:
+        raise BadData(f"{path}: names none of the assets, such as {found[0].asset!r}")
+    return Grouping(members, faults, notes)
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        why = reason_of(error) if isinstance(error, OSError) else "it is no CSV in UTF-8"
+        raise BadData(
+            f"{path}: cannot be read ({why}); --by takes asset, class, or a CSV of assets and classes"
+        ) from None
+    if not lines or tuple(cell.strip() for cell in lines[0]) != HEADER:
+        raise BadData(f"{path}: should begin with the line {','.join(HEADER)}")
+    classes: dict[str, str] = {}
+    for number, line in enumerate(lines[1:], start=2):
+        cells = [cell.strip() for cell in line]
+        if not any(cells):
+            continue
+        if len(cells) != 2 or not all(cells):
+            raise BadData(f"{path}, line {number}: should be an asset, a comma, and its class")
+        if classes.setdefault(cells[0], cells[1]) != cells[1]:
+            raise BadData(f"{path}, line {number}: {cells[0]!r} is in the class {classes[cells[0]]!r} already")
+    return classes
+
+
+def left_out(rows: Sequence[JobRow]) -> list[JobRow]:
+    """A row for each asset that its class's model was trained without."""
+    return [
+        JobRow(asset, FAILED, reason)
+        for row in rows
+        for asset, reason in row.facts.get("left_out", {}).items()
+        if asset != row.key
+    ]
+
+
+def write(folder: Path, rows: Sequence[JobRow]) -> None:
+    """Which asset has which model, as `of_file` reads it."""
+    with whole_text(folder / FILE) as text:
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(HEADER)
+        writer.writerows((asset, row.key) for row in rows for asset in row.facts.get("assets", ()))

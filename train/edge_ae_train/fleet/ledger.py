@@ -1,0 +1,120 @@
+"""The folder of a run: what each job made, and a row that says so, both written whole. What is done is not done again.
+
+    models/pump-1.onnx             what the job made
+    models/rows/pump-1.json        its row of the table: state, fingerprint of inputs and options, digests of its files
+    models/fleet.json              the table of the newest run
+
+A job is done where its row is there with the fingerprint that the job has now, and its files with the digests of the row.
+"""
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from shutil import rmtree
+from typing import IO, Any
+
+from edge_ae.errors import BadData
+from edge_ae.store.atomic import reason_of, write_whole
+from edge_ae_train.fleet.jobs import DONE, FAILED, FleetJob, JobRow, Product, file_name
+
+ROWS, TABLE, PARTS, LOCK = "rows", "fleet.json", ".parts", ".lock"
+READABLE = 0o666  # less the umask
+
+
+class Ledger:
+    """Of one folder, which it has for itself while it is open."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def parts(self) -> Path:
+        """Scratch for the time of the run."""
+        return self.folder / PARTS
+
+    def done(self, job: FleetJob) -> JobRow | None:
+        """The row of a job that is done already."""
+        row = self._read(job.key)
+        if row is None or not row.is_done or row.fingerprint != job.fingerprint:
+            return None
+        return row if all(self._digest(name) == digest for name, digest in row.files.items()) else None
+
+    def keep(self, job: FleetJob, product: Product, attempts: int) -> JobRow:
+        """Writes what a job made, its files before the row that names them. Of a job that failed, no file is touched:
+        what an earlier run made of it stays. BadData where the disk is full."""
+        state = FAILED if product.reason else DONE
+        digests = {name: hashlib.sha256(data).hexdigest() for name, data in product.files.items()}
+        row = JobRow(job.key, state, product.reason, job.fingerprint, attempts, product.facts, digests)
+        try:
+            for name, data in product.files.items():
+                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+                write_whole(self.folder / name, data, mode=READABLE)
+            write_whole(self._row_path(job.key), _json(asdict(row)), mode=READABLE)
+        except OSError as error:
+            raise BadData(
+                f"{self.folder}: {job.key} cannot be written ({reason_of(error)}); what was written before is whole: mend that "
+                "and give the same command again"
+            ) from None
+        return row
+
+    def write_table(self, rows: Sequence[JobRow]) -> None:
+        """All rows of a run, in one file."""
+        write_whole(self.folder / TABLE, _json([asdict(row) for row in rows]), mode=READABLE)
+
+    def _read(self, key: str) -> JobRow | None:
+        """None: there is none, or a file that we have not written."""
+        try:
+            facts = json.loads(self._row_path(key).read_bytes())
+            return JobRow(**facts)
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def _digest(self, name: str) -> str | None:
+        try:
+            return hashlib.sha256((self.folder / name).read_bytes()).hexdigest()
+        except OSError:
+            return None
+
+    def _row_path(self, key: str) -> Path:
+        return self.folder / ROWS / f"{file_name(key)}.json"
+
+
+@contextmanager
+def ledger(folder: Path) -> Iterator[Ledger]:
+    """BadData where the folder cannot be written, and where another run has it."""
+    with _locked(folder):
+        rmtree(folder / PARTS, ignore_errors=True)  # of a run that was killed
+        try:
+            yield Ledger(folder)
+        finally:
+            rmtree(folder / PARTS, ignore_errors=True)
+
+
+def _locked(folder: Path) -> IO[str]:
+    """The folder's lock, for as long as it is open."""
+    try:
+        (folder / ROWS).mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK).open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BadData(f"{folder}: another run is writing to it; wait for its end, or name another folder") from None
+    except OSError as error:
+        raise BadData(f"{folder}: cannot be written ({reason_of(error)}); name a folder that is yours") from None
+    return lock
+
+
+def rows_of(folder: Path) -> list[JobRow]:
+    """The table of a folder's newest run. BadData where there is none."""
+    try:
+        return [JobRow(**facts) for facts in json.loads((folder / TABLE).read_bytes())]
+    except (OSError, ValueError, TypeError) as error:
+        why = reason_of(error) if isinstance(error, OSError) else "it is not what a run writes"
+        raise BadData(f"{folder / TABLE}: cannot be read ({why}); name the folder that a fleet command wrote") from None
+
+
+def _json(facts: Any) -> bytes:
+    return json.dumps(facts, indent=1).encode() + b"\n"

@@ -1,0 +1,134 @@
+"""Which assets there are, and where the recordings of each lie: found by listing, read for one asset at a time.
+
+    data/pump-1.csv               an asset, called as the file
+    data/pump-2/2026-01.csv ...   an asset, called as the folder; its files are one recording
+    data/asset=pump-3/...         with --asset-column asset: a partition of a Parquet dataset, an asset each
+    fleet.parquet, fleet.csv      with --asset-column: its values are the assets
+
+A place is a path, or the URI of an object store that pyarrow or fsspec opens; there, and in partitions, files are Parquet.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
+
+from edge_ae.errors import BadData
+from edge_ae.store.recording.options import ReadOptions
+from edge_ae.store.recording.table import Table
+from edge_ae_train.data import series
+from edge_ae_train.data.loading import counting, read_tables
+from edge_ae_train.fleet import datasets, lines_of_assets
+from edge_ae_train.fleet.datasets import StoredFile
+
+
+@dataclass(frozen=True, slots=True)
+class AssetSource:
+    """One asset's recordings. `column`: in which the files name the assets of their lines; None: all lines are its own.
+
+    `origin`: what the files were split from. `fault`: why they cannot be read.
+    """
+
+    asset: str
+    files: tuple[StoredFile, ...]
+    column: str | None = None
+    origin: str = ""
+    fault: str = ""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What changes where a recording does."""
+        return tuple(file.identity for file in self.files)
+
+    def named(self, text: str) -> str:
+        """A sentence with the files' names as the user knows them."""
+        for file in self.files if self.origin else ():
+            text = text.replace(file.path, f"{self.origin}, lines of {self.asset}")
+        return text
+
+    def table(self, columns: ReadOptions) -> Table:
+        """All its lines; those of its files one after the other. BadData in one sentence."""
+        if self.fault:
+            raise BadData(self.fault)
+        tables = list(chain.from_iterable(self._tables(columns)))
+        whole = tables[0] if len(tables) == 1 else series.join(tables)
+        return replace(whole, assets=None)
+
+    def _tables(self, columns: ReadOptions) -> Iterator[list[Table]]:
+        if self.column is None and not self.files[0].store:
+            yield read_tables([file.path for file in self.files], replace(columns, asset=None))
+            return
+        for file in self.files:
+            if file.is_parquet:
+                yield [datasets.read(file, self.column, self.asset, columns)]
+            else:
+                yield read_tables([file.path], replace(columns, asset=self.column))
+
+
+def find(places: Sequence[str], column: str | None, columns: ReadOptions, parts: Path) -> list[AssetSource]:
+    """The assets below the places, in the order of their names as a person counts.
+
+    `column`: that names them. `parts`: a folder for the lines of text files that hold several. BadData where there are none,
+    and where two are called alike.
+    """
+    files = [file for place in places for file in datasets.listed(place)]
+    found = list(_by_place(files) if column is None else _by_column(files, column, columns, parts))
+    if not found:
+        raise BadData(f"{', '.join(places)}: holds no recording ({', '.join(datasets.SUFFIXES)})")
+    _require_own_names(found)
+    return sorted(found, key=lambda source: counting(source.asset))
+
+
+def _by_place(files: Iterable[StoredFile]) -> Iterator[AssetSource]:
+    folders: dict[str, list[StoredFile]] = {}
+    for file in files:
+        if file.folder:
+            folders.setdefault(file.folder, []).append(file)
+        else:
+            yield AssetSource(file.stem, (file,))
+    for folder, inside in folders.items():
+        yield AssetSource(PurePosixPath(folder).name, tuple(inside))
+
+
+def _by_column(files: Sequence[StoredFile], column: str, columns: ReadOptions, parts: Path) -> Iterator[AssetSource]:
+    """Of partitions the folders say it, and no file is opened; of others their column does."""
+    members: dict[str, list[StoredFile]] = {}
+    texts: list[StoredFile] = []
+    for file in files:
+        if (value := file.partition(column)) is not None:
+            members.setdefault(unquote(value), []).append(replace(file, is_partition=True))
+        elif file.is_parquet:
+            try:
+                for name in datasets.values(file, column):
+                    members.setdefault(name, []).append(file)
+            except BadData as fault:  # one broken file of many
+                yield AssetSource(file.path, (file,), fault=str(fault))
+        else:
+            texts.append(file)
+    for asset, inside in members.items():
+        yield AssetSource(asset, tuple(inside), column)
+    yield from _of_texts(texts, column, columns, parts)
+
+
+def _of_texts(files: Sequence[StoredFile], column: str, columns: ReadOptions, parts: Path) -> Iterator[AssetSource]:
+    for file in files:
+        try:
+            split = lines_of_assets.split(Path(file.path), replace(columns, asset=column), parts)
+        except BadData as fault:
+            yield AssetSource(file.path, (file,), fault=str(fault))
+            continue
+        for asset, part in split.items():
+            inside = StoredFile(str(part), identity=f"{file.identity} {asset}")
+            yield AssetSource(asset, (inside,), column, origin=file.path)
+
+
+def _require_own_names(found: Sequence[AssetSource]) -> None:
+    first: dict[str, AssetSource] = {}
+    for source in found:
+        other = first.setdefault(source.asset, source)
+        if other is not source:
+            places = " and ".join(one.origin or one.files[0].path for one in (other, source))
+            raise BadData(
+                f"two assets are called {source.asset!r}: {places}; give each folder or file a name of its own"
+            )

@@ -1,0 +1,41 @@
+"""Options of every command that trains, and what their values must be. Imports nothing heavy."""
+
+import argparse
+
+FAMILIES = ("cva", "pca", "cae", "ae", "dae", "vae")
+
+
+def training_options(parser: argparse.ArgumentParser, named_after: str | None) -> None:
+    """`named_after`: what a model is called without --name; None: there is no such option."""
+    parser.add_argument(
+        "--family", default="auto", choices=["auto", *FAMILIES], help="default: the one that finds most"
+    )
+    if named_after is not None:
+        parser.add_argument("--name", help=f"the model's name in alerts (default: {named_after})")
+    parser.add_argument(
+        "--length", type=window_length, help="rows of a window, a multiple of 4 (default: from the data)"
+    )
+    parser.add_argument("--seed", type=seed, default=0, help="default: %(default)s")
+
+
+def window_length(text: str) -> int:
+    value = int(text)
+    if value < 8 or value % 4 > 0:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} should be a multiple of 4, and 8 at least: convolutions halve it twice"
+        )
+    return value
+
+
+def seed(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} should be from 0 to {2**32 - 1}")
+    return value
+
+
+def period(text: str) -> float:
+    value = float(text)
+    if not 1e-9 <= value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} should be seconds, from 1e-9 to 1e9")
+    return value
