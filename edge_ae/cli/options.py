@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from edge_ae.core.timestamps import seconds_ns
+from edge_ae.core.topics import base_fault
 from edge_ae.errors import BadConfig, EdgeError
 from edge_ae.store.atomic import is_special
 from edge_ae.store.recording.options import DATE_ORDERS, ReadOptions
@@ -226,6 +227,13 @@ def seconds(text: str) -> float:
     if not 0 <= value < 1e9:
         raise ArgumentTypeError(f"{text!r} should be zero or more, and less than 1,000,000,000")
     return value
+
+
+def topic_base(text: str) -> str:
+    fault = base_fault(text)
+    if fault is not None:
+        raise ArgumentTypeError(f"{text!r} {fault}")
+    return text
 
 
 def port(text: str) -> int:

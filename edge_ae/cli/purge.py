@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
-from edge_ae.cli.options import broker, broker_options, count
-from edge_ae.core.leftovers import Inventory, Leftover, Leftovers, leftovers
+from edge_ae.cli.options import broker, broker_options, count, topic_base
 from edge_ae.core.printable import printable
 from edge_ae.core.timestamps import HOUR
 from edge_ae.errors import BadConfig
 
 if TYPE_CHECKING:
+    from edge_ae.core.leftovers import Inventory, Leftover, Leftovers
     from edge_ae.mqtt.inbox import Message
     from edge_ae.mqtt.topic_listener import TopicListener
 
@@ -34,7 +34,9 @@ NAME_CHARS = 120
 
 def add_options(parser: ArgumentParser) -> None:
     broker_options(parser)
-    parser.add_argument("--base", help="first level of the topics (default: the settings', else edge-ae)")
+    parser.add_argument(
+        "--base", type=topic_base, help="first level of the topics (default: the settings', else edge-ae)"
+    )
     parser.add_argument(
         "--days",
         type=count,
@@ -54,6 +56,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 def execute(options: Namespace) -> int:
     from edge_ae.config.loading import load
+    from edge_ae.core.leftovers import Inventory
     from edge_ae.mqtt.topic_listener import TopicListener
 
     settings = load(options.config)
@@ -73,11 +76,13 @@ def execute(options: Namespace) -> int:
 # -- what there is ---------------------------------------------------------------------------------------------
 
 
-def _collect(source: "TopicListener", inventory: Inventory, after_ns: int, named: frozenset[str]) -> Leftovers:
+def _collect(source: "TopicListener", inventory: "Inventory", after_ns: int, named: frozenset[str]) -> "Leftovers":
+    from edge_ae.core.leftovers import leftovers
+
     source.subscribe(inventory.filters)
     _take_until(source, inventory, lambda: False, quiet_s=QUIET_S, counts=lambda message: message.retain)
 
-    def look() -> Leftovers:
+    def look() -> "Leftovers":
         return leftovers(inventory, time.time_ns(), after_ns, named)
 
     unsure = look().unsure
@@ -89,7 +94,7 @@ def _collect(source: "TopicListener", inventory: Inventory, after_ns: int, named
 
 def _take_until(
     source: "TopicListener",
-    inventory: Inventory,
+    inventory: "Inventory",
     done: Callable[[], bool],
     most_s: float = MOST_S,
     quiet_s: float = MOST_S,
@@ -107,7 +112,7 @@ def _take_until(
             quiet_end_s = now_s + quiet_s
 
 
-def _problems(inventory: Inventory, found: Leftovers, named: Sequence[str], dropped: int) -> list[str]:
+def _problems(inventory: "Inventory", found: "Leftovers", named: Sequence[str], dropped: int) -> list[str]:
     """Why nothing may be removed, or not what was asked for, a sentence each."""
     problems = []
     if inventory.more > 0 or dropped > 0:
@@ -123,7 +128,7 @@ def _problems(inventory: Inventory, found: Leftovers, named: Sequence[str], drop
     return problems
 
 
-def _show(found: Leftovers) -> None:
+def _show(found: "Leftovers") -> None:
     for (owner, why), items in groupby(found.items, key=lambda one: (_owner(one), one.why)):
         print(f"{owner}: {printable(why, NAME_CHARS)}")
         for one in items:
@@ -134,7 +139,7 @@ def _show(found: Leftovers) -> None:
         print(f"note: {printable(node, NAME_CHARS)} sent no stats while they were waited for: its assets stay")
 
 
-def _owner(one: Leftover) -> str:
+def _owner(one: "Leftover") -> str:
     """The node, where all of it goes; else the asset."""
     return printable(one.node if one.with_node else f"{one.node}/{one.asset}", NAME_CHARS)
 
@@ -146,7 +151,7 @@ def _names(nodes: Iterable[str]) -> str:
 # -- what goes -------------------------------------------------------------------------------------------------
 
 
-def _propose(items: Sequence[Leftover]) -> int:
+def _propose(items: Sequence["Leftover"]) -> int:
     if not items:
         print("nothing is left over")
     else:
@@ -154,7 +159,7 @@ def _propose(items: Sequence[Leftover]) -> int:
     return 0
 
 
-def _remove(source: "TopicListener", inventory: Inventory, items: Sequence[Leftover]) -> int:
+def _remove(source: "TopicListener", inventory: "Inventory", items: Sequence["Leftover"]) -> int:
     """Raises BadConfig with what the broker keeps all the same."""
     left = iter([one.topic for one in items])
     while some := set(islice(left, AT_ONCE)):
@@ -167,7 +172,7 @@ def _remove(source: "TopicListener", inventory: Inventory, items: Sequence[Lefto
     return 0
 
 
-def _empty(source: "TopicListener", inventory: Inventory, topics: set[str]) -> None:
+def _empty(source: "TopicListener", inventory: "Inventory", topics: set[str]) -> None:
     for topic in topics:
         source.publish(topic, b"", qos=1, retain=True)
     _take_until(

@@ -5,7 +5,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from edge_ae.cli.options import broker, broker_options
+from edge_ae.cli.options import broker, broker_options, topic_base
 from edge_ae.cli.progress import stopping
 
 WHAT = "show what is going on, live, in the terminal"
@@ -14,7 +14,9 @@ EXAMPLE = "edge-ae watch --host localhost"
 
 def add_options(parser: ArgumentParser) -> None:
     broker_options(parser)
-    parser.add_argument("--base", help="first level of the topics (default: the settings', else edge-ae)")
+    parser.add_argument(
+        "--base", type=topic_base, help="first level of the topics (default: the settings', else edge-ae)"
+    )
 
 
 def execute(options: Namespace) -> int:

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_ae.cli.options import bind_address, broker, broker_options, log_to_stderr
+from edge_ae.cli.options import bind_address, broker, broker_options, log_to_stderr, topic_base
 from edge_ae.errors import BadConfig
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ NO_LIBRARY = "the page needs its library: pip install 'edge-ae[web]'"
 
 def add_options(parser: ArgumentParser) -> None:
     broker_options(parser)
-    parser.add_argument("--base", help="first level of the topics (default: the settings', else edge-ae)")
+    parser.add_argument(
+        "--base", type=topic_base, help="first level of the topics (default: the settings', else edge-ae)"
+    )
     parser.add_argument(
         "--bind", type=bind_address, metavar="HOST:PORT", help="where to serve the page (default: the settings')"
     )

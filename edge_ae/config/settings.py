@@ -14,7 +14,7 @@ from edge_ae.core.formats.decoder import ASSET_NAME, Stream
 from edge_ae.core.quiet_hours import QuietHours
 from edge_ae.core.rules import NO_RULE, AlertRules, ChannelRule, budget_ns, min_deviation_of
 from edge_ae.core.timestamps import seconds_ns
-from edge_ae.core.topics import topic_fault
+from edge_ae.core.topics import base_fault, topic_fault
 
 
 def _budget(text: str) -> str:
@@ -48,8 +48,9 @@ def _path(text: str) -> str:
 
 
 def _base(text: str) -> str:
-    if topic_fault(text) is not None or set("+#{$") & set(text) or not all(text.split("/")):
-        raise ValueError('should be a topic without wildcards, such as "edge-ae"')
+    fault = base_fault(text)
+    if fault is not None:
+        raise ValueError(fault)
     return text
 
 

@@ -23,6 +23,13 @@ def topic_fault(pattern: str) -> str | None:
     return next((fault for fault, found in faults.items() if found), None)
 
 
+def base_fault(base: str) -> str | None:
+    """Why topics of ours cannot begin with this, as a clause; None: they can."""
+    if topic_fault(base) is not None or set("+#{$") & set(base) or not all(base.split("/")):
+        return 'should be a topic without wildcards, such as "edge-ae"'
+    return None
+
+
 def topic_filter(pattern: str) -> str:
     """The MQTT subscription that brings the topics of a pattern."""
     return "/".join("+" if level in PLACES else level for level in pattern.split("/"))

@@ -71,6 +71,15 @@ def test_option_of_a_recording_that_says_nothing_is_refused_as_usage(option: str
     assert caught.value.code == 2
 
 
+@pytest.mark.parametrize("command", ["watch", "purge", "web"])
+@pytest.mark.parametrize("base", ["#", "a/+", "", "a//b", "$SYS"])
+def test_base_with_a_wildcard_is_refused_as_usage(command: str, base: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parser().parse_args([command, "--base", base])
+    assert caught.value.code == 2
+    assert "should be a topic without wildcards" in capsys.readouterr().err
+
+
 def test_options_of_a_recording_reach_the_reader() -> None:
     options = (
         "--time Date+Time --time-zone Europe/Berlin --missing x,y --words auto=1,a=b=0 --date-order dmy --long n,v"
