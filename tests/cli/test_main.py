@@ -122,7 +122,7 @@ def test_version_is_that_of_the_package() -> None:
         ["fly"],
         ["run"],
         ["score", "--model", "m"],
-        ["score", "--model", "m", "--data", "d", "--out", "o", "--budget", "1/year"],
+        ["score", "--model", "m", "--data", "d", "--out", "o", "--budget", "1/fortnight"],
     ],
 )
 def test_wrong_usage_is_2(arguments: list[str]) -> None:
