@@ -78,7 +78,7 @@ def _quiet_hours(text: str) -> str:
 def _page(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc or not url.isascii() or not url.isprintable():
-        raise ValueError('should be the address of a page; write it like "http://pi-7:8080/"')
+        raise ValueError('should be the address of a page; write it like "http://pi-7:8182/asset/{node}/{asset}"')
     return url
 
 
@@ -269,7 +269,9 @@ class NotifySettings(Section):
     max_per_hour: int = Field(default=20, ge=1, le=1_000)
     pictures: bool = True
     timeout_s: float = Field(default=10.0, ge=1, le=60)
-    page_url: Annotated[str, AfterValidator(_page)] | None = Field(default=None, examples=["http://pi-7:8080/"])
+    page_url: Annotated[str, AfterValidator(_page)] | None = Field(
+        default=None, examples=["http://pi-7:8182/asset/{node}/{asset}"]
+    )
 
 
 @dataclass(frozen=True, slots=True)

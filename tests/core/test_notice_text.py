@@ -22,7 +22,7 @@ BODY: dict[str, Any] = {
     "reason": "vibration 1.61 mm/s, expected 1.168 (high, 71 % of the deviation)",
 }
 ENDED = BODY | {"ts_cleared": "2026-11-26T10:40:00.000Z", "duration_s": 2220.0}
-BERLIN = Wording(ZoneInfo("Europe/Berlin"), "http://pi-7:8080/{node}/{asset}")
+BERLIN = Wording(ZoneInfo("Europe/Berlin"), "http://pi-7:8182/asset/{node}/{asset}")
 
 
 def test_the_beginning_names_asset_reason_time_severity_node_and_page() -> None:
@@ -32,7 +32,7 @@ def test_the_beginning_names_asset_reason_time_severity_node_and_page() -> None:
         "vibration 1.61 mm/s, expected 1.168 (high, 71 % of the deviation)",
         "Since 2026-11-26 11:03 CET, severity medium, 2.01 times the boundary.",
         "Node pi-7.",
-        "http://pi-7:8080/pi-7/pump-1",
+        "http://pi-7:8182/asset/pi-7/pump-1",
     ]
     assert text.line == f"pump-1, since 2026-11-26 11:03 CET, medium: {BODY['reason']}"
 
