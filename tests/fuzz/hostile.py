@@ -27,6 +27,8 @@ FIELD = (
     ("edge-ae/n1/p1/cmd/shelve", b'{"duration_s": 3600}'),
     ("edge-ae/n1/p1/cmd/ack", b""),
     ("edge-ae/n1/p1/cmd/unshelve", b""),
+    ("edge-ae/n1/p1/cmd/view", b'{"for_s": 60, "whole": true}'),
+    ("edge-ae/n1/p1/cmd/history", b'{"days": 7, "limit": 10, "before": "2026-11-26T10:00:00Z"}'),
 )  # @: the time, in ms, which goes on
 STEP_MS = 40
 TOKENS = (
