@@ -1,6 +1,7 @@
 """The page's server: a socket, the gate, the library behind it, and a clean end. Blocks until it is told to stop."""
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -34,7 +35,7 @@ def listening(options: PageOptions) -> socket.socket:
         family, _, _, _, address = found[0]
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as error:
-        why = error.strerror or str(error)
+        why = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror  # the latter names the address again
         raise BadConfig(
             f"web: cannot listen on {where}: {why}; is another page running there? Set host and port in [web]"
         ) from None
