@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs edge-ae, the daemon and where wanted the recorder, on Raspberry Pi OS, Debian or Ubuntu, and takes it away again.
+# Installs edge-ae, the daemon and where wanted recorder and live page, on Raspberry Pi OS, Debian or Ubuntu, and takes it away again.
 #
 # Its law: what it makes is listed once, in the paths below; installing twice changes nothing but the program's
 # version; settings, models and state are the owner's and outlive every upgrade. The program is made beside the old one
@@ -16,6 +16,8 @@ usage: install.sh [install|uninstall] [options]
 
   --record             install the recorder as a service, too, and have it started with the machine in place of the daemon:
                        readings for the first model are kept in /var/lib/edge-ae-record
+  --web                install the live page as a service, too, with its library: http://127.0.0.1:8182/, see docs/live-page.md
+                       (with --wheels: those that deploy/wheels.sh --extra web fetched)
   --from PATH          the package: a checkout or a wheel            (default: that of --wheels, else the checkout this script is in)
   --wheels DIR         take all packages from DIR, for a device without a network
                        (made on any machine with a network by deploy/wheels.sh, for the device's processor and Python)
@@ -29,6 +31,7 @@ environment: PYTHON    the interpreter to build on                   (default: p
 
 example: sudo deploy/install.sh
          sudo deploy/install.sh --record
+         sudo deploy/install.sh --web
          sudo deploy/install.sh uninstall --keep-settings
          deploy/install.sh --root /tmp/trial && /tmp/trial/opt/edge-ae/bin/edge-ae --help
 HELP
@@ -41,7 +44,7 @@ die() { printf 'install.sh: %s\n' "$*" >&2; exit 1; }
 wrong_usage() { printf 'install.sh: %s (see --help)\n' "$*" >&2; exit 2; }
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
-action=install from='' wheels='' root='' password_file='' packages=yes keep_settings=no record=no
+action=install from='' wheels='' root='' password_file='' packages=yes keep_settings=no record=no web=no
 python=${PYTHON:-python3}
 
 while [ $# -gt 0 ]; do
@@ -57,6 +60,7 @@ while [ $# -gt 0 ]; do
             esac
             shift ;;
         --record) record=yes ;;
+        --web) web=yes ;;
         --skip-packages) packages=no ;;
         --keep-settings) keep_settings=yes ;;
         --help | -h) usage; exit 0 ;;
@@ -81,6 +85,7 @@ former=$program.former # the old one while the new one takes its place
 settings=$root/etc/edge-ae
 unit=$root/etc/systemd/system/edge-ae.service
 record_unit=$root/etc/systemd/system/edge-ae-record.service
+web_unit=$root/etc/systemd/system/edge-ae-web.service
 password=$root/etc/credstore/edge-ae.mqtt-password
 state="$root/var/lib/edge-ae $root/var/lib/private/edge-ae"
 booted=/run/systemd/system # is there where systemd runs, and not where an image is built (sd_booted(3))
@@ -162,6 +167,7 @@ install_packages() {
             [ ! -e "$from/$part" ] || cp -R -- "$from/$part" "$package/"
         done
     fi
+    if has_web; then package="$package[web]"; fi
     pip_install "$package"
     rm -rf -- "$next/source"
     "$next/bin/edge-ae" --help >/dev/null || die "the new program does not start on this machine, see above; $(what_stays)"
@@ -242,10 +248,14 @@ install_files() {
     install_unit "$unit"
     # An upgrade of a machine that has the recorder needs no --record.
     if [ "$record" = yes ] || [ -e "$record_unit" ]; then install_unit "$record_unit"; fi
+    if has_web; then install_unit "$web_unit"; fi
     [ -n "$password_file" ] || return 0
     [ -d "$(dirname -- "$password")" ] || install -d -m 700 -- "$(dirname -- "$password")"
     install -m 600 -- "$password_file" "$password"
 }
+
+# Asked for, or there already.
+has_web() { [ "$web" = yes ] || [ -e "$web_unit" ]; }
 
 # A unit that was written by hand is kept beside ours; one of ours names this installer in its first line.
 install_unit() { # PATH
@@ -261,10 +271,12 @@ start() {
     service=edge-ae.service
     [ "$record" = no ] || service=edge-ae-record.service
     systemctl enable --quiet "$service"
+    ! has_web || systemctl enable --quiet edge-ae-web.service
     [ -d "$booted" ] || { next_steps; return 0; }
     systemctl daemon-reload
     systemctl try-restart edge-ae.service
     [ ! -e "$record_unit" ] || systemctl try-restart edge-ae-record.service
+    ! has_web || systemctl restart edge-ae-web.service # it needs no model, and says on its page what it waits for
     systemctl is-active --quiet "$service" || next_steps
 }
 
@@ -303,14 +315,14 @@ how_to_start() { # STEP COMMAND WITH-SYSTEMD
 }
 
 uninstall() {
-    for installed in "$unit" "$record_unit"; do
+    for installed in "$unit" "$record_unit" "$web_unit"; do
         if [ "$trial" = no ] && [ -e "$installed" ] && has_systemctl; then
             systemctl disable --quiet --now "$(basename -- "$installed")" || true
         fi
     done
     if made_here; then rm -rf -- "$program"; else say "$program holds what this installer did not make: it stays"; fi
     # shellcheck disable=SC2086 # two words each on purpose: the state and where DynamicUser keeps it
-    rm -rf -- "$next" "$former" "$unit" "$unit.d" "$record_unit" "$record_unit.d" ${state} ${recordings}
+    rm -rf -- "$next" "$former" "$unit" "$unit.d" "$record_unit" "$record_unit.d" "$web_unit" "$web_unit.d" ${state} ${recordings}
     [ "$keep_settings" = yes ] || rm -rf -- "$settings" "$password"
     if [ "$trial" = yes ]; then
         for parent in opt etc/systemd/system etc/credstore var/lib/private var/lib; do
@@ -323,6 +335,7 @@ uninstall() {
 }
 
 [ "$action" = install ] || [ "$record" = no ] || wrong_usage "--record belongs to install"
+[ "$action" = install ] || [ "$web" = no ] || wrong_usage "--web belongs to install"
 [ "$action" = uninstall ] || [ "$keep_settings" = no ] || wrong_usage "--keep-settings belongs to uninstall"
 if [ "$action" = uninstall ]; then
     uninstall

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_ae.cli.options import bind_address, broker, broker_options, log_to_stderr, topic_base
+from edge_ae.daemon import systemd
 from edge_ae.errors import BadConfig
 
 if TYPE_CHECKING:
@@ -57,8 +58,13 @@ def execute(options: Namespace) -> int:
     taken = server.listening(page)
     with closing(taken), closing(OperatorLink(address, live.filters, live.offer)) as link:
         live.attach(link)
-        server.serve(page, live, taken, lambda: print(f"edge-ae: the page is at {page.url}", flush=True))
+        server.serve(page, live, taken, lambda: _say(page.url), systemd.watchdog)
     return 0
+
+
+def _say(url: str) -> None:
+    print(f"edge-ae: the page is at {url}", flush=True)
+    systemd.ready()
 
 
 def page_options(settings: "Settings") -> "PageOptions":

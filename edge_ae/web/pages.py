@@ -1,15 +1,18 @@
-"""The two pages: all assets, and one of them. Each browser has its own; all are drawn from the one `Live`, once a second.
+"""The two pages: all assets, and one of them.
 
-the loop: Live.step ─► changes ─► every page that is open
+    once a second: Live.step ─► changes ─► every page that is open
+
+Each browser has its own elements; what they show is the one `Live`.
 """
 
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from nicegui import app, ui
+from nicegui import ui
 from nicegui.client import Client
 from nicegui.events import GenericEventArguments
 
@@ -23,6 +26,7 @@ from edge_ae.web.words import LONGEST_NAME, text
 
 STEP_S, SOON_S = 1.0, 0.2
 MAX_BROWSERS = 20
+MAX_PAGES = 120
 STYLE = (Path(__file__).parent / "static" / "style.css").read_text()
 
 log = logging.getLogger("edge_ae.web")
@@ -38,18 +42,18 @@ class OpenPage(Protocol):
 class Pages:
     """Registers the pages with the library, and draws those that are open."""
 
-    def __init__(self, live: Live, *, logout: bool) -> None:
-        self._live, self._logout = live, logout
+    def __init__(self, live: Live, alive: Callable[[], None], *, logout: bool) -> None:
+        self._live, self._alive, self._logout = live, alive, logout
         self._open: dict[str, OpenPage] = {}
         ui.add_head_html(f"<style>{STYLE}</style>", shared=True)
         ui.page("/", title="edge-ae")(self.overview)
         ui.page("/asset/{node}/{name}", title="edge-ae")(self.asset)
-        app.on_startup(self.run)
 
     async def run(self) -> None:
         """Draws, for as long as the server runs."""
         while True:
             self.step()
+            self._alive()
             await asyncio.sleep(SOON_S if self._live.is_asked else STEP_S)
 
     def step(self) -> None:
@@ -87,8 +91,9 @@ class Pages:
         page.show({})
 
     def _is_full(self) -> bool:
-        """A page of which the browser never comes back is deleted by the library after a while."""
-        if len(Client.instances) <= MAX_BROWSERS:
+        """Pages whose browser has gone count less: the library forgets them within a minute."""
+        connected = sum(client.has_socket_connection for client in Client.instances.values())
+        if connected < MAX_BROWSERS and len(Client.instances) <= MAX_PAGES:
             return False
         _sentence(f"{MAX_BROWSERS} browsers look at this page already: close one, and load it again.")
         return True

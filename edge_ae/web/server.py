@@ -19,7 +19,7 @@ from edge_ae.web.live import Live
 from edge_ae.web.options import PageOptions
 from edge_ae.web.pages import Pages
 
-RECONNECT_S = 10.0  # how long the page of a browser that has gone is kept for it
+RECONNECT_S = 5.0  # how long the page of a browser that has gone is kept for it
 CONNECTIONS = 200
 BACKLOG = 64
 GOODBYE_S = 2
@@ -35,16 +35,19 @@ def listening(options: PageOptions) -> socket.socket:
         family, _, _, _, address = found[0]
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as error:
-        why = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror  # the latter names the address again
+        number = error.errno or 0  # below 0 for names that lead nowhere
+        why = os.strerror(number) if number > 0 else error.strerror  # which may name the address once more
         raise BadConfig(
             f"web: cannot listen on {where}: {why}; is another page running there? Set host and port in [web]"
         ) from None
 
 
-def serve(options: PageOptions, live: Live, taken: socket.socket, ready: Callable[[], None]) -> None:
-    """Serves until SIGTERM or SIGINT; `ready` is called once it does."""
+def serve(
+    options: PageOptions, live: Live, taken: socket.socket, ready: Callable[[], None], alive: Callable[[], None]
+) -> None:
+    """Serves until SIGTERM or SIGINT. `ready` is called once it does, `alive` each time that the pages were drawn."""
     behind = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    Pages(live, logout=options.password is not None)
+    pages = Pages(live, alive, logout=options.password is not None)
     core.app.config.socket_io_js_transports = ["websocket"]  # the gate takes no POST but that of the login
     ui.run_with(
         behind,
@@ -72,7 +75,19 @@ def serve(options: PageOptions, live: Live, taken: socket.socket, ready: Callabl
         timeout_graceful_shutdown=GOODBYE_S,
         ws_max_size=MESSAGE_BYTES,
     )
-    asyncio.run(_PageServer(config, ready).serve([taken]))
+    asyncio.run(_served(_PageServer(config, ready), pages, taken))
+
+
+async def _served(server: uvicorn.Server, pages: Pages, taken: socket.socket) -> None:
+    """A fault of the drawing ends the server, too: a page that stands still would look like a plant without news."""
+    drawing = asyncio.create_task(pages.run())
+    serving = asyncio.create_task(server.serve([taken]))
+    await asyncio.wait((drawing, serving), return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    await serving
+    if drawing.done():
+        drawing.result()
+    drawing.cancel()
 
 
 class _PageServer(uvicorn.Server):

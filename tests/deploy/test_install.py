@@ -79,6 +79,21 @@ def test_unit_that_was_written_by_hand_is_kept(tmp_path: Path) -> None:
     assert Path(f"{unit}.yours").read_text() == "[Service]\nExecStart=/home/pi/edge-ae\n"
 
 
+def test_live_page_is_a_service_where_it_is_asked_for_and_goes_with_the_rest(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    unit = root / "etc/systemd/system/edge-ae-web.service"
+    assert install("--root", root, "--skip-packages").returncode == 0
+    assert not unit.exists()
+    done = install("--root", root, "--skip-packages", "--web")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert unit.read_bytes() == (CHECKOUT / "systemd" / unit.name).read_bytes()
+    unit.write_text("# Installed by deploy/install.sh: an older one\n")
+    install("--root", root, "--skip-packages")
+    assert unit.read_bytes() == (CHECKOUT / "systemd" / unit.name).read_bytes()
+    assert install("uninstall", "--root", root).returncode == 0
+    assert list(root.rglob("*")) == []
+
+
 # What systemctl is called with, one call a line: here it does nothing else.
 SYSTEMCTL = """#!/bin/sh
 echo "$*" >> "$CALLS"

@@ -12,7 +12,13 @@ import pytest
 from edge_ae.cli.main import parser
 
 UNITS = Path(__file__).parents[2] / "systemd"
-NAMES = ["edge-ae.service", "edge-ae-record.service", "edge-ae-retrain.service", "edge-ae-retrain.timer"]
+NAMES = [
+    "edge-ae.service",
+    "edge-ae-record.service",
+    "edge-ae-web.service",
+    "edge-ae-retrain.service",
+    "edge-ae-retrain.timer",
+]
 LOOSEST_EXPOSURE = 1.5
 
 # What MemoryDenyWriteExecute=yes does to a process (PR_SET_MDWE, Linux 6.3); then a convolution, as in a model file.
@@ -96,7 +102,14 @@ def test_recorder_is_restarted_and_watched_and_writes_where_it_may() -> None:
     assert unit["ExecStart"].endswith(f"--out /var/lib/{unit['StateDirectory']}")
 
 
-@pytest.mark.parametrize("unit", ["edge-ae.service", "edge-ae-record.service"])
+def test_page_is_restarted_and_watched_and_keeps_nothing() -> None:
+    unit = service("edge-ae-web.service")
+    expected = {"Type": "notify", "WatchdogSec": "30", "Restart": "on-failure", "DynamicUser": "yes", "UMask": "0077"}
+    assert {key: unit.get(key) for key in expected} == expected
+    assert "StateDirectory" not in unit
+
+
+@pytest.mark.parametrize("unit", ["edge-ae.service", "edge-ae-record.service", "edge-ae-web.service"])
 def test_command_of_a_unit_is_one_of_ours_and_takes_these_options(unit: str) -> None:
     _, program, *arguments = service(unit)["ExecStart"].split()
     assert program == "/opt/edge-ae/bin/edge-ae"
@@ -115,7 +128,11 @@ def credentials(unit: str) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("unit", "names"),
-    [("edge-ae.service", ["mqtt-password", "notify-urls"]), ("edge-ae-record.service", ["mqtt-password"])],
+    [
+        ("edge-ae.service", ["mqtt-password", "notify-urls"]),
+        ("edge-ae-record.service", ["mqtt-password"]),
+        ("edge-ae-web.service", ["mqtt-password", "web-password"]),
+    ],
 )
 def test_missing_credential_does_not_keep_the_daemon_from_starting(unit: str, names: list[str]) -> None:
     """systemd fails a unit whose absolute credential path is missing, and skips a relative one."""
