@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Sequence
 
 from edge_ae import __version__
-from edge_ae.cli import check, feedback, notify, options, purge, record, replay, run, score, watch, web
+from edge_ae.cli import check, doctor, feedback, notify, options, purge, record, replay, run, score, watch, web
 
 COMMANDS = {
     "run": run,
@@ -15,6 +15,7 @@ COMMANDS = {
     "replay": replay,
     "record": record,
     "check": check,
+    "doctor": doctor,
     "watch": watch,
     "web": web,
     "feedback": feedback,
