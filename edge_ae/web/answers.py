@@ -3,17 +3,20 @@
 The names and payloads are those of the topic `cmd`. A tap says at once that it was sent, and then what the node said.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from nicegui import ui
 from nicegui.element import Element
 
+from edge_ae.core.timestamps import rfc3339, seconds_ns
 from edge_ae.web.board import Fields
 from edge_ae.web.live import Key, Live
 
 HOUR_S = 3600
 MAX_NOTE = 1_000
+MAX_SILENCE_H = 31 * 24
 TAPS: Mapping[str, tuple[str, Fields]] = {
     "Acknowledge": ("ack", {}),
     "False alarm": ("feedback", {"label": "false_alarm"}),
@@ -50,6 +53,7 @@ class Answers:
                 for title, (name, fields) in TAPS.items():
                     button = plain_button(title)
                     button.on("click", lambda _event, name=name, fields=fields: self.send(name, fields))
+                plain_button("Silence …").on("click", self.ask_silence)
 
     async def send(self, name: str, fields: Mapping[str, Any]) -> None:
         """Send a command, and say what came of it."""
@@ -71,6 +75,20 @@ class Answers:
                 return {"id": alert["id"], "label": label, "note": str(note.value or "")[:MAX_NOTE]}
 
             self._ends_with(dialog, "Keep", "feedback", fields)
+
+    def ask_silence(self) -> None:
+        """For how long nothing new is to be announced, and why."""
+        with ui.dialog() as dialog, ui.card():
+            ui.label("Announce nothing new for a while; alerts are kept in the history.")
+            hours = ui.number("hours", value=4, min=0.25, max=MAX_SILENCE_H)
+            note = ui.input("why").props("maxlength=200")
+
+            def fields() -> Fields:
+                length_s = min(float(hours.value or 1), MAX_SILENCE_H) * HOUR_S
+                until = rfc3339(time.time_ns() + seconds_ns(length_s))
+                return {"until": until, "note": str(note.value or "")[:200]}
+
+            self._ends_with(dialog, "Be silent", "silence", fields)
 
     def ask_rule(self, channel: str) -> None:
         """When this channel may raise an alert."""

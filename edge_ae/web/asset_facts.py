@@ -11,6 +11,7 @@ from edge_ae.web.words import LONGEST_NAME, STATES, number, reason_of, state_of,
 
 MAX_SHARES = 16
 MAX_LISTED = 20
+SILENCES = -1  # in place of the number of a rule: all silences are taken back at once
 
 
 def facts_of(view: View, key: Key, asset: Asset, watched: WatchedAsset) -> Fields:
@@ -22,6 +23,7 @@ def facts_of(view: View, key: Key, asset: Asset, watched: WatchedAsset) -> Field
         "reason": reason_of(asset),
         "facts": [[title, said] for title, said in _facts(view, key, asset, watched) if said],
         "warmUp": _warm_up(asset.health),
+        "inForce": [*in_force(asset.health)],
         "shares": [*_shares(asset.alert)] if asset.state in ("active", "pending", "suppressed") else [],
     }
 
@@ -40,8 +42,6 @@ def _facts(view: View, key: Key, asset: Asset, watched: WatchedAsset) -> Iterato
     yield "pace", text(health.get("pace"))
     yield "sensors", _sensors(health)
     yield "watched only", text(health.get("when"))
-    yield "rules", _listed(health.get("rules"), _rule)
-    yield "silences", _listed(health.get("silences"), _silence)
     model = alert.get("model")
     yield "model", f"{text(model.get('name'), 80)}, {text(model.get('version'), 40)}" if isinstance(model, dict) else ""
 
@@ -68,16 +68,33 @@ def _sensors(health: Mapping[str, Any]) -> str:
     return text(", ".join(f"{channel}: {fault}" for channel, fault in list(faults.items())[:MAX_LISTED]))
 
 
-def _listed(value: Any, said: Any) -> str:
-    entries = [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-    return text("; ".join(said(one) for one in entries[:MAX_LISTED]))
+def in_force(health: Mapping[str, Any]) -> Iterator[Fields]:
+    """The rules and silences, a sentence each; `clear`: what to send to take it back, None where only the settings can."""
+    for number_of, one in enumerate(_entries(health.get("rules"))):
+        yield {"text": _rule(one), "clear": number_of if one.get("source") == "command" else None}
+    for one in _entries(health.get("silences")):
+        yield {"text": f"silence {_silence(one)}", "clear": SILENCES}
+
+
+def ruled_channel(health: Mapping[str, Any], number_of: Any) -> str | None:
+    """The channel of a rule that `in_force` has numbered, in the words of whoever published it."""
+    rules = _entries(health.get("rules"))
+    known = isinstance(number_of, int) and 0 <= number_of < len(rules)
+    channel = rules[number_of].get("channel") if known else None
+    return channel if isinstance(channel, str) else None
+
+
+def _entries(value: Any) -> list[Mapping[str, Any]]:
+    return [one for one in value[:MAX_LISTED] if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _rule(one: Mapping[str, Any]) -> str:
+    direction, least = one.get("direction"), one.get("min_deviation")
+    exact = number(least)
     what = [
         "muted" if one.get("mute") is True else "",
-        f"only {one['direction']}" if one.get("direction") else "",
-        f"from a deviation of {one['min_deviation']}" if one.get("min_deviation") is not None else "",
+        f"only {direction}" if direction in ("high", "low") else "",
+        "" if least is None else f"from a deviation of {least if exact is None else f'{exact:g}'}",
     ]
     said = ", ".join(word for word in what if word)
     return f"{text(one.get('channel'), 80)} {text(said)} (by {text(one.get('source'), 20) or 'settings'})"

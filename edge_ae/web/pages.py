@@ -18,7 +18,7 @@ from nicegui.events import GenericEventArguments
 
 from edge_ae.core.published import Asset
 from edge_ae.web.answers import Answers
-from edge_ae.web.asset_facts import channels_of, facts_of, spans_of
+from edge_ae.web.asset_facts import SILENCES, channels_of, facts_of, ruled_channel, spans_of
 from edge_ae.web.board import Fields
 from edge_ae.web.components import AlertList, BoardList, Facts, Shell, Trend, WhatIf
 from edge_ae.web.live import Key, Live, WatchedAsset
@@ -123,7 +123,7 @@ class AssetPage:
     def __init__(self, live: Live, key: Key, watched: WatchedAsset, shell: Shell) -> None:
         self._live, self._key, self._watched, self._shell = live, key, watched, shell
         self._answers = Answers(live, key)
-        self._facts = Facts()
+        self._facts = Facts().on("clear", self._clear)
         self._answers.buttons()
         rows = watched.signals.since(0)
         self._cursor = watched.signals.generation, watched.signals.rows
@@ -162,6 +162,16 @@ class AssetPage:
         if any(one["budget"] == event.args for one in budgets):
             await self._answers.send("budget", {"budget": event.args})
             self._watched.history_due = True
+
+    async def _clear(self, event: GenericEventArguments) -> None:
+        """Take back a rule that was set by a command, or the silences."""
+        if event.args == SILENCES:
+            await self._answers.send("silence", {"clear": True})
+            return
+        asset = self._live.view.assets.get(self._key, Asset())
+        channel = ruled_channel(asset.health, event.args)
+        if channel is not None:
+            await self._answers.send("rule", {"channel": channel, "clear": True})
 
     async def _act(self, event: GenericEventArguments) -> None:
         """A tap on an alert; only what this page has shown is taken."""

@@ -89,12 +89,16 @@ def _order(alert: Fields) -> int:
 
 
 def _what_if(body: Mapping[str, Any]) -> Fields:
-    budgets = map(_budget, _list(body.get("budgets"))[:MAX_BUDGETS])
+    """The budgets, the one in force among them, from the highest boundary to the lowest."""
+    named = {"budget": body.get("budget"), "boundary": body.get("boundary")}
+    cleaned = map(_budget, [named, *_list(body.get("budgets"))[:MAX_BUDGETS]])
+    budgets = {one["budget"]: one for one in cleaned if one is not None}
     hours = map(_hour, _list(body.get("hours"))[-MAX_HOURS:])
     return {
         "budget": text(body.get("budget"), 20),
-        "budgets": [budget for budget in budgets if budget is not None],
+        "budgets": sorted(budgets.values(), key=lambda one: -float(one["boundary"])),
         "hours": [hour for hour in hours if hour is not None],
+        "others": number(body.get("other_alerts")),
     }
 
 

@@ -198,6 +198,14 @@ def test_a_tap_is_carried_out_by_the_daemon_and_its_restart_needs_no_reload(play
         play.shows("alert, seen", "[data-test=state]")
         assert wait_for(lambda: play.ear.last("n1/pump/alert")["acked"], "the daemon's word")
         play.shows("bar", "[data-channel=a]")  # its signals have come
+        play.shows("goes on", "[data-alert]")  # and its history
+        play.tap("Rule for a …")
+        play.shows("never again below a deviation")
+        play.browser.find_element("css selector", "input[maxlength='20']").send_keys("40")
+        play.tap("Make the rule")
+        play.shows("a from a deviation of 40", "[aria-label='Rules and silences in force']")
+        play.tap("Take back")
+        wait_for(lambda: "from a deviation" not in play.text(), "no rule")
         picture(play.browser, "asset")
         node.stop()
         play.shows("node offline", "[data-test=state]")
@@ -260,7 +268,7 @@ def test_history_and_what_if_are_drawn_and_the_budget_is_a_tap(play: Scene) -> N
     ]
     hours = [[iso(now - 3600 * (100 - hour)), 1.5 if hour in (10, 11, 50) else 0.5] for hour in range(100)]
     budgets = [{"budget": "1/week", "boundary": 2.0, "alerts": 0}, {"budget": "1/day", "boundary": 1.0, "alerts": 2}]
-    what_if = {"budget": "1/week", "budgets": budgets, "hours": hours}
+    what_if = {"budget": "1/week", "boundary": 2.0, "budgets": budgets, "hours": hours}
     play.open("/asset/pi/pump-0")
     wait_for(lambda: play.ear.on("pi/pump-0/cmd/history"), "the page's question")
     play.say("pi/pump-0/history", {"schema": 1, "alerts": alerts, "more": False, "what_if": what_if}, retain=False)

@@ -56,11 +56,20 @@ def test_the_what_if_has_budgets_with_a_boundary_and_hours_with_a_peak() -> None
     past = PastAlerts()
     budgets = [{"budget": "1/day", "boundary": 1.5, "alerts": 3}, {"budget": "1/week"}, "x"]
     hours = [["2026-11-26T10:00:00.000Z", 1.25], ["never", 1], [1], None, ["2026-11-26T11:00:00.000Z", None]]
-    past.take({"alerts": [], "what_if": {"budget": "1/day", "budgets": budgets, "hours": hours}})
+    past.take(
+        {
+            "alerts": [],
+            "what_if": {"budget": "1/month", "boundary": 2, "budgets": budgets, "hours": hours, "other_alerts": 1},
+        }
+    )
     assert past.what_if == {
-        "budget": "1/day",
-        "budgets": [{"budget": "1/day", "boundary": 1.5, "alerts": 3.0}],
+        "budget": "1/month",
+        "budgets": [
+            {"budget": "1/month", "boundary": 2.0, "alerts": None},
+            {"budget": "1/day", "boundary": 1.5, "alerts": 3.0},
+        ],
         "hours": [[1795687200000, 1.25]],
+        "others": 1.0,
     }
 
 

@@ -9,8 +9,9 @@ export default {
       <p role="status" data-test="what-if">
         With <b>{{ chosen.budget }}</b>: {{ chosen.alerts ?? runs.length }} {{ (chosen.alerts ?? runs.length) === 1 ? 'alert' : 'alerts' }} in the past days
         (now {{ whatIf.budget }}).
+        <template v-if="whatIf.others">{{ whatIf.others }} more would stay whatever the budget.</template>
       </p>
-      <svg class="ea-spark" :viewBox="'0 0 ' + Math.max(bars.length, 1) + ' 40'" preserveAspectRatio="none" role="img" aria-label="highest ratio of each hour; the dashed line is the boundary of the chosen budget">
+      <svg class="ea-spark" :viewBox="'0 0 ' + Math.max(bars.length, 1) + ' 40'" preserveAspectRatio="none" role="img" aria-label="highest score of each hour; the dashed line is the boundary of the chosen budget">
         <rect v-for="bar in bars" class="ea-hourbar" :class="{ over: bar.over }" :x="bar.x" :y="40 - bar.height" width="0.9" :height="bar.height" />
         <line x1="0" :x2="bars.length" :y1="line" :y2="line" class="ea-dash" />
       </svg>
@@ -37,7 +38,7 @@ export default {
     runs() {
       const found = [];
       for (const [ms, peak] of this.whatIf.hours) {
-        if (peak <= this.chosen.boundary) continue;
+        if (peak < this.chosen.boundary) continue; // as the daemon has it: at the boundary there is an alert
         const last = found[found.length - 1];
         if (last && ms <= last[1]) last[1] = ms + HOUR;
         else found.push([ms, ms + HOUR]);
@@ -48,7 +49,7 @@ export default {
       return 40 / Math.max(...this.whatIf.hours.map((hour) => hour[1]), this.chosen.boundary * 1.2, 1e-9);
     },
     bars() {
-      return this.whatIf.hours.map(([, peak], x) => ({ x, height: Math.max(peak * this.scale, 0), over: peak > this.chosen.boundary }));
+      return this.whatIf.hours.map(([, peak], x) => ({ x, height: Math.max(peak * this.scale, 0), over: peak >= this.chosen.boundary }));
     },
     line() {
       return 40 - this.chosen.boundary * this.scale;
