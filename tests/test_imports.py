@@ -62,8 +62,8 @@ TRAINER_MAY = {"core", "errors", "model", "offline", "store", "cli"}
 NOTATIONS = {"events", "model_spec", "rules", "suppression", "timestamps", "field_paths", "topics", "words"}
 CORE_MAY = {
     "events": {"model_spec", "rules", "suppression", "timestamps"},
-    "rules": {"timestamps"},
-    "suppression": {"timestamps"},
+    "rules": {"suppression", "timestamps"},
+    "suppression": {"quiet_hours", "timestamps"},
     "model_spec": set[str](),
     "timestamps": set[str](),
     "words": set[str](),

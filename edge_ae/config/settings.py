@@ -13,6 +13,7 @@ from edge_ae.core.field_paths import path_fault, places_of
 from edge_ae.core.formats.decoder import ASSET_NAME, Stream
 from edge_ae.core.quiet_hours import QuietHours
 from edge_ae.core.rules import NO_RULE, AlertRules, ChannelRule, budget_ns, min_deviation_of
+from edge_ae.core.suppression import Maintenance
 from edge_ae.core.timestamps import seconds_ns
 from edge_ae.core.topics import base_fault, topic_fault
 
@@ -75,6 +76,11 @@ def _quiet_hours(text: str) -> str:
     return text
 
 
+def _days(days: tuple[str, ...]) -> tuple[str, ...]:
+    Maintenance.of(days, None, UTC)
+    return days
+
+
 def _page(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc or not url.isascii() or not url.isprintable():
@@ -135,6 +141,19 @@ class ChannelRuleSettings(Section):
         return ChannelRule(self.mute, self.direction, least)
 
 
+class MaintenanceSettings(Section):
+    """Hours that come again on some days, in which nothing new is announced. Unset, `days` are all, and `hours` the whole day."""
+
+    days: Annotated[tuple[str, ...], AfterValidator(_days)] = Field(default=(), examples=["sat"])
+    hours: Annotated[str, AfterValidator(_quiet_hours)] | None = Field(default=None, examples=["06:00-08:00"])
+    time_zone: Annotated[str, AfterValidator(_time_zone)] | None = Field(default=None, examples=["Europe/Berlin"])
+
+    @property
+    def window(self) -> Maintenance:
+        """The same, as the core takes it."""
+        return Maintenance.of(self.days, self.hours, UTC if self.time_zone is None else ZoneInfo(self.time_zone))
+
+
 class StreamSettings(Section):
     """One [[streams]]: a topic, what its payloads look like, and the model that watches them.
 
@@ -169,6 +188,8 @@ class Alerts(Section):
     re_alarm_s: Seconds = 0.0  # 0: never
     unwatched_after_s: Seconds | None = Field(default=None, examples=[3600.0])  # None: an hour of readings; 0: never
     max_shelve_s: Seconds = 8 * 3600.0
+    cooldown_s: Seconds = 0.0
+    maintenance: tuple[MaintenanceSettings, ...] = ()
     flood_limit: int = Field(default=10, ge=1)
     flood_window_s: Seconds = 600.0
     channels: dict[str, ChannelRuleSettings] = {}
@@ -184,7 +205,9 @@ class Alerts(Section):
             re_alarm_ns=seconds_ns(self.re_alarm_s),
             max_shelve_ns=seconds_ns(self.max_shelve_s),
             unwatched_ns=None if self.unwatched_after_s is None else seconds_ns(self.unwatched_after_s),
+            cooldown_ns=seconds_ns(self.cooldown_s),
             channels={name: one.rule for name, one in self.channels.items()},
+            maintenance=tuple(one.window for one in self.maintenance),
         )
 
     def rules_of(self, stream: StreamSettings) -> AlertRules:

@@ -13,7 +13,7 @@ from typing import Any
 
 from edge_ae.core.events import Share
 from edge_ae.core.rules import NO_RULE, AlertRules, ChannelRule, MinDeviation, RuleInForce
-from edge_ae.core.suppression import Silence, Suppression, WithheldBy
+from edge_ae.core.suppression import Maintenance, Silence, Suppression, WithheldBy
 from edge_ae.core.timestamps import minute_text
 
 MOST_SILENCES = 32
@@ -31,6 +31,7 @@ class AssetRules:
     def __init__(self, rules: AlertRules, channels: Sequence[str]) -> None:
         self.silences: tuple[Silence, ...] = ()
         self._channels = tuple(channels)
+        self._maintenance = rules.maintenance
         self._set = {name: rule for name, rule in rules.channels.items() if name in channels}
         self._commanded: dict[str, ChannelRule] = {}
         self._join()
@@ -57,7 +58,8 @@ class AssetRules:
 
     def silenced(self, t_ns: int) -> Suppression | None:
         """What stands against any alert at an event time."""
-        return next((one.suppression for one in self.silences if one.covers(t_ns)), None)
+        known: list[Silence | Maintenance] = [*self.silences, *self._maintenance]
+        return next((one.suppression for one in known if one.covers(t_ns)), None)
 
     @property
     def in_force(self) -> tuple[RuleInForce, ...]:

@@ -33,8 +33,12 @@ class QuietHours:
 
     def covers(self, t_ns: int) -> bool:
         """Whether a moment, in ns since the epoch, is in them."""
+        return self.weekday(t_ns) is not None
+
+    def weekday(self, t_ns: int) -> int | None:
+        """The day on which the hours that a moment is in began, 0 for Monday; None: it is in none."""
         local = (_EPOCH + timedelta(seconds=t_ns // SECOND)).astimezone(self.zone)
         minute = 60 * local.hour + local.minute
-        if self.begin < self.end:
-            return self.begin <= minute < self.end
-        return minute >= self.begin or minute < self.end
+        if self.begin <= minute and (minute < self.end or self.end < self.begin):
+            return local.weekday()
+        return (local.weekday() - 1) % 7 if minute < self.end < self.begin else None

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from edge_ae.core.suppression import Maintenance
 from edge_ae.core.timestamps import SECOND
 
 BUDGET = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:/|per)\s*(hour|day|week|month|year)\s*", re.I)
@@ -113,3 +114,4 @@ class AlertRules:
     unwatched_ns: int | None = 0
     cooldown_ns: int = 0
     channels: Mapping[str, ChannelRule] = field(default_factory=dict)
+    maintenance: tuple[Maintenance, ...] = ()

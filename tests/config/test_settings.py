@@ -11,7 +11,7 @@ from edge_ae import wiring
 from edge_ae.config.consistency import contested, missing_to_watch
 from edge_ae.config.loading import inspect, load
 from edge_ae.config.settings import Settings
-from edge_ae.core.rules import AlertRules, budget_ns
+from edge_ae.core.rules import AlertRules, ChannelRule, MinDeviation, budget_ns
 from edge_ae.core.timestamps import SECOND
 from edge_ae.errors import BadConfig
 from tests.models import spec_of
@@ -375,3 +375,44 @@ def test_edge_node_is_called_as_the_node_unless_it_has_a_name(tmp_path: Path) ->
     own = 'node = "n1"\n[sparkplug]\n'
     assert load(written(tmp_path, own), HOME).edge_node == "n1"
     assert load(written(tmp_path, own + 'edge_node = "line 3"\n'), HOME).edge_node == "line 3"
+
+
+def test_rules_are_read_and_those_of_a_stream_go_before_those_of_all(tmp_path: Path) -> None:
+    text = """
+        [[streams]]
+        topic = "plant/{asset}/t"
+        rules = { Temp = { mute = false, min_deviation = "5%" } }
+        [alerts]
+        cooldown_s = 60
+        maintenance = [{ days = ["sat"], hours = "22:00-04:00", time_zone = "Europe/Berlin" }]
+        [alerts.channels]
+        Temp = { mute = true, direction = "high" }
+        Flow = { min_deviation = 0.5 }
+    """
+    (tmp_path / "s.toml").write_text(text)
+    found = load(tmp_path / "s.toml", {"HOME": "/root"})
+    rules = found.alerts.rules_of(found.streams[0])
+    assert rules.channels == {
+        "Temp": ChannelRule(False, "high", MinDeviation(0.05, is_part=True)),
+        "Flow": ChannelRule(min_deviation=MinDeviation(0.5)),
+    }
+    assert rules.cooldown_ns == 60 * SECOND
+    assert [one.text for one in rules.maintenance] == ["maintenance window sat 22:00-04:00"]
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ('channels = { Temp = { direction = "up" } }', "alerts.channels.Temp.direction: 'up' should be 'high', 'low' or 'both'"),
+        ('channels = { Temp = { mutes = true } }', "alerts.channels.Temp.mutes: is no setting (did you mean mute?)"),
+        ('channels = { Temp = { min_deviation = "5 K" } }', "alerts.channels.Temp.min_deviation: '5 K' should be a number in the channel's unit"),
+        ('channels = { Temp = { min_deviation = -1 } }', "alerts.channels.Temp.min_deviation: '-1' should be a number in the channel's unit"),
+        ('maintenance = [{ days = ["someday"] }]', "alerts.maintenance[1].days: 'someday' is no weekday; they are mon, tue"),
+        ('maintenance = [{ hours = "6-8" }]', "alerts.maintenance[1].hours: '6-8' should be two times of day"),
+    ],
+)  # fmt: skip
+def test_a_rule_that_cannot_be_is_one_sentence(line: str, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(f"[alerts]\n{line}\n")
+    with pytest.raises(BadConfig) as found:
+        load(tmp_path / "s.toml", {"HOME": "/root"})
+    assert str(found.value).startswith(sentence)

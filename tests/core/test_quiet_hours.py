@@ -30,6 +30,12 @@ def test_quiet_hours_reach_over_midnight_and_follow_summer_time(time: str, quiet
     assert QuietHours.of("22:00-06:00", BERLIN).covers(parse_time_ns(time)) is quiet
 
 
+def test_hours_over_midnight_are_of_the_day_on_which_they_began() -> None:
+    night = QuietHours.of("22:00-06:00", UTC)
+    times = ("2026-11-27T21:59Z", "2026-11-27T22:00Z", "2026-11-28T05:59Z", "2026-11-28T06:00Z")
+    assert [night.weekday(parse_time_ns(time)) for time in times] == [None, 4, 4, None]
+
+
 @given(begin=MINUTES, length=st.integers(1, 24 * 60 - 1), day=st.integers(0, 20_000))
 def test_quiet_hours_last_as_long_as_they_say_on_each_day(begin: int, length: int, day: int) -> None:
     end = (begin + length) % (24 * 60)

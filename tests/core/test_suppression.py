@@ -3,23 +3,27 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_ae.core.alert import alert_id
 from edge_ae.core.alert_state import AlertSource
+from edge_ae.core.asset_rules import AssetRules
 from edge_ae.core.detector import OFF_DELAY_HOPS, Detector, Watch
 from edge_ae.core.events import AlertEvent, EventType, ModelName, Outcome, Readings, Scored, Withheld
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.model_spec import Explanation, Floats, ModelSpec
 from edge_ae.core.payloads import alert_payload, health_payload
 from edge_ae.core.rules import AlertRules, ChannelRule
-from edge_ae.core.suppression import Silence
-from edge_ae.core.timestamps import SECOND
+from edge_ae.core.suppression import Maintenance, Silence
+from edge_ae.core.timestamps import MINUTE, SECOND, parse_time_ns
 from tests.models import spec_of
 
 NAN = math.nan
@@ -207,6 +211,74 @@ def test_health_lists_what_is_in_force() -> None:
     assert body["silences"] == [
         {"from": "1970-01-01T00:00:00.000Z", "until": "1970-01-01T00:01:00.000Z", "note": "cleaning"}
     ]
+
+
+def test_after_an_alert_the_next_waits_for_the_cooldown_and_is_one_if_it_still_stands() -> None:
+    watched = watch(cooldown_ns=30 * SECOND)
+    short = [(FAULT, 0.0)] * 2
+    lives = rows(*CALMS, *short, *AFTER, *short, *AFTER, *[(FAULT, 0.0)] * 20)
+    results = run(lives, watched)
+    assert steps(results) == [("", "new", 1), ("", "end", 2), *[("cooldown", one, 0) for one in ("new", "end")], *[
+        ("cooldown", "new", 0), ("", "new", 1)
+    ]]  # fmt: skip
+    _, ended, again = (one.alert for one in results if isinstance(one, AlertEvent))
+    assert ended.cleared_ns is not None
+    assert again.raised_ns == ended.cleared_ns + 30 * SECOND
+
+
+def test_a_suppressed_alert_begins_no_cooldown() -> None:
+    watched = watch(cooldown_ns=3600 * SECOND, channels={"flow": MUTE})
+    found = steps(run(rows(*CALMS, *FAULTS, *AFTER, *[(0.0, FAULT)] * 3), watched))
+    assert found == [("rule", "new", 0), ("rule", "end", 0), ("", "new", 1)]
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("time", "text"),
+    [
+        ("2026-11-28T05:59:59+01:00", None),
+        ("2026-11-28T06:00:00+01:00", "maintenance window sat, sun 06:00-08:00"),
+        ("2026-11-29T07:59:59+01:00", "maintenance window sat, sun 06:00-08:00"),
+        ("2026-11-29T08:00:00+01:00", None),
+        ("2026-11-27T07:00:00+01:00", None),
+        ("2026-07-04T04:30:00Z", "maintenance window sat, sun 06:00-08:00"),  # summer: 6:30 in Berlin
+    ],
+)
+def test_maintenance_comes_again_by_the_clock_of_its_zone(time: str, text: str | None) -> None:
+    own = AssetRules(AlertRules(SECOND, maintenance=(Maintenance.of(["sat", "sun"], "06:00-08:00", BERLIN),)), ("a",))
+    found = own.silenced(parse_time_ns(time))
+    assert (None if found is None else found.text) == text
+
+
+@pytest.mark.parametrize(("day", "hours"), [("2026-03-29", 0), ("2026-03-28", 1), ("2026-10-25", 2), ("2026-10-24", 1)])
+def test_an_hour_that_comes_twice_is_maintained_twice_and_one_that_never_comes_is_not(day: str, hours: int) -> None:
+    nightly = Maintenance.of([], "02:00-03:00", BERLIN)
+    midnight_ns = parse_time_ns(day, BERLIN)
+    covered = sum(nightly.covers(midnight_ns + minute * MINUTE) for minute in range(25 * 60))
+    assert covered == 60 * hours
+
+
+def test_maintenance_over_midnight_is_of_the_day_on_which_it_begins() -> None:
+    night = Maintenance.of(["fri"], "22:00-04:00", UTC)
+    times = ("2026-11-27T03:00Z", "2026-11-27T22:00Z", "2026-11-28T03:59Z", "2026-11-28T22:00Z")
+    assert [night.covers(parse_time_ns(time)) for time in times] == [False, True, True, False]
+
+
+def test_maintenance_without_hours_is_all_day() -> None:
+    sunday = Maintenance.of(["sun"], None, UTC)
+    times = ("2026-11-28T23:59Z", "2026-11-29T00:00Z", "2026-11-29T23:59Z", "2026-11-30T00:00Z")
+    assert [sunday.covers(parse_time_ns(time)) for time in times] == [False, True, True, False]
+    with pytest.raises(ValueError, match="'someday' is no weekday; they are mon, tue"):
+        Maintenance.of(["someday"], None, UTC)
+
+
+def test_what_rises_in_maintenance_and_outlasts_it_is_an_alert_at_its_end() -> None:
+    watched = watch(maintenance=(Maintenance.of([], "00:00-00:01", UTC),))
+    found = run(rows(*CALMS, *[(FAULT, 0.0)] * 60), watched)
+    assert steps(found) == [("maintenance", "new", 0), ("", "new", 1)]
+    assert active(found) == list(range(60, 70))
 
 
 # -- random lives ----------------------------------------------------------------------------------------------
