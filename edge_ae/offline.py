@@ -16,7 +16,7 @@ import orjson
 from numpy.typing import NDArray
 
 from edge_ae.core.detector import Detector, Watch
-from edge_ae.core.events import AlertEvent, Readings, Scored, Verdict, Window, slot_of
+from edge_ae.core.events import Alert, AlertEvent, Readings, Scored, Verdict, Window, slot_of
 from edge_ae.core.expectation import expected_by_others
 from edge_ae.core.fleet import MAX_BATCH, Fleet, scored
 from edge_ae.core.model_spec import Explanation, Floats, ModelSpec
@@ -96,6 +96,7 @@ class _Run:
         node, asset = source
         self._keeper = _OutputKeeper(model) if explained else None
         self._watch = watch if self._keeper is None else replace(watch, model=self._keeper)
+        self._period_ns = model.spec.period_ns
         self._fleet = Fleet(node)
         self._detector = self._fleet.add(asset, self._watch)
         self._line_of: dict[int, int] = {}  # slot that is not scored yet -> the line that it answers
@@ -136,12 +137,20 @@ class _Run:
 
     def _step(self) -> None:
         results = self._fleet.step()
-        self._events += [one for one in results if isinstance(one, AlertEvent)]
+        for event in (one for one in results if isinstance(one, AlertEvent)):
+            self._events.append(event)
+            self._end(event.alert)
         found = [one for one in results if isinstance(one, Scored)]
         for one, parts in zip(found, self._parts(len(found)), strict=True):
             line = self._line_of.pop(one.verdict.slot, None)
             if line is not None:
                 self._fill(line, one, parts)
+
+    def _end(self, alert: Alert) -> None:
+        """An alert may end with a line that has no score: the asset has left the state in which it is watched."""
+        line = None if alert.cleared_ns is None else self._line_of.get(slot_of(alert.cleared_ns, self._period_ns))
+        if line is not None:
+            self._active[line] = False
 
     def _answer_now(self, line: int, slot: int) -> None:
         """The slot is still open: answer from a copy in which it closed now."""

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from edge_ae.config.consistency import contested, missing_to_watch, recorded_twice
 from edge_ae.config.loading import load
+from edge_ae.config.rule_notes import ModelState, rule_notes, state_faults
 from edge_ae.config.settings import Alerts, Section, Settings, StreamSettings
 from edge_ae.core.formats.decoder import Decoder
 from edge_ae.core.timestamps import MS, SECOND, seconds_ns
@@ -240,6 +241,11 @@ def feeds(settings: Settings, timed: "Callable[[Model], Model]" = _as_it_is) -> 
     paths = [stream.model for stream in settings.streams if stream.model is not None]
     verify = None if settings.model_key is None else signature.verifier(settings.model_key)
     models = {path: timed(OnnxModel.load(path, verify)) for path in dict.fromkeys(paths)}
+    states = {path: ModelState(model.spec.names, model.spec.when) for path, model in models.items()}
+    if faults := state_faults(settings, states):
+        raise BadConfig("\n".join(faults))
+    for note in rule_notes(settings, states):
+        log.warning("%s", note)
     return [
         Feed(
             Decoder(settings.stream(stream), models[path].spec.names),

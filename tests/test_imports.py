@@ -74,6 +74,8 @@ CORE_MAY = {
     "alert_snapshot": {"alert_state"} | NOTATIONS,
     "alert": {"alert_state"} | NOTATIONS,
     "asset_rules": NOTATIONS,
+    "expression": set[str](),
+    "watched_state": {"expression"} | NOTATIONS,
     "description": {"alert_state"} | NOTATIONS,  # says what the alert stage found
     "align": {"slot_value"} | NOTATIONS,
     "pace": {"timestamps"},
@@ -102,6 +104,7 @@ CORE_MAY = {
         "alert_snapshot",
         "alert_state",
         "asset_rules",
+        "watched_state",
         "description",
     }
     | NOTATIONS,

@@ -16,13 +16,13 @@ import pytest
 from edge_ae.core.detector import Watch
 from edge_ae.core.events import AlertEvent, Outcome, Readings, Scored
 from edge_ae.core.fleet import Fleet
-from edge_ae.core.rules import AlertRules
+from edge_ae.core.rules import AlertRules, ChannelRule
 from edge_ae.core.timestamps import SECOND
 from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.offline import Outputs, Result, score_table, write_outputs
 from edge_ae.store.recording_csv import Table, read_csv
-from tests.models import TRAIN_ROWS, TRAINED_LENGTH, pump, trained
+from tests.models import TRAIN_ROWS, TRAINED_LENGTH, pump, trained, write_model
 
 RULES = AlertRules(interval_ns=7 * 86400 * SECOND)
 PERIOD_NS = 10 * SECOND
@@ -360,3 +360,26 @@ def test_a_table_without_any_value_says_so(model: OnnxModel) -> None:
     table = table_of(slice(0, 30))
     result = score_table(replace(table, values=table.values * math.nan), model, Watch(model, RULES))
     assert result.unused(Path("w.csv")).startswith("w.csv: 0 of 30 lines have a score; no value comes")
+
+
+def test_lines_of_another_state_have_no_score_and_no_alert(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "m.onnx", when="pressure > 1")
+    flow = np.where(np.arange(60) < 30, 5.0, 40.0)
+    pressure = np.where((np.arange(60) >= 40) & (np.arange(60) < 50), 0.5, 2.5)
+    t_ns = (1_790_000_000 + np.arange(60, dtype=np.int64)) * SECOND
+    table = Table(Path("t.csv"), [""] * 60, t_ns, ("flow", "pressure"), np.stack([flow, pressure], axis=1))
+    found = score_table(table, model, Watch(model, AlertRules(interval_ns=7 * 86_400 * SECOND)))
+    assert np.flatnonzero(np.isnan(found.score)).tolist() == [0, 1, 2, *range(40, 53)]
+    assert np.flatnonzero(found.alert).tolist() == [*range(30, 40), *range(53, 60)]
+
+
+def test_a_suppressed_alert_is_none_in_any_line_be_there_one_a_slot_or_several(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "m.onnx")
+    muted = AlertRules(interval_ns=7 * 86_400 * SECOND, channels={"flow": ChannelRule(mute=True)})
+    for apart_ns in (SECOND, SECOND // 4):
+        t_ns = 1_790_000_000 * SECOND + np.arange(80, dtype=np.int64) * apart_ns
+        values = np.stack([np.where(np.arange(80) < 60, 5.0, 40.0), np.full(80, 2.5)], axis=1)
+        table = Table(Path("t.csv"), [""] * 80, t_ns, ("flow", "pressure"), values)
+        found = score_table(table, model, Watch(model, muted))
+        assert np.nanmax(found.score / found.threshold) > 1.0
+        assert (np.flatnonzero(found.alert).tolist(), found.events) == ([], [])

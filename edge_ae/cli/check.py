@@ -48,6 +48,7 @@ except EdgeError as error:
 spec = model.spec
 units = [channel.unit for channel in spec.channels]
 facts = {"name": spec.name, "names": spec.names, "provider": model.provider, "units": units, "period_ns": spec.period_ns}
+facts["when"] = spec.when
 print(json.dumps(facts))
 """
 
@@ -135,6 +136,8 @@ def _check_streams(settings: "Settings", doubtful: Set[str], found: Found) -> It
         yield f"model     {path}", [facts] if isinstance(facts, str) else []
     if "streams" not in doubtful and "limits" not in doubtful:
         yield from _check_channels(settings, found)
+    if not doubtful & {"streams", "alerts"}:
+        yield from _check_rules(settings, found)
 
 
 def _check_channels(settings: "Settings", found: Found) -> Iterator[tuple[str, list[str]]]:
@@ -149,6 +152,19 @@ def _check_channels(settings: "Settings", found: Found) -> Iterator[tuple[str, l
             yield f"stream    {stream.topic}", []
         except BadConfig as fault:
             yield "stream", [f"streams[{number}]: {fault}"]
+
+
+def _check_rules(settings: "Settings", found: Found) -> Iterator[tuple[str, list[str]]]:
+    from edge_ae.config.rule_notes import ModelState, rule_notes, state_faults
+
+    models = {
+        path: ModelState(facts.names, facts.when) for path, facts in found.items() if isinstance(facts, ModelFacts)
+    }
+    faults = state_faults(settings, models)
+    if faults:
+        yield "rules", faults
+    for note in rule_notes(settings, models):
+        yield f"note  rules     {note}", []
 
 
 def _check_machine(settings: "Settings", doubtful: Set[str]) -> Iterator[tuple[str, list[str]]]:
@@ -187,13 +203,15 @@ def check_broker(settings: "Settings") -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What a model file that loads is: its name, its channels' names and units, what runs it, and the period of its rows."""
+    """What a model file that loads is: its name, its channels' names and units, what runs it, the period of its rows, and the state
+    that it is for."""
 
     name: str
     names: tuple[str, ...]
     provider: str
     units: tuple[str, ...] = ()
     period_ns: int = 0
+    when: str = ""
 
 
 def model_facts(path: Path, key: Path | None = None) -> ModelFacts | str:
@@ -206,7 +224,7 @@ def model_facts(path: Path, key: Path | None = None) -> ModelFacts | str:
     if done.returncode == 0:
         facts: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         names, units = tuple(facts["names"]), tuple(facts["units"])
-        return ModelFacts(facts["name"], names, facts["provider"], units, facts["period_ns"])
+        return ModelFacts(facts["name"], names, facts["provider"], units, facts["period_ns"], facts["when"])
     if done.returncode < 0:
         return _killed(path, -done.returncode)
     return done.stderr.strip().rpartition("\n")[2] or f"{path}: cannot be loaded"

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
+from edge_ae.core.expression import Expression
 from edge_ae.core.field_paths import path_fault, places_of
 from edge_ae.core.formats.decoder import ASSET_NAME, Stream
 from edge_ae.core.quiet_hours import QuietHours
@@ -74,6 +75,10 @@ def _time_zone(name: str) -> str:
 def _quiet_hours(text: str) -> str:
     QuietHours.of(text, UTC)
     return text
+
+
+def _when(text: str) -> str:
+    return Expression.of(text).text if text else ""
 
 
 def _days(days: tuple[str, ...]) -> tuple[str, ...]:
@@ -176,6 +181,7 @@ class StreamSettings(Section):
     qos: Literal[0, 1] = 1
     max_future_s: Seconds = 86_400.0
     rules: dict[str, ChannelRuleSettings] = {}
+    when: Annotated[str, AfterValidator(_when)] | None = Field(default=None, examples=["speed > 100"])
 
 
 class Alerts(Section):
@@ -193,6 +199,7 @@ class Alerts(Section):
     flood_limit: int = Field(default=10, ge=1)
     flood_window_s: Seconds = 600.0
     channels: dict[str, ChannelRuleSettings] = {}
+    when: Annotated[str, AfterValidator(_when)] | None = Field(default=None, examples=["speed > 100"])
 
     @property
     def rules(self) -> AlertRules:
@@ -208,13 +215,15 @@ class Alerts(Section):
             cooldown_ns=seconds_ns(self.cooldown_s),
             channels={name: one.rule for name, one in self.channels.items()},
             maintenance=tuple(one.window for one in self.maintenance),
+            when=self.when,
         )
 
     def rules_of(self, stream: StreamSettings) -> AlertRules:
         """Those of a stream's assets: what it says of a channel comes before what is said of that for all."""
         rules = self.rules
         own = {name: one.rule.over(rules.channels.get(name, NO_RULE)) for name, one in stream.rules.items()}
-        return replace(rules, channels={**rules.channels, **own})
+        when = rules.when if stream.when is None else stream.when
+        return replace(rules, channels={**rules.channels, **own}, when=when)
 
 
 class Publish(Section):

@@ -245,6 +245,14 @@ def _clear(state: AlertState, t_ns: int, rules: AlertRules) -> Stepped:
     return cleared, [Transition(EventType.END, replace(episode, seq=episode.seq + 1), t_ns)]
 
 
+def leave(state: AlertState, t_ns: int, rules: AlertRules) -> Stepped:
+    """The asset has left the state in which it is watched: there is nothing that an alert could go on by."""
+    left = replace(state, onset_ns=None)
+    if state.episode is not None:
+        return _clear(left, t_ns, rules)
+    return (left if state.phase is Phase.NORMAL else replace(left, phase=Phase.NORMAL, since_ns=t_ns)), []
+
+
 # -- what operators do; `t_ns`: the asset's event time, `now_ns`: the wall clock ---------------------------------
 
 

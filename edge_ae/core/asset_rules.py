@@ -26,13 +26,17 @@ OPPOSITE = {"high": "low", "low": "high"}
 
 
 class AssetRules:
-    """`channels`: the model's, which rules may name. What the settings say of others is for other models, and passed over."""
+    """`channels`: the model's, which rules may name. What the settings say of others is for other models, and passed over.
+
+    `ignored`: how many rules those are.
+    """
 
     def __init__(self, rules: AlertRules, channels: Sequence[str]) -> None:
         self.silences: tuple[Silence, ...] = ()
         self._channels = tuple(channels)
         self._maintenance = rules.maintenance
         self._set = {name: rule for name, rule in rules.channels.items() if name in channels}
+        self.ignored = len(rules.channels) - len(self._set)
         self._commanded: dict[str, ChannelRule] = {}
         self._join()
 

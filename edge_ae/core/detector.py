@@ -12,7 +12,7 @@ import copy
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from edge_ae.core import alert, alert_snapshot
 from edge_ae.core.alert_state import (
@@ -59,11 +59,14 @@ from edge_ae.core.sensor_health import SensorHealth
 from edge_ae.core.suppression import Silence
 from edge_ae.core.threshold import Threshold
 from edge_ae.core.usual import silence_ns, usual_gap_rows
+from edge_ae.core.watched_state import WatchedState
 from edge_ae.core.window import Windower, longest_gap
 
 OFF_DELAY_HOPS = 10  # the default off-delay
 FROZEN, PACE = "frozen", "pace"  # faults of an asset, beside those of its liveness
 NOTHING = "nothing comes"
+LEFT: Literal["left"] = "left"  # the state in which the asset is watched
+Noticed = Condition | Literal["left"] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,6 +98,7 @@ class Detector:
             kinds=spec.channels,
         )
         self._counters = CounterRates(spec.channels, spec.period_ns)
+        self._state = WatchedState(spec.when if rules.when is None else rules.when, spec.names)
         self._health = SensorHealth(spec.channels)
         self._liveness = Liveness(silence_ns(spec))
         self._pace = InputPace(spec)
@@ -104,9 +108,7 @@ class Detector:
         self._window = Windower(spec.length, spec.hop, len(spec.channels))
         self._score_watch = ScoreWatch(spec, rules.unwatched_ns)
         self._stop: CommonStop | None = None  # as of the newest row
-        self._noticed: deque[tuple[int, Condition | None]] = (
-            deque()
-        )  # by rows whose windows are not judged yet; None: over
+        self._noticed: deque[tuple[int, Noticed]] = deque()  # by rows whose windows are not judged yet; None: over
         self._condition: Condition | None = None  # that stands as of the newest window judged
         self._unjudged = 0  # windows
         self._threshold = Threshold(spec, hop_ns / rules.interval_ns)
@@ -135,11 +137,24 @@ class Detector:
     def _windows(self, rows: list[Row]) -> list[Window]:
         windows: list[Window] = []
         for row in rows:
-            made = self._window.push(self._health.push(self._counters.push(row)))
+            rated, rested = self._counters.push(row), self._state.rests
+            if not self._state.push(rated):
+                self._pass_over(row.slot, rested)
+                continue
+            made = self._window.push(self._health.push(rated))
             self._notice(row.slot, scored=len(made) > 0)
             windows += made
         self._unjudged += len(windows)
         return windows
+
+    def _pass_over(self, slot: int, rested: bool) -> None:
+        """A row in which the asset is in no state to be watched, or nobody knows whether it is. `rested`: before it, too."""
+        if not self._state.rests:
+            self._watch_score(slot, scored=False)
+            return
+        self._score_watch.rest(slot)
+        if not rested:
+            self._noticed.append((slot, LEFT))
 
     def _notice(self, slot: int, *, scored: bool) -> None:
         """What a row has shown that is to be judged behind the windows before it."""
@@ -147,6 +162,9 @@ class Detector:
         if stop != self._stop:
             self._stop = stop
             self._noticed.append((slot, None if stop is None else self._stop_condition(stop)))
+        self._watch_score(slot, scored=scored)
+
+    def _watch_score(self, slot: int, *, scored: bool) -> None:
         unwatched = self._score_watch.push(slot, scored, self._lasting_reason)
         if unwatched is not None:
             self._noticed.append((slot, unwatched))
@@ -168,11 +186,14 @@ class Detector:
         """Take up what was noticed, up to a slot or all of it."""
         events: list[AlertStep] = []
         while self._noticed and (until_slot is None or self._noticed[0][0] <= until_slot):
-            _, condition = self._noticed.popleft()
-            if condition is not None and condition.cause is Cause.UNWATCHED:
-                events += self._raise_unwatched(condition)
+            slot, noticed = self._noticed.popleft()
+            if isinstance(noticed, str):
+                self._condition = None
+                events += self._take(alert.leave(self.alert, slot * self.spec.period_ns, self._rules))
+            elif noticed is not None and noticed.cause is Cause.UNWATCHED:
+                events += self._raise_unwatched(noticed)
             else:
-                self._condition = condition
+                self._condition = noticed
         return events
 
     def _raise_unwatched(self, condition: Condition) -> list[AlertStep]:
@@ -201,6 +222,7 @@ class Detector:
         twin._window, twin._threshold = copy.deepcopy(self._window), copy.deepcopy(self._threshold)
         twin._score_watch, twin._noticed = copy.copy(self._score_watch), self._noticed.copy()
         twin._pace, twin.peaks = InputPace(self.spec), HourlyPeaks()
+        twin._state = copy.copy(self._state)
         twin.own_rules, twin.suppressed = copy.copy(self.own_rules), self.suppressed.copy()
         return twin
 
@@ -353,6 +375,7 @@ class Detector:
             reason=self.unwatched_reason,
             rules=self.own_rules.in_force,
             silences=self.own_rules.silences,
+            when=self._state.when,
         )
 
     def _watching(self) -> Watching:
@@ -373,6 +396,8 @@ class Detector:
         """Why the asset is not scored; None: it is."""
         if self._liveness.fault == STALE:
             return NOTHING
+        if self._state.note is not None:
+            return self._state.note
         if self._health.watched and self._score_watch.is_scored:
             return None
         reason, warm_up = self.unscored_reason, self._warm_up
@@ -388,6 +413,8 @@ class Detector:
         """What keeps rows from being scored, where it does."""
         if not self._score_watch.has_rows:
             return NOTHING if self._pushed == 0 else self._warm_up.text
+        if self._state.note is not None:
+            return self._state.note
         if not self._health.watched:
             return f"{len(self._health.sick)} of {len(self.spec.channels)} sensors are at fault"
         pace = self._pace.note
@@ -458,9 +485,10 @@ class Detector:
             "pace": self._pace.snapshot(),
             "fault": [self._fault, self._fault_since_ns],
             "watching": self._score_watch.snapshot(),
-            "noticed": [[slot, _saved(condition)] for slot, condition in self._noticed],
+            "noticed": [[slot, _saved_notice(noticed)] for slot, noticed in self._noticed],
             "condition": _saved(self._condition),
             "peaks": self.peaks.snapshot(),
+            "state": self._state.truth,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -491,8 +519,18 @@ class Detector:
         self._pace.restore(state["pace"])
         self._fault, self._fault_since_ns = state["fault"]
         self._score_watch.restore(state["watching"])
-        self._noticed = deque((slot, _restored(condition)) for slot, condition in state["noticed"])
+        self._noticed = deque((slot, _restored_notice(noticed)) for slot, noticed in state["noticed"])
         self._condition = _restored(state["condition"])
+        if self._state.when is not None:
+            self._state.truth = state.get("state", self._state.truth)
+
+
+def _saved_notice(noticed: Noticed) -> dict[str, Any] | str | None:
+    return noticed if isinstance(noticed, str) else _saved(noticed)
+
+
+def _restored_notice(state: Mapping[str, Any] | str | None) -> Noticed:
+    return LEFT if isinstance(state, str) else _restored(state)
 
 
 def _saved(condition: Condition | None) -> dict[str, Any] | None:

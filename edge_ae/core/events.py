@@ -300,6 +300,7 @@ class AssetHealth:
     reason: why it is not watched; None: it is.
     rules: those of its channels.
     silences: those that are set and not over, the first to begin first.
+    when: the state in which it is watched, such as "speed > 100"; None: any.
     """
 
     asset: str
@@ -315,6 +316,7 @@ class AssetHealth:
     reason: str | None = None
     rules: tuple[RuleInForce, ...] = ()
     silences: tuple[Silence, ...] = ()
+    when: str | None = None
 
 
 class AlertWord(StrEnum):

@@ -161,6 +161,7 @@ class ModelSpec:
     trained_at: as the file has it.
     hold_rows: rows for which a channel that reports on change keeps its last value; 0: none does.
     modes: None in a file of an earlier version.
+    when: the state in which it was trained and an asset is watched, as an `Expression`; "": any.
     """
 
     name: str
@@ -175,6 +176,7 @@ class ModelSpec:
     trained_at: str = ""
     hold_rows: int = 0
     modes: Modes | None = None
+    when: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -237,6 +237,7 @@ def health_payload(health: AssetHealth) -> dict[str, Any]:
         "budget": health.budget or DEFAULT_BUDGET,
         "reason": health.reason,
         "rules": [_rule(one) for one in health.rules],
+        "when": health.when,
         "silences": [_silence(one) for one in health.silences],
         "rows": None if health.warm_up is None else health.warm_up.rows,
         "rows_needed": None if health.warm_up is None else health.warm_up.needed,

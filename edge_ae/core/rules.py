@@ -102,7 +102,7 @@ class AlertRules:
 
     `unwatched_ns`: an asset without a score for so long has an alert, too. None: for an hour in which readings come all the
     while; 0: never. `cooldown_ns`: after the end of an alert none is announced for so long. `channels`: by their names; a model
-    need not have them all.
+    need not have them all. `when`: the state in which assets are watched, as an `Expression`; None: that of the model; "": any.
     """
 
     interval_ns: int
@@ -115,3 +115,4 @@ class AlertRules:
     cooldown_ns: int = 0
     channels: Mapping[str, ChannelRule] = field(default_factory=dict)
     maintenance: tuple[Maintenance, ...] = ()
+    when: str | None = None

@@ -47,6 +47,11 @@ class ScoreWatch:
             self._since, self._noticed = slot, False
         return self.overdue(0, why)
 
+    def rest(self, slot: int) -> None:
+        """Take a row in which the asset is in no state to be watched: what comes behind it begins anew."""
+        self._slot = self._since = slot
+        self._noticed = False
+
     def _rested(self, rows: int) -> bool:
         return not self._counts_silence and 2 * rows * self._period >= self.after_ns
 

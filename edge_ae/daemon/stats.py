@@ -132,6 +132,7 @@ def _asset(parts: Parts, detector: Detector) -> dict[str, Any]:
         "threshold": detector.threshold,
         "alert": str(detector.alert.phase),
         "suppressed": dict(detector.suppressed),
+        "rules_ignored": detector.own_rules.ignored,
         "budget_per_week": significant(WEEK_NS / interval_ns),
         "budget_interval_s": interval_ns // SECOND,
         # Alerts of the last budget interval of event time, in which one is accepted. A fault costs nothing of the budget.

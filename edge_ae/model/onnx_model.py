@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
+from edge_ae.core.expression import Expression
 from edge_ae.core.model_spec import Channel, Explanation, Floats, Kind, ModelSpec, Modes, Tail
 from edge_ae.errors import BadModel
 from edge_ae.model.signature import Verify
@@ -44,7 +45,7 @@ KEYS = (
     "report",
     "digest",
 )
-OPTIONAL = ("modes", "deviations")  # which files of an earlier version lack
+OPTIONAL = ("modes", "deviations", "when")  # which files of an earlier version lack
 OUTPUTS = ("score", "channel_score", "reconstruction", "latent")
 GOLDEN_TOLERANCE = 1e-4  # relative: another processor's rounding, and no more
 MAX_FILE_BYTES = 64 * 1024 * 1024
@@ -192,6 +193,7 @@ def _spec(session: ort.InferenceSession, meta: Mapping[str, str], sha256: str, p
             trained_at=meta["trained_at"],
             hold_rows=int(meta["hold_rows"]),
             modes=_modes(_json(meta, "modes", path)) if "modes" in meta else None,
+            when=meta.get("when", ""),
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise BadModel(f"{path}: its metadata cannot be used ({error}); export the model again") from error
@@ -226,6 +228,14 @@ def _sensible(modes: Modes | None) -> bool:
     return whole and finite and min(divisors) > 0
 
 
+def _can_tell(spec: ModelSpec) -> bool:
+    """Whether its channels say if an asset is in the state in which it was trained."""
+    try:
+        return not spec.when or Expression.of(spec.when).unknown(spec.names) is None
+    except ValueError:
+        return False
+
+
 def _has_turn(channel: Channel) -> bool:
     return channel.kind != Kind.ANGLE or 0 < channel.turn < math.inf
 
@@ -240,6 +250,7 @@ def _check_sense(spec: ModelSpec, path: Path) -> None:
         "the deviations are not sensible numbers": all(0.0 <= c.deviation < math.inf for c in spec.channels),
         "the tail is not made of sensible numbers": all(map(math.isfinite, tail)) and min(tail[1], tail[3]) > 0,
         "the modes are not made of sensible numbers": _sensible(spec.modes),
+        f"it is for a state that its channels cannot tell, {spec.when[:100]!r}": _can_tell(spec),
     }
     for problem, fine in facts.items():
         if not fine:

@@ -29,6 +29,8 @@ NOTICES_FILE = "notices.json"
 """What `notice_file` keeps beside it."""
 ALERTS_KEPT = 10_000
 FEEDBACK_KEPT = 10_000
+SUPPRESSED = b'"suppressed":true'
+"""In the JSON of an alert that the owner's rules withheld; a text within it has its quotes escaped."""
 MAX_STATE_BYTES = 256 * 2**20
 """Of JSON: what unpacks to more is not ours."""
 STATE_STEP_BYTES = 2048
@@ -163,13 +165,17 @@ class NodeStore:
         return [record for record in map(_record, rows) if record is not None]
 
     def alerts_since(self, asset: str, since_ns: int, below_ratio: float) -> int:
-        """How many alerts of an asset were raised after `since_ns` (event time) and peaked below a ratio."""
+        """How many alerts of an asset were raised after `since_ns` (event time), peaked below a ratio and were not suppressed."""
         rows = self.database.rows(
-            "SELECT id FROM alert WHERE asset = ? AND raised_ns > ? AND peak_ratio < ?", asset, since_ns, below_ratio
+            "SELECT id FROM alert WHERE asset = ? AND raised_ns > ? AND peak_ratio < ? AND instr(payload, ?) = 0",
+            asset,
+            since_ns,
+            below_ratio,
+            SUPPRESSED,
         )
         stored = {str(identity) for (identity,) in rows} - self._alerts.keys()
         new = [r for r in self._alerts.values() if r.asset == asset and r.raised_ns > since_ns]
-        return len(stored) + sum(r.peak_ratio < below_ratio for r in new)
+        return len(stored) + sum(r.peak_ratio < below_ratio and SUPPRESSED not in r.payload for r in new)
 
     def newest_alert(self, asset: str) -> str | None:
         """The id of the alert of an asset that was raised last; None: none is remembered."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from edge_ae import wiring
 from edge_ae.config.consistency import contested, missing_to_watch
 from edge_ae.config.loading import inspect, load
+from edge_ae.config.rule_notes import ModelState, rule_notes, state_faults
 from edge_ae.config.settings import Settings
 from edge_ae.core.rules import AlertRules, ChannelRule, MinDeviation, budget_ns
 from edge_ae.core.timestamps import SECOND
@@ -416,3 +417,40 @@ def test_a_rule_that_cannot_be_is_one_sentence(line: str, sentence: str, tmp_pat
     with pytest.raises(BadConfig) as found:
         load(tmp_path / "s.toml", {"HOME": "/root"})
     assert str(found.value).startswith(sentence)
+
+
+def test_rules_beside_their_models_are_refused_ignored_or_worth_a_sentence(tmp_path: Path) -> None:
+    text = """
+        [[streams]]
+        topic = "a/{asset}"
+        model = "pump.onnx"
+        when = "speed > 100"
+        rules = { Tmep = { mute = true } }
+        [[streams]]
+        topic = "b/{asset}"
+        model = "fan.onnx"
+        [alerts]
+        when = "Temp > 5"
+        channels = { Temp = { mute = true }, Nowhere = { mute = true } }
+    """
+    for name in ("pump.onnx", "fan.onnx"):
+        (tmp_path / name).touch()
+    (tmp_path / "s.toml").write_text(text)
+    found = load(tmp_path / "s.toml", {"HOME": "/root"})
+    pump, fan = (tmp_path / name for name in ("pump.onnx", "fan.onnx"))
+    models = {pump: ModelState(("speed", "Temp"), "speed > 50"), fan: ModelState(("flow",), "")}
+    assert state_faults(found, models) == [f"alerts.when: 'Temp' is no channel of the model; there are flow ({fan})"]
+    assert rule_notes(found, models) == [
+        "alerts.channels.Nowhere: no model has this channel, and the rule is ignored; there are speed, Temp, flow",
+        "streams[1].rules.Tmep: its model has no such channel, and the rule is ignored; there are speed, Temp",
+        "streams[1]: is watched where speed > 100, but its model was trained where speed > 50; what it never saw is abnormal to it",
+        "streams[2]: is watched where Temp > 5, but its model was trained in any state; what it never saw is abnormal to it",
+    ]
+
+
+def test_a_state_that_cannot_be_understood_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text("[alerts]\nwhen = 'speed >'\n")
+    with pytest.raises(
+        BadConfig, match=r"alerts.when: 'speed >' at its end, character 8: a channel or a number is expected"
+    ):
+        load(tmp_path / "s.toml", {"HOME": "/root"})

@@ -560,3 +560,26 @@ def test_stats_hold_what_was_asked_of_the_budget_and_what_was_spent_in_its_inter
     week_of_rows = 7 * 86_400 * 10
     listener.publish_all(TOPIC, rows([(10, 1.0)], start=len(spent + fault) + week_of_rows))
     wait_for(lambda: budget() == [1.0, 7 * 86_400, 0])
+
+
+def test_a_suppressed_alert_survives_a_kill_as_that_and_is_new_once_its_rule_is_taken_back(
+    node: Node, listener: Subscriber
+) -> None:
+    node.start().ready()
+    listener.publish_all(TOPIC, rows([(20, 1.0)]))
+    listener.ask("edge-ae/n1/p1/cmd/rule", {"channel": "a", "mute": True})
+    listener.publish_all(TOPIC, rows([(15, 30.0)], start=20))
+    before = wait_for(lambda: next((b for b in listener.bodies("/p1/alert") if b["suppressed"]), None), "the alert")
+    node.stop(signal.SIGKILL)
+    shown = len(listener.bodies("/p1/alert"))
+    node.start().ready()
+    after = wait_for(lambda: next(iter(listener.bodies("/p1/alert")[shown:]), None), "the alert after the restart")
+    assert [after[key] for key in ("id", "state", "suppressed_by")] == [before["id"], "suppressed", "rule: a is muted"]
+    assert published(listener) == []
+    listener.ask("edge-ae/n1/p1/cmd/rule", {"channel": "a", "clear": True})
+    wait_for(lambda: published(listener), "the alert that counts now")
+    listener.publish_all(TOPIC, rows([(30, 1.0)], start=35))
+    wait_for(lambda: len(published(listener)) == 2, "its end")
+    assert [(identity, seq, kind) for identity, seq, kind, _ in published(listener)] == [
+        (before["id"], 1, "new"), (before["id"], 2, "end")
+    ]  # fmt: skip

@@ -1,6 +1,7 @@
 """What subscribers get: each event once and in order over any connection, and retained states that are true."""
 
 import json
+import math
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from edge_ae.core.events import Outcome, Readings
+from edge_ae.core.events import Outcome, Readings, Scored, Withheld
 from edge_ae.core.fleet import Fleet
+from edge_ae.core.rules import ChannelRule
 from edge_ae.core.timestamps import SECOND
 from edge_ae.daemon.options import DaemonOptions
 from edge_ae.daemon.publisher import MARK_PATIENCE_NS, Publisher
@@ -264,3 +266,23 @@ def test_how_far_a_warm_up_is_is_published_each_minute_and_its_end_at_once(tmp_p
     node.publisher.show_health(pump, 62 * SECOND)
     shown = [(body["rows"], body["watched"], body["reason"] is None) for body in node.wire.on("/p1/health")]
     assert shown == [(1, False, False), (2, False, False), (4, True, True)]
+
+
+def test_a_suppressed_alert_is_in_the_history_and_on_its_topic_and_no_event(node: Node) -> None:
+    node.connect(1)
+    node.see(*CALM)
+    node.fleet.detectors["p1"].set_channel_rule("a", ChannelRule(mute=True))
+    node.see(*ALARM)
+    assert (node.wire.on("p1/alert")[-1]["state"], types(node)) == ("suppressed", [])
+    assert [type(one) for one in node.publisher.happenings if not isinstance(one, Scored)] == [Withheld]
+    (open_alert,) = node.store.active_alerts()
+    assert open_alert.announced is False
+    node.store.record(open_alert)  # known in memory alone
+    assert node.store.alerts_since("p1", 0, math.inf) == 0
+    node.see(*CALM)
+    ((announced, cleared_ns, payload),) = node.store.database.rows("SELECT announced, cleared_ns, payload FROM alert")
+    assert (announced, cleared_ns is not None, types(node)) == (0, True, [])
+    body = json.loads(payload)  # type: ignore[arg-type]  # as bytes
+    assert [body[key] for key in ("suppressed", "suppressed_by", "type")] == [True, "rule: a is muted", "end"]
+    assert (node.publisher.suppressed, node.wire.on("p1/alert")[-1]["suppressed"]) == ({"rule": 1}, False)
+    assert node.store.alerts_since("p1", 0, math.inf) == 0

@@ -290,3 +290,15 @@ def test_a_graph_of_another_shape_is_refused(path: Path, copy: Callable[[bytes],
 def test_a_channel_keeps_its_range_and_resolution(path: Path) -> None:
     assert OnnxModel.load(path).spec.channels == CHANNELS
     assert Channel("a").resolution == 0.0
+
+
+def test_the_state_that_a_model_is_for_travels_in_its_file(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "m.onnx", when="pressure > 1")
+    assert (model.spec.when, write_model(tmp_path / "n.onnx").spec.when) == ("pressure > 1", "")
+    assert b"edge_ae.when" not in (tmp_path / "n.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("when", ["speed > 1", "pressure >"])
+def test_a_model_for_a_state_that_its_channels_cannot_tell_is_refused(tmp_path: Path, when: str) -> None:
+    with pytest.raises(BadModel, match="it is for a state that its channels cannot tell"):
+        write_model(tmp_path / "m.onnx", when=when)

@@ -56,7 +56,11 @@ def _fit(options: Namespace) -> int:
     if options.hold is not None and options.period is None:
         raise BadData("--hold needs --period: channels that report on change show none")
     asked = prepare.RowOptions(
-        _period_ns(options), seconds_ns(0.0 if options.hold is None else options.hold), options.length, options.kind
+        _period_ns(options),
+        seconds_ns(0.0 if options.hold is None else options.hold),
+        options.length,
+        options.kind,
+        options.when,
     )
     with reporting() as reporter:
         recording = prepare.read(options.data, read_options(options), asked, reporter.part(0.0, READ))

@@ -82,6 +82,7 @@ def _spec(fitted: Fitted, recording: Recording, origin: Origin, rows: Sequence[F
         typical=calibration.typical,
         trained_at=origin.trained_at,
         hold_rows=recording.hold_rows,
+        when=recording.when,
     )
 
 
@@ -220,6 +221,7 @@ def _metadata(contents: Contents, golden: Floats, scores: Floats) -> dict[str, s
     }
     errors = [channel.deviation for channel in spec.channels]
     known = {"deviations": json.dumps(errors)} if any(error > 0.0 for error in errors) else {}
+    known |= {"when": spec.when} if spec.when else {}
     return {PREFIX + key: value for key, value in {**contents.extra, **known, **values}.items()}
 
 

@@ -93,7 +93,7 @@ def retrain(past: Past, options: fit.Options, origin: Origin, out: Path, reporte
     spec = past.current.spec
     train, held_out = split(past.normal, spec.length)
     require_channels(train, spec)
-    recording = Recording(spec.names, spec.period_ns, tuple(train), spec.hold_rows, kinds=spec.channels)
+    recording = Recording(spec.names, spec.period_ns, tuple(train), spec.hold_rows, kinds=spec.channels, when=spec.when)
     temporary = out.with_name(f".{out.name}.candidate")
     try:
         fitted = fit.fit(train, options, reporter.part(0.0, TRAINED))

@@ -9,6 +9,7 @@ from edge_ae_train.data import loading, prepare
 from edge_ae_train.data.clean import clean
 from edge_ae_train.data.prepare import RowOptions, Sampling
 
+from edge_ae.core.expression import Expression
 from edge_ae.errors import BadData
 from edge_ae.store.recording.options import ReadOptions
 from tests.train.data.written import T0, lines, make
@@ -50,6 +51,28 @@ def test_slot_is_labelled_by_any_of_its_lines(tmp_path: Path) -> None:
     assert segment.labels is not None
     assert segment.labels.tolist() == [True, False, False, True, False]
     assert segment.values[0].tolist() == [1.5]
+
+
+def test_rows_of_another_state_are_left_out_and_part_a_segment(tmp_path: Path) -> None:
+    text = "t,a,b\n" + "".join(f"{second},{second % 5},{0 if second == 103 else 9}\n" for second in range(100, 110))
+    recording = prepare.read([make(tmp_path, text)], asked=RowOptions(when=Expression.of("b > 5")))
+    first, second = recording.segments
+    assert (len(first), len(second), second.start_slot - first.start_slot) == (3, 6, 4)
+    assert recording.when == "b > 5"
+    assert "1 of 10 rows are left out: b > 5 does not hold there, or a value is missing" in recording.notes
+
+
+@pytest.mark.parametrize(
+    ("when", "sentence"),
+    [
+        ("sped > 5", "--when: 'sped' is no channel of the model; there are a, b"),
+        ("b > 99", "b > 99 holds in none of 10 rows"),
+    ],
+)
+def test_a_state_that_leaves_nothing_to_learn_from_is_refused(when: str, sentence: str, tmp_path: Path) -> None:
+    text = "t,a,b\n" + "".join(f"{second},{second % 5},{second % 3}\n" for second in range(100, 110))
+    with pytest.raises(BadData, match=sentence):
+        prepare.read([make(tmp_path, text)], asked=RowOptions(when=Expression.of(when)))
 
 
 def recorder_file(folder: Path, name: str, first_s: int, seconds: int) -> None:

@@ -14,7 +14,7 @@ from edge_ae_train.candidates import held_out_blocks, held_out_rows
 from edge_ae_train.data import prepare
 from edge_ae_train.data.dataset import window_ends
 from edge_ae_train.data.prepare import Sampling
-from edge_ae_train.data.segments import Segment, stretches, values_of
+from edge_ae_train.data.segments import Segment, in_state, kept, stretches, values_of
 from edge_ae_train.data.window_length import LENGTHS
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -22,8 +22,10 @@ from hypothesis import strategies as st
 from edge_ae.core.align import Aligner
 from edge_ae.core.detector import Detector, Watch
 from edge_ae.core.events import Readings, Window
+from edge_ae.core.expression import Expression
 from edge_ae.core.rules import AlertRules
 from edge_ae.core.timestamps import SECOND
+from edge_ae.core.watched_state import WatchedState
 from edge_ae.core.window import Windower, longest_gap
 from edge_ae.store.recording_csv import Table
 from tests.models import FakeModel
@@ -43,13 +45,21 @@ def by_slot(windows: list[Window]) -> Scored:
     return {window.slot: np.nan_to_num(window.values, nan=-1.0).tolist() for window in windows}
 
 
-def scored_by_the_device(table: Table, length: int, hop: int, hold_rows: int) -> Scored:
+def scored_by_the_device(table: Table, length: int, hop: int, hold_rows: int, when: str) -> Scored:
     aligner = Aligner(NAMES, SECOND, max_gap_rows=longest_gap(length), hold_rows=hold_rows)
     windower = Windower(length, hop, len(NAMES))
     rows = []
     for t_ns, values in zip(table.t_ns.tolist(), table.values.tolist(), strict=True):
         rows += aligner.push(Readings("pump", t_ns, dict(zip(NAMES, values, strict=True))))
-    return by_slot([window for row in [*rows, *aligner.flush()] for window in windower.push(row)])
+    state = WatchedState(when, NAMES)
+    watched = [row for row in [*rows, *aligner.flush()] if state.push(row)]
+    return by_slot([window for row in watched for window in windower.push(row)])
+
+
+def watched(segments: list[Segment], when: str) -> list[Segment]:
+    """As `fit --when` cuts them."""
+    expression = Expression.of(when) if when else None
+    return [part for segment in segments for part in kept(segment, in_state(segment, expression, NAMES))]
 
 
 def windows_of(parts: list[Segment], length: int, hop: int) -> list[Window]:
@@ -61,6 +71,8 @@ def windows_of(parts: list[Segment], length: int, hop: int) -> list[Window]:
 
 def calibrated_on(segments: list[Segment], length: int, hop: int) -> Scored:
     """The windows of all held-out blocks, as `fit` cuts them."""
+    if not segments:
+        return {}
     parts = stretches(segments, length)
     blocks = held_out_blocks(sum(map(len, parts)))
     held_out = [held_out_rows(parts, block, length) for block in blocks]
@@ -80,8 +92,9 @@ line = st.tuples(st.one_of(st.just(1), st.just(1), st.integers(2, 12)), st.tuple
     hop=st.integers(1, 5),
     hold_rows=st.integers(0, 3),
     known=st.booleans(),
+    when=st.sampled_from(["", "pressure > 3", "not flow == 2 or pressure > 7"]),
 )
-@example(0, [(1, (1.0, 1.0))] * 8 + [(6, (1.0, 1.0))] * 3 + [(1, (1.0, 1.0))] * 8, 4, 1, 0, False)
+@example(0, [(1, (1.0, 1.0))] * 8 + [(6, (1.0, 1.0))] * 3 + [(1, (1.0, 1.0))] * 8, 4, 1, 0, False, "")
 def test_calibration_sees_the_windows_that_the_device_scores(
     first: int,
     lines: list[tuple[int, tuple[float, float]]],
@@ -89,11 +102,26 @@ def test_calibration_sees_the_windows_that_the_device_scores(
     hop: int,
     hold_rows: int,
     known: bool,
+    when: str,
 ) -> None:
     """`known`: whether the length was asked for, or is chosen once the rows are there."""
     table = table_of((first + np.cumsum([step for step, _ in lines])).tolist(), [cells for _, cells in lines])
-    segments = prepare.rows([table], Sampling(SECOND, hold_rows, length if known else LENGTHS[-1]))
-    assert calibrated_on(segments, length, hop) == scored_by_the_device(table, length, hop, hold_rows)
+    segments = watched(prepare.rows([table], Sampling(SECOND, hold_rows, length if known else LENGTHS[-1])), when)
+    assert calibrated_on(segments, length, hop) == scored_by_the_device(table, length, hop, hold_rows, when)
+
+
+@pytest.mark.parametrize("away", [0, 1, 3, 9])
+def test_the_detector_itself_leaves_out_the_rows_of_another_state_as_training_does(away: int) -> None:
+    model = FakeModel(hop=3, when="pressure > 1")
+    table = table_of([*range(100, 140)], [(5.0, 0.0 if 110 <= slot < 110 + away else 2.0) for slot in range(100, 140)])
+    detector = Detector("node", "pump", Watch(model, AlertRules(interval_ns=SECOND)))
+    windows = []
+    for t_ns, values in zip(table.t_ns.tolist(), table.values.tolist(), strict=True):
+        windows += detector.push(Readings("pump", t_ns, dict(zip(NAMES, values, strict=True))))
+    found = by_slot([*windows, *detector.flush()])
+    segments = watched(prepare.rows([table], Sampling(SECOND)), model.spec.when)
+    assert found == calibrated_on(segments, model.spec.length, 3)
+    assert len(found) >= 8
 
 
 @pytest.mark.parametrize("gap", [0, 1, 3, 4, 5, 9])

@@ -18,6 +18,7 @@ import numpy as np
 
 from edge_ae.core.detector import Watch
 from edge_ae.core.events import Row, slot_of
+from edge_ae.core.expression import Expression
 from edge_ae.core.model_spec import ModelSpec
 from edge_ae.core.payloads import alert_payload
 from edge_ae.core.rules import AlertRules
@@ -31,7 +32,7 @@ from edge_ae.store.node_store import FILE
 from edge_ae.store.recording_csv import Table
 from edge_ae_train.data import prepare
 from edge_ae_train.data.recorded import Series
-from edge_ae_train.data.segments import Flags, Segment, episodes, kept
+from edge_ae_train.data.segments import Flags, Segment, episodes, in_state, kept
 from edge_ae_train.data.window_length import LENGTHS
 from edge_ae_train.progress import SILENT, Reporter, in_parts
 
@@ -105,6 +106,7 @@ def recall(
     """`length`: rows of the next model's windows; None: not known yet."""
     assets, known = [], {span.id for span in hindsight.alerts}
     sampling = prepare.sampling_of(current.spec, length or LENGTHS[-1])
+    when = Expression.of(current.spec.when) if current.spec.when else None
     for one, part in zip(series, in_parts(reporter, [len(one.table) for one in series]), strict=True):
         said = part.counting(f"{one.asset}: scoring with the current model")
         watch = Watch(current, rules)
@@ -114,9 +116,13 @@ def recall(
         alerts = own + [span for span in hindsight.alerts if span.asset == one.asset]
         extremes = _runs(one.table, extreme(result, current.spec, rules))
         reasons = _reasons(alerts, extremes, _runs(one.table, one.table.labels), hindsight.labels)
-        segments = [_masked(segment, current.spec) for segment in prepare.rows([one.table], sampling)]
+        made = prepare.rows([one.table], sampling)
+        watched = [part for segment in made for part in kept(segment, in_state(segment, when, current.spec.names))]
+        segments = [_masked(segment, current.spec) for segment in watched]
         normal, left_out = _without(segments, reasons, current.spec)
-        rows, faults = sum(map(len, segments)), tuple(reasons["fault"])
+        rows, faults = sum(map(len, made)), tuple(reasons["fault"])
+        if when is not None:
+            left_out[f"not {when.text}"] = rows - sum(map(len, watched))
         assets.append(AssetPast(one.table, result.alert, tuple(normal), faults, rows, left_out))
     return Past(current, rules, tuple(assets), (_summary(assets), *_strangers(hindsight, known)))
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edge_ae.core.align import Aligner
 from edge_ae.core.counters import CounterRates
 from edge_ae.core.events import Readings, Row, slot_of
+from edge_ae.core.expression import Expression
 from edge_ae.core.model_spec import Channel, Floats, Kind, ModelSpec
 from edge_ae.core.slot_value import merges_of
 from edge_ae.core.timestamps import duration_text, rfc3339
@@ -31,7 +32,7 @@ from edge_ae_train.data.loading import load, where_of
 from edge_ae_train.data.machines import require_one_machine
 from edge_ae_train.data.on_change import on_change_note
 from edge_ae_train.data.period import period_notes, sample_period_ns
-from edge_ae_train.data.segments import Flags, Recording, Segment, episodes, unlabelled
+from edge_ae_train.data.segments import Flags, Recording, Segment, episodes, in_state, kept, unlabelled
 from edge_ae_train.data.series import asset_name
 from edge_ae_train.data.window_length import LENGTHS
 from edge_ae_train.progress import SILENT, Reporter
@@ -59,12 +60,13 @@ class Sampling:
 @dataclass(frozen=True, slots=True)
 class RowOptions:
     """What the user asked of the rows; None: to be found in the data. `hold_ns`: how long a value stands where channels
-    report on change; `length`: rows of a window; `kinds`: of channels, such as "energy=counter"."""
+    report on change; `length`: rows of a window; `kinds`: of channels, such as "energy=counter"; `when`: the state to learn from."""
 
     period_ns: int | None = None
     hold_ns: int = 0
     length: int | None = None
     kinds: str | None = None
+    when: Expression | None = None
 
 
 AS_FOUND = RowOptions()
@@ -95,9 +97,12 @@ def recording_of(loaded: Sequence[Table], asked: RowOptions = AS_FOUND, label: s
     kinds = tuple(replace(one.channel, error_values=cleaned.error_values.get(one.channel.name, ())) for one in findings)
     period_ns = sample_period_ns(tables) if asked.period_ns is None else asked.period_ns
     hold_rows = -(-asked.hold_ns // period_ns)
-    segments = rows(tables, Sampling(period_ns, hold_rows, asked.length or LENGTHS[-1], kinds))
-    segments, leaps = without_leaps(segments, kinds)
+    made = rows(tables, Sampling(period_ns, hold_rows, asked.length or LENGTHS[-1], kinds))
+    segments, leaps = without_leaps(made, kinds)
     notes += [*still_notes(tables, kinds), *leaps, *period_notes(tables, period_ns), *gap_notes(segments, period_ns)]
+    if asked.when is not None:
+        segments = _watched(made, segments, asked.when, tables)
+        notes.append(_state_note(made, segments, asked.when))
     normal = [part for segment in segments for part in unlabelled(segment)]
     if not normal:
         raise BadData(
@@ -108,7 +113,28 @@ def recording_of(loaded: Sequence[Table], asked: RowOptions = AS_FOUND, label: s
     if hold_rows == 0 and (note := on_change_note(tables)) is not None:
         notes.append(note)
     reasons = tuple(one.reason for one in findings)
-    return Recording(tables[0].names, period_ns, tuple(normal), hold_rows, tuple(notes), kinds, reasons, units)
+    when = "" if asked.when is None else asked.when.text
+    return Recording(tables[0].names, period_ns, tuple(normal), hold_rows, tuple(notes), kinds, reasons, units, when)
+
+
+def _watched(
+    made: Sequence[Segment], cleaned: Sequence[Segment], when: Expression, tables: Sequence[Table]
+) -> list[Segment]:
+    """The stretches of the `cleaned` segments in a state, which is known by the rows as they were `made`: a device cleans nothing."""
+    names = tables[0].names
+    fault = when.unknown(names)
+    if fault is not None:
+        raise BadData(f"--when: {fault}")
+    states = (in_state(segment, when, names) for segment in made)
+    found = [part for segment, state in zip(cleaned, states, strict=True) for part in kept(segment, state)]
+    if not found:
+        raise BadData(f"{where_of(tables)}: --when: {when.text} holds in none of {sum(map(len, made))} rows")
+    return found
+
+
+def _state_note(made: Sequence[Segment], watched: Sequence[Segment], when: Expression) -> str:
+    total, left = sum(map(len, made)), sum(map(len, watched))
+    return f"{total - left} of {total} rows are left out: {when.text} does not hold there, or a value is missing"
 
 
 def gap_notes(segments: Sequence[Segment], period_ns: int) -> list[str]:

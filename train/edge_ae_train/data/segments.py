@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ae.core.expression import HOLDS, Expression
 from edge_ae.core.model_spec import Channel, Floats
 from edge_ae.core.window import longest_gap
 
@@ -47,7 +48,7 @@ class Recording:
 
     `hold_rows`: for which a channel that reports on change keeps its value. `notes`: sentences on what was odd.
     `kinds`: the channels with their kinds; empty: all are analog. `reasons`: why each is of its kind.
-    `units`: of the channels whose files say them.
+    `units`: of the channels whose files say them. `when`: the state that the rows are of; "": any.
     """
 
     names: tuple[str, ...]
@@ -58,6 +59,7 @@ class Recording:
     kinds: tuple[Channel, ...] = ()
     reasons: tuple[str, ...] = ()
     units: Mapping[str, str] = field(default_factory=dict)
+    when: str = ""
 
     @property
     def channels(self) -> tuple[Channel, ...]:
@@ -84,6 +86,13 @@ def kept(segment: Segment, keep: Flags) -> list[Segment]:
 def unlabelled(segment: Segment) -> list[Segment]:
     """The stretches that no label marks."""
     return [segment] if segment.labels is None else kept(segment, ~segment.labels)
+
+
+def in_state(segment: Segment, when: Expression | None, channels: Sequence[str]) -> Flags:
+    """The rows [row] in which a device watches the asset; None: all."""
+    if when is None:
+        return np.ones(len(segment), np.bool_)
+    return np.asarray(when.truth(channels, segment.values) == HOLDS)
 
 
 def stretches(segments: Sequence[Segment], length: int) -> list[Segment]:
