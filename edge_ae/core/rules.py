@@ -5,6 +5,7 @@ The settings and commands are read into these; nothing here decides anything.
 
 import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -57,9 +58,9 @@ class MinDeviation:
 def min_deviation_of(value: Any) -> MinDeviation:
     """Of 0.5, in the channel's unit, or "5%" of the expected value. ValueError."""
     match = PERCENT.fullmatch(value) if isinstance(value, str) else None
-    if match is not None:
-        return MinDeviation(float(match[1]) / 100, is_part=True)
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
+    if match is not None and (percent := float(match[1])) < math.inf:  # more digits than a number holds are infinity
+        return MinDeviation(percent / 100, is_part=True)
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= sys.float_info.max:
         return MinDeviation(float(value))
     raise ValueError('should be a number in the channel\'s unit, such as 0.5, or a part such as "5%"')
 

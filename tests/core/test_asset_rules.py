@@ -127,7 +127,12 @@ def test_rules_and_silences_of_commands_survive_a_restart_with_another_model_too
     assert [one.channel for one in other.in_force] == ["flow"]
 
 
-@pytest.mark.parametrize("value", ["5", "-5%", "five", -1, math.inf, NAN, True, None, [1]])
+ENDLESS = "9" * 400
+
+
+@pytest.mark.parametrize(
+    "value", ["5", "-5%", "five", -1, math.inf, NAN, True, None, [1], int(ENDLESS), ENDLESS + "%"], ids=repr
+)
 def test_what_is_no_deviation_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="should be a number in the channel's unit"):
         min_deviation_of(value)
