@@ -51,10 +51,19 @@ class EdgeSession(Protocol):
 
 
 class HostMessage(Protocol):
-    """What a host sends."""
+    """What a host sends. `mid`: of the packet on the connection of that number, by which it is acknowledged where `qos` is 1."""
 
     @property
     def payload(self) -> bytes: ...
+
+    @property
+    def qos(self) -> int: ...
+
+    @property
+    def connection(self) -> int: ...
+
+    @property
+    def mid(self) -> int: ...
 
 
 class EdgeConnection(Protocol):
@@ -71,6 +80,8 @@ class EdgeConnection(Protocol):
     def opened(self) -> EdgeSession | None: ...
 
     def take(self, max_items: int, timeout_s: float, /) -> Sequence[HostMessage]: ...
+
+    def ack(self, messages: Iterable[tuple[int, int]], /) -> None: ...
 
     def acked(self) -> Sequence[int]: ...
 
@@ -174,12 +185,18 @@ class SparkplugEdgeNode:
         if session is not None:
             self._number, self._born, self._rebirth = session.number, False, False
         self._connection.acked()  # nothing is made of it, and it is not to pile up
-        for message in self._connection.take(COMMANDS_PER_TICK, 0.0):
-            self._command(message.payload)
+        self._take_commands()
         if self._connection.connected and self._number is not None:
             self._say(detectors, self._number, now_ns)
 
     # -- births, data and deaths -------------------------------------------------------------------------------
+
+    def _take_commands(self) -> None:
+        """A broker sends no more once as many wait for their acknowledgement as the connection lets be under way."""
+        messages = self._connection.take(COMMANDS_PER_TICK, 0.0)
+        for message in messages:
+            self._command(message.payload)
+        self._connection.ack([(message.connection, message.mid) for message in messages if message.qos > 0])
 
     def _command(self, payload: bytes) -> None:
         try:

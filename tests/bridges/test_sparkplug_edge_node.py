@@ -19,6 +19,10 @@ from edge_ae.core.formats.decoder import Decoder, Stream
 from edge_ae.core.formats.sparkplug_payload import payload_of, value_of
 from edge_ae.core.formats.sparkplug_writing import rebirth_command
 from edge_ae.core.timestamps import MS, SECOND
+from edge_ae.mqtt.link import Link
+from edge_ae.mqtt.options import Broker as MqttBroker
+from edge_ae.mqtt.options import LinkOptions
+from tests.conftest import PATIENCE_S, Broker, Subscriber, wait_for
 from tests.daemon.node_process import PERIOD_NS, watch
 
 T_NS = 1_790_000_000 * SECOND
@@ -31,6 +35,9 @@ class Heard:
 
     payload: bytes = b""
     number: int = 1
+    qos: int = 1
+    connection: int = 1
+    mid: int = 7
 
 
 class Hall:
@@ -63,6 +70,9 @@ class Hall:
     def take(self, _most: int, _timeout_s: float) -> list[Heard]:
         said, self.said = self.said, []
         return said
+
+    def ack(self, messages: Any) -> None:
+        assert all(message == (1, 7) for message in messages)
 
     def acked(self) -> list[int]:
         return []
@@ -333,6 +343,25 @@ def test_our_own_reader_of_sparkplug_reads_it() -> None:
         T_NS + 5 * PERIOD_NS,
         {"anomaly/score": 2.0, "anomaly/ratio": 0.2},
     )
+
+
+def test_hosts_are_listened_to_however_many_commands_they_have_sent(broker: Broker, listener: Subscriber) -> None:
+    most = 2  # unacknowledged
+    own = LinkOptions(MqttBroker("127.0.0.1", broker.port), "edge", "status", receive_maximum=most, clean=True)
+    node = SparkplugEdgeNode(EdgeIdentity("plant", "pi-7"), 1.0, Link(own, most))
+    births = Subscriber(broker.port, "spBv1.0/plant/NBIRTH/pi-7", "host")
+
+    def is_born(times: int) -> bool:
+        node.tick({}, dict, 0)
+        return len(births.messages) >= times
+
+    wait_for(lambda: is_born(1), "the birth")
+    for payload in [b"x"] * 2 * most:
+        listener.publish("spBv1.0/plant/NCMD/pi-7", payload).wait_for_publish(PATIENCE_S)
+    listener.publish("spBv1.0/plant/NCMD/pi-7", rebirth_command(NOW_MS))
+    wait_for(lambda: is_born(2), "the birth that a host asks for", 3.0)
+    node.close()
+    births.close()
 
 
 def test_stop_ends_the_connection_where_there_was_one() -> None:
