@@ -74,6 +74,7 @@ CORE_MAY = {
     "alert_snapshot": {"alert_state"} | NOTATIONS,
     "alert": {"alert_state"} | NOTATIONS,
     "asset_rules": NOTATIONS,
+    "pending_notices": {"alert_snapshot", "alert_state"} | NOTATIONS,
     "expression": set[str](),
     "watched_state": {"expression"} | NOTATIONS,
     "description": {"alert_state"} | NOTATIONS,  # says what the alert stage found
@@ -104,6 +105,7 @@ CORE_MAY = {
         "alert_snapshot",
         "alert_state",
         "asset_rules",
+        "pending_notices",
         "watched_state",
         "description",
     }

@@ -80,7 +80,7 @@ def values_of(detector: Detector, verdict: Verdict | None) -> Values:
 
 
 def _alert(detector: Detector) -> Values:
-    if not detector.alert.active:
+    if not detector.alert.raised:
         return False, None, None, None
     alert = detector.alert_now()
     top = alert.channels[0].name if alert.channels else None

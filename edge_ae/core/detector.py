@@ -4,15 +4,14 @@ push(Readings) ─ align ─ counters ─ health ─ window ─► Windows      
 judge(Window, score, explanation) ─ threshold ─ alert ─►   gives each back with its score, in order
                        unscored() ─ alert ─►               what the rows showed that brought no window
 
-What health and window find on the way, such as channels that stopped together, waits until the windows before it are judged, so
-that it makes no difference how many of them are scored at once.
+Rows of a state in which the asset is not to be watched go no further than counters.
 """
 
 import copy
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 from edge_ae.core import alert, alert_snapshot
 from edge_ae.core.alert_state import (
@@ -53,6 +52,7 @@ from edge_ae.core.input_pace import InputPace
 from edge_ae.core.liveness import STALE, InputCounts, Liveness
 from edge_ae.core.model_spec import Explanation, Model
 from edge_ae.core.peak_hours import HourlyPeaks
+from edge_ae.core.pending_notices import LEFT, PendingNotices, restored, saved
 from edge_ae.core.rules import AlertRules, ChannelRule, budget_ns
 from edge_ae.core.score_watch import ScoreWatch
 from edge_ae.core.sensor_health import SensorHealth
@@ -65,8 +65,6 @@ from edge_ae.core.window import Windower, longest_gap
 OFF_DELAY_HOPS = 10  # the default off-delay
 FROZEN, PACE = "frozen", "pace"  # faults of an asset, beside those of its liveness
 NOTHING = "nothing comes"
-LEFT: Literal["left"] = "left"  # the state in which the asset is watched
-Noticed = Condition | Literal["left"] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,16 +106,14 @@ class Detector:
         self._window = Windower(spec.length, spec.hop, len(spec.channels))
         self._score_watch = ScoreWatch(spec, rules.unwatched_ns)
         self._stop: CommonStop | None = None  # as of the newest row
-        self._noticed: deque[tuple[int, Noticed]] = deque()  # by rows whose windows are not judged yet; None: over
+        self._noticed = PendingNotices()
         self._condition: Condition | None = None  # that stands as of the newest window judged
         self._unjudged = 0  # windows
         self._threshold = Threshold(spec, hop_ns / rules.interval_ns)
         self.budget: str | None = None  # as an operator set it
         self.interval_ns = rules.interval_ns  # mean time between the alerts that are accepted
         self.own_rules = AssetRules(rules, spec.names)
-        self.suppressed: Counter[str] = (
-            Counter()
-        )  # alerts that were not announced when they rose, by what stood against them
+        self.suppressed: Counter[str] = Counter()  # alerts that were not announced as they rose, by what withheld them
         self.peaks = HourlyPeaks()
         self.alert = AlertState()
         self.last_t_ns: int | None = None  # event time of the newest row judged
@@ -154,20 +150,20 @@ class Detector:
             return
         self._score_watch.rest(slot)
         if not rested:
-            self._noticed.append((slot, LEFT))
+            self._noticed.push(slot, LEFT)
 
     def _notice(self, slot: int, *, scored: bool) -> None:
         """What a row has shown that is to be judged behind the windows before it."""
         stop = self._health.stop
         if stop != self._stop:
             self._stop = stop
-            self._noticed.append((slot, None if stop is None else self._stop_condition(stop)))
+            self._noticed.push(slot, None if stop is None else self._stop_condition(stop))
         self._watch_score(slot, scored=scored)
 
     def _watch_score(self, slot: int, *, scored: bool) -> None:
         unwatched = self._score_watch.push(slot, scored, self._lasting_reason)
         if unwatched is not None:
-            self._noticed.append((slot, unwatched))
+            self._noticed.push(slot, unwatched)
 
     def _stop_condition(self, stop: CommonStop) -> Condition:
         since_ns = stop.since_slot * self.spec.period_ns
@@ -185,8 +181,7 @@ class Detector:
     def _settle(self, until_slot: int | None) -> list[AlertStep]:
         """Take up what was noticed, up to a slot or all of it."""
         events: list[AlertStep] = []
-        while self._noticed and (until_slot is None or self._noticed[0][0] <= until_slot):
-            slot, noticed = self._noticed.popleft()
+        for slot, noticed in self._noticed.take(until_slot):
             if isinstance(noticed, str):
                 self._condition = None
                 events += self._take(alert.leave(self.alert, slot * self.spec.period_ns, self._rules))
@@ -220,7 +215,7 @@ class Detector:
         twin._align, twin._counters = copy.deepcopy(self._align), copy.deepcopy(self._counters)
         twin._health = copy.deepcopy(self._health)
         twin._window, twin._threshold = copy.deepcopy(self._window), copy.deepcopy(self._threshold)
-        twin._score_watch, twin._noticed = copy.copy(self._score_watch), self._noticed.copy()
+        twin._score_watch, twin._noticed = copy.copy(self._score_watch), self._noticed.fork()
         twin._pace, twin.peaks = InputPace(self.spec), HourlyPeaks()
         twin._state = copy.copy(self._state)
         twin.own_rules, twin.suppressed = copy.copy(self.own_rules), self.suppressed.copy()
@@ -238,7 +233,7 @@ class Detector:
         self._follow_fault(now_ns)
         unwatched = self._score_watch.overdue(self._liveness.silent_ns, lambda: NOTHING)
         if unwatched is not None:
-            self._noticed.append((self._score_watch.slot, unwatched))
+            self._noticed.push(self._score_watch.slot, unwatched)
         return self.unscored() + self._take(alert.expire_shelving(self.alert, now_ns, self.t_ns, self._rules))
 
     def wants_explanation(self, score: float) -> bool:
@@ -485,8 +480,8 @@ class Detector:
             "pace": self._pace.snapshot(),
             "fault": [self._fault, self._fault_since_ns],
             "watching": self._score_watch.snapshot(),
-            "noticed": [[slot, _saved_notice(noticed)] for slot, noticed in self._noticed],
-            "condition": _saved(self._condition),
+            "noticed": self._noticed.snapshot(),
+            "condition": saved(self._condition),
             "peaks": self.peaks.snapshot(),
             "state": self._state.truth,
         }
@@ -519,23 +514,7 @@ class Detector:
         self._pace.restore(state["pace"])
         self._fault, self._fault_since_ns = state["fault"]
         self._score_watch.restore(state["watching"])
-        self._noticed = deque((slot, _restored_notice(noticed)) for slot, noticed in state["noticed"])
-        self._condition = _restored(state["condition"])
+        self._noticed.restore(state["noticed"])
+        self._condition = restored(state["condition"])
         if self._state.when is not None:
             self._state.truth = state.get("state", self._state.truth)
-
-
-def _saved_notice(noticed: Noticed) -> dict[str, Any] | str | None:
-    return noticed if isinstance(noticed, str) else _saved(noticed)
-
-
-def _restored_notice(state: Mapping[str, Any] | str | None) -> Noticed:
-    return LEFT if isinstance(state, str) else _restored(state)
-
-
-def _saved(condition: Condition | None) -> dict[str, Any] | None:
-    return None if condition is None else asdict(condition)
-
-
-def _restored(state: Mapping[str, Any] | None) -> Condition | None:
-    return None if state is None else alert_snapshot.condition_of(state)

@@ -11,13 +11,14 @@ import pytest
 from edge_ae import wiring
 from edge_ae.bridges import sparkplug
 from edge_ae.bridges.sparkplug import SparkplugEdgeNode
-from edge_ae.bridges.sparkplug_metrics import ALIASES, DEVICE, WATCHED, EdgeIdentity
+from edge_ae.bridges.sparkplug_metrics import ALIASES, DEVICE, WATCHED, EdgeIdentity, values_of
 from edge_ae.config.settings import Settings
 from edge_ae.core.events import Readings, Scored, Verdict
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.formats.decoder import Decoder, Stream
 from edge_ae.core.formats.sparkplug_payload import payload_of, value_of
 from edge_ae.core.formats.sparkplug_writing import rebirth_command
+from edge_ae.core.suppression import Silence
 from edge_ae.core.timestamps import MS, SECOND
 from edge_ae.mqtt.link import Link
 from edge_ae.mqtt.options import Broker as MqttBroker
@@ -181,6 +182,16 @@ def test_alert_is_said_with_its_reason_and_its_end() -> None:
     hall.read("pump", *[1.0] * 20, first=6)
     over = metrics(hall.tick()[0][1])
     assert [over[alias] for alias in (4, 5, 6, 7)] == [False, None, None, None]
+
+
+def test_a_suppressed_alert_is_none() -> None:
+    hall = Hall("pump")
+    hall.open()
+    hall.read("pump", *[1.0] * 4)
+    hall.fleet.detectors["pump"].add_silence(Silence(0, 2**62))
+    hall.read("pump", *[50.0] * 2, first=4)
+    assert hall.fleet.detectors["pump"].alert_now().state == "suppressed"
+    assert values_of(hall.fleet.detectors["pump"], None)[3:7] == (False, None, None, None)
 
 
 def test_score_is_said_at_its_pace_and_an_alert_at_once() -> None:

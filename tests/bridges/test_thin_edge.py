@@ -10,8 +10,10 @@ from edge_ae import wiring
 from edge_ae.bridges import thin_edge
 from edge_ae.bridges.thin_edge import EVENTS_KEPT, ThinEdge
 from edge_ae.config.settings import Settings
-from edge_ae.core.events import AlertEvent, EventType
+from edge_ae.core.events import AlertEvent, EventType, Readings
 from edge_ae.core.fleet import Fleet
+from edge_ae.core.suppression import Silence
+from edge_ae.core.timestamps import MS
 from edge_ae.daemon.bridge import Bridges
 from edge_ae.mqtt.link import Link
 from tests.conftest import Broker, Node, Subscriber, wait_for
@@ -57,6 +59,19 @@ def test_asset_without_an_alert_has_its_alarm_emptied_once_a_connection() -> Non
     assert (cloud.tick(), cloud.tick()) == (emptied, [])
     cloud.bridge.connected(cloud.fleet.detectors)
     assert cloud.tick() == emptied
+
+
+def test_a_suppressed_alert_is_no_alarm_and_no_event() -> None:
+    cloud = Cloud(0)
+    for number in range(8):
+        cloud.fleet.push(
+            Readings("p0", T_MS * MS + number * 100 * MS, {"a": 1.0 if number < 6 else 50.0, "b": 0.0}), watch()
+        )
+        cloud.fleet.step()
+        if number == 4:
+            cloud.fleet.detectors["p0"].add_silence(Silence(0, 2**62))
+    assert cloud.fleet.detectors["p0"].alert_now().state == "suppressed"
+    assert cloud.tick() == [(ALARM.format("p0"), b"", True)]
 
 
 def test_alarm_that_could_not_be_sent_is_sent_later() -> None:
