@@ -20,7 +20,7 @@ from statistics import median
 
 import numpy as np
 
-from tests.bench import discovery, footprint, latency, long_fit, rows, scrape
+from tests.bench import discovery, footprint, latency, live_page, long_fit, rows, scrape
 from tests.bench.parts import ROOT, mosquitto
 from tests.bench.plant import CHANNELS, Plant, plant
 from tests.bench.throughput import Scene, Speed, bare, daemon
@@ -41,6 +41,7 @@ class Sizes:
     light_s: float = 180.0  # three checkpoints among them, and an alert as a rule
     rows: int = 30_000  # of a recording
     long_rows: int = 1_000_000  # of one that is trained on
+    page_s: float = 30.0  # with a browser before the live page
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,26 @@ def bridges(scene: Scene, say: Say) -> Iterator[Figure]:
     yield Figure(f"scrape of the metrics, {scrape.ASSETS} assets", f"{ours:.1f} ms", beside, "<= 10 ms", ours <= 10)
 
 
+def page(scene: Scene, sizes: Sizes, say: Say) -> Iterator[Figure]:
+    say("the live page")
+    what = f"live page, {live_page.ASSETS} assets, one browser"
+    if not live_page.can_be_measured():
+        yield Figure(f"{what}: memory", "not measured", "apt install chromium chromium-driver")
+        return
+    cost = live_page.cost(scene, "page", sizes.page_s)
+    yield Figure(f"{what}: memory", f"{cost.rss_mb:.0f} MB", "", "<= 120 MB", cost.rss_mb <= 120)
+    yield Figure(
+        "  first paint", f"{cost.paint_ms:.0f} ms", "in headless Chromium here", "<= 1,000 ms", cost.paint_ms <= 1000
+    )
+    yield Figure(
+        "  processor, a score a second each",
+        f"{cost.cpu_percent:.1f} %",
+        "of one core",
+        "<= 5 %",
+        cost.cpu_percent <= 5,
+    )
+
+
 def offline(scene: Scene, sizes: Sizes, say: Say) -> Iterator[Figure]:
     file = rows.write(scene.plant, sizes.rows, scene.folder / "recording.csv")
     taken: dict[str, list[float]] = {"score": [], "trees": [], "numpy": []}
@@ -160,7 +181,7 @@ def figures(folder: Path, narrow: Plant, wide: Plant, sizes: Sizes, say: Say) ->
         scene = Scene(folder, port, narrow)
         found = [*throughput(scene, sizes, say), *reaction(scene, sizes, say)]
         found += footprints(scene, replace(scene, plant=wide), sizes, say)
-        found += bridges(scene, say)
+        found += [*bridges(scene, say), *page(scene, sizes, say)]
         return [*found, *offline(scene, sizes, say), *training(sizes, say)]
 
 
