@@ -1,5 +1,5 @@
 # Each target sets itself up: nothing but Python >= 3.11, make and a network is needed.
-#   make demo [DATA=DIR]   a pump station with faults, watched from socket to alert
+#   make demo [DATA=DIR] [WEB=1]   a pump station with faults, watched from socket to alert; WEB=1: with the live page
 #   make test              all that CI runs: lint, types, tests
 #   make bench             speed, latency, memory, side by side with a bare loop
 #   make bench-quality [DATA=DIR SEEDS=3]   detection beside the classics, the budget, sick sensors, reasons; hours
@@ -35,12 +35,16 @@ help:
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[demo]' --editable ./train
 	touch $@
 
+.venv/.web: .venv/.demo
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[web]'
+	touch $@
+
 .venv/.dev: .venv/.demo
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' --editable ./train
 	touch $@
 
-demo: .venv/.demo
-	$(BIN)/python deploy/demo.py $(if $(DATA),--data '$(DATA)')
+demo: .venv/.demo $(if $(WEB),.venv/.web)
+	$(BIN)/python deploy/demo.py $(if $(DATA),--data '$(DATA)') $(if $(WEB),--web)
 
 test: lint types tests
 

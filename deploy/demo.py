@@ -35,6 +35,7 @@ from edge_ae.store.recording.options import ReadOptions
 from edge_ae.store.recording_csv import read_csv
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script beside its parts, not an installed package
+from deploy.demo_page import NO_BROWSER, live_page, pictures, stay
 from deploy.demo_stage import DemoError, Plant, broker, process, program, wait_until, write_settings
 from deploy.demo_verdict import Asset, Received, Sick, Span, judge, picture, rates, table
 
@@ -252,10 +253,10 @@ def caught_up(assets: Sequence[Asset], plant: Plant, room: ControlRoom) -> bool:
     )
 
 
-def run(assets: Sequence[Asset], out: Path, budget: str) -> dict[str, Received]:
+def run(assets: Sequence[Asset], out: Path, budget: str, *, web: bool = False) -> dict[str, Received]:
     room = ControlRoom(assets)
     config = out / "edge-ae.toml"
-    with broker(out) as (kind, port):
+    with contextlib.ExitStack() as running, broker(out) as (kind, port):
         say.print(f"broker: {kind} on 127.0.0.1:{port}")
         write_settings(config, port, assets, out / "state", budget)
         plant = Plant(port)
@@ -265,15 +266,28 @@ def run(assets: Sequence[Asset], out: Path, budget: str) -> dict[str, Received]:
                 wait_until(
                     lambda: plant.status == "online", READY_S, daemon, f"edge-ae does not come online, see {daemon_log}"
                 )
+                url = running.enter_context(live_page(out, port)) if web else None
+                if url is not None:
+                    say.print(f"the live page: {url}")
                 say.print(f"edge-ae is online; streaming {sum(len(asset.t_ns) for asset in assets)} readings ...")
                 stream(assets, plant, room, daemon)
                 wait_until(lambda: caught_up(assets, plant, room), END_S, daemon, "edge-ae did not score the last rows")
+                if url is not None:
+                    show(url, room.received, out)
         finally:
             plant.stop()
     return room.received
 
 
-def demo(data: Path | None, out: Path, family: str | None, budget: str | None) -> int:
+def show(url: str, received: Mapping[str, Received], out: Path) -> None:
+    """Pictures of the page, one of the asset that had the most alerts; on a terminal the page stays."""
+    most = max(received, key=lambda name: len(received[name].alerts))
+    made = pictures(url, most, out)
+    say.print("".join(f"picture of the page: {path}\n" for path in made).rstrip() or NO_BROWSER)
+    stay(url)
+
+
+def demo(data: Path | None, out: Path, family: str | None, budget: str | None, *, web: bool = False) -> int:
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     began = time.monotonic()
@@ -282,7 +296,7 @@ def demo(data: Path | None, out: Path, family: str | None, budget: str | None) -
     say.print(f"models trained: {len(trainings)}, after {time.monotonic() - began:.0f} s")
     budget = budget or (STATION_BUDGET if data is None else one_a_recording(assets))
     say.print(f"budget: {budget} for each asset")
-    received = run(assets, out, budget)
+    received = run(assets, out, budget, web=web)
     judged = {asset.name: judge(asset, received[asset.name]) for asset in assets}
     findings = [finding for found, _ in judged.values() for finding in found]
     say.print(table(findings, {name: false for name, (_, false) in judged.items()}))
@@ -306,11 +320,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--budget", help="alerts per asset on normal data (default: 1/day; one in a recording's length)"
     )
+    parser.add_argument("--web", action="store_true", help="with the live page: its address, and pictures of it in out")
     options = parser.parse_args(argv)
     for ending in (signal.SIGTERM, signal.SIGHUP):  # so that the programs that were started end too
         signal.signal(ending, lambda number, _frame: sys.exit(128 + number))
     try:
-        return demo(options.data, options.out, options.family, options.budget)
+        return demo(options.data, options.out, options.family, options.budget, web=options.web)
     except EdgeError as error:
         print(f"demo: {error}", file=sys.stderr)
     except KeyboardInterrupt:

@@ -70,7 +70,7 @@ def _last_line(log: Path) -> str:
 @contextlib.contextmanager
 def broker(out: Path) -> Iterator[tuple[str, int]]:
     """mosquitto where it is installed, else the embedded amqtt, on a free loopback port."""
-    port = _free_port()
+    port = free_port()
     mosquitto = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if mosquitto is not None:
         config = out / "mosquitto.conf"
@@ -81,7 +81,7 @@ def broker(out: Path) -> Iterator[tuple[str, int]]:
         config.write_text(json.dumps(_amqtt_settings(port)))  # JSON is YAML
         command = [str(Path(sys.executable).with_name("amqtt")), "-c", str(config)]
     with process("the broker", command, out / "broker.log") as child:
-        wait_until(lambda: _answers(port), BROKER_S, child, "the broker does not answer")
+        wait_until(lambda: answers(port), BROKER_S, child, "the broker does not answer")
         yield Path(command[0]).name, port
 
 
@@ -90,13 +90,13 @@ def _amqtt_settings(port: int) -> dict[str, Any]:
     return {"listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}}, "plugins": anonymous}
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from edge_ae.core.timestamps import SECOND
+from edge_ae.core.timestamps import SECOND, parse_time_ns
 
 TOPICS = ("+/status", "+/stats", "+/flood", "+/+/score", "+/+/alert", "+/+/health")
 NODE_KINDS, ASSET_KINDS = ("status", "stats", "flood"), ("score", "alert", "health")
@@ -52,7 +52,7 @@ class Asset:
 class View:
     """All that has come on the topics below `base`.
 
-    `slot_ns`: of scores within one such time only the highest ratio is kept in `Asset.recent`; 0: all are.
+    `slot_ns`: of scores within one such time by the time of the data, only the highest ratio is kept in `Asset.recent`; 0: all are.
     """
 
     base: str
@@ -106,10 +106,10 @@ class View:
         elif kind == "health":
             asset.health = body
         elif isinstance(ratio, int | float):
-            self._take_ratio(asset, float(ratio), now_ns)
+            self._take_ratio(asset, float(ratio), now_ns, body.get("ts"))
 
-    def _take_ratio(self, asset: Asset, ratio: float, now_ns: int) -> None:
-        slot = now_ns // self.slot_ns if self.slot_ns > 0 else asset.slot + 1
+    def _take_ratio(self, asset: Asset, ratio: float, now_ns: int, ts: Any) -> None:
+        slot = _time_ns(ts, now_ns) // self.slot_ns if self.slot_ns > 0 else asset.slot + 1
         if slot == asset.slot and asset.recent:
             asset.recent[-1] = max(asset.recent[-1], ratio)
         else:
@@ -125,6 +125,14 @@ class View:
         del self.assets[gone]
         self.unused += 1
         return True
+
+
+def _time_ns(ts: Any, otherwise_ns: int) -> int:
+    """The time of the data, which a replay has of its own; that of the message where there is none."""
+    try:
+        return parse_time_ns(ts)
+    except (ValueError, AttributeError, TypeError):
+        return otherwise_ns
 
 
 def _object(payload: bytes) -> Mapping[str, Any] | None:

@@ -28,6 +28,14 @@ def test_scores_within_a_slot_are_one_and_the_highest_is_kept() -> None:
     assert view.assets["pi", "pump"].ratio == 0.3
 
 
+def test_the_slot_of_a_score_is_that_of_its_data_where_it_names_a_time() -> None:
+    view = View("edge-ae", slot_ns=30 * SECOND)
+    for ts in ("2026-11-23T17:00:00.000Z", "2026-11-23T17:00:29.000Z", "2026-11-23T17:00:30.000Z", "never", 5):
+        view.take("edge-ae/pi/pump/score", json.dumps({"ts": ts, "ratio": 0.5}).encode(), NOW)
+    assert len(view.assets["pi", "pump"].recent) == 3
+    assert view.assets["pi", "pump"].slot == NOW // (30 * SECOND)
+
+
 def test_an_asset_whose_alert_is_cleared_from_the_broker_is_no_more() -> None:
     view = taken(View("edge-ae"), pi__pump__alert={"state": "active"}, pi__pump__health={"watched": True})
     assert taken(view, pi__pump__health=b"").assets  # the alert still stands
