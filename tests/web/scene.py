@@ -130,10 +130,10 @@ def chromium() -> Iterator[Any]:
 
 
 @contextmanager
-def scene(folder: Path, *options: str) -> Iterator[Scene]:
+def scene(folder: Path, **env: str) -> Iterator[Scene]:
     """All three, for the tests of a module."""
     broker = Broker(folder).start()
-    page = PageProcess(folder, broker.port, *options)
+    page = PageProcess(folder, broker.port, **env)
     try:
         page.start()
         with chromium() as browser:
