@@ -95,8 +95,8 @@ def test_what_is_done_is_left_as_it_is_by_the_next_run(fitted: Fitted, capsys: p
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("asset,class\na1\n", r"line 2: should be an asset, a comma, and its class"),
-        ("asset,class\na1,x\na1,y\n", r"line 3: 'a1' is in the class 'x' already"),
+        ("asset,class\na1\n", r"line 2: should be one asset, a comma, and its class"),
+        ("asset,class\na1,x\na1,y\n", r"line 3: 'a1' has the class 'x' already"),
         ("name,make\na1,x\n", r"should begin with the line asset,class"),
         ("asset,class\nother,x\n", r"names none of the assets, such as 'a1'"),
         (None, r"cannot be read \(No such file or directory\)"),

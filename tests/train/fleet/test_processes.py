@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from edge_ae_train.fleet.jobs import FleetJob, Product
-from edge_ae_train.fleet.processes import DIED, Machine, Processes, free_bytes, machine
+from edge_ae_train.fleet.processes import DIED, Capacity, Processes, capacity, free_bytes
 
 from tests.conftest import wait_for
 from tests.train.fleet import works
@@ -18,7 +18,7 @@ GB = 1_000_000_000
 
 
 def outcome(jobs: list[FleetJob], workers: int = 2, memory_bytes: int = 2 * GB) -> dict[str, tuple[Product, int]]:
-    engine = Processes(Machine(workers, memory_bytes))
+    engine = Processes(Capacity(workers, memory_bytes))
     return {job.key: (product, attempts) for job, product, attempts in engine.run(jobs)}
 
 
@@ -57,18 +57,18 @@ def test_as_many_processes_as_memory_is_free_for(monkeypatch: pytest.MonkeyPatch
     assert free_bytes() > 0
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(64)))
     monkeypatch.setattr("edge_ae_train.fleet.processes.free_bytes", lambda: 5 * GB)
-    assert machine(None, None) == Machine(4, 1_125_000_000)
-    assert machine(None, 4 * GB) == Machine(1, 4 * GB)
-    assert machine(2, None) == Machine(2, 2_250_000_000)
+    assert capacity(None, None) == Capacity(4, 1_125_000_000)
+    assert capacity(None, 4 * GB) == Capacity(1, 4 * GB)
+    assert capacity(2, None) == Capacity(2, 2_250_000_000)
 
 
 def test_processes_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     said = tmp_path / "pid"
     code = (
         "from tests.train.fleet import works\n"
-        "from edge_ae_train.fleet.processes import Machine, Processes\n"
+        "from edge_ae_train.fleet.processes import Capacity, Processes\n"
         "if __name__ == '__main__':\n"
-        f"    list(Processes(Machine(1, 2 * 10**9)).run([works.job('long', works.begin, {str(said)!r})]))\n"
+        f"    list(Processes(Capacity(1, 2 * 10**9)).run([works.job('long', works.begin, {str(said)!r})]))\n"
     )
     script = tmp_path / "parent.py"
     script.write_text(code)

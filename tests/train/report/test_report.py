@@ -198,6 +198,6 @@ def test_boundaries_of_the_report_are_those_of_the_budgets_that_the_daemon_takes
         block for block in model_section(model).blocks if isinstance(block, Grid) and block.header[0] == "budget"
     ]
     window_ns = model.spec.hop * model.spec.period_ns
-    expected = [(text, f"{model.spec.tail.boundary(window_ns / budget_ns(text)):.4g}") for text, _ in grid.rows]
+    expected = [(text, f"{model.spec.tail.boundary(window_ns / budget_ns(str(text))):.4g}") for text, _ in grid.rows]
     assert list(grid.rows) == expected
     assert "1 / month" in [text for text, _ in grid.rows]

@@ -34,7 +34,11 @@ def read(
     reporter: Reporter = SILENT,
 ) -> list[Series]:
     """BadData in one sentence where a channel of the model is in none of them; notes on what is odd about them."""
-    tables = read_tables(paths, columns, reporter)
+    return series_of(read_tables(paths, columns, reporter), spec, reporter)
+
+
+def series_of(tables: Sequence[Table], spec: ModelSpec, reporter: Reporter = SILENT) -> list[Series]:
+    """Of recordings that are read already."""
     _check_channels(tables, spec)
     notes: dict[str, None] = {}  # each once: what is noted of a file is noted of each asset in it
     for table in tables:

@@ -65,7 +65,7 @@ def as_dict(evaluation: Evaluation) -> dict[str, Any]:
             "realised": _number(evaluation.alerts_per_week),
         },
         "total": _total_dict(evaluation) if evaluation.labelled else None,
-        "series": [_quality_dict(quality) for quality in evaluation.series],
+        "series": [quality_dict(quality) for quality in evaluation.series],
     }
 
 
@@ -80,7 +80,8 @@ def _total_dict(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _quality_dict(quality: Quality) -> dict[str, Any]:
+def quality_dict(quality: Quality) -> dict[str, Any]:
+    """Of one recording, JSON-ready."""
     found: dict[str, Any] = {
         "name": quality.name,
         "recorded_s": quality.recorded_ns / SECOND,
@@ -154,7 +155,7 @@ def table_rows(evaluation: Evaluation) -> tuple[Cells, list[Cells]]:
     """Header and rows as text, for the terminal and for the report."""
     if evaluation.labelled:
         judged = [quality for quality in evaluation.series if quality.truth is not None]
-        rows = [_labelled_row(quality.name, [quality], _quality_dict(quality)) for quality in judged]
+        rows = [_labelled_row(quality.name, [quality], quality_dict(quality)) for quality in judged]
         total = _labelled_row(TOTAL, judged, _total_dict(evaluation))
         return LABELLED_HEADER, [*rows, total] if len(rows) > 1 else rows
     return UNLABELLED_HEADER, [_unlabelled_row(quality) for quality in evaluation.series]

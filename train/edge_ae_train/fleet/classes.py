@@ -40,7 +40,7 @@ def by_asset(found: Sequence[AssetSource]) -> Grouping:
 
 def of_file(path: Path, found: Sequence[AssetSource]) -> Grouping:
     """As a CSV says, with the columns asset and class. BadData where it cannot be read."""
-    known = _read(path)
+    known = read(path)
     members: dict[str, tuple[AssetSource, ...]] = {}
     faults: dict[str, str] = {}
     for source in found:
@@ -55,26 +55,25 @@ def of_file(path: Path, found: Sequence[AssetSource]) -> Grouping:
     return Grouping(members, faults, notes)
 
 
-def _read(path: Path) -> dict[str, str]:
+def read(path: Path, header: tuple[str, str] = HEADER) -> dict[str, str]:
+    """What a CSV of two columns, called as the header says, puts beside each asset. BadData where it is not clear."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = list(csv.reader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         why = reason_of(error) if isinstance(error, OSError) else "it is no CSV in UTF-8"
-        raise BadData(
-            f"{path}: cannot be read ({why}); --by takes asset, class, or a CSV of assets and classes"
-        ) from None
-    if not lines or tuple(cell.strip() for cell in lines[0]) != HEADER:
-        raise BadData(f"{path}: should begin with the line {','.join(HEADER)}")
+        raise BadData(f"{path}: cannot be read ({why})") from None
+    if not lines or tuple(cell.strip() for cell in lines[0]) != header:
+        raise BadData(f"{path}: should begin with the line {','.join(header)}")
     classes: dict[str, str] = {}
     for number, line in enumerate(lines[1:], start=2):
         cells = [cell.strip() for cell in line]
         if not any(cells):
             continue
         if len(cells) != 2 or not all(cells):
-            raise BadData(f"{path}, line {number}: should be an asset, a comma, and its class")
+            raise BadData(f"{path}, line {number}: should be one {header[0]}, a comma, and its {header[1]}")
         if classes.setdefault(cells[0], cells[1]) != cells[1]:
-            raise BadData(f"{path}, line {number}: {cells[0]!r} is in the class {classes[cells[0]]!r} already")
+            raise BadData(f"{path}, line {number}: {cells[0]!r} has the {header[1]} {classes[cells[0]]!r} already")
     return classes
 
 

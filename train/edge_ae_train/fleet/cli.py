@@ -6,20 +6,24 @@ Heavy modules are imported by the command that needs them, and most of them by t
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from edge_ae.cli.options import Command, read_options
+from edge_ae.cli.options import Command, alert_rules, read_options
 from edge_ae.core.timestamps import seconds_ns
 from edge_ae.errors import BadData
 from edge_ae_train.progress import reporting
 
 if TYPE_CHECKING:
     from edge_ae_train.fleet.fitting import FitOptions
-    from edge_ae_train.fleet.jobs import Engine, JobRow
+    from edge_ae_train.fleet.jobs import Engine, FleetJob, JobRow, Work
+    from edge_ae_train.fleet.sources import AssetSource
 
+    Plan = Callable[[Sequence[AssetSource]], tuple[list[FleetJob], Mapping[str, str]]]
+
+STOPPED = 3  # exit status of `rollout --next` where the next wave must not go
 MOST_SHOWN = 60  # rows of a table that a person reads to the end; of more, those that failed
 
 
@@ -43,6 +47,132 @@ def _fit(options: Namespace) -> int:
         classes.write(options.out, rows)
     _show(rows, ("family", "rows", "length", "found"))
     return _end(options, rows)
+
+
+def _evaluate(options: Namespace) -> int:
+    return _judge(options, what_if=False)
+
+
+def _backtest(options: Namespace) -> int:
+    return _judge(options, what_if=True)
+
+
+def _judge(options: Namespace, *, what_if: bool) -> int:
+    from edge_ae_train.fleet.judging import JudgeOptions, judge_job
+    from edge_ae_train.fleet.models import model_folder, with_models
+
+    folder, rules, columns = model_folder(options.models), alert_rules(options), read_options(options)
+
+    def plan(found: Sequence["AssetSource"]) -> tuple[list["FleetJob"], dict[str, str]]:
+        models, faults = with_models(folder, found)
+        chosen = {asset: JudgeOptions(model, rules, columns, what_if) for asset, model in models.items()}
+        return [_job(source, judge_job, chosen) for source in found if source.asset in chosen], faults
+
+    rows = _run(options, plan)
+    _show(rows, ("alerts", "allowed", "alert_share", "events_found", "median_delay_s"))
+    return _end(options, rows)
+
+
+def _compare(options: Namespace) -> int:
+    from edge_ae_train.fleet.models import model_folder, with_models
+    from edge_ae_train.fleet.rivals import CompareOptions, compare_job
+
+    folder, other = model_folder(options.models), model_folder(options.other)
+    rules, columns = alert_rules(options), read_options(options)
+
+    def plan(found: Sequence["AssetSource"]) -> tuple[list["FleetJob"], dict[str, str]]:
+        (models, faults), (others, lacking) = with_models(folder, found), with_models(other, found)
+        chosen = {
+            asset: CompareOptions(model, others[asset], rules, columns, options.seed)
+            for asset, model in models.items()
+            if asset in others
+        }
+        return [_job(source, compare_job, chosen) for source in found if source.asset in chosen], faults | lacking
+
+    rows = _run(options, plan)
+    _show(rows, ("replaced", "worse"))
+    better = sum(row.is_done and row.facts["replaced"] for row in rows)
+    print(f"of {len(rows)} assets, {options.other} is no worse for {better}")
+    return _end(options, rows)
+
+
+def _retrain(options: Namespace) -> int:
+    from edge_ae_train.data.history import read_hindsight
+    from edge_ae_train.fleet import classes
+    from edge_ae_train.fleet.jobs import FleetJob
+    from edge_ae_train.fleet.models import by_model, model_folder
+    from edge_ae_train.fleet.rivals import RetrainOptions, retrain_job
+
+    folder, rules, columns = model_folder(options.models), alert_rules(options), read_options(options)
+    if options.out.resolve() == options.models.resolve():
+        raise BadData(f"{options.out}: is the folder of the models in use; name another, to be rolled out from")
+    hindsight = read_hindsight(options.alerts, options.feedback, options.node)
+    asked = (options.family, options.length, options.seed)
+
+    def plan(found: Sequence["AssetSource"]) -> tuple[list["FleetJob"], Mapping[str, str]]:
+        grouped, models = by_model(folder, found)
+        jobs = [
+            FleetJob(key, retrain_job, sources, RetrainOptions(models[key], rules, hindsight, columns, *asked))
+            for key, sources in grouped.members.items()
+        ]
+        return jobs, grouped.faults
+
+    rows = _run(options, plan)
+    rows += classes.left_out(rows)
+    classes.write(options.out, rows)
+    _show(rows, ("replaced", "worse"))
+    return _end(options, rows)
+
+
+def _report(options: Namespace) -> int:
+    from edge_ae_train.fleet.ledger import rows_of
+    from edge_ae_train.fleet.overview import overview
+    from edge_ae_train.fleet.ranking import ranked
+
+    if options.singles is not None and (options.models is None or not options.data):
+        raise BadData("--singles needs --models and --data: single reports are drawn from the recordings")
+    rows = rows_of(options.judged)
+    if any(row.is_done and "newest_alerts" not in row.facts for row in rows):
+        raise BadData(f"{options.judged}: is not what fleet evaluate or fleet backtest writes")
+    first = [machine.asset for machine in ranked(rows)[: options.singles or 0]]
+    print(f"open {overview(rows, options.out, _singles(options, first) if first else {})}")
+    return 0
+
+
+def _singles(options: Namespace, assets: Sequence[str]) -> dict[str, str]:
+    """Draws the report of each asset, and gives their addresses from the page of all."""
+    from edge_ae_train.fleet.judging import JudgeOptions
+    from edge_ae_train.fleet.models import model_folder, with_models
+    from edge_ae_train.fleet.single import single_job
+
+    folder, rules, columns = model_folder(options.models), alert_rules(options), read_options(options)
+
+    def plan(found: Sequence["AssetSource"]) -> tuple[list["FleetJob"], dict[str, str]]:
+        wanted = [source for source in found if source.asset in assets]
+        models, faults = with_models(folder, wanted)
+        chosen = {asset: JudgeOptions(model, rules, columns) for asset, model in models.items()}
+        return [_job(source, single_job, chosen) for source in wanted if source.asset in chosen], faults
+
+    rows = _run(Namespace(**{**vars(options), "out": options.out / "singles"}), plan)
+    return {row.key: f"singles/{row.facts['report']}" for row in rows if row.is_done}
+
+
+def _rollout(options: Namespace) -> int:
+    from edge_ae_train.fleet import rollout
+    from edge_ae_train.fleet.models import devices_of, model_folder
+
+    if not options.next:
+        if options.models is None:
+            raise BadData("--models: name the folder of the new models")
+        models = devices_of(model_folder(options.models), options.devices)
+        for number, wave in enumerate(rollout.plan(models, options.out, options.key, options.waves), start=1):
+            print(f"{options.out / f'wave-{number}'}: {len(wave)} devices")
+        return 0
+    before, since = ({} if path is None else rollout.records(path) for path in (options.before, options.since))
+    decision = rollout.decide(rollout.read_plan(options.out), options.gone, before, since)
+    what = "done" if decision.wave is None else f"{'go' if decision.go else 'stop'}: wave {decision.wave}"
+    print(f"{what}: {decision.reason}")
+    return 0 if decision.go else STOPPED
 
 
 # -- what commands share ---------------------------------------------------------------------------------------
@@ -70,10 +200,35 @@ def _units(text: str | None) -> dict[str, str]:
     return units
 
 
-def _engine(options: Namespace) -> "Engine":
-    from edge_ae_train.fleet.processes import Processes, machine
+def _job(source: "AssetSource", work: "Work", options: Mapping[str, Any]) -> "FleetJob":
+    from edge_ae_train.fleet.jobs import FleetJob
 
-    return Processes(machine(options.workers, options.memory))
+    return FleetJob(source.asset, work, (source,), options[source.asset])
+
+
+def _run(options: Namespace, plan: "Plan") -> list["JobRow"]:
+    """A row for each job that `plan` makes of the assets, and for each asset that it gives a fault."""
+    from edge_ae_train.fleet import sources
+    from edge_ae_train.fleet.jobs import FAILED, JobRow
+    from edge_ae_train.fleet.ledger import ledger
+    from edge_ae_train.fleet.run import run
+
+    with reporting() as reporter, ledger(options.out) as book:
+        found = sources.find(options.data, options.asset_column, read_options(options), book.parts)
+        jobs, faults = plan(found)
+        rows = run(jobs, book, _engine(options), reporter)
+        rows += [JobRow(asset, FAILED, reason) for asset, reason in faults.items()]
+        book.write_table(rows)
+    return rows
+
+
+def _engine(options: Namespace) -> "Engine":
+    from edge_ae_train.fleet.processes import Processes, capacity
+    from edge_ae_train.fleet.ray_cluster import RayCluster
+
+    if options.ray is not None:
+        return RayCluster(options.ray, options.workers, options.memory)
+    return Processes(capacity(options.workers, options.memory))
 
 
 def _show(rows: Sequence["JobRow"], figures: Sequence[str]) -> None:
@@ -81,11 +236,14 @@ def _show(rows: Sequence["JobRow"], figures: Sequence[str]) -> None:
     shown = rows if len(rows) <= MOST_SHOWN else [row for row in rows if not row.is_done]
     width = max((len(row.key) for row in shown), default=0)
     for row in shown:
-        facts = "  ".join(f"{name} {_cell(row.facts.get(name))}" for name in figures) if row.is_done else row.reason
+        there = [name for name in figures if row.facts.get(name) is not None]
+        facts = "  ".join(f"{name} {_cell(row.facts[name])}" for name in there) if row.is_done else row.reason
         print(f"{row.key:<{width}}  {row.state:<6}  {facts}")
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, list):
+        return "; ".join(map(str, value)) or "-"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
@@ -102,4 +260,10 @@ def _end(options: Namespace, rows: Sequence["JobRow"]) -> int:
 
 COMMANDS: Mapping[str, Command] = {
     "fit": _fit,
+    "evaluate": _evaluate,
+    "backtest": _backtest,
+    "compare": _compare,
+    "retrain": _retrain,
+    "report": _report,
+    "rollout": _rollout,
 }

@@ -26,18 +26,18 @@ DIED = f"its process died {ATTEMPTS} times, killed or out of memory; give it mor
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class Capacity:
     """How many processes at a time, and the memory of each in bytes."""
 
     workers: int
     memory_bytes: int
 
 
-def machine(workers: int | None, memory_bytes: int | None) -> Machine:
+def capacity(workers: int | None, memory_bytes: int | None) -> Capacity:
     """What is asked for, and for the rest as many processes as there are cores that memory is free for."""
     free = SPARE * free_bytes()
     count = workers or max(1, min(len(os.sched_getaffinity(0)), int(free // (memory_bytes or LEAST_BYTES))))
-    return Machine(count, memory_bytes or max(int(free / count), LEAST_BYTES))
+    return Capacity(count, memory_bytes or max(int(free / count), LEAST_BYTES))
 
 
 def free_bytes() -> int:
@@ -70,16 +70,16 @@ class _Worker:
 class Processes:
     """An engine for the jobs of a fleet."""
 
-    machine: Machine
+    capacity: Capacity
 
     @property
     def workers(self) -> int:
-        return self.machine.workers
+        return self.capacity.workers
 
     def run(self, jobs: Sequence[FleetJob]) -> Iterator[tuple[FleetJob, Product, int]]:
         """Each job, its product, and the attempts that it took."""
         waiting = deque((job, 1) for job in jobs)
-        idle = [_Worker(self.machine.memory_bytes) for _ in range(min(self.workers, len(jobs)))]
+        idle = [_Worker(self.capacity.memory_bytes) for _ in range(min(self.workers, len(jobs)))]
         workers, running = list(idle), dict[Future[Product], tuple[_Worker, FleetJob, int]]()
         try:
             while waiting or running:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from edge_ae.errors import BadData
 
@@ -32,9 +33,17 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Hyperlink:
+    """A cell that leads to another page; `address`: relative to this one."""
+
+    text: str
+    address: str
+
+
+@dataclass(frozen=True)
 class Grid:
     header: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[str | Hyperlink]]
 
 
 Block = str | Picture | Grid
@@ -96,8 +105,14 @@ def _html_block(block: Block) -> str:
     if isinstance(block, Picture):
         return f'<img alt="{html.escape(block.file)}" src="data:image/png;base64,{b64encode(block.png).decode()}">'
     header = "".join(f"<th>{html.escape(cell)}</th>" for cell in block.header)
-    rows = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in block.rows)
+    rows = "".join("<tr>" + "".join(f"<td>{_html_cell(c)}</td>" for c in row) + "</tr>" for row in block.rows)
     return f'<div class="wide"><table><tr>{header}</tr>{rows}</table></div>'
+
+
+def _html_cell(cell: str | Hyperlink) -> str:
+    if isinstance(cell, str):
+        return html.escape(cell)
+    return f'<a href="{html.escape(quote(cell.address))}">{html.escape(cell.text)}</a>'
 
 
 def as_markdown(title: str, sections: Sequence[Chapter]) -> str:
@@ -112,8 +127,12 @@ def _markdown_block(block: Block) -> str:
         return _plain(block)
     if isinstance(block, Picture):
         return f"![{block.file}](pictures/{block.file})"
-    lines = [block.header, ["---"] * len(block.header), *block.rows]
-    return "\n".join("| " + " | ".join(map(_plain, line)) + " |" for line in lines)
+    lines: list[Sequence[str | Hyperlink]] = [block.header, ["---"] * len(block.header), *block.rows]
+    return "\n".join("| " + " | ".join(map(_markdown_cell, line)) + " |" for line in lines)
+
+
+def _markdown_cell(cell: str | Hyperlink) -> str:
+    return _plain(cell) if isinstance(cell, str) else f"[{_plain(cell.text)}]({quote(cell.address)})"
 
 
 def _plain(text: str) -> str:

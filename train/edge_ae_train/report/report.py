@@ -15,6 +15,7 @@ from edge_ae.core.rules import AlertRules
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.store.recording.options import AS_IT_IS, ReadOptions
 from edge_ae_train.data import recorded
+from edge_ae_train.data.recorded import Series
 from edge_ae_train.evaluation import evaluate, figures
 from edge_ae_train.evaluation.evaluate import Evaluation
 from edge_ae_train.progress import SILENT, Reporter, in_parts
@@ -42,7 +43,21 @@ def report(
     """
     model = OnnxModel.load(model_path)
     make_folder(out)
-    shown = _scored(model, paths, rules, columns, reporter, zone) if paths else []
+    series = recorded.read(paths, model.spec, columns, reporter.part(0.0, evaluate.READ)) if paths else []
+    return report_of(model, series, out, rules, reporter, zone)
+
+
+def report_of(
+    model: OnnxModel,
+    series: Sequence[Series],
+    out: Path,
+    rules: AlertRules,
+    reporter: Reporter = SILENT,
+    zone: tzinfo = UTC,
+) -> Path:
+    """As `report`, of recordings that are read already; none: of the model alone."""
+    make_folder(out)
+    shown = _scored(model, series, rules, reporter, zone) if series else []
     reporter.step("drawing", DRAWN_FROM)
     evaluation = _evaluate(model, rules, shown)
     sections = list(_sections(model, shown, evaluation))
@@ -51,14 +66,8 @@ def report(
 
 
 def _scored(
-    model: OnnxModel,
-    paths: Sequence[str | Path],
-    rules: AlertRules,
-    columns: ReadOptions,
-    reporter: Reporter,
-    zone: tzinfo,
+    model: OnnxModel, series: Sequence[Series], rules: AlertRules, reporter: Reporter, zone: tzinfo
 ) -> list[Shown]:
-    series = recorded.read(paths, model.spec, columns, reporter.part(0.0, evaluate.READ))
     parts = in_parts(reporter.part(evaluate.READ, DRAWN_FROM), [len(one.table) for one in series])
     shown = [shown_of(one, model, rules, zone, part) for one, part in zip(series, parts, strict=True)]
     results = [(one.table, one.result) for one in shown]

@@ -1,0 +1,86 @@
+"""A folder of models -> which model an asset has: what `fleet fit` wrote, or model files that anybody put together.
+
+`classes.csv` says which; an asset that it does not name has the file that is called as it is. One file is the model of all.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_ae.errors import BadData
+from edge_ae_train.fleet import classes
+from edge_ae_train.fleet.classes import Grouping
+from edge_ae_train.fleet.jobs import file_name
+from edge_ae_train.fleet.sources import AssetSource
+
+DEVICES = ("device", "asset")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """`key`: the asset or class that it is of."""
+
+    key: str
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """`classes`: of assets, where the folder says so."""
+
+    path: Path
+    classes: Mapping[str, str]
+
+    def model_of(self, asset: str) -> ModelFile | None:
+        """None: there is none."""
+        key = self.classes.get(asset, asset)
+        path = self.path if self.path.is_file() else self.path / f"{file_name(key)}.onnx"
+        if not path.is_file():
+            return None
+        key = path.stem if self.path.is_file() else key
+        return ModelFile(key, str(path.absolute()), hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def model_folder(path: Path) -> ModelFolder:
+    """BadData where there is no such folder or file."""
+    if not path.exists():
+        raise BadData(f"{path}: is not there; name the folder that fleet fit wrote, or a model file")
+    listed = path / classes.FILE
+    return ModelFolder(path, classes.read(listed) if listed.is_file() else {})
+
+
+def with_models(folder: ModelFolder, found: Sequence[AssetSource]) -> tuple[dict[str, ModelFile], dict[str, str]]:
+    """The model of each asset, and why others have none."""
+    models, faults = {}, {}
+    for source in found:
+        model = folder.model_of(source.asset)
+        if model is None:
+            faults[source.asset] = f"{folder.path}: holds no model for it"
+        else:
+            models[source.asset] = model
+    return models, faults
+
+
+def by_model(folder: ModelFolder, found: Sequence[AssetSource]) -> tuple[Grouping, dict[str, ModelFile]]:
+    """The assets of each model, and the models by their keys."""
+    models, faults = with_models(folder, found)
+    members: dict[str, tuple[AssetSource, ...]] = {}
+    for source in found:
+        if (model := models.get(source.asset)) is not None:
+            members[model.key] = (*members.get(model.key, ()), source)
+    return Grouping(members, faults), {model.key: model for model in models.values()}
+
+
+def devices_of(folder: ModelFolder, listed: Path | None) -> dict[str, ModelFile]:
+    """The model of each device: `listed` is a CSV of device and asset or class; None: a device for each asset of the folder.
+    BadData where a device has none."""
+    known = folder.classes or {path.stem: path.stem for path in sorted(folder.path.glob("*.onnx"))}
+    asked = {asset: asset for asset in known} if listed is None else classes.read(listed, DEVICES)
+    models = {device: folder.model_of(asset) for device, asset in asked.items()}
+    if lacking := [device for device, model in models.items() if model is None]:
+        raise BadData(f"{folder.path}: holds no model for {len(lacking)} devices, such as {lacking[0]}")
+    if not models:
+        raise BadData(f"{folder.path}: holds no models")
+    return {device: model for device, model in models.items() if model is not None}
