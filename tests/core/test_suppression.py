@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge_ae.core.alert import alert_id
@@ -331,6 +331,7 @@ def life(values: list[Row], acts: list[tuple[int, str]], cut: int | None, watche
 
 
 @given(values=traces, acts=commands, cut=st.integers(0, 60), on_delay_s=st.integers(0, 2), high=st.booleans())
+@example([(CALM, 0.0)] * 6 + [(FAULT, 0.0)] * 6, [(2, "mute")], 9, 0, False)
 def test_a_restart_in_the_middle_of_a_suppression_is_not_noticed(
     values: list[Row], acts: list[tuple[int, str]], cut: int, on_delay_s: int, high: bool
 ) -> None:
