@@ -14,6 +14,7 @@ from tests.conftest import Broker, Subscriber, free_port, wait_for
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 MISSING = "chromium is not installed: apt-get install chromium chromium-driver"
+SMALL_ROWS, SMALL_COLUMNS = 380, 760
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--window-size=1200,1000")
 
 
@@ -147,7 +148,15 @@ def scene(folder: Path, **env: str) -> Iterator[Scene]:
 
 
 def picture(driver: Any, name: str) -> None:
-    """Kept in out/pictures, for whoever looks; no test depends on it."""
+    """Kept in out/pictures for whoever looks, and in few colours, as small as the one in docs/pictures; no test depends on it."""
+    from PIL import Image
+
     out = Path(__file__).parents[2] / "out" / "pictures"
     out.mkdir(parents=True, exist_ok=True)
     driver.save_screenshot(str(out / f"{name}.png"))
+    with Image.open(out / f"{name}.png") as whole:
+        shown = whole.convert("RGB").crop((0, 0, whole.width, min(whole.height, SMALL_ROWS)))
+        small = shown.resize((SMALL_COLUMNS, shown.height * SMALL_COLUMNS // shown.width))
+        small.quantize(16, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+            out / f"{name}-small.png", optimize=True
+        )
