@@ -8,6 +8,7 @@
 #   make node-red          Node-RED and the schema of AsyncAPI into out/npm, for the tests that run them; needs npm
 #   make homeassistant     Home Assistant into out/homeassistant, for the tests that run it; needs Python 3.13
 #   make sparkplug         pysparkplug into out/sparkplug, an edge node for the tests that read one
+#   make packages [ARGS="--python 3.13"]   wheels, Debian packages for amd64 and arm64, checksums, bills of materials into out/packages; needs dpkg-deb
 #   make docs              the documents as a site in out/docs, every link checked
 #   make fuzz [BYTES=10000000 FILES=10000 TRACES=100000 PACKETS=200000]   hostile payloads, packets, spoilt models, lives of alerts: each used or refused
 
@@ -22,7 +23,7 @@ HASS_PACKAGES := homeassistant==2025.4.4 home-assistant-frontend==20250411.0 pah
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types tests node-red homeassistant sparkplug docs bench bench-quality chaos soak fuzz format clean
+.PHONY: help demo test lint types tests node-red homeassistant sparkplug packages docs bench bench-quality chaos soak fuzz format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -73,6 +74,14 @@ sparkplug: out/sparkplug/bin/python
 out/sparkplug/bin/python:
 	$(PYTHON) -m venv out/sparkplug
 	out/sparkplug/bin/pip install --quiet --disable-pip-version-check 'pysparkplug>=0.6,<0.7' || { rm -rf out/sparkplug; false; }
+
+# A tool of this target alone, so that nothing of it is in the environment that is tested.
+out/cyclonedx/bin/cyclonedx-py:
+	$(PYTHON) -m venv out/cyclonedx
+	out/cyclonedx/bin/pip install --quiet --disable-pip-version-check 'cyclonedx-bom>=7,<8' || { rm -rf out/cyclonedx; false; }
+
+packages: .venv/bin/python out/cyclonedx/bin/cyclonedx-py
+	CYCLONEDX=out/cyclonedx/bin/cyclonedx-py $(BIN)/python -m deploy.packages $(ARGS)
 
 .venv/.docs: .venv/bin/python pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'

@@ -77,6 +77,7 @@ if [ -n "$root" ]; then
 else
     trial=no
     [ "$(id -u)" -eq 0 ] || die "needs root for /opt and /etc: run it with sudo, or try it with --root DIR"
+    [ ! -e /usr/lib/edge-ae ] || die "Debian's package edge-ae is installed here: sudo apt-get remove edge-ae, then install again"
 fi
 
 program=$root/opt/edge-ae
@@ -259,6 +260,7 @@ has_web() { [ "$web" = yes ] || [ -e "$web_unit" ]; }
 
 # A unit that was written by hand is kept beside ours; one of ours names this installer in its first line.
 install_unit() { # PATH
+    [ ! -L "$1" ] || rm -f -- "$1" # masked, as Debian's package leaves it behind when it is removed
     if [ -e "$1" ] && ! head -n 1 -- "$1" | grep -q 'deploy/install.sh'; then
         cp -p -- "$1" "$1.yours"
         say "$1 was not made by this installer: it is kept as $1.yours"

@@ -48,7 +48,18 @@ EVERYTHING = "\n".join(DOCUMENTS.values())
 WITH_OURS = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'train'}"}
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```", re.M | re.S)
 PROSE = FENCE.sub("", EVERYTHING)
-ELSEWHERE = {"python3", "pip", "scp", "cp", "apt-get", "install", "git", "pre-commit"}  # programs that are not ours
+ELSEWHERE = {
+    "podman",
+    "docker",
+    "python3",
+    "pip",
+    "scp",
+    "cp",
+    "apt-get",
+    "install",
+    "git",
+    "pre-commit",
+}  # programs that are not ours
 
 
 def train_parser() -> ArgumentParser:
@@ -165,7 +176,7 @@ def test_option_that_is_named_belongs_to_a_program() -> None:
     helps = [sub.format_help() for program in PROGRAMS for sub in subparsers(program).values()]
     helps += [PROGRAMS["edge-ae"]().format_help()] + [path.read_text() for path in (ROOT / "deploy").glob("*.sh")]
     helps += [sub.format_help() for sub in commands_of(subparsers("edge-ae-train")["fleet"]).choices.values()]
-    foreign = {"--offline"}  # of systemd-analyze
+    foreign = {"--offline", "--format"}  # of systemd-analyze, of podman
     named = {option for part in code(PROSE) for option in re.findall(r"(?<!\S)--[a-z-]+", part)}
     assert [option for option in named - foreign if option not in "".join(helps)] == []
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -33,7 +33,10 @@ NOTHING_WATCHED = "no stream has a model: nothing is watched yet, edge-ae record
 NO_METRICS = "metrics.port: the library for it is missing: pip install prometheus-client"
 MODEL_S = 60.0
 DAY_S = 86_400
-UNIT = Path("/etc/systemd/system/edge-ae.service")
+UNITS = (
+    Path("/etc/systemd/system/edge-ae.service"),
+    Path("/usr/lib/systemd/system/edge-ae.service"),
+)  # install.sh's, Debian's
 LOAD = """
 import sys, json
 from pathlib import Path
@@ -262,7 +265,9 @@ def directory(path: Path, needed_mb: int) -> str | None:
     return None
 
 
-def by_hand(env: Mapping[str, str], *, has_password: bool, state_dir: Path | None, unit: Path = UNIT) -> str | None:
+def by_hand(
+    env: Mapping[str, str], *, has_password: bool, state_dir: Path | None, units: Sequence[Path] = UNITS
+) -> str | None:
     """What systemd hands to the service does not reach a person who runs a command: then another thing is checked.
 
     `state_dir` None: what is set keeps no state.
@@ -275,7 +280,7 @@ def by_hand(env: Mapping[str, str], *, has_password: bool, state_dir: Path | Non
     at_home = state_dir is not None and own_home is not None and state_dir.is_relative_to(own_home)
     if "STATE_DIRECTORY" not in env and at_home:
         lacking["STATE_DIRECTORY"] = "/var/lib/edge-ae"
-    if not unit.exists() or not lacking:
+    if not any(unit.exists() for unit in units) or not lacking:
         return None
     words = " ".join(f"{name}={value}" for name, value in lacking.items())
     return (

@@ -209,9 +209,9 @@ def test_a_check_by_hand_says_what_it_was_not_given(
     tmp_path: Path, env: dict[str, str], has_password: bool, state_dir: Path, given: str | None
 ) -> None:
     unit = tmp_path / "edge-ae.service"
-    assert check.by_hand(env, has_password=has_password, state_dir=state_dir, unit=unit) is None
+    assert check.by_hand(env, has_password=has_password, state_dir=state_dir, units=[tmp_path / "none", unit]) is None
     unit.touch()
-    sentence = check.by_hand(env, has_password=has_password, state_dir=state_dir, unit=unit)
+    sentence = check.by_hand(env, has_password=has_password, state_dir=state_dir, units=[tmp_path / "none", unit])
     assert (sentence or "").partition("begin the command with sudo ")[2] == (given or "")
 
 
