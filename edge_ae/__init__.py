@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edge_ae._api import Detector, Scores, load_model, score
-    from edge_ae.core.events import Alert, AlertEvent, EventType, Scored, Share, Verdict
+    from edge_ae.core.alert_events import Alert, AlertEvent, EventType
+    from edge_ae.core.events import Scored, Share, Verdict
     from edge_ae.core.model_spec import Channel, ModelSpec
     from edge_ae.errors import BadData, BadModel, EdgeError
     from edge_ae.model.onnx_model import OnnxModel

@@ -16,8 +16,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edge_ae.core.alert_events import AlertEvent, Withheld
 from edge_ae.core.detector import Watch
-from edge_ae.core.events import AlertEvent, Readings, Scored, Withheld
+from edge_ae.core.events import Readings, Scored
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.model_spec import ModelSpec
 from edge_ae.core.rules import AlertRules, budget_ns

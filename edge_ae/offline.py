@@ -15,8 +15,9 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from edge_ae.core.alert_events import Alert, AlertEvent
 from edge_ae.core.detector import Detector, Watch
-from edge_ae.core.events import Alert, AlertEvent, Readings, Scored, Verdict, Window, slot_of
+from edge_ae.core.events import Readings, Scored, Verdict, Window, slot_of
 from edge_ae.core.expectation import expected_by_others
 from edge_ae.core.fleet import MAX_BATCH, Fleet, scored
 from edge_ae.core.model_spec import Explanation, Floats, ModelSpec

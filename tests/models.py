@@ -15,7 +15,7 @@ from edge_ae_train.fit import Options, fit
 from edge_ae_train.synthetic.simulator import Fault, Simulation, simulate
 from torch import Tensor, nn
 
-from edge_ae.core.events import Alert, AlertWord, ModelName
+from edge_ae.core.alert_events import Alert, AlertWord, ModelName
 from edge_ae.core.model_spec import Channel, Explanation, Floats, ModelSpec, Tail
 from edge_ae.core.timestamps import SECOND
 from edge_ae.model.onnx_model import OnnxModel

@@ -13,9 +13,10 @@ from jsonschema import Draft7Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT7
 
+from edge_ae.core.alert_events import AlertWord, EventType
 from edge_ae.core.alert_state import Cause, Phase
 from edge_ae.core.commands import LABELS, LONGEST_SHELVE_S, LONGEST_VIEW_S, MAX_NOTE, MOST_ALERTS, MOST_DAYS, PARSERS
-from edge_ae.core.events import AlertWord, EventType, SensorFault, Watching
+from edge_ae.core.health_events import SensorFault, Watching
 from edge_ae.core.payloads import CHANNELS_LISTED, SCHEMA, SEVERITY_LEVELS
 from edge_ae.daemon.stats import ASSETS_LISTED
 from tests.conftest import Broker, Node, Subscriber, wait_for

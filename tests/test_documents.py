@@ -26,10 +26,11 @@ import edge_ae
 from edge_ae.cli.main import parser as device_parser
 from edge_ae.config.loading import PREFIX
 from edge_ae.config.settings import Settings
+from edge_ae.core.alert_events import EventType, ModelName
 from edge_ae.core.alert_state import AlertSource, AlertState, Episode, Transition
 from edge_ae.core.commands import PARSERS, parse
 from edge_ae.core.description import describe, reason, severity
-from edge_ae.core.events import EventType, ModelName, Share, Verdict
+from edge_ae.core.events import Share, Verdict
 from edge_ae.core.formats.values import FAULTS
 from edge_ae.core.model_spec import Similar
 from edge_ae.core.payloads import alert_payload

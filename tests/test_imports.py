@@ -59,9 +59,22 @@ ROOMS: dict[str, set[str]] = {
 TRAINER_MAY = {"core", "errors", "model", "offline", "store", "cli"}
 
 # Inside the core: what every stage may use, and what is above another stage.
-NOTATIONS = {"events", "model_spec", "rules", "suppression", "timestamps", "field_paths", "topics", "words"}
+NOTATIONS = {
+    "events",
+    "alert_events",
+    "health_events",
+    "model_spec",
+    "rules",
+    "suppression",
+    "timestamps",
+    "field_paths",
+    "topics",
+    "words",
+}
 CORE_MAY = {
-    "events": {"model_spec", "rules", "suppression", "timestamps"},
+    "events": {"model_spec"},
+    "alert_events": {"events", "model_spec", "suppression"},
+    "health_events": {"rules", "suppression", "timestamps"},
     "rules": {"suppression", "timestamps"},
     "suppression": {"quiet_hours", "timestamps"},
     "model_spec": set[str](),

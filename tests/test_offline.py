@@ -13,8 +13,9 @@ import numpy as np
 import orjson
 import pytest
 
+from edge_ae.core.alert_events import AlertEvent, Outcome
 from edge_ae.core.detector import Watch
-from edge_ae.core.events import AlertEvent, Outcome, Readings, Scored
+from edge_ae.core.events import Readings, Scored
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.rules import AlertRules, ChannelRule
 from edge_ae.core.timestamps import SECOND

@@ -15,8 +15,8 @@ from typing import Any
 import orjson
 
 from edge_ae.bridges.homeassistant_entities import asset_message, node_message, topic_of
+from edge_ae.core.alert_events import Happening
 from edge_ae.core.detector import Detector
-from edge_ae.core.events import Happening
 from edge_ae.core.timestamps import SECOND
 
 Send = Callable[[str, bytes, int, bool], object | None]

@@ -12,9 +12,10 @@ from hashlib import sha256
 from typing import Any
 
 from edge_ae import __version__
+from edge_ae.core.alert_events import EventType
 from edge_ae.core.commands import LABELS
 from edge_ae.core.detector import FROZEN, PACE
-from edge_ae.core.events import EventType, SensorFault, Watching
+from edge_ae.core.health_events import SensorFault, Watching
 from edge_ae.core.liveness import CLOCK_JUMP
 from edge_ae.core.payloads import DEFAULT_BUDGET
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from edge_ae import __version__
 from edge_ae.core.alert_state import AlertState, Shelving
-from edge_ae.core.events import AssetHealth, Verdict, Watching
+from edge_ae.core.events import Verdict
+from edge_ae.core.health_events import AssetHealth, Watching
 from edge_ae.core.liveness import CLOCK_JUMP
 from edge_ae.core.model_spec import ModelSpec
 from edge_ae.core.payloads import SEVERITY_LEVELS

@@ -21,8 +21,9 @@ from edge_ae.bridges.notify_picture import Curves
 from edge_ae.bridges.notify_process import Delivery, Job
 from edge_ae.bridges.notify_sender import Sender
 from edge_ae.bridges.notify_services import schema_of
+from edge_ae.core.alert_events import AlertEvent, EventType, FloodSummary, Happening
 from edge_ae.core.detector import Detector
-from edge_ae.core.events import AlertEvent, EventType, FloodSummary, Happening, Scored
+from edge_ae.core.events import Scored
 from edge_ae.core.notice_ledger import LedgerState, NoticeLedger
 from edge_ae.core.notice_text import Wording
 from edge_ae.core.notices import Notice, NoticeText, SendRules

@@ -21,8 +21,9 @@ from edge_ae.bridges.metrics import (
 )
 from edge_ae.bridges.metrics_server import MetricsServer
 from edge_ae.bridges.timed_model import TimedModel
+from edge_ae.core.alert_events import AlertEvent, EventType, Happening, Withheld
 from edge_ae.core.detector import Detector
-from edge_ae.core.events import AlertEvent, EventType, Happening, Scored, Verdict, Withheld
+from edge_ae.core.events import Scored, Verdict
 from edge_ae.core.model_spec import Model
 from edge_ae.core.payloads import SEVERITY_LEVELS
 from edge_ae.core.suppression import WithheldBy

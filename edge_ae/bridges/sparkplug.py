@@ -28,8 +28,9 @@ from edge_ae.bridges.sparkplug_metrics import (
     device_payload,
     values_of,
 )
+from edge_ae.core.alert_events import Happening
 from edge_ae.core.detector import Detector
-from edge_ae.core.events import Happening, Scored
+from edge_ae.core.events import Scored
 from edge_ae.core.formats.sparkplug import SEQUENCE
 from edge_ae.core.formats.sparkplug_writing import payload_bytes
 from edge_ae.core.timestamps import MS, seconds_ns

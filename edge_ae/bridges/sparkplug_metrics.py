@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_ae import __version__
+from edge_ae.core.alert_events import AlertWord
 from edge_ae.core.detector import Detector
-from edge_ae.core.events import AlertWord, Verdict, Watching
+from edge_ae.core.events import Verdict
 from edge_ae.core.formats.sparkplug import BD_SEQ, NAMESPACE, SEQUENCE
 from edge_ae.core.formats.sparkplug_payload import (
     BOOLEAN,
@@ -18,6 +19,7 @@ from edge_ae.core.formats.sparkplug_payload import (
     value_of,
 )
 from edge_ae.core.formats.sparkplug_writing import metric_bytes, payload_bytes
+from edge_ae.core.health_events import Watching
 from edge_ae.core.payloads import significant
 
 DEVICE = (

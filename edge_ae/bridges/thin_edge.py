@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
+from edge_ae.core.alert_events import Alert, AlertEvent, Happening
 from edge_ae.core.detector import Detector
-from edge_ae.core.events import Alert, AlertEvent, Happening
 from edge_ae.core.timestamps import rfc3339
 
 log = logging.getLogger(__name__)

@@ -18,6 +18,7 @@ it any more, it becomes an alert then.
 import hashlib
 from dataclasses import replace
 
+from edge_ae.core.alert_events import EventType
 from edge_ae.core.alert_state import (
     NO_EVIDENCE,
     AlertSource,
@@ -32,7 +33,7 @@ from edge_ae.core.alert_state import (
     Stepped,
     Transition,
 )
-from edge_ae.core.events import EventType, Verdict
+from edge_ae.core.events import Verdict
 from edge_ae.core.rules import AlertRules
 from edge_ae.core.suppression import Suppression, cooldown
 from edge_ae.core.timestamps import SECOND

@@ -6,7 +6,8 @@ Times are event times, but for that of shelving.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from edge_ae.core.events import EventType, ModelName, Share, Verdict
+from edge_ae.core.alert_events import EventType, ModelName
+from edge_ae.core.events import Share, Verdict
 from edge_ae.core.model_spec import Similar
 from edge_ae.core.suppression import Suppression
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from edge_ae.core.channel_profile import Flags, Ints
-from edge_ae.core.events import CommonStop
+from edge_ae.core.health_events import CommonStop
 
 TOGETHER = 3  # rows within which what happens has one cause
 SHARE = 3  # One in so many channels, or more of them, are the machine's.

@@ -4,8 +4,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from edge_ae.core.alert_events import Alert, AlertWord
 from edge_ae.core.alert_state import AlertSource, AlertState, Episode, Phase, Shelving, Transition
-from edge_ae.core.events import Alert, AlertWord, CommonStop, Share
+from edge_ae.core.events import Share
+from edge_ae.core.health_events import CommonStop
 from edge_ae.core.timestamps import minute_text
 
 SEVERITY = ((4.0, "high"), (2.0, "medium"), (0.0, "low"))  # peak ratio from here on

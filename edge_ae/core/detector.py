@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edge_ae.core import alert, alert_snapshot
+from edge_ae.core.alert_events import Alert, AlertEvent, AlertStep, EventType, ModelName, Outcome, Withheld
 from edge_ae.core.alert_state import (
     NO_EVIDENCE,
     AlertSource,
@@ -28,26 +29,9 @@ from edge_ae.core.align import Aligner
 from edge_ae.core.asset_rules import AssetRules
 from edge_ae.core.counters import CounterRates
 from edge_ae.core.description import describe, stop_text
-from edge_ae.core.events import (
-    Alert,
-    AlertEvent,
-    AlertStep,
-    AssetHealth,
-    ChannelFault,
-    CommonStop,
-    EventType,
-    ModelName,
-    Outcome,
-    Readings,
-    Row,
-    Scored,
-    Verdict,
-    WarmUp,
-    Watching,
-    Window,
-    Withheld,
-)
+from edge_ae.core.events import Readings, Row, Scored, Verdict, Window
 from edge_ae.core.expectation import shares_of
+from edge_ae.core.health_events import AssetHealth, ChannelFault, CommonStop, WarmUp, Watching
 from edge_ae.core.input_pace import InputPace
 from edge_ae.core.liveness import STALE, InputCounts, Liveness
 from edge_ae.core.model_spec import Explanation, Model

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from edge_ae.core.alert_events import AlertStep, Outcome
 from edge_ae.core.detector import Detector, Watch
-from edge_ae.core.events import AlertStep, Outcome, Readings, Row, Window
+from edge_ae.core.events import Readings, Row, Window
 from edge_ae.core.expectation import expected_by_others
 from edge_ae.core.model_spec import Explanation, Floats, Model
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from edge_ae.core.events import AlertEvent, EventType, FloodSummary
+from edge_ae.core.alert_events import AlertEvent, EventType, FloodSummary
 from edge_ae.core.timestamps import SECOND
 
 MAX_WITHHELD = 10_000  # open alerts remembered; each asset has one at most

@@ -8,7 +8,7 @@ Each recipient is on its own: what one refuses is neither kept from the others n
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from edge_ae.core.events import EventType
+from edge_ae.core.alert_events import EventType
 from edge_ae.core.notices import Notice, NoticeText, SendRules, after_failure, next_parcel
 from edge_ae.core.payloads import SEVERITY_LEVELS
 from edge_ae.core.timestamps import HOUR, MINUTE

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 from urllib.parse import quote
 
-from edge_ae.core.events import EventType, FloodSummary
+from edge_ae.core.alert_events import EventType, FloodSummary
 from edge_ae.core.notices import HIGH, NoticeText
 from edge_ae.core.printable import printable, some_of
 from edge_ae.core.timestamps import SECOND, duration_text, parse_time_ns

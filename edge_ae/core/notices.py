@@ -9,7 +9,7 @@ A recipient's notices stand in the order in which they were made. The end of an 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
-from edge_ae.core.events import EventType
+from edge_ae.core.alert_events import EventType
 from edge_ae.core.quiet_hours import QuietHours
 from edge_ae.core.timestamps import HOUR, MINUTE
 

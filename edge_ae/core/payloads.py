@@ -8,18 +8,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edge_ae.core.events import (
-    Alert,
-    AlertWord,
-    AssetHealth,
-    EventType,
-    FloodSummary,
-    OtherBudgets,
-    Row,
-    Share,
-    Signals,
-    Verdict,
-)
+from edge_ae.core.alert_events import Alert, AlertWord, EventType, FloodSummary, OtherBudgets
+from edge_ae.core.events import Row, Share, Signals, Verdict
+from edge_ae.core.health_events import AssetHealth
 from edge_ae.core.model_spec import Floats, ModelSpec
 from edge_ae.core.rules import RuleInForce
 from edge_ae.core.suppression import Silence

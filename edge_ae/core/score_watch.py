@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from edge_ae.core.alert_state import Cause, Condition
-from edge_ae.core.events import WarmUp
+from edge_ae.core.health_events import WarmUp
 from edge_ae.core.model_spec import ModelSpec
 from edge_ae.core.timestamps import HOUR, minute_text
 

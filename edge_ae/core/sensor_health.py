@@ -32,7 +32,8 @@ from numpy.typing import NDArray
 
 from edge_ae.core.channel_profile import BLOCK, MIN_CHANGES, Flags, Ints, Motion, distinct, motion
 from edge_ae.core.common_stop import TOGETHER, StopWatch, in_company
-from edge_ae.core.events import CommonStop, Row, SensorFault, SickChannel
+from edge_ae.core.events import Row
+from edge_ae.core.health_events import CommonStop, SensorFault, SickChannel
 from edge_ae.core.model_spec import Channel, Kind
 from edge_ae.core.pace import Pace
 

@@ -10,8 +10,8 @@ the same: on-delay and deadband are not known to it, and two alerts of one hour,
 
 from collections.abc import Sequence
 
+from edge_ae.core.alert_events import OtherBudgets, Supposed
 from edge_ae.core.detector import Detector
-from edge_ae.core.events import OtherBudgets, Supposed
 from edge_ae.core.peak_hours import PeakHour
 from edge_ae.core.rules import budget_ns, budget_text
 

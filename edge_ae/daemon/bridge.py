@@ -10,8 +10,8 @@ bridge keeps any more is removed: that of an asset which is watched no more, or 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, Protocol
 
+from edge_ae.core.alert_events import Happening
 from edge_ae.core.detector import Detector
-from edge_ae.core.events import Happening
 from edge_ae.core.topics import topic_fault, topic_regex
 from edge_ae.mqtt.link import Message
 

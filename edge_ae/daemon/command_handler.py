@@ -3,8 +3,8 @@
 import orjson
 
 from edge_ae.core import commands
+from edge_ae.core.alert_events import AlertStep
 from edge_ae.core.detector import Detector
-from edge_ae.core.events import AlertStep
 from edge_ae.core.suppression import Silence
 from edge_ae.errors import BadPayload
 from edge_ae.store.node_store import Feedback, NodeStore

@@ -21,7 +21,7 @@ from typing import Any
 import orjson
 
 from edge_ae.core import commands
-from edge_ae.core.events import AlertEvent, EventType, Outcome
+from edge_ae.core.alert_events import AlertEvent, EventType, Outcome
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.timestamps import SECOND, seconds_ns
 from edge_ae.daemon import systemd

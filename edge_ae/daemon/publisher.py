@@ -21,12 +21,14 @@ from typing import Any
 
 import orjson
 
+from edge_ae.core.alert_events import AlertEvent, EventType, FloodSummary, Happening, Outcome, Withheld
 from edge_ae.core.alert_state import Episode
 from edge_ae.core.cloud_events import Attributes, attributes
 from edge_ae.core.detector import PACE, Detector
-from edge_ae.core.events import AlertEvent, AssetHealth, EventType, FloodSummary, Happening, Outcome, Scored, Withheld
+from edge_ae.core.events import Scored
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.flood import Flood
+from edge_ae.core.health_events import AssetHealth
 from edge_ae.core.payloads import (
     alert_payload,
     denoised_payload,

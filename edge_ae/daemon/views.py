@@ -13,9 +13,10 @@ from typing import Any
 
 import orjson
 
+from edge_ae.core.alert_events import Happening
 from edge_ae.core.commands import AskHistory, Question, ViewSignals
 from edge_ae.core.detector import Detector
-from edge_ae.core.events import Happening, Scored
+from edge_ae.core.events import Scored
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.payloads import signals_payload
 from edge_ae.core.signals import AssetView

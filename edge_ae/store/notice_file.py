@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from edge_ae.core.events import EventType
+from edge_ae.core.alert_events import EventType
 from edge_ae.core.notice_ledger import LedgerState
 from edge_ae.core.notices import Notice, NoticeText
 from edge_ae.store.atomic import reason_of, write_whole

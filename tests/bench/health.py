@@ -20,8 +20,9 @@ from edge_ae_train.fit import Options, fit
 from edge_ae_train.synthetic.simulator import FAULTS, Fault, simulate
 from numpy.typing import NDArray
 
+from edge_ae.core.alert_events import AlertEvent, EventType
 from edge_ae.core.detector import Watch
-from edge_ae.core.events import AlertEvent, EventType, Readings
+from edge_ae.core.events import Readings
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.rules import AlertRules
 from edge_ae.core.timestamps import SECOND

@@ -27,8 +27,8 @@ import numpy as np
 from edge_ae_train.evaluation.metrics import affiliation, average_precision, best_f1, match_events, vus_pr
 from numpy.typing import NDArray
 
+from edge_ae.core.alert_events import AlertEvent, EventType
 from edge_ae.core.detector import Watch
-from edge_ae.core.events import AlertEvent, EventType
 from edge_ae.core.rules import AlertRules
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.offline import score_table

@@ -18,8 +18,8 @@ from edge_ae_train.fit import Options, fit
 from edge_ae_train.synthetic.simulator import simulate
 from numpy.typing import NDArray
 
+from edge_ae.core.alert_events import EventType
 from edge_ae.core.detector import Watch
-from edge_ae.core.events import EventType
 from edge_ae.core.rules import AlertRules
 from edge_ae.core.timestamps import SECOND
 from edge_ae.model.onnx_model import OnnxModel

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_ae.core.events import AlertEvent, EventType
+from edge_ae.core.alert_events import AlertEvent, EventType
 from edge_ae.core.model_spec import Floats
 from edge_ae.core.timestamps import SECOND
 from edge_ae.model.onnx_model import OnnxModel

@@ -14,8 +14,9 @@ import pytest
 
 from edge_ae.bridges.notify import NotifyBridge, NotifyOptions, Recipient
 from edge_ae.bridges.notify_curves import POINT_NS, POINTS, Hours, LastHour
+from edge_ae.core.alert_events import AlertEvent, EventType, FloodSummary, Happening, Withheld
 from edge_ae.core.detector import Detector, Watch
-from edge_ae.core.events import AlertEvent, EventType, FloodSummary, Happening, Readings, Scored, Share, Withheld
+from edge_ae.core.events import Readings, Scored, Share
 from edge_ae.core.notice_text import WORD_JOINER, Wording
 from edge_ae.core.notices import SendRules
 from edge_ae.core.payloads import alert_payload

@@ -12,8 +12,9 @@ import pytest
 from edge_ae.bridges import metrics_server
 from edge_ae.bridges.metrics import OF_ASSET, OF_NODE, PREFIX, GrowingTotals, Reloads
 from edge_ae.bridges.prometheus import RETRY_NS, PrometheusBridge
+from edge_ae.core.alert_events import AlertEvent, Outcome, Withheld
 from edge_ae.core.detector import Watch
-from edge_ae.core.events import AlertEvent, Outcome, Readings, Withheld
+from edge_ae.core.events import Readings
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.rules import AlertRules
 from edge_ae.core.suppression import Silence

@@ -10,7 +10,8 @@ from edge_ae import wiring
 from edge_ae.bridges import thin_edge
 from edge_ae.bridges.thin_edge import EVENTS_KEPT, ThinEdge
 from edge_ae.config.settings import Settings
-from edge_ae.core.events import AlertEvent, EventType, Readings
+from edge_ae.core.alert_events import AlertEvent, EventType
+from edge_ae.core.events import Readings
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.suppression import Silence
 from edge_ae.core.timestamps import MS

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from edge_ae.core.channel_profile import BLOCK, with_profile
 from edge_ae.core.common_stop import are_many
-from edge_ae.core.events import CommonStop, Row
+from edge_ae.core.events import Row
+from edge_ae.core.health_events import CommonStop
 from edge_ae.core.model_spec import Channel
 from edge_ae.core.sensor_health import SensorHealth
 

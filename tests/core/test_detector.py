@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_ae.core.alert_events import AlertEvent, Outcome
 from edge_ae.core.align import USUAL_GAP_ROWS
 from edge_ae.core.detector import OFF_DELAY_HOPS, Detector, Watch
-from edge_ae.core.events import AlertEvent, Outcome, Readings, Scored, Watching
+from edge_ae.core.events import Readings, Scored
 from edge_ae.core.expectation import shares_of
 from edge_ae.core.fleet import Fleet
+from edge_ae.core.health_events import Watching
 from edge_ae.core.model_spec import Channel, Explanation, Modes, Similar
 from edge_ae.core.payloads import alert_payload
 from edge_ae.core.rules import AlertRules

@@ -6,8 +6,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_ae.core.alert_events import Outcome
 from edge_ae.core.detector import Watch
-from edge_ae.core.events import Outcome, Readings, Row, Scored
+from edge_ae.core.events import Readings, Row, Scored
 from edge_ae.core.fleet import MAX_BATCH, Fleet
 from edge_ae.core.rules import AlertRules
 from edge_ae.core.timestamps import SECOND

@@ -3,7 +3,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_ae.core.events import AlertEvent, EventType, FloodSummary
+from edge_ae.core.alert_events import AlertEvent, EventType, FloodSummary
 from edge_ae.core.flood import Flood
 from tests.models import alert_of
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_ae.core import events, model_spec
+from edge_ae.core import alert_events, events, health_events, model_spec
 from edge_ae.core.events import Share
 from edge_ae.core.model_spec import Channel, Modes, Similar, Tail
 from tests.models import spec_of
@@ -18,7 +18,7 @@ from tests.models import spec_of
 def test_all_data_is_frozen() -> None:
     classes = [
         c
-        for m in (events, model_spec)
+        for m in (events, alert_events, health_events, model_spec)
         for _, c in inspect.getmembers(m, dataclasses.is_dataclass)
         if inspect.isclass(c)
     ]

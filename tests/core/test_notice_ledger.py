@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_ae.core.events import EventType
+from edge_ae.core.alert_events import EventType
 from edge_ae.core.notice_ledger import KNOWN, PAUSE_NS, WAITING, NoticeLedger
 from edge_ae.core.notices import GIVE_UP_NS, TRIES, Notice, NoticeText, SendRules, after_failure, next_parcel
 from edge_ae.core.quiet_hours import QuietHours

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_ae.core.events import EventType, FloodSummary
+from edge_ae.core.alert_events import EventType, FloodSummary
 from edge_ae.core.notice_text import LINES, WORD_JOINER, Wording
 from edge_ae.core.notices import NoticeText
 from edge_ae.core.timestamps import HOUR, MINUTE, parse_time_ns

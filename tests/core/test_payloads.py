@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_ae.core.alert_events import EventType, FloodSummary, ModelName
 from edge_ae.core.alert_state import AlertSource, AlertState, Episode, Phase, Shelving, Transition
 from edge_ae.core.description import describe, reason, severity
-from edge_ae.core.events import EventType, FloodSummary, ModelName, Row, Share, Verdict
+from edge_ae.core.events import Row, Share, Verdict
 from edge_ae.core.model_spec import Similar
 from edge_ae.core.payloads import (
     CHANNELS_LISTED,

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from edge_ae.core.channel_profile import BLOCK, with_profile
 from edge_ae.core.detector import Detector, Watch
-from edge_ae.core.events import AssetHealth, Readings, Row, WarmUp, Watching
+from edge_ae.core.events import Readings, Row
+from edge_ae.core.health_events import AssetHealth, WarmUp, Watching
 from edge_ae.core.model_spec import Channel, Kind
 from edge_ae.core.payloads import health_payload
 from edge_ae.core.rules import AlertRules

@@ -14,10 +14,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge_ae.core.alert import alert_id
+from edge_ae.core.alert_events import AlertEvent, EventType, ModelName, Outcome, Withheld
 from edge_ae.core.alert_state import AlertSource
 from edge_ae.core.asset_rules import AssetRules
 from edge_ae.core.detector import OFF_DELAY_HOPS, Detector, Watch
-from edge_ae.core.events import AlertEvent, EventType, ModelName, Outcome, Readings, Scored, Withheld
+from edge_ae.core.events import Readings, Scored
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.model_spec import Explanation, Floats, ModelSpec
 from edge_ae.core.payloads import alert_payload, health_payload

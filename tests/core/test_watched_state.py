@@ -8,8 +8,9 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_ae.core.alert_events import AlertEvent, Outcome
 from edge_ae.core.detector import Detector, Watch
-from edge_ae.core.events import AlertEvent, Outcome, Readings, Scored
+from edge_ae.core.events import Readings, Scored
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.payloads import health_payload
 from edge_ae.core.rules import AlertRules

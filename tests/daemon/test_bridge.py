@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_ae.core.events import AlertEvent, FloodSummary, Happening, Scored, Withheld
+from edge_ae.core.alert_events import AlertEvent, FloodSummary, Happening, Withheld
+from edge_ae.core.events import Scored
 from edge_ae.core.timestamps import SECOND
 from edge_ae.daemon.bridge import Bridges, Detectors, Stats
 from edge_ae.daemon.loop import Daemon

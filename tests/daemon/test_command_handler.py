@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from edge_ae.core.alert_events import AlertEvent, EventType
 from edge_ae.core.commands import Question, parse
 from edge_ae.core.detector import Detector
-from edge_ae.core.events import AlertEvent, EventType, Readings
+from edge_ae.core.events import Readings
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.timestamps import SECOND, rfc3339
 from edge_ae.daemon.command_handler import CommandHandler, answer

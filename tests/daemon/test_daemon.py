@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from edge_ae.core.events import AlertEvent
+from edge_ae.core.alert_events import AlertEvent
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.payloads import alert_payload
 from edge_ae.core.timestamps import rfc3339

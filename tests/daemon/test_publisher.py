@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from edge_ae.core.events import Outcome, Readings, Scored, Withheld
+from edge_ae.core.alert_events import Outcome, Withheld
+from edge_ae.core.events import Readings, Scored
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.rules import ChannelRule
 from edge_ae.core.timestamps import SECOND

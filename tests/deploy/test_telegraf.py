@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from edge_ae.core.events import AlertWord, EventType, FloodSummary, Share, Verdict
+from edge_ae.core.alert_events import AlertWord, EventType, FloodSummary
+from edge_ae.core.events import Share, Verdict
 from edge_ae.core.payloads import alert_payload, flood_payload, score_payload
 from edge_ae.core.timestamps import SECOND, rfc3339
 from tests.models import alert_of

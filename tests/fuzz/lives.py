@@ -16,8 +16,9 @@ import orjson
 
 from edge_ae.core import alert, alert_snapshot
 from edge_ae.core.alert import NEXT
+from edge_ae.core.alert_events import AlertEvent, EventType, ModelName
 from edge_ae.core.alert_state import AlertSource, AlertState, Evidence, Phase, Shelving, Stepped, Transition
-from edge_ae.core.events import AlertEvent, EventType, ModelName, Share, Verdict
+from edge_ae.core.events import Share, Verdict
 from edge_ae.core.flood import Flood
 from edge_ae.core.rules import AlertRules
 from edge_ae.core.timestamps import SECOND

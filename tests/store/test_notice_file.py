@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_ae.core.events import EventType
+from edge_ae.core.alert_events import EventType
 from edge_ae.core.notice_ledger import LedgerState
 from edge_ae.core.notices import Notice, NoticeText
 from edge_ae.store.notice_file import NoticeFile

@@ -18,9 +18,9 @@ from edge_ae_train.retrain import Outcome, Performance
 from edge_ae_train.synthetic.simulator import Fault, Simulation, simulate, write_csv
 
 from edge_ae.core.alert import alert_id
+from edge_ae.core.alert_events import ModelName
 from edge_ae.core.alert_state import AlertSource
 from edge_ae.core.detector import Watch
-from edge_ae.core.events import ModelName
 from edge_ae.core.payloads import alert_payload
 from edge_ae.core.rules import AlertRules
 from edge_ae.core.timestamps import SECOND

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_ae.core.detector import Detector, Watch
-from edge_ae.core.events import Readings, SensorFault
+from edge_ae.core.events import Readings
 from edge_ae.core.formats.decoder import Decoder, Stream
 from edge_ae.core.formats.picking import MAX_LEAVES
+from edge_ae.core.health_events import SensorFault
 from edge_ae.core.rules import AlertRules
 from edge_ae.core.timestamps import SECOND, rfc3339
 from edge_ae.core.topics import topic_fault, topic_filter, topic_regex

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ae.core import alert
+from edge_ae.core.alert_events import AlertEvent, ModelName
 from edge_ae.core.alert_state import AlertSource, AlertState
 from edge_ae.core.detector import Watch
-from edge_ae.core.events import AlertEvent, ModelName, slot_of
+from edge_ae.core.events import slot_of
 from edge_ae.core.model_spec import ModelSpec
 from edge_ae.core.payloads import alert_payload
 from edge_ae.core.rules import AlertRules, budget_ns

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ae.core.alert_events import AlertEvent
 from edge_ae.core.counters import CounterRates
 from edge_ae.core.detector import Watch
-from edge_ae.core.events import AlertEvent, Row
+from edge_ae.core.events import Row
 from edge_ae.core.model_spec import Channel, Floats, Kind
 from edge_ae.core.payloads import alert_payload
 from edge_ae.core.rules import AlertRules

@@ -1,0 +1,136 @@
+"""What is known of an asset and its sensors, frozen: whether it is watched, why not, and which channels are at fault.
+
+A sensor's faults are in slots of the asset's time grid inside the core, and in nanoseconds for those who read of them.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from edge_ae.core.rules import RuleInForce
+from edge_ae.core.suppression import Silence
+from edge_ae.core.timestamps import minute_text
+
+
+class SensorFault(StrEnum):
+    """What a sensor does and a machine cannot."""
+
+    STALE = "stale"
+    DROPOUT = "dropout"
+    NOT_A_NUMBER = "not_a_number"
+    OUT_OF_RANGE = "out_of_range"
+    FLAT = "flat"
+    STUCK_AT_RAIL = "stuck_at_rail"
+    QUANTISED = "quantised"
+
+
+@dataclass(frozen=True, slots=True)
+class SickChannel:
+    """A channel that its sensor's fault keeps out of the score.
+
+    channel: its name.
+    fault: what its sensor does.
+    since_slot: the slot in which the fault began.
+    """
+
+    channel: str
+    fault: SensorFault
+    since_slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommonStop:
+    """Channels that stopped moving together: no sensors' fault, but that of what they all hang on.
+
+    since_slot: the slot in which they stopped.
+    channels: their names, in the model's order.
+    of: how many channels the asset has.
+    """
+
+    since_slot: int
+    channels: tuple[str, ...]
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelFault:
+    """A sick channel as subscribers see it.
+
+    channel: its name.
+    fault: what its sensor does.
+    since_ns: event time at which the fault began.
+    """
+
+    channel: str
+    fault: SensorFault
+    since_ns: int
+
+
+class Watching(StrEnum):
+    """Whether an asset would raise an alert now."""
+
+    WARM_UP = "warm_up"  # the first window since the start, or since a long gap, is not full yet
+    WATCHED = "watched"
+    NOT_WATCHED = (
+        "not_watched"  # nothing comes, at another pace or with too few values, or too many sensors are at fault
+    )
+    OUT_OF_SERVICE = "out_of_service"
+
+
+@dataclass(frozen=True, slots=True)
+class WarmUp:
+    """How far an asset is on the way to its first score.
+
+    rows: those it has without a long gap.
+    needed: those of a window.
+    first_score_ns: event time at which the first score is to be expected; None: it is there, or cannot be foreseen.
+    """
+
+    rows: int
+    needed: int
+    first_score_ns: int | None
+
+    @property
+    def text(self) -> str:
+        """Such as "12 of 64 rows"."""
+        return f"{self.rows} of {self.needed} rows"
+
+    @property
+    def outlook(self) -> str:
+        """Such as "12 of 64 rows, first score about 2026-11-24 14:20 UTC"."""
+        about = "" if self.first_score_ns is None else f", first score about {minute_text(self.first_score_ns)}"
+        return f"{self.text}{about}"
+
+
+@dataclass(frozen=True, slots=True)
+class AssetHealth:
+    """Whether an asset's sensors work, and how it is watched.
+
+    asset, node: whose.
+    watched: it is scored: its warm-up is over, and enough of its channels work and send.
+    fault: what is wrong with all channels together, "stale", "clock_jump", "frozen" or "pace"; None: nothing.
+    fault_since_ns: wall time at which that began, or of what is frozen event time; None: nothing is wrong.
+    channels: those at fault, in the order in which their faults were found.
+    watching: whether it would raise an alert now.
+    budget: the alerts that are accepted of it, such as "1/day"; None: as many as the settings say.
+    warm_up: how far it is; None: no row has come.
+    pace: a sentence where readings come at another pace than the model's rows; None: they do not.
+    reason: why it is not watched; None: it is.
+    rules: those of its channels.
+    silences: those that are set and not over, the first to begin first.
+    when: the state in which it is watched, such as "speed > 100"; None: any.
+    """
+
+    asset: str
+    node: str
+    watched: bool
+    fault: str | None
+    fault_since_ns: int | None
+    channels: tuple[ChannelFault, ...]
+    watching: Watching
+    budget: str | None
+    warm_up: WarmUp | None = None
+    pace: str | None = None
+    reason: str | None = None
+    rules: tuple[RuleInForce, ...] = ()
+    silences: tuple[Silence, ...] = ()
+    when: str | None = None
