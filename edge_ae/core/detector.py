@@ -1,10 +1,9 @@
-"""One asset: the stages in a row, and the only owner of their state.
+"""One asset: its readings become windows, their scores become alerts; the only owner of all its state.
 
-push(Readings) ─ align ─ counters ─ health ─ window ─► Windows        the fleet scores them, all assets in one call, and
+push(Readings) ─ asset_input: align, counters, state, health, window ─► Windows
+                                                           the fleet scores them, all assets in one call, and
 judge(Window, score, explanation) ─ threshold ─ alert ─►   gives each back with its score, in order
                        unscored() ─ alert ─►               what the rows showed that brought no window
-
-Rows of a state in which the asset is not to be watched go no further than counters.
 """
 
 import copy
@@ -25,26 +24,18 @@ from edge_ae.core.alert_state import (
     Stepped,
     Transition,
 )
-from edge_ae.core.align import Aligner
+from edge_ae.core.asset_input import AssetInput
 from edge_ae.core.asset_rules import AssetRules
-from edge_ae.core.counters import CounterRates
-from edge_ae.core.description import describe, stop_text
-from edge_ae.core.events import Readings, Row, Scored, Verdict, Window
+from edge_ae.core.description import describe
+from edge_ae.core.events import Readings, Scored, Verdict, Window
 from edge_ae.core.expectation import shares_of
-from edge_ae.core.health_events import AssetHealth, ChannelFault, CommonStop, WarmUp, Watching
-from edge_ae.core.input_pace import InputPace
-from edge_ae.core.liveness import STALE, InputCounts, Liveness
+from edge_ae.core.health_events import AssetHealth, Watching
 from edge_ae.core.model_spec import Explanation, Model
 from edge_ae.core.peak_hours import HourlyPeaks
-from edge_ae.core.pending_notices import LEFT, PendingNotices, restored, saved
+from edge_ae.core.pending_notices import restored, saved
 from edge_ae.core.rules import AlertRules, ChannelRule, budget_ns
-from edge_ae.core.score_watch import ScoreWatch
-from edge_ae.core.sensor_health import SensorHealth
 from edge_ae.core.suppression import Silence
 from edge_ae.core.threshold import Threshold
-from edge_ae.core.usual import silence_ns, usual_gap_rows
-from edge_ae.core.watched_state import WatchedState
-from edge_ae.core.window import Windower, longest_gap
 
 OFF_DELAY_HOPS = 10  # the default off-delay
 FROZEN, PACE = "frozen", "pace"  # faults of an asset, beside those of its liveness
@@ -70,27 +61,8 @@ class Detector:
         self._source = AlertSource(node, asset, ModelName(spec.name, spec.trained_at, spec.sha256))
         hop_ns = spec.hop * spec.period_ns
         self._rules = rules if rules.off_delay_ns is not None else replace(rules, off_delay_ns=OFF_DELAY_HOPS * hop_ns)
-        self._align = Aligner(
-            spec.names,
-            spec.period_ns,
-            lateness_ns=watch.lateness_ns,
-            max_gap_rows=longest_gap(spec.length),
-            usual_gap_rows=usual_gap_rows(spec),
-            hold_rows=spec.hold_rows,
-            kinds=spec.channels,
-        )
-        self._counters = CounterRates(spec.channels, spec.period_ns)
-        self._state = WatchedState(spec.when if rules.when is None else rules.when, spec.names)
-        self._health = SensorHealth(spec.channels)
-        self._liveness = Liveness(silence_ns(spec))
-        self._pace = InputPace(spec)
-        self._fault: str | None = None  # of the asset as a whole
-        self._fault_since_ns = 0
-        self._pushed = 0
-        self._window = Windower(spec.length, spec.hop, len(spec.channels))
-        self._score_watch = ScoreWatch(spec, rules.unwatched_ns)
-        self._stop: CommonStop | None = None  # as of the newest row
-        self._noticed = PendingNotices()
+        when = spec.when if rules.when is None else rules.when
+        self._input = AssetInput(spec, when, watch.lateness_ns, rules.unwatched_ns)
         self._condition: Condition | None = None  # that stands as of the newest window judged
         self._unjudged = 0  # windows
         self._threshold = Threshold(spec, hop_ns / rules.interval_ns)
@@ -106,57 +78,20 @@ class Detector:
 
     def push(self, readings: Readings) -> list[Window]:
         """The windows that became due with these readings, in order, often none."""
-        self._pushed += 1
-        self._pace.push(readings)
-        return self._windows(self._align.push(readings))
+        return self._due(self._input.push(readings))
 
     def flush(self) -> list[Window]:
         """The windows of the rows still open: the end of a file."""
-        return self._windows(self._align.flush())
+        return self._due(self._input.flush())
 
-    def _windows(self, rows: list[Row]) -> list[Window]:
-        windows: list[Window] = []
-        for row in rows:
-            rated, rested = self._counters.push(row), self._state.rests
-            if not self._state.push(rated):
-                self._pass_over(row.slot, rested)
-                continue
-            made = self._window.push(self._health.push(rated))
-            self._notice(row.slot, scored=len(made) > 0)
-            windows += made
+    def _due(self, windows: list[Window]) -> list[Window]:
         self._unjudged += len(windows)
         return windows
-
-    def _pass_over(self, slot: int, rested: bool) -> None:
-        """A row in which the asset is in no state to be watched, or nobody knows whether it is. `rested`: before it, too."""
-        if not self._state.rests:
-            self._watch_score(slot, scored=False)
-            return
-        self._score_watch.rest(slot)
-        if not rested:
-            self._noticed.push(slot, LEFT)
-
-    def _notice(self, slot: int, *, scored: bool) -> None:
-        """What a row has shown that is to be judged behind the windows before it."""
-        stop = self._health.stop
-        if stop != self._stop:
-            self._stop = stop
-            self._noticed.push(slot, None if stop is None else self._stop_condition(stop))
-        self._watch_score(slot, scored=scored)
-
-    def _watch_score(self, slot: int, *, scored: bool) -> None:
-        unwatched = self._score_watch.push(slot, scored, self._lasting_reason)
-        if unwatched is not None:
-            self._noticed.push(slot, unwatched)
-
-    def _stop_condition(self, stop: CommonStop) -> Condition:
-        since_ns = stop.since_slot * self.spec.period_ns
-        return Condition(Cause.STOPPED, since_ns, stop_text(stop, self.spec.period_ns))
 
     @property
     def has_unscored(self) -> bool:
         """Whether `unscored` may have something."""
-        return len(self._noticed) > 0
+        return len(self._input.noticed) > 0
 
     def unscored(self) -> list[AlertStep]:
         """What rows have shown for which no window is to be judged; nothing while there are such windows."""
@@ -165,7 +100,7 @@ class Detector:
     def _settle(self, until_slot: int | None) -> list[AlertStep]:
         """Take up what was noticed, up to a slot or all of it."""
         events: list[AlertStep] = []
-        for slot, noticed in self._noticed.take(until_slot):
+        for slot, noticed in self._input.noticed.take(until_slot):
             if isinstance(noticed, str):
                 self._condition = None
                 events += self._take(alert.leave(self.alert, slot * self.spec.period_ns, self._rules))
@@ -176,7 +111,7 @@ class Detector:
         return events
 
     def _raise_unwatched(self, condition: Condition) -> list[AlertStep]:
-        t_ns = condition.since_ns + self._score_watch.after_ns
+        t_ns = condition.since_ns + self._input.unwatched_after_ns
         nothing = Verdict(t_ns // self.spec.period_ns, 0.0, self.threshold, 0.0)
         silenced = self.own_rules.silenced(t_ns)
         stepped = alert.step(
@@ -186,22 +121,17 @@ class Detector:
 
     def is_closed(self, slot: int) -> bool:
         """Whether readings of a slot come too late."""
-        return self._align.is_closed(slot)
+        return self._input.is_closed(slot)
 
     @property
     def doubts(self) -> bool:
         """Whether the newest readings did not fit the asset's time, so that later ones decide whether they are used."""
-        return self._align.doubts
+        return self._input.doubts
 
     def fork(self) -> "Detector":
         """An independent copy, for asking what would be if nothing more came."""
         twin = copy.copy(self)
-        twin._align, twin._counters = copy.deepcopy(self._align), copy.deepcopy(self._counters)
-        twin._health = copy.deepcopy(self._health)
-        twin._window, twin._threshold = copy.deepcopy(self._window), copy.deepcopy(self._threshold)
-        twin._score_watch, twin._noticed = copy.copy(self._score_watch), self._noticed.fork()
-        twin._pace, twin.peaks = InputPace(self.spec), HourlyPeaks()
-        twin._state = copy.copy(self._state)
+        twin._input, twin._threshold, twin.peaks = self._input.fork(), copy.deepcopy(self._threshold), HourlyPeaks()
         twin.own_rules, twin.suppressed = copy.copy(self.own_rules), self.suppressed.copy()
         return twin
 
@@ -211,13 +141,7 @@ class Detector:
 
         `listening`: readings can reach us. Never reaches the score, which knows event time alone.
         """
-        unused = self._align.counts
-        counts = InputCounts(self._pushed, self._align.newest_ns, unused["late"], unused["clock_set_back"])
-        self._liveness.tick(now_ns, counts, listening, self._pace.step_ns or 0)
-        self._follow_fault(now_ns)
-        unwatched = self._score_watch.overdue(self._liveness.silent_ns, lambda: NOTHING)
-        if unwatched is not None:
-            self._noticed.push(self._score_watch.slot, unwatched)
+        self._input.tick(now_ns, listening)
         return self.unscored() + self._take(alert.expire_shelving(self.alert, now_ns, self.t_ns, self._rules))
 
     def wants_explanation(self, score: float) -> bool:
@@ -337,102 +261,61 @@ class Detector:
 
     def health_now(self) -> AssetHealth:
         """Which sensors are sick and whether the asset is scored, for the retained topic. Its fault is as of the last `tick`."""
-        period_ns = self.spec.period_ns
+        known = self._input
         return AssetHealth(
             asset=self.asset,
             node=self._source.node,
-            watched=self.unwatched_reason is None,
-            fault=self._fault,
-            fault_since_ns=None if self._fault is None else self._fault_since_ns,
-            channels=tuple(
-                ChannelFault(one.channel, one.fault, one.since_slot * period_ns) for one in self._health.sick
-            ),
+            watched=known.unwatched_reason is None,
+            fault=known.fault,
+            fault_since_ns=known.fault_since_ns,
+            channels=known.sick,
             watching=self._watching(),
             budget=self.budget,
-            warm_up=self._warm_up,
-            pace=self._pace.note,
-            reason=self.unwatched_reason,
+            warm_up=known.warm_up,
+            pace=known.pace_note,
+            reason=known.unwatched_reason,
             rules=self.own_rules.in_force,
             silences=self.own_rules.silences,
-            when=self._state.when,
+            when=known.when,
         )
 
     def _watching(self) -> Watching:
         if not self.alert.in_service:
             return Watching.OUT_OF_SERVICE
-        reason = self.unwatched_reason
+        reason = self._input.unwatched_reason
         if reason is None:
             return Watching.WATCHED
-        return Watching.WARM_UP if reason == self._warm_up.outlook else Watching.NOT_WATCHED
+        return Watching.WARM_UP if reason == self._input.warm_up.outlook else Watching.NOT_WATCHED
 
     @property
     def quality(self) -> float:
         """The part of its channels whose sensors work, 0 to 1."""
-        return self._health.quality
+        return self._input.quality
 
     @property
     def unwatched_reason(self) -> str | None:
         """Why the asset is not scored; None: it is."""
-        if self._liveness.fault == STALE:
-            return NOTHING
-        if self._state.note is not None:
-            return self._state.note
-        if self._health.watched and self._score_watch.is_scored:
-            return None
-        reason, warm_up = self.unscored_reason, self._warm_up
-        return warm_up.outlook if reason == warm_up.text else reason
-
-    def _lasting_reason(self) -> str:
-        """What has kept rows from being scored for long."""
-        reason, warm_up = self.unscored_reason, self._warm_up
-        return f"{warm_up.needed} rows never came without a long gap" if reason == warm_up.text else reason
+        return self._input.unwatched_reason
 
     @property
     def unscored_reason(self) -> str:
         """What keeps rows from being scored, where it does."""
-        if not self._score_watch.has_rows:
-            return NOTHING if self._pushed == 0 else self._warm_up.text
-        if self._state.note is not None:
-            return self._state.note
-        if not self._health.watched:
-            return f"{len(self._health.sick)} of {len(self.spec.channels)} sensors are at fault"
-        pace = self._pace.note
-        if pace is not None:
-            return pace
-        if self._window.rows < self.spec.length:
-            return self._warm_up.text
-        return "no value comes" if self._window.is_empty else "more than half of the values are missing"
-
-    @property
-    def _warm_up(self) -> WarmUp:
-        return self._score_watch.warm_up(self._window.rows, self._pace.step_ns)
+        return self._input.unscored_reason
 
     @property
     def pace_note(self) -> str | None:
         """A sentence where readings come at another pace than the model's rows, and than they did in training."""
-        return self._pace.note
-
-    def _follow_fault(self, now_ns: int) -> None:
-        """What is wrong with the asset as a whole; readings that come too often become means, and that is no fault."""
-        liveness, frozen = self._liveness, self._health.frozen_since
-        if liveness.fault is not None:
-            self._fault, self._fault_since_ns = liveness.fault, liveness.since_ns
-        elif frozen is not None:
-            self._fault, self._fault_since_ns = FROZEN, frozen * self.spec.period_ns
-        elif not self._pace.is_too_slow:
-            self._fault = None
-        elif self._fault != PACE:
-            self._fault, self._fault_since_ns = PACE, now_ns
+        return self._input.pace_note
 
     @property
     def newest(self) -> Window | None:
         """The window that ends with the newest row, if there is one that can be scored."""
-        return self._window.newest
+        return self._input.newest
 
     @property
     def recent(self) -> Window | None:
         """The rows there are of the newest window, also where it cannot be scored; None before the first row."""
-        return self._window.recent
+        return self._input.recent
 
     @property
     def threshold(self) -> float:
@@ -442,32 +325,21 @@ class Detector:
     @property
     def counts(self) -> Counter[str]:
         """Readings and windows that were not used, by reason."""
-        counts = self._align.counts + self._health.counts
-        counts["window_incomplete"] = self._window.skipped
-        return counts
+        return self._input.counts
 
     def snapshot(self) -> dict[str, Any]:
         """What a restart must know, as plain values."""
         return {
             "model": self.spec.sha256,
-            "align": self._align.snapshot(),
-            "counters": self._counters.snapshot(),
-            "health": self._health.snapshot(),
-            "liveness": self._liveness.snapshot(),
-            "window": self._window.snapshot(),
+            **self._input.snapshot(),
             "threshold": self._threshold.snapshot(),
             "budget": self.budget,
             "alert": alert_snapshot.snapshot(self.alert),
             "rules": self.own_rules.snapshot(),
             "suppressed": dict(self.suppressed),
             "last_t_ns": self.last_t_ns,
-            "pace": self._pace.snapshot(),
-            "fault": [self._fault, self._fault_since_ns],
-            "watching": self._score_watch.snapshot(),
-            "noticed": self._noticed.snapshot(),
             "condition": saved(self._condition),
             "peaks": self.peaks.snapshot(),
-            "state": self._state.truth,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -482,23 +354,7 @@ class Detector:
         self.peaks.restore(state.get("peaks"))  # there were none before version 0.3
         if state["model"] != self.spec.sha256:
             return
-        self._align.restore(state["align"])
-        if "counters" in state:  # version 0.2 knew none
-            self._counters.restore(state["counters"])
-        self._health.restore(state["health"])
-        self._liveness.restore(state["liveness" if "liveness" in state else "pulse"])  # its name in version 0.1
-        self._window.restore(state["window"])
+        self._input.restore(state)
         self._threshold.restore(state["threshold"])
-        self._stop = self._health.stop
-        self._fault, self._fault_since_ns = self._liveness.fault, self._liveness.since_ns
-        if "watching" in state:  # version 0.2 had neither this nor what follows
-            self._restore_watching(state)
-
-    def _restore_watching(self, state: Mapping[str, Any]) -> None:
-        self._pace.restore(state["pace"])
-        self._fault, self._fault_since_ns = state["fault"]
-        self._score_watch.restore(state["watching"])
-        self._noticed.restore(state["noticed"])
-        self._condition = restored(state["condition"])
-        if self._state.when is not None:
-            self._state.truth = state.get("state", self._state.truth)
+        if "condition" in state:  # there was none before version 0.3
+            self._condition = restored(state["condition"])

@@ -18,7 +18,8 @@ from edge_ae.core.health_events import AssetHealth, WarmUp, Watching
 from edge_ae.core.model_spec import Channel, Kind
 from edge_ae.core.payloads import health_payload
 from edge_ae.core.rules import AlertRules
-from edge_ae.core.sensor_health import LARGEST_VALUE, RETURN_ROWS, STALE_ROWS, SensorHealth
+from edge_ae.core.sensor_health import RETURN_ROWS, SensorHealth
+from edge_ae.core.sensor_limits import LARGEST_VALUE, STALE_ROWS
 from edge_ae.core.timestamps import SECOND
 from edge_ae.core.usual import SILENT_NS
 from tests.models import FakeModel

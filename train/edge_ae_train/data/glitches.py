@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ae.core.sensor_health import LARGEST_VALUE
+from edge_ae.core.sensor_limits import LARGEST_VALUE
 from edge_ae_train.data.segments import episodes
 
 Values = NDArray[np.float64]
