@@ -22,6 +22,7 @@ import orjson
 
 from edge_ae.core import commands
 from edge_ae.core.alert_events import AlertEvent, EventType, Outcome
+from edge_ae.core.command_rate import CommandRate
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.timestamps import SECOND, seconds_ns
 from edge_ae.daemon import systemd
@@ -93,6 +94,7 @@ class Daemon:
             started_ns, self.counts, link, store, self.checkpoints, self.ingest, self.publisher, reports or {}
         )
         self._commands = CommandHandler(store)
+        self._command_rate = CommandRate()
         self._views = LiveViews(options.prefix, link, History(options.node, store))
         self._rebirths = Rebirths(partial(link.publish, json=False))
         self._reload = reload
@@ -217,6 +219,7 @@ class Daemon:
         """Carry it out on the state that the messages before it have made."""
         fault: str | None = None
         try:
+            self._command_rate.spend(now_ns)
             self._carry_out(asset, name, message.payload, now_ns)
         except BadPayload as error:
             fault = str(error)
