@@ -16,11 +16,16 @@ import orjson
 from edge_ae.core.alert_events import EventType
 from edge_ae.core.notice_ledger import LedgerState
 from edge_ae.core.notices import Notice, NoticeText
+from edge_ae.core.payloads import SEVERITY_LEVELS
 from edge_ae.store.atomic import reason_of, write_whole
 
 log = logging.getLogger(__name__)
 
 SCHEMA = 1
+MAX_BYTES = 64 * 2**20
+"""More than all recipients' notices take; what is longer is not ours, and would only fill the memory."""
+TYPES = {"alert": str, "recipient": str, "due_ns": int, "tries": int, "failing_ns": int | None, "held": bool}
+"""Of a notice; a value of another type would stop the daemon at each start."""
 
 
 class NoticeFile:
@@ -35,7 +40,7 @@ class NoticeFile:
         if self.path is None:
             return None
         try:
-            return _saved(orjson.loads(self.path.read_bytes()))
+            return _saved(orjson.loads(_bytes_of(self.path)))
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -72,5 +77,23 @@ def _saved(body: dict[str, Any]) -> LedgerState:
     return LedgerState(known, begun, tuple(map(_notice, body["notices"])))
 
 
+def _bytes_of(path: Path) -> bytes:
+    """Raises OSError, and ValueError where the file is too long."""
+    with path.open("rb") as file:
+        found = file.read(MAX_BYTES + 1)
+    if len(found) > MAX_BYTES:
+        raise ValueError(f"it has more than {MAX_BYTES >> 20} MB")
+    return found
+
+
 def _notice(saved: dict[str, Any]) -> Notice:
-    return Notice(**(saved | {"step": EventType(saved["step"]), "text": NoticeText(**saved["text"])}))
+    text = NoticeText(**saved["text"])
+    notice = Notice(**(saved | {"step": EventType(saved["step"]), "text": text}))
+    own = all(isinstance(getattr(notice, name), kind) for name, kind in TYPES.items()) and notice.tries >= 0
+    if (
+        not own
+        or text.severity not in SEVERITY_LEVELS
+        or not all(isinstance(one, str) for one in asdict(text).values())
+    ):
+        raise ValueError("what stands in it as a message is none")
+    return notice

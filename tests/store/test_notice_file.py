@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import orjson
 import pytest
 
 from edge_ae.core.alert_events import EventType
@@ -35,6 +36,32 @@ def test_a_damaged_file_is_said_and_begun_anew(damage: bytes, tmp_path: Path, ca
     path.write_bytes(damage)
     assert NoticeFile(path).load() is None
     assert "is damaged" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("alert", [1]), ("recipient", {}), ("due_ns", "soon"), ("due_ns", None), ("tries", -1), ("tries", 1.5)],
+        *[("failing_ns", "x"), ("held", 2), ("step", "begin"), ("text", {"title": "t"})],
+        *[("text", {"title": "t", "text": 5, "line": "l", "severity": "low"})],
+        *[("text", {"title": "t", "text": "x", "line": "l", "severity": "grave"})],
+    ],
+)
+def test_a_message_of_which_anything_is_of_another_type_is_damage(name: str, value: object, tmp_path: Path) -> None:
+    path = tmp_path / "notices.json"
+    NoticeFile(path).save(STATE)
+    body = orjson.loads(path.read_bytes())
+    body["notices"][0][name] = value
+    path.write_bytes(orjson.dumps(body))
+    assert NoticeFile(path).load() is None
+
+
+def test_a_file_of_any_length_is_not_read_to_its_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "notices.json"
+    with path.open("wb") as file:
+        file.truncate(2**40)
+    assert NoticeFile(path).load() is None
+    assert "is damaged (it has more than 64 MB)" in caplog.text
 
 
 def test_a_disk_that_fails_is_a_fault_and_no_exception(tmp_path: Path) -> None:
