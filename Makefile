@@ -1,5 +1,6 @@
 # Each target sets itself up: nothing but Python >= 3.11, make and a network is needed.
 #   make demo [DATA=DIR] [WEB=1]   a pump station with faults, watched from socket to alert; WEB=1: with the live page
+#   make fleet             40 pumps of three makes, four of them sick: fit, backtest, report; on a local Ray cluster, too, where ray is installed
 #   make test              all that CI runs: lint, types, tests
 #   make bench             speed, latency, memory, side by side with a bare loop
 #   make bench-quality [DATA=DIR SEEDS=3]   detection beside the classics, the budget, sick sensors, reasons; hours
@@ -23,7 +24,7 @@ HASS_PACKAGES := homeassistant==2025.4.4 home-assistant-frontend==20250411.0 pah
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types tests node-red homeassistant sparkplug packages docs bench bench-quality chaos soak fuzz format clean
+.PHONY: help demo fleet test lint types tests node-red homeassistant sparkplug packages docs bench bench-quality chaos soak fuzz format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -46,6 +47,9 @@ help:
 
 demo: .venv/.demo $(if $(WEB),.venv/.web)
 	$(BIN)/python deploy/demo.py $(if $(DATA),--data '$(DATA)') $(if $(WEB),--web)
+
+fleet: .venv/.dev
+	$(BIN)/python deploy/fleet.py
 
 test: lint types tests
 

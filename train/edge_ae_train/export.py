@@ -58,12 +58,12 @@ def save(fitted: Fitted, recording: Recording, origin: Origin, out: Path) -> Onn
     rows = values_of(parts)
     extra = sampler.metadata(graph.measure.views.network, rows, graph.standardise, length)
     extra |= modes.metadata(latents(graph, some_windows(parts, length, MODE_WINDOWS)))
-    contents = Contents(_spec(fitted, recording, origin, rows), fitted.report, origin.data_sha256, extra)
+    contents = Contents(spec_of(fitted, recording, origin, rows), fitted.report, origin.data_sha256, extra)
     return export(graph, contents, some_windows(parts, length), out)
 
 
-def _spec(fitted: Fitted, recording: Recording, origin: Origin, rows: Sequence[Floats]) -> ModelSpec:
-    """`rows`: the stretches that channel profiles are measured on."""
+def spec_of(fitted: Fitted, recording: Recording, origin: Origin, rows: Sequence[Floats]) -> ModelSpec:
+    """What a model file says of what was fitted. `rows`: the stretches that channel profiles are measured on."""
     calibration, units = fitted.candidate.calibration, origin.units
     errors = deviations(fitted.candidate, fitted.graph.standardise, recording.turns)
     channels = [

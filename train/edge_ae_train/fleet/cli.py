@@ -17,9 +17,12 @@ from edge_ae.errors import BadData
 from edge_ae_train.progress import reporting
 
 if TYPE_CHECKING:
+    from edge_ae_train.fleet.classes import Grouping
     from edge_ae_train.fleet.fitting import FitOptions
     from edge_ae_train.fleet.jobs import Engine, FleetJob, JobRow, Work
+    from edge_ae_train.fleet.ledger import Ledger
     from edge_ae_train.fleet.sources import AssetSource
+    from edge_ae_train.progress import Reporter
 
     Plan = Callable[[Sequence[AssetSource]], tuple[list[FleetJob], Mapping[str, str]]]
 
@@ -35,13 +38,13 @@ def _fit(options: Namespace) -> int:
 
     if options.hold is not None and options.period is None:
         raise BadData("--hold needs --period: channels that report on change show none")
-    chosen = _fit_options(options)
+    chosen, engine = _fit_options(options), _engine(options)
     with reporting() as reporter, ledger(options.out) as book:
         found = sources.find(options.data, options.asset_column, chosen.columns, book.parts)
-        grouped = classes.by_asset(found) if options.by == "asset" else classes.of_file(Path(options.by), found)
+        grouped = _grouped(options.by, found, chosen, book, engine, reporter)
         for text in grouped.notes:
             reporter.note(text)
-        rows = run(grouped.jobs(fit_job, chosen), book, _engine(options), reporter)
+        rows = run(grouped.jobs(fit_job, chosen), book, engine, reporter)
         rows = [*rows, *classes.left_out(rows), *grouped.rows]
         book.write_table(rows)
         classes.write(options.out, rows)
@@ -198,6 +201,26 @@ def _units(text: str | None) -> dict[str, str]:
             raise BadData(f"--units: {pair!r} should be a channel, an equals sign, and its unit")
         units[name] = unit
     return units
+
+
+def _grouped(
+    by: str,
+    found: Sequence["AssetSource"],
+    chosen: "FitOptions",
+    book: "Ledger",
+    engine: "Engine",
+    reporter: "Reporter",
+) -> "Grouping":
+    """The assets of each model, as `--by` asks."""
+    from edge_ae_train.fleet import classes
+
+    if by == "asset":
+        return classes.by_asset(found)
+    if by != "class":
+        return classes.of_file(Path(by), found)
+    from edge_ae_train.fleet.like import found_classes
+
+    return found_classes(found, chosen, book, engine, reporter)
 
 
 def _job(source: "AssetSource", work: "Work", options: Mapping[str, Any]) -> "FleetJob":

@@ -36,7 +36,8 @@ TIME_SLICES = 10  # a class's rows are put in order of time by so many slices: n
 
 @dataclass(frozen=True, slots=True)
 class FitOptions:
-    """As of `edge-ae-train fit`, for all models of a fleet. `units`: of channels, by name."""
+    """As of `edge-ae-train fit`, for all models of a fleet. `units`: of channels, by name. `until`: the part of each
+    asset's time that is used, from its beginning."""
 
     columns: ReadOptions = AS_IT_IS
     rows: RowOptions = AS_FOUND
@@ -44,6 +45,7 @@ class FitOptions:
     hop: int = 1
     seed: int = 0
     units: tuple[tuple[str, str], ...] = ()
+    until: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +65,15 @@ def fit_job(job: FleetJob) -> Product:
     """The model file of the job's key, and what it was made from."""
     began_s, options = monotonic(), job.options
     share = None if len(job.sources) == 1 else MOST_CLASS_LINES // len(job.sources)
-    read, left_out = _read(job.sources, options.columns, share)
+    read, left_out = _read(job.sources, options, share)
     members, others = alike(read)
     left_out |= others
     if not members:
         raise BadData("; ".join(dict.fromkeys(left_out.values())))
-    first = members[0].table
-    recording = recording_of([reordered(one.table, first) for one in members], options.rows, options.columns.label)
-    chosen = fit.Options(options.family, options.rows.length, options.hop, options.seed, recording.turns)
-    segments = recording.segments if len(members) == 1 else in_time(recording.segments)
-    fitted = fit.fit(segments, chosen)
+    recording, fitted = trained([one.table for one in members], options)
     origin = _origin(job.key, recording, members, dict(options.units))
     with TemporaryDirectory() as scratch:
-        model = save(fitted, replace(recording, segments=tuple(segments)), origin, Path(scratch, "model.onnx"))
+        model = save(fitted, recording, origin, Path(scratch, "model.onnx"))
         data = Path(scratch, "model.onnx").read_bytes()
     name = f"{file_name(job.key)}.onnx"
     facts = {
@@ -96,8 +94,17 @@ def fit_job(job: FleetJob) -> Product:
     return Product(facts, {name: data})
 
 
+def trained(tables: Sequence[Table], options: FitOptions) -> tuple[Recording, fit.Fitted]:
+    """What the assets' lines are, their rows in order of time, and what was fitted to them. BadData where they are too few."""
+    recording = recording_of([reordered(one, tables[0]) for one in tables], options.rows, options.columns.label)
+    if len(tables) > 1:
+        recording = replace(recording, segments=tuple(in_time(recording.segments)))
+    chosen = fit.Options(options.family, options.rows.length, options.hop, options.seed, recording.turns)
+    return recording, fit.fit(recording.segments, chosen)
+
+
 def _read(
-    sources: Sequence[AssetSource], columns: ReadOptions, share: int | None
+    sources: Sequence[AssetSource], options: FitOptions, share: int | None
 ) -> tuple[list[ReadAsset], dict[str, str]]:
     """The assets that can be read, one after the other and each no longer than its share; and why the others cannot.
 
@@ -105,7 +112,7 @@ def _read(
     read, faults = [], {}
     for source in sources:
         try:
-            table = in_order(source.table(columns))
+            table = first_part(in_order(source.table(options.columns)), options.until)
             period_ns = sample_period_ns([table])
         except BadData as fault:
             if len(sources) == 1:
@@ -131,6 +138,11 @@ def alike(read: Sequence[ReadAsset]) -> tuple[list[ReadAsset], dict[str, str]]:
         if said:
             faults[one.asset] = f"is unlike its class: {' and '.join(said)}; give it a class of its own"
     return [one for one in read if one.asset not in faults], faults
+
+
+def first_part(table: Table, until: float) -> Table:
+    """Its lines, but those behind that part of them."""
+    return table if until >= 1.0 else take(table, slice(0, int(until * len(table))))
 
 
 def spread(table: Table, most: int) -> Table:

@@ -21,7 +21,7 @@ from edge_ae.errors import BadData
 from edge_ae.store.atomic import reason_of, write_whole
 from edge_ae_train.fleet.jobs import DONE, FAILED, FleetJob, JobRow, Product, file_name
 
-ROWS, TABLE, PARTS, LOCK = "rows", "fleet.json", ".parts", ".lock"
+ROWS, TABLE, STEPS, PARTS, LOCK = "rows", "fleet.json", "steps", ".parts", ".lock"
 READABLE = 0o666  # less the umask
 
 
@@ -30,6 +30,11 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    def below(self, name: str) -> "Ledger":
+        """For a step on the way to what the folder is for: its rows and files stay, so that a run goes on within it."""
+        (self.folder / STEPS / name / ROWS).mkdir(parents=True, exist_ok=True)
+        return Ledger(self.folder / STEPS / name)
 
     @property
     def parts(self) -> Path:

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ae_train.synthetic.station import DAY_S, HEALTHY, pump_of, station
+from edge_ae_train.synthetic.station import DAY_S, HEALTHY, USUAL_MAKE, Pump, pump_of, station
 from edge_ae_train.synthetic.streams import Array, Draw, generator
 
 DEFAULT_START_NS = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z, a midnight: the day's demand starts low
@@ -142,14 +142,15 @@ def simulate(
     seed: int = 0,
     start_ns: int = DEFAULT_START_NS,
     faults: Sequence[Fault] = (),
+    make: Pump = USUAL_MAKE,
 ) -> Simulation:
-    """`rows` readings of pump number `seed`, one every `period_s` from `start_ns`, with `faults`."""
+    """`rows` readings of pump number `seed` of a make, one every `period_s` from `start_ns`, with `faults`."""
     warm = math.ceil(WARM_UP_S / period_s)
     total = warm + rows
     draw = Draw(seed, total, period_s)
     seconds = np.mod(start_ns / 1e9 + (np.arange(total) - warm) * period_s, DAY_S)
     condition = _condition(total, [_later(fault, warm) for fault in faults if fault.on_machine])
-    signals, regime = station(pump_of(seed), condition, seconds, period_s, draw)
+    signals, regime = station(pump_of(seed, make), condition, seconds, period_s, draw)
     values: Array = np.stack([_measure(name, signals[name], draw) for name in SENSORS], axis=1)[warm:]
     for fault in faults:
         if fault.channel is not None:

@@ -61,9 +61,12 @@ class Pump:
     motor_rise: float = 48.0
 
 
-def pump_of(seed: int) -> Pump:
+USUAL_MAKE = Pump()
+
+
+def pump_of(seed: int, make: Pump = USUAL_MAKE) -> Pump:
+    """One pump of a make: each parameter a little off the make's."""
     factors = np.exp(MAKE_SPREAD * generator(seed, "pump").standard_normal(len(Pump.__slots__)))
-    make = Pump()
     return Pump(*(getattr(make, name) * factors[at] for at, name in enumerate(Pump.__slots__)))
 
 

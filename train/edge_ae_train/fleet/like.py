@@ -1,0 +1,233 @@
+"""Classes of like assets, found: proposed by how their channels lie, and kept where a shared model serves as well as their own.
+
+    look      each asset: channels, period, and where each channel lies     ─► proposals: same channels, near each other
+    share     each proposal: a model of the first 80 % of all its assets
+    serve     each asset: that model against its own of the same rows, on the held-out rest, by the law of `retrain`
+
+An asset for which the shared model is worse has its own. Each step is jobs, so that any engine runs it and a run goes on.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edge_ae.core.model_spec import Explanation, Floats, ModelSpec
+from edge_ae.core.rules import AlertRules
+from edge_ae.errors import BadData
+from edge_ae.model.onnx_model import OnnxModel
+from edge_ae_train import fit, retrain
+from edge_ae_train.data.clean import in_order
+from edge_ae_train.data.period import sample_period_ns
+from edge_ae_train.data.prepare import recording_of
+from edge_ae_train.data.segments import Recording, stretches, values_of
+from edge_ae_train.evaluation.clock import WEEK_NS
+from edge_ae_train.export import Origin, spec_of
+from edge_ae_train.fleet.classes import Grouping
+from edge_ae_train.fleet.fitting import FitOptions, first_part, fit_job, spread, trained
+from edge_ae_train.fleet.jobs import Engine, FleetJob, JobRow, Product
+from edge_ae_train.fleet.ledger import Ledger
+from edge_ae_train.fleet.models import ModelFile
+from edge_ae_train.fleet.run import run
+from edge_ae_train.fleet.sources import AssetSource
+from edge_ae_train.progress import SILENT, Reporter
+from edge_ae_train.scoring.graph import ScoredNetwork
+
+UNTIL = 0.8  # of each asset's time: what both models are trained on
+QUICK = "cva"  # the family that the test takes where the user leaves the choice: all six for each asset would take the night
+MOST_LINES = 20_000  # of an asset, that the test looks at
+MOST_CLASSES = 8  # that a group of assets with the same channels is parted into
+APART = 0.5  # silhouette from which on groups are apart: also the two halves of one make are, in one channel,
+CENTRES_APART = 0.5  # so that their centres must differ by half of what some channel moves by, too
+WEEKLY = AlertRules(WEEK_NS)
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """`shared`: the model that may be the asset's."""
+
+    shared: ModelFile
+    fitting: FitOptions
+
+
+class GraphModel:
+    """What was fitted, as the core asks for a model: exporting it would take ten times as long as fitting it."""
+
+    def __init__(self, graph: ScoredNetwork, spec: ModelSpec) -> None:
+        self._graph, self.spec = graph, spec
+
+    def score(self, windows: Floats) -> Floats:
+        return self._run(windows)[0]
+
+    def explain(self, windows: Floats) -> Sequence[Explanation]:
+        return [Explanation(*parts) for parts in zip(*self._run(windows)[1:], strict=True)]
+
+    def _run(self, windows: Floats) -> list[Floats]:
+        with torch.no_grad():
+            return [part.numpy() for part in self._graph(torch.from_numpy(windows))]
+
+
+# -- jobs ------------------------------------------------------------------------------------------------------
+
+
+def look_job(job: FleetJob) -> Product:
+    """Channels and period of an asset, and where each channel lies."""
+    table = in_order(job.sources[0].table(job.options.columns))
+    order = sorted(table.names)
+    values = table.values[:, [table.names.index(name) for name in order]]
+    values = np.where(np.isnan(values).all(axis=0), 0.0, values)
+    low, middle, high = np.nanquantile(values, (0.25, 0.5, 0.75), axis=0)
+    return Product(
+        {
+            "channels": order,
+            "period_ns": sample_period_ns([table]),
+            "middle": middle.tolist(),
+            "spread": (high - low).tolist(),
+        }
+    )
+
+
+def serve_job(job: FleetJob) -> Product:
+    """Whether a shared model serves an asset as well as its own does; `worse` in its facts: how it does not."""
+    options: ServeOptions = job.options
+    shared = OnnxModel.load(Path(options.shared.path))
+    table = spread(in_order(job.sources[0].table(options.fitting.columns)), MOST_LINES)
+    recording, fitted = trained([first_part(table, UNTIL)], options.fitting)
+    own = _model_of(recording, fitted)
+    whole = recording_of([table], options.fitting.rows, options.fitting.columns.label)
+    length = max(own.spec.length, shared.spec.length)
+    train, held_out = retrain.split(whole.segments, length)
+    chosen = fit.Options(length=length, seed=options.fitting.seed, turns=recording.turns)
+    injected = retrain.injections(train, held_out, length, chosen)
+    trial = retrain.Trial(WEEKLY, (), tuple(held_out), injected)
+    outcome = retrain.compare(cast(OnnxModel, own), shared, trial)  # of either no more is asked than the core asks
+    return Product({"shared": options.shared.key, "serves": outcome.replaced, "worse": outcome.worse})
+
+
+def _model_of(recording: Recording, fitted: fit.Fitted) -> GraphModel:
+    rows = values_of(stretches(recording.segments, fitted.candidate.length))
+    return GraphModel(fitted.graph, spec_of(fitted, recording, Origin("own"), rows))
+
+
+# -- the way through them --------------------------------------------------------------------------------------
+
+
+def found_classes(
+    sources: Sequence[AssetSource], options: FitOptions, book: Ledger, engine: Engine, reporter: Reporter = SILENT
+) -> Grouping:
+    """The classes, each asset that is in none alone, and what cannot be read. BadData where nothing can."""
+    by_name = {source.asset: source for source in sources}
+    looked = run(
+        [FleetJob(source.asset, look_job, (source,), options) for source in sources],
+        book.below("look"),
+        engine,
+        reporter,
+    )
+    proposals = proposed(looked)
+    quick = replace(options, until=UNTIL, family=QUICK if options.family == fit.AUTO else options.family)
+    sharing = [
+        FleetJob(name, fit_job, tuple(by_name[asset] for asset in members), quick)
+        for name, members in proposals.items()
+        if len(members) > 1
+    ]
+    at = book.below("share")
+    shared = {row.key: row for row in run(sharing, at, engine, reporter) if row.is_done}
+    quick = replace(quick, until=1.0)
+    serving = [
+        FleetJob(asset, serve_job, (by_name[asset],), ServeOptions(_file(at, shared[name]), quick))
+        for name in shared
+        for asset in proposals[name]
+    ]
+    served = {row.key: row for row in run(serving, book.below("serve"), engine, reporter)}
+    faults = {row.key: row.reason for row in looked if not row.is_done}
+    return grouped(by_name, proposals, served, faults)
+
+
+def grouped(
+    sources: Mapping[str, AssetSource],
+    proposals: Mapping[str, Sequence[str]],
+    served: Mapping[str, JobRow],
+    faults: Mapping[str, str],
+) -> Grouping:
+    """What is left of the proposals once the shared models were tested, with a sentence on each."""
+    members: dict[str, tuple[AssetSource, ...]] = {}
+    notes = []
+    for name, assets in proposals.items():
+        served_well = [one for one in assets if one in served and served[one].facts.get("serves")]
+        together = served_well if len(served_well) > 1 else []
+        if together:
+            members[name] = tuple(sources[one] for one in together)
+        alone = [one for one in assets if one not in together]
+        members |= {one: (sources[one],) for one in alone}
+        if len(assets) > 1:
+            notes.append(f"{name}: a shared model serves {len(together)} of {len(assets)} assets as well as their own")
+            notes += [f"{one} has its own: {_why(served.get(one))}" for one in alone]
+    if not members:
+        raise BadData("no asset can be read: " + "; ".join(dict.fromkeys(faults.values())))
+    return Grouping(members, faults, tuple(notes))
+
+
+def _why(row: JobRow | None) -> str:
+    if row is None:
+        return "the shared model could not be trained"
+    return (
+        row.reason or "; ".join(f"with the shared model, {text}" for text in row.facts["worse"]) or "nobody is like it"
+    )
+
+
+def _file(book: Ledger, row: JobRow) -> ModelFile:
+    name = row.facts["model"]
+    return ModelFile(row.key, str((book.folder / name).absolute()), row.files[name])
+
+
+# -- proposals -------------------------------------------------------------------------------------------------
+
+
+def proposed(looked: Sequence[JobRow]) -> dict[str, list[str]]:
+    """Groups of assets with the same channels and period that lie near each other, called class-1 and so on by their size."""
+    alike: dict[tuple[object, ...], list[JobRow]] = {}
+    for row in looked:
+        if row.is_done:
+            alike.setdefault((*row.facts["channels"], row.facts["period_ns"]), []).append(row)
+    groups = [[row.key for row in part] for rows in alike.values() for part in parted(rows)]
+    groups.sort(key=lambda group: -len(group))
+    return {f"class-{number}": group for number, group in enumerate(groups, start=1)}
+
+
+def parted(rows: Sequence[JobRow]) -> list[list[JobRow]]:
+    """Into as many groups as are farthest apart, by the median of each channel in units of how it moves; one where none are."""
+    if len(rows) < 3:
+        return [list(rows)]
+    middles, spreads = (np.array([row.facts[key] for row in rows]) for key in ("middle", "spread"))
+    moves = np.median(spreads, axis=0)
+    places = (middles - np.median(middles, axis=0)) / np.where(moves > 0, moves, 1.0)
+    labels = _labels(places)
+    return [
+        [row for row, label in zip(rows, labels, strict=True) if label == wanted] for wanted in dict.fromkeys(labels)
+    ]
+
+
+def _labels(places: NDArray[np.float64]) -> list[int]:
+    from sklearn.cluster import AgglomerativeClustering
+    from sklearn.metrics import silhouette_score
+
+    if len(np.unique(places, axis=0)) < 3:
+        return [0] * len(places)
+    best, chosen = APART, np.zeros(len(places), np.int64)
+    for count in range(2, min(MOST_CLASSES, len(places) - 1) + 1):
+        labels = AgglomerativeClustering(count, linkage="average").fit_predict(places)
+        score = float(silhouette_score(places, labels))
+        if score > best and _nearest_centres(places, labels) >= CENTRES_APART:
+            best, chosen = score, labels
+    return [int(label) for label in chosen]
+
+
+def _nearest_centres(places: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """How far the two nearest groups are from each other, in the channel in which they differ most."""
+    centres = np.array([places[labels == label].mean(axis=0) for label in np.unique(labels)])
+    away = np.abs(centres[:, None] - centres[None]).max(axis=2)
+    return float(away[np.triu_indices(len(centres), 1)].min())
