@@ -29,7 +29,10 @@ OFFLINE = "offline"
 
 @dataclass(slots=True)
 class Asset:
-    """The newest of what was published of an asset; `recent`: its latest ratios, `slot` the time slot of the newest."""
+    """The newest of what was published of an asset; `recent`: its latest ratios, `slot` the time slot of the newest.
+
+    `last_alert`: when the newest alert was raised, in ns, and its first channel; it stays when the alert has ended.
+    """
 
     ratio: float | None = None
     scored_ns: int = 0  # when the score came, by this machine's clock
@@ -37,6 +40,7 @@ class Asset:
     slot: int = -1
     alert: Mapping[str, Any] = field(default_factory=dict)
     health: Mapping[str, Any] = field(default_factory=dict)
+    last_alert: tuple[int, str] | None = None
 
     @property
     def state(self) -> str:
@@ -103,10 +107,16 @@ class View:
         ratio = body.get("ratio")
         if kind == "alert":
             asset.alert = body
+            self._keep_alert(asset, body)
         elif kind == "health":
             asset.health = body
         elif isinstance(ratio, int | float):
             self._take_ratio(asset, float(ratio), now_ns, body.get("ts"))
+
+    def _keep_alert(self, asset: Asset, body: Mapping[str, Any]) -> None:
+        raised_ns = _time_ns(body.get("ts_raised"), 0) if asset.state == "active" else 0
+        if raised_ns > 0:
+            asset.last_alert = raised_ns, str(body.get("top_channel") or "")[:LONGEST_NAME]
 
     def _take_ratio(self, asset: Asset, ratio: float, now_ns: int, ts: Any) -> None:
         slot = _time_ns(ts, now_ns) // self.slot_ns if self.slot_ns > 0 else asset.slot + 1

@@ -10,8 +10,10 @@ from typing import Any
 from nicegui import ui
 from nicegui.element import Element
 
+from edge_ae.core.published import Asset
 from edge_ae.core.timestamps import rfc3339, seconds_ns
 from edge_ae.web.board import Fields
+from edge_ae.web.components import put
 from edge_ae.web.live import Key, Live
 
 HOUR_S = 3600
@@ -39,21 +41,21 @@ RULES = {
 
 
 class Answers:
-    """The answers of one browser to one asset."""
+    """The answers of one browser to one asset: draws the taps."""
 
     def __init__(self, live: Live, key: Key) -> None:
         self._live, self._key = live, key
+        self._taps: dict[str, Element] = {}
+        with ui.element("div").classes("ea-tools").props('role="group" aria-label="Answers"'):
+            for title, (name, fields) in TAPS.items():
+                self._taps[title] = button = plain_button(title)
+                button.on("click", lambda _event, name=name, fields=fields: self.send(name, fields))
+            plain_button("Silence …").on("click", self.ask_silence)
 
-    def buttons(self) -> None:
-        """Draw the taps."""
-        with ui.element("section").classes("ea-card").props('aria-label="Answers"'):
-            with ui.element("h2"):
-                ui.label("Answer").style("display: inline")
-            with ui.element("div").classes("ea-tools"):
-                for title, (name, fields) in TAPS.items():
-                    button = plain_button(title)
-                    button.on("click", lambda _event, name=name, fields=fields: self.send(name, fields))
-                plain_button("Silence …").on("click", self.ask_silence)
+    def show(self, asset: Asset) -> None:
+        """Of the taps, only those can be had that make sense now. The others stay in their places: no finger hits a wrong one."""
+        for title, makes_sense in sense_of(asset).items():
+            put(self._taps[title], disabled=not makes_sense)
 
     async def send(self, name: str, fields: Mapping[str, Any]) -> None:
         """Send a command, and say what came of it."""
@@ -113,6 +115,20 @@ class Answers:
             plain_button(title).on("click", send)
         dialog.on("hide", lambda: dialog.delete())
         dialog.open()
+
+
+def sense_of(asset: Asset) -> Mapping[str, bool]:
+    """Of those taps that do not always make sense, whether they do."""
+    is_out, is_shelved = asset.state == "out_of_service", asset.alert.get("shelved") is True
+    has_alert = asset.state in ("active", "pending", "suppressed") or asset.last_alert is not None
+    return {
+        "Acknowledge": asset.state == "active" and asset.alert.get("acked") is not True,
+        "False alarm": has_alert,
+        "True alarm": has_alert,
+        "Unshelve": is_shelved,
+        "Out of service": not is_out,
+        "In service": is_out,
+    }
 
 
 def rule_fields(channel: str, kind: str, below: str) -> Fields:

@@ -7,24 +7,31 @@ from edge_ae.core.published import Asset, View
 from edge_ae.core.timestamps import MS, parse_time_ns
 from edge_ae.web.board import Fields
 from edge_ae.web.live import Key, WatchedAsset
-from edge_ae.web.words import LONGEST_NAME, STATES, number, reason_of, state_of, text
+from edge_ae.web.words import LONGEST_NAME, STATES, duration, last_alert_of, number, reason_of, state_of, text
 
 MAX_SHARES = 16
 MAX_LISTED = 20
 SILENCES = -1  # in place of the number of a rule: all silences are taken back at once
 
 
-def facts_of(view: View, key: Key, asset: Asset, watched: WatchedAsset) -> Fields:
-    """What `Facts` shows."""
+def now_of(view: View, key: Key, asset: Asset, now_ns: int) -> Fields:
+    """What `Now` shows: what somebody who is called to the machine has to know first."""
     state = STATES[state_of(asset, view.offline(key[0]))]
     return {
         "state": state.word,
         "tone": state.tone,
         "reason": reason_of(asset),
-        "facts": [[title, said] for title, said in _facts(view, key, asset, watched) if said],
+        "past": last_alert_of(asset, now_ns),
         "warmUp": _warm_up(asset.health),
-        "inForce": [*in_force(asset.health)],
         "shares": [*_shares(asset.alert)] if asset.state in ("active", "pending", "suppressed") else [],
+    }
+
+
+def facts_of(view: View, key: Key, asset: Asset, watched: WatchedAsset) -> Fields:
+    """What `Facts` shows: all else."""
+    return {
+        "facts": [[title, said] for title, said in _facts(view, key, asset, watched) if said],
+        "inForce": [*in_force(asset.health)],
     }
 
 
@@ -37,8 +44,8 @@ def _facts(view: View, key: Key, asset: Asset, watched: WatchedAsset) -> Iterato
         yield "since", text(alert.get("ts_onset"), 40)
     yield "acknowledged", "yes" if alert.get("acked") is True and asset.state == "active" else ""
     yield "shelved until", text(alert.get("shelved_until") or "normal", 40) if alert.get("shelved") is True else ""
-    yield "most like", text(alert.get("similar_to"), LONGEST_NAME) or watched.mode
-    yield "budget", _budget(view, key, health)
+    yield "operating mode", text(alert.get("similar_to"), LONGEST_NAME) or watched.mode
+    yield "budget", _budget(view, key, health, watched)
     yield "pace", text(health.get("pace"))
     yield "sensors", _sensors(health)
     yield "watched only", text(health.get("when"))
@@ -46,17 +53,19 @@ def _facts(view: View, key: Key, asset: Asset, watched: WatchedAsset) -> Iterato
     yield "model", f"{text(model.get('name'), 80)}, {text(model.get('version'), 40)}" if isinstance(model, dict) else ""
 
 
-def _budget(view: View, key: Key, health: Mapping[str, Any]) -> str:
+def _budget(view: View, key: Key, health: Mapping[str, Any], watched: WatchedAsset) -> str:
+    """Which it is, and what was spent of it. An interval of the budget is the time in which one alert is accepted."""
     assets = view.stats.get(key[0], {}).get("asset")
     stats = assets.get(key[1]) if isinstance(assets, dict) else None
     asked = text(health.get("budget"), 40)
+    if asked == "default":
+        asked = f"{(watched.past.what_if or {}).get('budget', '')} as in the settings".strip()
     if not isinstance(stats, dict):
         return asked
-    week, spent, interval = (number(stats.get(f"budget_{name}")) for name in ("per_week", "spent", "interval_s"))
-    words = [asked, "" if week is None else f"{week:.3g} alerts a week are accepted"]
-    if spent is not None and interval is not None:
-        words.append(f"{spent:g} in the last {interval / 86_400:.3g} days")
-    return ", ".join(word for word in words if word)
+    spent, interval_s = number(stats.get("budget_spent")), number(stats.get("budget_interval_s"))
+    if spent is None or interval_s is None:
+        return asked
+    return f"{asked}; spent in the last {duration(interval_s)}: {spent:g} of 1 alert".removeprefix("; ")
 
 
 def _sensors(health: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from edge_ae.core.published import Asset, View
 from edge_ae.core.timestamps import SECOND, parse_time_ns
-from edge_ae.web.words import LONGEST_NAME, STATES, number, path_of, rank_of, reason_of, state_of, text
+from edge_ae.web.words import LONGEST_NAME, STATES, last_alert_of, number, path_of, rank_of, reason_of, state_of, text
 
 SLOT_NS = 30 * SECOND
 SPARK = 120  # slots: the last hour
@@ -71,6 +71,7 @@ def row(view: View, key: tuple[str, str], asset: Asset, now_ns: int) -> Fields:
         "ratio": None if asset.ratio is None else number(round(asset.ratio, 2)),
         "old": asset.quiet(now_ns),
         "reason": reason_of(asset),
+        "past": last_alert_of(asset, now_ns),
         "slot": asset.slot,
         "last": round(asset.recent[-1], 3) if asset.recent else None,
     }

@@ -35,8 +35,16 @@ class BoardList(Element, component="static/board.js"):
         self.run_method("apply", changes)
 
 
+class Now(Element, component="static/now.js"):
+    """The state of an asset, and why; what is put into it stands between the two and the shares."""
+
+    def show(self, **facts: Any) -> None:
+        """All of it."""
+        put(self, **facts)
+
+
 class Facts(Element, component="static/facts.js"):
-    """What is known of an asset now."""
+    """What else is known of an asset now."""
 
     def show(self, **facts: Any) -> None:
         """All of it."""

@@ -117,6 +117,8 @@ class Live:
             asset = self.watched.get((node, name))
             if asset is not None and not self._take_watched(asset, kind, payload):
                 self.dropped += 1
+            if asset is not None and kind == "history":
+                self._keep_newest((node, name), asset.past)
             return
         self.view.take(topic, payload, now_ns)
 
@@ -133,6 +135,12 @@ class Live:
             return asset.past.take(body)
         asset.history_due, asset.mode = True, text(body.get("similar_to"), 80)
         return True
+
+    def _keep_newest(self, key: Key, past: PastAlerts) -> None:
+        """The last alert was perhaps over before this page began."""
+        asset, newest = self.view.assets.get(key), past.newest_announced
+        if asset is not None and asset.last_alert is None and newest is not None:
+            asset.last_alert = newest["ts_raised"] * MS, newest["top_channel"]
 
     def _ask(self, key: Key, asset: WatchedAsset, now_ns: int) -> None:
         if now_ns - asset.asked_ns >= VIEW_AGAIN_NS:

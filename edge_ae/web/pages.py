@@ -18,9 +18,9 @@ from nicegui.events import GenericEventArguments
 
 from edge_ae.core.published import Asset
 from edge_ae.web.answers import Answers
-from edge_ae.web.asset_facts import SILENCES, channels_of, facts_of, ruled_channel, spans_of
+from edge_ae.web.asset_facts import SILENCES, channels_of, facts_of, now_of, ruled_channel, spans_of
 from edge_ae.web.board import Fields
-from edge_ae.web.components import AlertList, BoardList, Facts, Shell, Trend, WhatIf
+from edge_ae.web.components import AlertList, BoardList, Facts, Now, Shell, Trend, WhatIf
 from edge_ae.web.live import Key, Live, WatchedAsset
 from edge_ae.web.words import LONGEST_NAME, text
 
@@ -46,7 +46,7 @@ class Pages:
         self._live, self._alive, self._logout = live, alive, logout
         self._open: dict[str, OpenPage] = {}
         ui.add_head_html(f"<style>{STYLE}</style>", shared=True)
-        ui.page("/", title="edge-ae")(self.overview)
+        ui.page("/", title="All assets - edge-ae")(self.overview)
         ui.page("/asset/{node}/{name}", title="edge-ae")(self.asset)
 
     async def run(self) -> None:
@@ -67,7 +67,7 @@ class Pages:
         if self._is_full():
             return
         with ui.element("main").classes("ea-page"):
-            self._opened(OverviewPage(self._live, Shell("edge-ae", inner=False, logout=self._logout)))
+            self._opened(OverviewPage(self._live, Shell("All assets", inner=False, logout=self._logout)))
 
     def asset(self, node: str, name: str) -> None:
         """One asset."""
@@ -122,12 +122,13 @@ class AssetPage:
 
     def __init__(self, live: Live, key: Key, watched: WatchedAsset, shell: Shell) -> None:
         self._live, self._key, self._watched, self._shell = live, key, watched, shell
-        self._answers = Answers(live, key)
-        self._facts = Facts().on("clear", self._clear)
-        self._answers.buttons()
+        self._now = Now()
+        with self._now:
+            self._answers = Answers(live, key)
         rows = watched.signals.since(0)
         self._cursor = watched.signals.generation, watched.signals.rows
         self._trend = Trend(rows)
+        self._facts = Facts().on("clear", self._clear)
         self._what_if = WhatIf().on("use", self._use)
         self._history = AlertList().on("act", self._act)
 
@@ -135,6 +136,8 @@ class AssetPage:
         live, watched = self._live, self._watched
         asset = live.view.assets.get(self._key, Asset())
         self._shell.show(live.connection_note)
+        self._now.show(**now_of(live.view, self._key, asset, time.time_ns()))
+        self._answers.show(asset)
         self._facts.show(**facts_of(live.view, self._key, asset, watched))
         self._show_signals(asset)
         self._history.show(watched.past.alerts, more=watched.past.more, known=watched.past.answers > 0)

@@ -56,6 +56,11 @@ class PastAlerts:
         return list(self._alerts.values())
 
     @property
+    def newest_announced(self) -> Fields | None:
+        """The newest that anybody was alerted by."""
+        return next((one for one in self.alerts if one["announced"] and one["ts_raised"] is not None), None)
+
+    @property
     def oldest_ms(self) -> int | None:
         """Of the oldest alert that is known, the time; None: none is."""
         return min((_when(one) or 0 for one in self._alerts.values()), default=None)

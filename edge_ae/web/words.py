@@ -11,9 +11,11 @@ from urllib.parse import quote
 
 from edge_ae.core.printable import printable
 from edge_ae.core.published import Asset
+from edge_ae.core.timestamps import SECOND
 
 LONGEST_NAME = 80
 LONGEST_TEXT = 400
+DURATIONS = ((7_200, 60, "min"), (172_800, 3_600, "h"))  # below so many seconds, in this unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,23 @@ def reason_of(asset: Asset) -> str:
     if isinstance(faults, dict) and faults:
         notes.append(text("sensors: " + ", ".join(f"{channel} {fault}" for channel, fault in faults.items())))
     return text(", ".join(notes))
+
+
+def last_alert_of(asset: Asset, now_ns: int) -> str:
+    """When there was an alert, and of which channel, as a clause; empty: none is known, or it still stands."""
+    if asset.last_alert is None or asset.state == "active":
+        return ""
+    raised_ns, channel = asset.last_alert
+    when = duration((now_ns - raised_ns) / SECOND)
+    return text(f"last alert: {when} ago" + (f", {channel}" if channel else ""))
+
+
+def duration(length_s: float) -> str:
+    """So long, as people say it."""
+    for longest_s, unit_s, unit in DURATIONS:
+        if length_s < longest_s:
+            return f"{max(length_s, 0) // unit_s:.0f} {unit}"
+    return f"{length_s // 86_400:.0f} days"
 
 
 def rank_of(asset: Asset, state: str) -> int:

@@ -98,7 +98,7 @@ class Scene:
 
     def tap(self, words: str) -> None:
         script = """
-            const button = [...document.querySelectorAll("button")].find((one) => one.innerText.trim() === arguments[0]);
+            const button = [...document.querySelectorAll("button")].find((one) => one.innerText.trim() === arguments[0] && !one.disabled);
             if (button) button.click();
             return Boolean(button);
         """

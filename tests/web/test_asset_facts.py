@@ -1,5 +1,6 @@
 """What is said of an asset, whatever was published of it."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_ae.core.published import Asset, View
-from edge_ae.web.answers import rule_fields
-from edge_ae.web.asset_facts import SILENCES, facts_of, in_force, ruled_channel, spans_of
+from edge_ae.core.timestamps import HOUR, MINUTE, SECOND, rfc3339
+from edge_ae.web.answers import TAPS, rule_fields, sense_of
+from edge_ae.web.asset_facts import SILENCES, facts_of, in_force, now_of, ruled_channel, spans_of
 from edge_ae.web.live import WatchedAsset
 from edge_ae.web.words import reason_of
 
+KEY, NOW = ("pi", "pump"), 1_795_435_200 * SECOND
 RULES = [
     {"channel": "a", "mute": True, "direction": None, "min_deviation": None, "source": "settings"},
     {"channel": "b", "mute": False, "direction": "high", "min_deviation": "5%", "source": "command"},
@@ -24,11 +27,23 @@ def facts(asset: Asset, stats: dict[str, Any] | None = None) -> dict[str, Any]:
     return facts_of(view, ("pi", "pump"), asset, WatchedAsset())
 
 
+def now(asset: Asset, now_ns: int = NOW) -> dict[str, Any]:
+    return now_of(View("edge-ae"), KEY, asset, now_ns)
+
+
 def test_budget_asked_and_spent_are_said() -> None:
     asset = Asset(health={"budget": "1/day"})
     spent = {"asset": {"pump": {"budget_per_week": 7.0, "budget_interval_s": 86_400, "budget_spent": 2}}}
-    assert ["budget", "1/day, 7 alerts a week are accepted, 2 in the last 1 days"] in facts(asset, spent)["facts"]
+    assert ["budget", "1/day; spent in the last 24 h: 2 of 1 alert"] in facts(asset, spent)["facts"]
     assert ["budget", "1/day"] in facts(asset)["facts"]
+
+
+def test_a_budget_of_the_settings_is_named() -> None:
+    watched = WatchedAsset()
+    asset = Asset(health={"budget": "default"})
+    assert ["budget", "as in the settings"] in facts_of(View("edge-ae"), KEY, asset, watched)["facts"]
+    watched.past.what_if = {"budget": "1/week"}
+    assert ["budget", "1/week as in the settings"] in facts_of(View("edge-ae"), KEY, asset, watched)["facts"]
 
 
 def test_rules_and_silences_are_said_and_only_those_of_a_command_can_be_taken_back() -> None:
@@ -63,8 +78,60 @@ def test_a_rule_is_the_payload_of_its_command(kind: str, below: str, fields: dic
 
 def test_warm_up_is_said_in_rows() -> None:
     warming = Asset(health={"watching": "warm_up", "rows": 12, "rows_needed": 64})
-    assert facts(warming)["warmUp"] == [12.0, 64.0]
-    assert facts(Asset(health={"watching": "watched", "rows": 64, "rows_needed": 64}))["warmUp"] is None
+    assert now(warming)["warmUp"] == [12.0, 64.0]
+    assert now(Asset(health={"watching": "watched", "rows": 64, "rows_needed": 64}))["warmUp"] is None
+
+
+def after(alerts: list[dict[str, Any]]) -> Asset:
+    view = View("edge-ae")
+    for alert in alerts:
+        view.take("edge-ae/pi/pump/alert", json.dumps(alert).encode(), NOW)
+    return view.assets.get(KEY, Asset(alert=alerts[-1]))  # none of a body that is no JSON
+
+
+NORMAL: dict[str, Any] = {"state": "normal", "ts_raised": None, "top_channel": None}
+ACTIVE = {"state": "active", "ts_raised": rfc3339(NOW), "top_channel": "vibration", "acked": False}
+
+
+@pytest.mark.parametrize(
+    ("later_ns", "words"),
+    [
+        (0, "last alert: 0 min ago, vibration"),
+        (119 * MINUTE, "last alert: 119 min ago, vibration"),
+        (2 * HOUR, "last alert: 2 h ago, vibration"),
+        (48 * HOUR, "last alert: 2 days ago, vibration"),
+        (-HOUR, "last alert: 0 min ago, vibration"),  # a clock that is slow
+    ],
+)
+def test_an_asset_without_an_alert_says_when_there_was_one(later_ns: int, words: str) -> None:
+    assert now(after([ACTIVE, NORMAL]), NOW + later_ns)["past"] == words
+
+
+def test_of_an_alert_that_stands_or_was_suppressed_nothing_is_said_as_of_a_past_one() -> None:
+    assert now(after([ACTIVE]))["past"] == ""
+    assert now(after([ACTIVE | {"state": "suppressed"}, NORMAL]))["past"] == ""
+    assert now(after([ACTIVE | {"ts_raised": "soon"}, NORMAL]))["past"] == ""
+
+
+SHELVED = NORMAL | {"shelved": True}
+OUT = NORMAL | {"state": "out_of_service"}
+
+
+@pytest.mark.parametrize(
+    ("alerts", "senseless"),
+    [
+        ([NORMAL], {"Acknowledge", "False alarm", "True alarm", "Unshelve", "In service"}),
+        ([ACTIVE], {"Unshelve", "In service"}),
+        ([ACTIVE | {"acked": True}], {"Acknowledge", "Unshelve", "In service"}),
+        ([ACTIVE, NORMAL], {"Acknowledge", "Unshelve", "In service"}),
+        ([SHELVED], {"Acknowledge", "False alarm", "True alarm", "In service"}),
+        ([OUT], {"Acknowledge", "False alarm", "True alarm", "Unshelve", "Out of service"}),
+    ],
+)
+def test_a_tap_that_makes_no_sense_now_cannot_be_had(alerts: list[dict[str, Any]], senseless: set[str]) -> None:
+    sense = sense_of(after(alerts))
+    assert {title for title, makes_sense in sense.items() if not makes_sense} == senseless
+    assert set(sense) <= set(TAPS)
 
 
 KEYS = [
@@ -77,6 +144,8 @@ KEYS = [
     "reason",
     "suppressed_by",
     "ts_onset",
+    "ts_raised",
+    "top_channel",
     "channels",
 ]
 KEYS += [
@@ -111,8 +180,11 @@ bodies = st.dictionaries(st.sampled_from(KEYS), anything, max_size=8)
 def test_nothing_that_is_published_can_break_the_page(
     alert: dict[str, Any], health: dict[str, Any], stats: dict[str, Any]
 ) -> None:
-    asset = Asset(alert=alert, health=health)
+    asset = after([alert])
+    asset.health = health
     said = facts(asset, stats)
+    assert now(asset)["past"].isprintable()
+    sense_of(asset)
     assert all(isinstance(word, str) and word.isprintable() for pair in said["facts"] for word in pair)
     assert all(one["text"].isprintable() for one in said["inForce"])
     spans_of(asset, WatchedAsset())

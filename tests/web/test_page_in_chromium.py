@@ -74,7 +74,7 @@ def test_nothing_is_asked_of_any_other_host(play: Scene) -> None:
     play.open()
     play.shows("pump-0")
     play.open("/asset/pi/pump-0")
-    play.shows("Answer")
+    play.shows("Acknowledge")
     events = [json.loads(entry["message"])["message"] for entry in play.browser.get_log("performance")]
     asked = {
         event["params"]["request"]["url"].split("/")[2]
@@ -135,6 +135,35 @@ def test_on_a_telephone_nothing_is_wider_than_the_screen(play: Scene) -> None:
         picture(play.browser, "telephone")
     finally:
         play.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_the_columns_are_named_and_an_alert_that_is_over_is_still_said(play: Scene) -> None:
+    play.asset("pi", "pump-0", **ALERT, ts_raised=iso(time.time() - 7300), top_channel="vibration")
+    play.open()
+    play.shows("alert, high", ".ea-list")
+    assert play.text(".ea-heads").split() == ["asset", "state", "ratio", "last", "hour", "why"]
+    assert "last alert" not in play.text()
+    play.asset("pi", "pump-0")
+    play.shows("last alert: 2 h ago, vibration", ".ea-list")
+    play.browser.find_element("css selector", ".ea-list a").click()
+    play.shows("last alert: 2 h ago, vibration", "[data-test=past]")
+
+
+def test_state_reason_and_answers_come_before_the_signals_and_only_answers_that_make_sense_can_be_tapped(
+    play: Scene,
+) -> None:
+    play.asset("pi", "pump-0", **ALERT)
+    play.open("/asset/pi/pump-0")
+    play.shows("vibration 1.61 mm/s", "[data-test=reason]")
+    words = play.text("main")
+    order = ["Now:", "vibration 1.61", "Acknowledge", "Shares of the alert", "Signals", "Facts"]
+    assert sorted(order, key=words.index) == order
+    can = "return [...document.querySelectorAll('[aria-label=Answers] button')].filter((one) => !one.disabled).map((one) => one.innerText)"
+    assert "Acknowledge" in play.browser.execute_script(can)
+    assert not {"Unshelve", "In service"} & set(play.browser.execute_script(can))
+    play.asset("pi", "pump-0", shelved=True)
+    wait_for(lambda: "Unshelve" in play.browser.execute_script(can), "the way back")
+    assert "Acknowledge" not in play.browser.execute_script(can)
 
 
 def test_light_and_dark_are_the_systems_until_somebody_chooses(play: Scene) -> None:

@@ -43,7 +43,7 @@ def test_the_login_leads_to_where_one_was_going_and_the_logout_ends_it_everywher
     first = play.browser.current_window_handle
     play.browser.switch_to.new_window("tab")
     play.open()
-    play.shows("1 assets")
+    play.shows("1 asset:")
     play.tap("Log out")
     play.shows("Password")
     play.browser.switch_to.window(first)

@@ -15,6 +15,9 @@ export default {
         </select>
         <span class="ea-counts" role="status" data-test="counts">{{ summary }}</span>
       </div>
+      <div v-if="all.length" class="ea-heads" aria-hidden="true">
+        <span>asset</span><span>state</span><span class="ea-number" title="score / boundary: an alert from 1 on">ratio</span><span>last hour</span><span>why</span>
+      </div>
       <ul class="ea-list" aria-label="Assets, the worst first">
         <li v-for="row in shown" :key="row.key">
           <a class="ea-row" :href="row.path" :data-asset="row.key">
@@ -27,7 +30,7 @@ export default {
                 <polyline class="ea-line" :points="points(row.spark)" />
               </svg>
             </span>
-            <span class="ea-why">{{ row.reason }}</span>
+            <span class="ea-why">{{ row.reason }}<span v-if="!row.reason" class="ea-faint">{{ row.past }}</span></span>
           </a>
         </li>
       </ul>
@@ -46,7 +49,7 @@ export default {
     matching() {
       const words = this.wanted.toLowerCase().split(/\s+/).filter(Boolean);
       return this.all.filter((row) => {
-        const text = `${row.name} ${row.node} ${row.state} ${row.severity} ${row.reason}`.toLowerCase();
+        const text = `${row.name} ${row.node} ${row.state} ${row.severity} ${row.reason} ${row.past}`.toLowerCase();
         return (!this.state || row.state === this.state) && words.every((word) => text.includes(word));
       });
     },
@@ -62,7 +65,7 @@ export default {
       return new Set(this.all.map((row) => row.node)).size > 1;
     },
     summary() {
-      return `${this.all.length} assets: ` + this.counts.map(([word, count]) => `${count} ${word}`).join(", ");
+      return `${this.all.length} ${this.all.length === 1 ? "asset" : "assets"}: ` + this.counts.map(([word, count]) => `${count} ${word}`).join(", ");
     },
   },
   methods: {

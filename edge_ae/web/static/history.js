@@ -9,7 +9,7 @@ export default {
       <p v-else-if="alerts.length === 0" class="ea-faint">None.</p>
       <ul class="ea-alerts">
         <li v-for="alert in shown" :key="alert.id" :data-alert="alert.id">
-          <div>
+          <div class="ea-alert-head">
             <b>{{ when(alert.ts_raised ?? alert.ts_onset) }}</b>
             <span :class="alert.suppressed ? 'ea-calm' : 'ea-bad'"> {{ word(alert) }}</span>
             <span class="ea-faint"> {{ alert.duration_s === null ? '' : span(alert.duration_s) }}<template v-if="alert.ratio !== null">, ratio {{ alert.ratio.toFixed(2) }}</template></span>

@@ -14,7 +14,7 @@ export default {
           Line: observed; dashed: expected; shaded: the band of normal; red: alerts. From {{ clock(ts[0]) }} to
           <span data-test="newest">{{ clock(ts[ts.length - 1]) }}</span>.
         </p>
-        <p v-if="last(score) === null" class="ea-faint">No score since somebody looks: it comes with the next window.</p>
+        <p v-if="last(score) === null" class="ea-faint">The score comes with the next window.</p>
         <figure v-else class="ea-chart" data-test="score">
           <figcaption><b>score</b> <span>{{ brief(last(score)) }} now, boundary {{ brief(last(threshold)) }}</span></figcaption>
           <svg :viewBox="box" preserveAspectRatio="none" role="img" :aria-label="'score, ' + brief(last(score)) + ', boundary ' + brief(last(threshold))">
