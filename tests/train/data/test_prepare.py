@@ -62,6 +62,25 @@ def test_rows_of_another_state_are_left_out_and_part_a_segment(tmp_path: Path) -
     assert "1 of 10 rows are left out: b > 5 does not hold there, or a value is missing" in recording.notes
 
 
+def test_kinds_are_those_of_the_rows_in_the_state(tmp_path: Path) -> None:
+    """A heater that is on or off while the machine runs, and is cooled in many steps where it stands."""
+    runs = "".join(f"{second},{second % 40},{second % 2},3\n" for second in range(200))
+    stands = "".join(f"{200 + second},{-second % 40},{second / 7},0\n" for second in range(200))
+    path = make(tmp_path, f"t,a,heater,speed\n{runs}{stands}")
+    anywhere = prepare.read([path])
+    running = prepare.read([path], asked=RowOptions(when=Expression.of("speed > 1")))
+    assert [channel.kind for channel in anywhere.kinds] == ["analog", "analog", "discrete"]
+    assert [channel.kind for channel in running.kinds] == ["analog", "discrete", "discrete"]
+    assert "channel 'speed' never moves" in running.notes
+
+
+def test_a_state_told_by_a_counter_is_one_of_its_rate(tmp_path: Path) -> None:
+    """Of a meter that stands while the state holds, which is no counter there."""
+    text = "".join(f"{s},{s % 7},{5 * min(s, 1500)}\n" for s in range(2000))
+    recording = prepare.read([make(tmp_path, f"t,a,meter\n{text}")], asked=RowOptions(when=Expression.of("meter < 1")))
+    assert (recording.kinds[1].kind, sum(map(len, recording.segments))) == ("counter", 499)
+
+
 @pytest.mark.parametrize(
     ("when", "sentence"),
     [

@@ -24,10 +24,10 @@ from edge_ae.core.timestamps import duration_text, rfc3339
 from edge_ae.core.window import longest_gap
 from edge_ae.errors import BadData
 from edge_ae.store.recording.options import AS_IT_IS, ReadOptions
-from edge_ae.store.recording_csv import Table
+from edge_ae.store.recording.table import Table, take
 from edge_ae_train.data import bulk_rows
-from edge_ae_train.data.clean import clean, in_order, still_notes, without_leaps
-from edge_ae_train.data.kinds import asked_kinds, find_kinds
+from edge_ae_train.data.clean import Cleaned, clean, in_order, still_notes, without_leaps
+from edge_ae_train.data.kinds import Finding, asked_kinds, find_kinds
 from edge_ae_train.data.loading import load, where_of
 from edge_ae_train.data.machines import require_one_machine
 from edge_ae_train.data.on_change import on_change_note
@@ -93,15 +93,22 @@ def recording_of(loaded: Sequence[Table], asked: RowOptions = AS_FOUND, label: s
     cleaned = clean(loaded)
     tables, notes = cleaned.tables, cleaned.notes
     units = {name: unit for table in tables for name, unit in table.units.items()}
-    findings = find_kinds(tables, asked_kinds(asked.kinds, tables[0].names), units)
-    kinds = tuple(replace(one.channel, error_values=cleaned.error_values.get(one.channel.name, ())) for one in findings)
+    known = asked_kinds(asked.kinds, tables[0].names)
+    findings, seen = find_kinds(tables, known, units), tables
     period_ns = sample_period_ns(tables) if asked.period_ns is None else asked.period_ns
     hold_rows = -(-asked.hold_ns // period_ns)
-    made = rows(tables, Sampling(period_ns, hold_rows, asked.length or LENGTHS[-1], kinds))
-    segments, leaps = without_leaps(made, kinds)
-    notes += [*still_notes(tables, kinds), *leaps, *period_notes(tables, period_ns), *gap_notes(segments, period_ns)]
+    sampling = Sampling(period_ns, hold_rows, asked.length or LENGTHS[-1], _channels(findings, cleaned))
+    made = rows(tables, sampling)
     if asked.when is not None:
-        segments = _watched(made, segments, asked.when, tables)
+        seen = _lines_in_state(tables, made, asked.when, period_ns)
+        findings = _kinds_in_state(findings, find_kinds(seen, known, units), asked.when)
+        sampling = replace(sampling, kinds=_channels(findings, cleaned))
+        made = rows(tables, sampling)
+    kinds = sampling.kinds
+    segments, leaps = without_leaps(made, kinds)
+    notes += [*still_notes(seen, kinds), *leaps, *period_notes(tables, period_ns), *gap_notes(segments, period_ns)]
+    if asked.when is not None:
+        segments = _watched(made, segments, asked.when, tables[0].names)
         notes.append(_state_note(made, segments, asked.when))
     normal = [part for segment in segments for part in unlabelled(segment)]
     if not normal:
@@ -117,19 +124,43 @@ def recording_of(loaded: Sequence[Table], asked: RowOptions = AS_FOUND, label: s
     return Recording(tables[0].names, period_ns, tuple(normal), hold_rows, tuple(notes), kinds, reasons, units, when)
 
 
-def _watched(
-    made: Sequence[Segment], cleaned: Sequence[Segment], when: Expression, tables: Sequence[Table]
-) -> list[Segment]:
-    """The stretches of the `cleaned` segments in a state, which is known by the rows as they were `made`: a device cleans nothing."""
-    names = tables[0].names
-    fault = when.unknown(names)
+def _channels(findings: Sequence[Finding], cleaned: Cleaned) -> tuple[Channel, ...]:
+    errors = cleaned.error_values
+    return tuple(replace(one.channel, error_values=errors.get(one.channel.name, ())) for one in findings)
+
+
+def _lines_in_state(tables: Sequence[Table], made: Sequence[Segment], when: Expression, period_ns: int) -> list[Table]:
+    """The lines of the rows in a state, a table for each stretch of them: what a channel did in between shows nothing of it."""
+    fault = when.unknown(tables[0].names)
     if fault is not None:
         raise BadData(f"--when: {fault}")
-    states = (in_state(segment, when, names) for segment in made)
-    found = [part for segment, state in zip(cleaned, states, strict=True) for part in kept(segment, state)]
-    if not found:
+    watched = _watched(made, made, when, tables[0].names)
+    if not watched:
         raise BadData(f"{where_of(tables)}: --when: {when.text} holds in none of {sum(map(len, made))} rows")
-    return found
+    return [part for table in tables for part in _lines_of(table, watched, period_ns)]
+
+
+def _lines_of(table: Table, segments: Sequence[Segment], period_ns: int) -> Iterator[Table]:
+    slots, asset = slot_of(table.t_ns, period_ns), asset_name(table)
+    for segment in segments:
+        first, end = np.searchsorted(slots, (segment.start_slot, segment.start_slot + len(segment)))
+        if segment.asset == asset and first < end:
+            yield take(table, slice(int(first), int(end)))
+
+
+def _kinds_in_state(whole: Sequence[Finding], found: Sequence[Finding], when: Expression) -> list[Finding]:
+    """What channels are in a state. Those that it is told by are what they are in the `whole`, for which rows are of it hangs on that."""
+    return [
+        anywhere if anywhere.channel.name in when.names else there for anywhere, there in zip(whole, found, strict=True)
+    ]
+
+
+def _watched(
+    made: Sequence[Segment], cleaned: Sequence[Segment], when: Expression, names: Sequence[str]
+) -> list[Segment]:
+    """The stretches of the `cleaned` segments in a state, which is known by the rows as they were `made`: a device cleans nothing."""
+    states = (in_state(segment, when, names) for segment in made)
+    return [part for segment, state in zip(cleaned, states, strict=True) for part in kept(segment, state)]
 
 
 def _state_note(made: Sequence[Segment], watched: Sequence[Segment], when: Expression) -> str:
