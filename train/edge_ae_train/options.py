@@ -4,17 +4,13 @@ import argparse
 import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edge_ae import __version__
 from edge_ae.cli.options import Command, add_command, column_options, count, rules_options
 from edge_ae_train.fleet.options import fleet_options
-from edge_ae_train.training_options import FAMILIES, period, seed, training_options
+from edge_ae_train.training_options import FAMILIES, period, seed, state_option, training_options
 
 __all__ = ["COMMANDS", "EXAMPLES", "FAMILIES", "KEPT", "parser"]
-
-if TYPE_CHECKING:
-    from edge_ae.core.expression import Expression
 
 EXAMPLES = {
     "fit": "edge-ae-train fit --data normal.csv --out pump.onnx",
@@ -56,12 +52,7 @@ def _fit_options(parser: Parser) -> None:
         metavar="A=KIND,...",
         help='what channels are, where it is found wrongly: "energy=counter,wind_dir=angle:360,level=analog"',
     )
-    parser.add_argument(
-        "--when",
-        type=_state,
-        metavar="EXPR",
-        help='learn from this state alone, and watch in it alone: "speed > 100 and load >= 0.5"',
-    )
+    state_option(parser)
     parser.add_argument("--hop", type=count, default=1, help="a window is scored every HOP rows (default: %(default)s)")
 
 
@@ -132,15 +123,6 @@ def _data_options(parser: Parser, *, required: bool = True) -> None:
         help="CSV, CSV.gz, Parquet files or directories of them",
     )
     column_options(parser)
-
-
-def _state(text: str) -> "Expression":
-    from edge_ae.core.expression import Expression
-
-    try:
-        return Expression.of(text)
-    except ValueError as fault:
-        raise argparse.ArgumentTypeError(str(fault)) from None
 
 
 COMMANDS: Mapping[str, tuple[str, Callable[[Parser], None]]] = {

@@ -1,6 +1,10 @@
 """Options of every command that trains, and what their values must be. Imports nothing heavy."""
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edge_ae.core.expression import Expression
 
 FAMILIES = ("cva", "pca", "cae", "ae", "dae", "vae")
 
@@ -16,6 +20,25 @@ def training_options(parser: argparse.ArgumentParser, named_after: str | None) -
         "--length", type=window_length, help="rows of a window, a multiple of 4 (default: from the data)"
     )
     parser.add_argument("--seed", type=seed, default=0, help="default: %(default)s")
+
+
+def state_option(parser: argparse.ArgumentParser) -> None:
+    """The state to learn from."""
+    parser.add_argument(
+        "--when",
+        type=_state,
+        metavar="EXPR",
+        help='learn from this state alone, and watch in it alone: "speed > 100 and load >= 0.5"',
+    )
+
+
+def _state(text: str) -> "Expression":
+    from edge_ae.core.expression import Expression
+
+    try:
+        return Expression.of(text)
+    except ValueError as fault:
+        raise argparse.ArgumentTypeError(str(fault)) from None
 
 
 def window_length(text: str) -> int:

@@ -83,6 +83,15 @@ def test_time_of_a_model_is_that_of_its_newest_line(fitted: Fitted) -> None:
     assert np.datetime64(trained_at.removesuffix("Z"), "s").astype(int) == newest
 
 
+def test_models_of_one_state_say_so_and_are_made_anew_for_another(tmp_path: Path) -> None:
+    record(tmp_path / "data" / "a1.csv")
+    words = ["fleet", "fit", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "models"), *QUICK]
+    name = pump(1).names[0]
+    for when in (f"{name} > -1000", f"{name} > -999"):
+        assert main([*words, "--when", when]) == 0
+        assert OnnxModel.load(tmp_path / "models" / "a1.onnx").spec.when == when
+
+
 def test_what_is_done_is_left_as_it_is_by_the_next_run(fitted: Fitted, capsys: pytest.CaptureFixture[str]) -> None:
     times = {path: path.stat().st_mtime_ns for path in fitted.out.glob("*.onnx")}
     named = str(fitted.data.parent / "classes.csv")

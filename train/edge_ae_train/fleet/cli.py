@@ -187,7 +187,7 @@ def _fit_options(options: Namespace) -> "FitOptions":
 
     period_ns = None if options.period is None else seconds_ns(options.period)
     hold_ns = seconds_ns(0.0 if options.hold is None else options.hold)
-    asked = RowOptions(period_ns, hold_ns, options.length, options.kind)
+    asked = RowOptions(period_ns, hold_ns, options.length, options.kind, options.when)
     units = tuple(sorted(_units(options.units).items()))
     return FitOptions(read_options(options), asked, options.family, options.hop, options.seed, units)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edge_ae.cli.options import add_command, column_options, count, rules_options
 from edge_ae_train.fleet.cli import COMMANDS, STOPPED
-from edge_ae_train.training_options import period, seed, training_options
+from edge_ae_train.training_options import period, seed, state_option, training_options
 
 EXAMPLES = {
     "fit": "edge-ae-train fleet fit --data recordings --out models",
@@ -48,6 +48,7 @@ def _fit_options(parser: Parser) -> None:
     parser.add_argument(
         "--kind", metavar="A=KIND,...", help='what channels are, where it is found wrongly: "energy=counter"'
     )
+    state_option(parser)
     parser.add_argument("--hop", type=count, default=1, help="a window is scored every HOP rows (default: %(default)s)")
     _engine_options(parser)
 
