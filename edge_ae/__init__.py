@@ -47,7 +47,8 @@ __all__ = [
 
 _HOMES = {
     "edge_ae._api": ("Detector", "Scores", "load_model", "score"),
-    "edge_ae.core.events": ("Alert", "AlertEvent", "EventType", "Scored", "Share", "Verdict"),
+    "edge_ae.core.alert_events": ("Alert", "AlertEvent", "EventType"),
+    "edge_ae.core.events": ("Scored", "Share", "Verdict"),
     "edge_ae.core.model_spec": ("Channel", "ModelSpec"),
     "edge_ae.model.onnx_model": ("OnnxModel",),
     "edge_ae.errors": ("BadData", "BadModel", "EdgeError"),
