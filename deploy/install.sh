@@ -85,10 +85,11 @@ next=$program.next     # the program while it is made
 former=$program.former # the old one while the new one takes its place
 settings=$root/etc/edge-ae
 unit=$root/etc/systemd/system/edge-ae.service
+many_unit=$root/etc/systemd/system/edge-ae@.service # for several daemons, each with settings of its own
 record_unit=$root/etc/systemd/system/edge-ae-record.service
 web_unit=$root/etc/systemd/system/edge-ae-web.service
 password=$root/etc/credstore/edge-ae.mqtt-password
-state="$root/var/lib/edge-ae $root/var/lib/private/edge-ae"
+state="$root/var/lib/edge-ae $root/var/lib/private/edge-ae $root/var/lib/edge-ae-nodes $root/var/lib/private/edge-ae-nodes"
 booted=/run/systemd/system # is there where systemd runs, and not where an image is built (sd_booted(3))
 recordings="$root/var/lib/edge-ae-record $root/var/lib/private/edge-ae-record"
 
@@ -168,7 +169,7 @@ install_packages() {
             [ ! -e "$from/$part" ] || cp -R -- "$from/$part" "$package/"
         done
     fi
-    if has_web; then package="$package[web]"; fi
+    if has_web; then package="${package}[web]"; fi
     pip_install "$package"
     rm -rf -- "$next/source"
     "$next/bin/edge-ae" --help >/dev/null || die "the new program does not start on this machine, see above; $(what_stays)"
@@ -247,6 +248,7 @@ install_files() {
     install -d -m 755 -- "$settings" "$settings/models" "$(dirname -- "$unit")"
     [ -e "$settings/edge-ae.toml" ] || install -m 644 -- "$here/deploy/edge-ae.toml" "$settings/edge-ae.toml"
     install_unit "$unit"
+    install_unit "$many_unit"
     # An upgrade of a machine that has the recorder needs no --record.
     if [ "$record" = yes ] || [ -e "$record_unit" ]; then install_unit "$record_unit"; fi
     if has_web; then install_unit "$web_unit"; fi
@@ -276,7 +278,7 @@ start() {
     ! has_web || systemctl enable --quiet edge-ae-web.service
     [ -d "$booted" ] || { next_steps; return 0; }
     systemctl daemon-reload
-    systemctl try-restart edge-ae.service
+    systemctl try-restart edge-ae.service 'edge-ae@*.service'
     [ ! -e "$record_unit" ] || systemctl try-restart edge-ae-record.service
     ! has_web || systemctl restart edge-ae-web.service # it needs no model, and says on its page what it waits for
     systemctl is-active --quiet "$service" || next_steps
@@ -322,9 +324,13 @@ uninstall() {
             systemctl disable --quiet --now "$(basename -- "$installed")" || true
         fi
     done
+    if [ "$trial" = no ] && has_systemctl; then
+        systemctl stop 'edge-ae@*.service' || true
+        rm -f -- "$(dirname -- "$unit")"/multi-user.target.wants/edge-ae@*.service
+    fi
     if made_here; then rm -rf -- "$program"; else say "$program holds what this installer did not make: it stays"; fi
     # shellcheck disable=SC2086 # two words each on purpose: the state and where DynamicUser keeps it
-    rm -rf -- "$next" "$former" "$unit" "$unit.d" "$record_unit" "$record_unit.d" "$web_unit" "$web_unit.d" ${state} ${recordings}
+    rm -rf -- "$next" "$former" "$unit" "$unit.d" "$many_unit" "$many_unit.d" "$record_unit" "$record_unit.d" "$web_unit" "$web_unit.d" ${state} ${recordings}
     [ "$keep_settings" = yes ] || rm -rf -- "$settings" "$password"
     if [ "$trial" = yes ]; then
         for parent in opt etc/systemd/system etc/credstore var/lib/private var/lib; do

@@ -107,7 +107,8 @@ def check_script(name: str) -> Callable[[Sequence[str]], object]:
 
 
 def check_unit(arguments: Sequence[str]) -> None:
-    assert (ROOT / "systemd" / f"{arguments[-1]}.service").is_file()
+    for name in arguments[arguments.index("--now") + 1 :] if "--now" in arguments else arguments[-1:]:
+        assert (ROOT / "systemd" / f"{re.sub('@.*', '@', name)}.service").is_file()
 
 
 def check_command_to_daemon(arguments: Sequence[str]) -> None:

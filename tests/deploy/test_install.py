@@ -42,6 +42,7 @@ def test_installing_twice_makes_the_same_tree_and_uninstalling_leaves_none(tmp_p
         "etc/credstore/edge-ae.mqtt-password",
         "etc/edge-ae/edge-ae.toml",
         "etc/systemd/system/edge-ae.service",
+        "etc/systemd/system/edge-ae@.service",
     ]
     assert (root / "etc/edge-ae/models").is_dir()
     assert install(*arguments).returncode == 0
@@ -149,7 +150,7 @@ def test_service_that_starts_with_the_machine_is_the_one_that_can_work(
     assert as_on_the_machine(tmp_path, *options, path=with_systemctl(tmp_path)).returncode == 0
     calls = (tmp_path / "calls").read_text().splitlines()
     assert [line for line in calls if line.startswith("enable")] == [f"enable --quiet {enabled}"]
-    assert "try-restart edge-ae.service" in calls
+    assert "try-restart edge-ae.service edge-ae@*.service" in calls
 
 
 def test_image_that_is_built_has_its_service_enabled_and_none_started(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from edge_ae.cli.main import parser
 UNITS = Path(__file__).parents[2] / "systemd"
 NAMES = [
     "edge-ae.service",
+    "edge-ae@.service",
     "edge-ae-record.service",
     "edge-ae-web.service",
     "edge-ae-retrain.service",
@@ -118,7 +119,7 @@ def test_command_of_a_unit_is_one_of_ours_and_takes_these_options(unit: str) -> 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.endswith(".service")])
 def test_journal_calls_a_service_by_its_own_name(name: str) -> None:
-    assert service(name)["SyslogIdentifier"] == name.removesuffix(".service")
+    assert service(name)["SyslogIdentifier"].removesuffix("%i") == name.removesuffix(".service")
 
 
 def credentials(unit: str) -> dict[str, str]:
@@ -147,6 +148,16 @@ def test_onnxruntime_scores_where_data_may_not_become_code() -> None:
     if done.returncode == 77:
         pytest.skip("this kernel has no PR_SET_MDWE")
     assert done.returncode == 0, done.stderr
+
+
+def test_one_of_several_daemons_is_the_daemon_but_for_its_settings_and_its_state() -> None:
+    alone, many = ((UNITS / name).read_text().splitlines() for name in ("edge-ae.service", "edge-ae@.service"))
+    differ = [line for line in many if line not in alone and not line.startswith("#")]
+    assert [line.partition("=")[0] for line in differ] == [
+        *("Description", "Documentation", "SyslogIdentifier", "ExecStart", "StateDirectory")
+    ]
+    assert all("%i" in line for line in differ)
+    assert len(many) == len(alone) + 1, "and one more line of comment"
 
 
 def test_a_candidate_that_is_not_better_is_no_failure() -> None:
