@@ -29,6 +29,7 @@ STATS_S = 70.0  # Stats come each minute where nothing else is set.
 CONFIRM_S = 3.0  # The broker is asked to empty topics, and for so long has emptied none.
 MOST_S = 60.0  # The same, however much comes.
 AT_ONCE = 500  # topics that are emptied before their empty messages are waited for
+LOOK_S = 0.05  # Before each of these lots, for who has come back.
 NAME_CHARS = 120
 
 
@@ -99,14 +100,16 @@ def _take_until(
     most_s: float = MOST_S,
     quiet_s: float = MOST_S,
     counts: Callable[["Message"], bool] = lambda _: True,
+    note: Callable[["Message"], object] = lambda _: None,
 ) -> None:
-    """Take messages in until `done`, or for `quiet_s` none has come that `counts`, or the time is over."""
+    """Take messages in until `done`, or for `quiet_s` none has come that `counts`, or the time is over; `note` each."""
     now_s = time.monotonic()
     end_s, quiet_end_s = now_s + most_s, now_s + quiet_s
     while not done() and now_s < min(end_s, quiet_end_s):
         messages = source.take(min(end_s, quiet_end_s) - now_s)
         for message in messages:
             inventory.take(message.topic, message.payload, live=not message.retain)
+            note(message)
         now_s = time.monotonic()
         if any(map(counts, messages)):
             quiet_end_s = now_s + quiet_s
@@ -159,20 +162,57 @@ def _propose(items: Sequence["Leftover"]) -> int:
     return 0
 
 
+class _Returned:
+    """Who has published since it was decided what goes: that is not gone. `taken`: what of it an empty message of ours took."""
+
+    def __init__(self, inventory: "Inventory") -> None:
+        self.taken: dict[str, bytes] = {}
+        self._inventory = inventory
+        self._nodes: set[str] = set()
+        self._assets: set[tuple[str, str | None]] = set()
+        self._published: dict[str, bytes] = {}
+
+    def note(self, message: "Message") -> None:
+        """Messages come in the order in which the broker had them: what stands before our empty one is gone with it."""
+        topic, payload = message.topic, message.payload
+        if message.retain:
+            return
+        if not payload:
+            if topic in self._published:
+                self.taken[topic] = self._published.pop(topic)
+            return
+        self._published[topic] = payload
+        owner = self._inventory.owners.get(topic)
+        if owner is not None:
+            self._nodes.add(owner[0])
+            self._assets.add(owner)
+
+    def has(self, one: "Leftover") -> bool:
+        """Whether what would have gone is there again."""
+        whole = one.node in self._nodes if one.with_node else (one.node, one.asset) in self._assets
+        return whole or one.topic in self._published or one.topic in self.taken
+
+
 def _remove(source: "TopicListener", inventory: "Inventory", items: Sequence["Leftover"]) -> int:
     """Raises BadConfig with what the broker keeps all the same."""
-    left = iter([one.topic for one in items])
-    while some := set(islice(left, AT_ONCE)):
-        _empty(source, inventory, some)
-    stays = [one.topic for one in items if inventory.holds(one.topic)]
-    print(f"{len(items) - len(stays):,} retained messages removed" if items else "nothing is left over")
+    left, returned = iter(items), _Returned(inventory)
+    while some := list(islice(left, AT_ONCE)):
+        _take_until(source, inventory, lambda: False, most_s=LOOK_S, note=returned.note)
+        _empty(source, inventory, {one.topic for one in some if not returned.has(one)}, returned)
+    back = [one for one in items if returned.has(one)]
+    stays = [one.topic for one in items if inventory.holds(one.topic) and not returned.has(one)]
+    removed = len(items) - len(stays) - len(back)
+    print(f"{removed:,} retained messages removed" if items else "nothing is left over")
+    if back:
+        print(f"note: {len(back):,} stay, for {_names({_owner(one) for one in back})} has come back meanwhile")
     if stays:
         shown = ", ".join(printable(topic, NAME_CHARS) for topic in stays[:3])
         raise BadConfig(f"the broker keeps {len(stays):,} of them, such as {shown}; allow us to write there in its ACL")
     return 0
 
 
-def _empty(source: "TopicListener", inventory: "Inventory", topics: set[str]) -> None:
+def _empty(source: "TopicListener", inventory: "Inventory", topics: set[str], returned: _Returned) -> None:
+    """What somebody published just before our empty message is given back."""
     for topic in topics:
         source.publish(topic, b"", qos=1, retain=True)
     _take_until(
@@ -181,4 +221,9 @@ def _empty(source: "TopicListener", inventory: "Inventory", topics: set[str]) ->
         lambda: not any(map(inventory.holds, topics)),
         quiet_s=CONFIRM_S,
         counts=lambda message: message.topic in topics,
+        note=returned.note,
     )
+    taken = topics & returned.taken.keys()
+    for topic in taken:
+        source.publish(topic, returned.taken[topic], qos=1, retain=True)
+    _take_until(source, inventory, lambda: all(map(inventory.holds, taken)), quiet_s=CONFIRM_S)

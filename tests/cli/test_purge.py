@@ -4,9 +4,12 @@ import subprocess
 import sys
 from typing import Any
 
+import orjson
 import pytest
 
 from edge_ae.bridges.homeassistant_entities import asset_message, node_message, topic_of
+from edge_ae.cli import purge as purge_command
+from edge_ae.cli.main import main
 from edge_ae.core.timestamps import rfc3339
 from tests.conftest import Broker, Node, Subscriber, wait_for
 
@@ -101,6 +104,31 @@ def test_asset_that_a_running_daemon_watches_no_more_goes_and_those_that_it_watc
     assert refused.returncode == 1
     assert "--node n1: it is online" in refused.stderr
     assert "edge-ae/n1/status" in kept(broker)
+
+
+BACK = {"edge-ae/old/status": b"online", "edge-ae/old/pump/alert": {"state": "active", "id": "new"}}
+
+
+@pytest.mark.parametrize("at", ["_show", "_empty"], ids=["before", "under our hands"])
+def test_node_that_comes_back_meanwhile_keeps_what_it_has_published(
+    at: str, broker: Broker, listener: Subscriber, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep(listener, OURS)
+    done: Any = getattr(purge_command, at)
+
+    def comes_back(*arguments: Any) -> None:
+        keep(listener, BACK)
+        done(*arguments)
+
+    monkeypatch.setattr(purge_command, at, comes_back)
+    assert main(["purge", "--host", "127.0.0.1", "--port", str(broker.port), "--yes"]) == 0
+    assert "come back meanwhile" in capsys.readouterr().out
+    late = Subscriber(broker.port, "edge-ae/old/#", "late")
+    wait_for(lambda: len(late.messages) >= len(BACK), "what is retained")
+    found = {message.topic: message.payload for message in late.messages}
+    late.close()
+    assert found["edge-ae/old/status"] == b"online"
+    assert orjson.loads(found["edge-ae/old/pump/alert"])["id"] == "new"
 
 
 @pytest.mark.parametrize(
