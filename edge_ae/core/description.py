@@ -98,6 +98,8 @@ def _clause(share: Share) -> str:
     unit = f" {share.unit}" if share.unit else ""
     side = {"high": "high", "low": "low", "none": "changed pattern"}[share.direction]
     percent = round(100 * share.share)
+    if share.unusual:
+        return f"{share.name} {share.observed:.{DIGITS}g}{unit}, {share.unusual} ({percent} %)"
     digits = _digits(share.observed, share.expected)
     return f"{share.name} {share.observed:.{digits}g}{unit}, expected {share.expected:.{digits}g} ({side}, {percent} %)"
 

@@ -87,6 +87,7 @@ class Share:
     observed, expected: its newest value and what the model expected there, in physical units; of a counter, rates.
     turn: the full turn of an angle, 0 of any other channel.
     accused: it is one of the fewest channels without which the window would be normal.
+    unusual: of a discrete channel, what it does that it did not in training; empty of any other.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Share:
     expected: float
     turn: float = 0.0
     accused: bool = False
+    unusual: str = ""
 
     @property
     def deviation(self) -> float:

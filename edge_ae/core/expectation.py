@@ -5,14 +5,17 @@ towards the fault. The accused are the fewest channels without which the window 
 in the score; once they are taken for missing, the graph fills them from the others, and nothing bends.
 """
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
 from edge_ae.core.events import Share
-from edge_ae.core.model_spec import Explanation, Floats, Model, ModelSpec
+from edge_ae.core.model_spec import Channel, Explanation, Floats, Model, ModelSpec
 
 TINY = 1e-300  # a sum of shares that is nothing
+NEVER_SEEN = "a value never seen"
+UNUSUAL = "never so long, so often, or beside the others as they are"
 MOST_ACCUSED = 8  # channels, and half of all: where more deviate, it is the machine that is elsewhere
 
 
@@ -81,9 +84,18 @@ def shares_of(spec: ModelSpec, window: Floats, explanation: Explanation) -> tupl
     every = np.arange(len(spec.channels))
     found = (parts, window[newest, every], explanation.reconstruction[newest, every])
     shares = [
-        Share(c.name, c.signal_unit, share, observed, expected, c.turn, index in explanation.accused)
+        _share(c, share, observed, expected, accused=index in explanation.accused)
         for index, (c, share, observed, expected) in enumerate(
             zip(spec.channels, *(f.tolist() for f in found), strict=True)
         )
     ]
     return tuple(sorted(shares, key=lambda share: -share.share))
+
+
+def _share(channel: Channel, share: float, observed: float, expected: float, *, accused: bool) -> Share:
+    """Of a discrete channel one of its values is expected, and what is unusual is no distance from it."""
+    unusual = ""
+    if channel.values and math.isfinite(expected):
+        expected = min(channel.values, key=lambda value: abs(value - expected))
+        unusual = UNUSUAL if observed in channel.values else NEVER_SEEN
+    return Share(channel.name, channel.signal_unit, share, observed, expected, channel.turn, accused, unusual)

@@ -19,8 +19,8 @@ class Kind(StrEnum):
     """What a channel's numbers mean.
 
     ANALOG: a level, as most are. COUNTER: it only rises, but for resets: its rate is the signal, see `core.counters`.
-    ANGLE: its ends meet after a full turn: the graph looks at sine and cosine. DISCRETE: a mode, a valve, a switch.
-    CONSTANT: it never moved in training. The last two are treated as an analog one is.
+    ANGLE: its ends meet after a full turn: the graph looks at sine and cosine. DISCRETE: a mode, a valve, a switch: the graph
+    judges it by what it never did in training. CONSTANT: it never moved there; it is treated as an analog one is.
     """
 
     ANALOG = "analog"
@@ -51,6 +51,7 @@ class Channel:
 
     kind: one of `Kind`.
     turn: the full turn of an angle, in its unit; 0 of any other channel.
+    values: of a discrete channel, what it took in training; empty in a file of an earlier version.
     error_values: what its sensor sent in training in place of a value, such as 85.0 of a DS18B20 that has just started.
     """
 
@@ -69,6 +70,7 @@ class Channel:
     turn: float = 0.0
     error_values: tuple[float, ...] = ()
     deviation: float = 0.0
+    values: tuple[float, ...] = ()
 
     @property
     def signal_unit(self) -> str:

@@ -209,8 +209,8 @@ def _channels(found: Sequence[Any], deviations: Sequence[Any] | None) -> tuple[C
     return tuple(replace(channel, deviation=float(error)) for channel, error in zip(channels, errors, strict=True))
 
 
-def _channel(error_values: Sequence[float] = (), **facts: Any) -> Channel:
-    return Channel(**facts, error_values=tuple(map(float, error_values)))
+def _channel(error_values: Sequence[float] = (), values: Sequence[float] = (), **facts: Any) -> Channel:
+    return Channel(**facts, error_values=tuple(map(float, error_values)), values=tuple(map(float, values)))
 
 
 def _modes(found: Mapping[str, Any]) -> Modes:

@@ -3,7 +3,7 @@
     python -m tests.bench.quality [--data DIR] [--seeds N] [--workers N] [--out FILE] [--only PART ...]
 
 The parts: cost is the time of a score, sensors breaks sensors, share asks whether an alert names the channel that is off;
-skab, smd and simulated are leaderboards, budget holds alerts on normal rows against those asked for. Ours goes the whole way:
+skab, smd, simulated and plants are leaderboards, budget holds alerts on normal rows against those asked for. Ours goes the whole way:
 fit with every default, export, and the daemon's own pipeline over the rows. Labels are looked at once, for the figures. What a
 baseline needs to be chosen (its boundary) comes from the rows that it learned from.
 """
@@ -35,12 +35,14 @@ from edge_ae.offline import score_table
 from tests.bench import cost, health, series, shares
 from tests.bench.baselines import BASELINES, QUANTILE
 from tests.bench.grid import Grid
+from tests.bench.random_plants import random_plants
 from tests.bench.series import Case
 
 OURS = "edge-ae"
 DATA = Path("../shared/data")
-PARTS = ("cost", "sensors", "share", "skab", "smd", "budget", "simulated")  # short ones first
+PARTS = ("cost", "sensors", "share", "skab", "smd", "budget", "simulated", "plants")  # short ones first
 Part = tuple[dict[str, Any], Grid]  # what goes into the JSON file, and what people read
+PLANTS = 12  # most of whose channels are commands
 ROWS_PER_ALERT = 1000  # the budget of the leaderboards: one alert in as many rows
 BUDGETS = (1000, 10_000)  # rows
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")  # a process a core
@@ -71,7 +73,7 @@ def trained(case: Case, seed: int) -> OnnxModel:
     with tempfile.TemporaryDirectory() as folder:
         table = series.part(case.table, 0, case.start)
         recording = recording_of([table])
-        fitted = fit.fit(recording.segments, fit.Options(seed=seed))
+        fitted = fit.fit(recording.segments, fit.Options(seed=seed, channels=recording.channels))
         return save(fitted, recording, Origin(case.name), Path(folder) / "model.onnx")
 
 
@@ -289,6 +291,7 @@ def main() -> int:
         parts: dict[str, Callable[[], Part]] = {
             "cost": lambda: scoring(pool),
             "simulated": lambda: leaderboard("simulated pumps", series.simulated(), options.seeds, pool),
+            "plants": lambda: leaderboard("random plants", random_plants(range(PLANTS)), options.seeds, pool),
             "budget": lambda: budget(series.normal(data), pool),
             "sensors": lambda: sensors(pool),
             "share": lambda: share(pool),

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edge_ae.core.expectation import expected_by_others
-from edge_ae.core.model_spec import Channel, Explanation, Floats
+from edge_ae.core.description import reason
+from edge_ae.core.expectation import NEVER_SEEN, UNUSUAL, expected_by_others, shares_of
+from edge_ae.core.model_spec import Channel, Explanation, Floats, Kind
 from tests.models import LENGTH, FakeModel, spec_of
 
 THRESHOLD = 1.0
@@ -63,3 +64,18 @@ def test_the_window_and_the_parts_of_its_score_stay_as_they_were() -> None:
     np.testing.assert_array_equal(window, before)
     assert found.channel_score is explanation.channel_score
     assert found.latent is explanation.latent
+
+
+def test_of_a_discrete_channel_one_of_its_values_is_expected_and_what_is_unusual_is_said() -> None:
+    spec = spec_of(channels=(Channel("mode", kind=Kind.DISCRETE, values=(0.0, 1.0, 3.0)), Channel("flow")))
+    seen, strange = (
+        shares_of(
+            spec,
+            window_of(mode, 2.0),
+            Explanation(np.array([3.0, 1.0], np.float32), window_of(0.8, 2.5), np.zeros(1, np.float32)),
+        )
+        for mode in (3.0, 4.0)
+    )
+    assert [(share.expected, share.unusual) for share in seen] == [(1.0, UNUSUAL), (2.5, "")]
+    assert [(share.expected, share.unusual) for share in strange] == [(1.0, NEVER_SEEN), (2.5, "")]
+    assert reason(strange) == ("mode 4, a value never seen (75 % of the deviation); flow 2, expected 2.5 (low, 25 %)")

@@ -39,7 +39,7 @@ def test_deviation_of_an_angle_goes_the_short_way_round_and_of_a_silent_channel_
     rows[::50, 1] = np.nan
     kinds = (Channel("heading", kind=Kind.ANGLE, turn=360.0), Channel("speed"), Channel("silent"))
     segments = (Segment(rows),)
-    fitted = fit(segments, Options(family="pca", length=8, turns=(360.0, 0.0, 0.0)))
+    fitted = fit(segments, Options(family="pca", length=8, channels=kinds))
     recording = Recording(("heading", "speed", "silent"), SECOND, segments, kinds=kinds)
     heading_error, speed_error, silent_error = (
         channel.deviation for channel in save(fitted, recording, Origin("ship"), tmp_path / "m.onnx").spec.channels

@@ -28,6 +28,7 @@ from edge_ae_train.progress import Reporter, in_parts
 from edge_ae_train.scoring.calibrate import Calibration, HeldOut, calibrate
 from edge_ae_train.scoring.graph import PLAIN, TEMPERED, Measure, Views
 from edge_ae_train.scoring.preprocess import Scaler, Standardise
+from edge_ae_train.scoring.sight import Seen, Sight
 from edge_ae_train.scoring.whitening import Whitening, fit_whitening
 
 FAMILIES = (*linear.LINEAR, *autoencoders.NEURAL)  # the simplest first
@@ -56,6 +57,13 @@ class Material:
     length: int
     hop: int
     seed: int
+    judged: tuple[int, ...] | None = None
+    """the features that the score judges; None: all"""
+
+    @property
+    def floor(self) -> Floats:
+        """Of the features that are judged."""
+        return self.scaler.floor if self.judged is None else self.scaler.floor[list(self.judged)]
 
     @property
     def rows(self) -> int:
@@ -77,7 +85,8 @@ class Trained:
             for values, present in chunks:
                 residuals, _, _ = self.views(values)
                 averages.append(self.views.averages(residuals).numpy())
-                squares.append(float(((residuals[0] * present) ** 2).sum() / present.sum()))
+                there = self.views.judged(present)
+                squares.append(float(((residuals[0] * there) ** 2).sum() / there.sum()))
         return np.concatenate(averages, axis=1), float(np.mean(squares))
 
     def distances(self, chunks: Iterable[Chunk], whitening: Whitening, temper: float) -> NDArray[np.float64]:
@@ -138,7 +147,7 @@ def train_candidate(family: str, material: Material, reporter: Reporter) -> tupl
         part.step(f"{family}: all rows")
         trained = train_on(family, material.parts, material, part)
     held = [block.windows for block in blocks]
-    plain, tempered = (calibrate(held, material.scaler.floor, OFF_DELAY_HOPS, temper) for temper in (PLAIN, TEMPERED))
+    plain, tempered = (calibrate(held, material.floor, OFF_DELAY_HOPS, temper) for temper in (PLAIN, TEMPERED))
     candidate = Candidate(family, trained, material.length, tuple(blocks), plain)
     return candidate, replace(candidate, calibration=tempered)
 
@@ -187,24 +196,43 @@ def train_on(family: str, parts: Sequence[Segment], material: Material, reporter
             f"in a part of the recordings, no stretch of {material.length} rows has values in half of them: "
             "give a longer --period, or record without gaps"
         )
-    network = train_network(family, parts, material, reporter)
-    forecaster = linear.fit_forecaster(_standardised(parts, material), material.length)
+    rows = _standardised(parts, material)
+    sight = sight_of(family, material)
+    network = train_network(family, parts, material, sight, reporter)
+    forecaster = linear.fit_forecaster(_seen(rows, sight), material.length)
     values, _ = windows.take(spread_over(len(windows), LATENT_WINDOWS))
     with torch.no_grad():
-        latents = [network(part)[0] for part in torch.split(values, CHUNK)]
+        latents = [network(part if sight is None else sight(part))[0] for part in torch.split(values, CHUNK)]
     latent = torch.cat(latents)[None].numpy()
     floor = np.full(latent.shape[2], LATENT_FLOOR * float(latent.std(axis=1).max()) + 1e-6, np.float32)
-    return Trained(Views(network, forecaster, material.length), fit_whitening([latent], floor))
+    return Trained(Views(network, forecaster, material.length, sight), fit_whitening([latent], floor))
 
 
-def train_network(family: str, parts: Sequence[Segment], material: Material, reporter: Reporter) -> nn.Module:
+def sight_of(family: str, material: Material) -> Sight | None:
+    """None: all is seen and judged."""
+    if material.judged is None:
+        return None
+    return Sight(len(material.scaler.centre), material.judged, sees_all=family == "vae")
+
+
+def _seen(rows: Sequence[Floats], sight: Sight | None) -> Sequence[Floats]:
+    if sight is None:
+        return rows
+    with torch.no_grad():
+        return [sight(torch.from_numpy(part)[None])[0].numpy() for part in rows]
+
+
+def train_network(
+    family: str, parts: Sequence[Segment], material: Material, sight: Sight | None, reporter: Reporter
+) -> nn.Module:
     """Seeded anew each time, so that a family's network does not depend on which others were trained."""
     if family in linear.LINEAR:
-        return linear.fit_linear(family, _standardised(parts, material))
+        return linear.fit_linear(family, _seen(_standardised(parts, material), sight))
     rows, length = sum(map(len, parts)), material.length
     split = int(rows * (1.0 - CHECK))
-    train_set = WindowSet(cut(parts, 0, split), material.standardise, length)
-    check_set = WindowSet(cut(parts, split, rows), material.standardise, length)
+    standardise = material.standardise if sight is None else Seen(material.standardise, sight)
+    train_set = WindowSet(cut(parts, 0, split), standardise, length)
+    check_set = WindowSet(cut(parts, split, rows), standardise, length)
     if min(len(train_set), len(check_set)) == 0:
         raise BadData(f"no stretch of {length} rows without a gap in what there is to train on: record without gaps")
     recipe = _recipe(family, rows, len(train_set), material.seed)
@@ -212,7 +240,7 @@ def train_network(family: str, parts: Sequence[Segment], material: Material, rep
     def progress(step: int, error: float) -> None:
         reporter.step(f"{family}: step {step} of {recipe.steps}, error {error:.4f}", step / recipe.steps)
 
-    features = len(material.scaler.centre)
+    features = train_set.take(slice(0, 1))[0].shape[-1]
     shape = autoencoders.Shape(length, features, latent=min(4 + features, autoencoders.MAX_LATENT))
     torch.manual_seed(material.seed)
     return train(autoencoders.build(family, shape), train_set, check_set, recipe, progress)

@@ -30,6 +30,7 @@ def _errors(block: HeldOutBlock, standardise: Standardise, length: int) -> Float
     windows = torch.from_numpy(some_windows([Segment(block.rows)], length))
     with torch.no_grad():
         values, _ = standardise(windows)
-        _, restored = block.trained.views.network(values)
-        errors: Floats = (windows[:, -1] - standardise.restore(restored)[:, -1]).numpy()
+        views = block.trained.views
+        shown = views.shown(standardise.restore(views(values)[2]), windows)
+        errors: Floats = (windows[:, -1] - shown[:, -1]).numpy()
     return errors

@@ -14,7 +14,7 @@ import onnx
 import torch
 
 from edge_ae.core.channel_profile import with_profile
-from edge_ae.core.model_spec import Channel, Floats, ModelSpec
+from edge_ae.core.model_spec import Channel, Floats, Kind, ModelSpec
 from edge_ae.model.onnx_model import NO_DIGEST, OUTPUTS, PREFIX, SCHEMA_VERSION, OnnxModel, digest
 from edge_ae.store.atomic import write_whole
 from edge_ae_train.data.dataset import CHUNK, MODE_WINDOWS, some_windows, spread_over
@@ -23,6 +23,7 @@ from edge_ae_train.deviation import deviations
 from edge_ae_train.fit import Fitted
 from edge_ae_train.scoring import modes
 from edge_ae_train.scoring.graph import ScoredNetwork
+from edge_ae_train.scoring.habits import common_values
 from edge_ae_train.synthetic import sampler
 
 GOLDEN_WINDOWS = 3
@@ -87,13 +88,14 @@ def spec_of(fitted: Fitted, recording: Recording, origin: Origin, rows: Sequence
 
 
 def channel(known: Channel, segments: Sequence[Floats], index: int) -> Channel:
-    """A channel with its range and smallest step in the rows."""
-    values = np.unique(np.concatenate([segment[:, index] for segment in segments]))
-    values = values[np.isfinite(values)]
+    """A channel with its range and smallest step in the rows; with its values, where it has few."""
+    readings = np.concatenate([segment[:, index] for segment in segments])
+    values = np.unique(readings[np.isfinite(readings)])
     steps = np.diff(values)
     resolution = float(steps.min()) if len(steps) > 0 else 0.0
     low, high = (float(values[0]), float(values[-1])) if len(values) > 0 else (-np.inf, np.inf)
-    return replace(known, low=low, high=high, resolution=resolution)
+    few = tuple(common_values(readings).tolist()) if known.kind == Kind.DISCRETE else ()
+    return replace(known, low=low, high=high, resolution=resolution, values=few)
 
 
 def latents(graph: ScoredNetwork, windows: Floats) -> Floats:
@@ -228,7 +230,7 @@ def _metadata(contents: Contents, golden: Floats, scores: Floats) -> dict[str, s
 def _channel_facts(channel: Channel) -> dict[str, Any]:
     """What is as usual goes unsaid, for versions before 0.3 know none of these keys and refuse a file that has one. Therefore
     deviations have a key of their own in the metadata."""
-    usual = {key: getattr(Channel(channel.name), key) for key in ("kind", "turn", "error_values")}
+    usual = {key: getattr(Channel(channel.name), key) for key in ("kind", "turn", "error_values", "values")}
     facts = {key: value for key, value in asdict(channel).items() if value not in (np.inf, -np.inf)}
     del facts["deviation"]
     return {key: value for key, value in facts.items() if key not in usual or value != usual[key]}

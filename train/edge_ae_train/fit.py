@@ -1,12 +1,13 @@
 """Rows -> a model: choose the window, train and calibrate each candidate, compare, put the graph of the best together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from edge_ae.core.model_spec import Channel, Kind
 from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae_train import select
@@ -14,10 +15,13 @@ from edge_ae_train.candidates import FAMILIES, Candidate, Material, train_candid
 from edge_ae_train.data.dataset import MODE_WINDOWS, some_windows
 from edge_ae_train.data.segments import Segment, stretches, values_of
 from edge_ae_train.data.window_length import choose_length
+from edge_ae_train.discrete import discrete_score, tail_of_both
 from edge_ae_train.models.linear import LINEAR
 from edge_ae_train.progress import SILENT, Reporter, in_parts
 from edge_ae_train.scoring.graph import Measure, ScoredNetwork
+from edge_ae_train.scoring.oddness import DiscreteScore
 from edge_ae_train.scoring.preprocess import Scaler, Standardise, fit_scaler
+from edge_ae_train.scoring.sight import judged_features
 from edge_ae_train.select import Contender
 
 AUTO = "auto"
@@ -28,14 +32,24 @@ FEW_FOUND = 0.7  # of the large injected faults
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user may choose; the defaults need no other option. `length` None: from the data. `turns`: of each
-    channel the full turn, 0 where it is no angle; empty: none is."""
+    """What the user may choose; the defaults need no other option. `length` None: from the data. `channels`: with
+    their kinds; empty: all are analog."""
 
     family: str = AUTO
     length: int | None = None
     hop: int = 1
     seed: int = 0
-    turns: tuple[float, ...] = ()
+    channels: tuple[Channel, ...] = ()
+
+    @property
+    def turns(self) -> tuple[float, ...]:
+        """Of each channel the full turn, 0 where it is no angle."""
+        return tuple(channel.turn for channel in self.channels)
+
+    @property
+    def discrete(self) -> tuple[int, ...]:
+        """The channels that take few values."""
+        return tuple(index for index, channel in enumerate(self.channels) if channel.kind == Kind.DISCRETE)
 
 
 @dataclass(frozen=True)
@@ -59,7 +73,7 @@ def fit(segments: Sequence[Segment], options: Options, reporter: Reporter = SILE
     for family, part in zip(families, parts, strict=True):
         plain, tempered = train_candidate(family, material, part.part(0.0, 0.8))
         if trials is None:
-            trials = select.plan(plain, material.standardise, options.seed)
+            trials = select.plan(plain, material.standardise, options.seed, material.judged)
         part.step(f"{family}: looking for injected faults", 0.8)
         contenders[family] = select.better_of(plain, tempered, trials)
     shares = {family: one.found for family, one in contenders.items()}
@@ -74,7 +88,13 @@ def fit(segments: Sequence[Segment], options: Options, reporter: Reporter = SILE
         "trial_rate": select.TRIAL_RATE,
         "candidates": {family: one.facts for family, one in contenders.items()},
     }
-    return Fitted(assemble(candidate, material.scaler), candidate, options.hop, report)
+    if material.judged is None:
+        return Fitted(assemble(candidate, material.scaler), candidate, options.hop, report)
+    report["judged_alone"] = [options.channels[index].name for index in options.discrete]
+    tail = candidate.calibration.tail
+    discrete = discrete_score(material, options.discrete, tail)
+    candidate = replace(candidate, calibration=replace(candidate.calibration, tail=tail_of_both(tail)))
+    return Fitted(assemble(candidate, material.scaler, discrete), candidate, options.hop, report)
 
 
 def material_of(segments: Sequence[Segment], options: Options) -> Material:
@@ -87,7 +107,8 @@ def material_of(segments: Sequence[Segment], options: Options) -> Material:
     if not any(len(part) >= length for part in parts):
         raise BadData(f"no stretch of {length} rows without a gap: record without gaps, or give a longer --period")
     scaler = fit_scaler(values_of(parts), options.turns)
-    return Material(parts, scaler, Standardise(scaler), length, options.hop, options.seed)
+    judged = judged_features(len(scaler.centre), options.discrete)
+    return Material(parts, scaler, Standardise(scaler), length, options.hop, options.seed, judged)
 
 
 def _families(asked: str) -> tuple[str, ...]:
@@ -105,11 +126,11 @@ def _require_rows(rows: int, length: int, family: str) -> None:
         )
 
 
-def assemble(candidate: Candidate, scaler: Scaler) -> ScoredNetwork:
+def assemble(candidate: Candidate, scaler: Scaler, discrete: DiscreteScore | None = None) -> ScoredNetwork:
     """The graph that ships."""
     calibration, trained = candidate.calibration, candidate.trained
     measure = Measure(trained.views, calibration.whitening, trained.latent, calibration.temper)
-    return ScoredNetwork(scaler, measure, calibration.limit).eval()
+    return ScoredNetwork(scaler, measure, calibration.limit, discrete).eval()
 
 
 def what_hides_faults(fitted: Fitted, model: OnnxModel, segments: Sequence[Segment]) -> str | None:

@@ -34,6 +34,7 @@ from edge_ae_train.data.segments import Recording, Segment, episodes, stretches,
 from edge_ae_train.export import Origin, save, with_report
 from edge_ae_train.progress import SILENT, Reporter
 from edge_ae_train.scoring.preprocess import Standardise, fit_scaler
+from edge_ae_train.scoring.sight import judged_features
 
 HELD_OUT = 0.2  # of the normal rows, the last
 SPARE_ALERTS = 1  # false alerts that the candidate may raise beyond the budget: so many are chance
@@ -203,6 +204,7 @@ def injections(
     """Faults in held-out rows, in physical units; their strengths are in standard deviations of the rows trained on."""
     rng = np.random.default_rng(options.seed)
     standardise = Standardise(fit_scaler(values_of(train), options.turns))
+    judged = judged_features(len(standardise.centre), options.discrete)
     enough = [
         part for part in stretches(held_out, length) if len(part) > 2 * length
     ]  # a window of normal, and a fault as long
@@ -213,7 +215,7 @@ def injections(
         Injection(one.kind, one.strength, standardise.restore(torch.from_numpy(one.rows)).numpy(), one.start)
         for segment in longest
         for one in fault_injection.inject(
-            standardised(segment.values, standardise), length, REPEATS * INJECTED_INTO // len(longest), rng
+            standardised(segment.values, standardise), length, REPEATS * INJECTED_INTO // len(longest), rng, judged
         )
     ]
 

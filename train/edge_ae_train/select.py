@@ -42,11 +42,11 @@ class Contender:
         return {"found": self.found, "error": self.candidate.error, "tempered": tempered}
 
 
-def plan(candidate: Candidate, standardise: Standardise, seed: int) -> Trials:
+def plan(candidate: Candidate, standardise: Standardise, seed: int, judged: Sequence[int] | None = None) -> Trials:
     """The faults for each block: the same for every candidate, and cut at the limit at which the graph cuts values."""
     rng, limit = np.random.default_rng(seed), standardise.limit.numpy()
     return [
-        [one.clipped(limit) for one in fault_injection.inject(rows, candidate.length, REPEATS, rng)]
+        [one.clipped(limit) for one in fault_injection.inject(rows, candidate.length, REPEATS, rng, judged)]
         for rows in (standardised(block.rows, standardise) for block in candidate.blocks)
     ]
 
@@ -88,6 +88,8 @@ def print_comparison(report: Mapping[str, Any]) -> None:
     for family, entry in report["candidates"].items():
         cells = "".join(f"{entry['found'][key]:>8.0%} " for key in (*strengths, "all"))
         print(f"  {family:<8}{cells}{'<- exported' if family == report['chosen'] else ''}")
+    if alone := report.get("judged_alone"):
+        print(f"judged by what they never did, beside the score of the others: {', '.join(alone)}")
     leader = max(report["candidates"], key=lambda family: report["candidates"][family]["found"]["all"])
     lead = report["candidates"][leader]["found"]["all"] - report["candidates"][report["chosen"]]["found"]["all"]
     if lead > TIE:

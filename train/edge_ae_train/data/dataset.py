@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from edge_ae.core.model_spec import Floats
 from edge_ae.core.window import scored_ends
@@ -26,7 +26,7 @@ class WindowSet:
     `ends` [window]: the row, counted over all stretches, with which each ends.
     """
 
-    def __init__(self, parts: Sequence[Segment], standardise: Standardise, length: int, hop: int = 1) -> None:
+    def __init__(self, parts: Sequence[Segment], standardise: nn.Module, length: int, hop: int = 1) -> None:
         """`parts`: as `stretches` gives them. `hop` 1: every window, whatever its phase; what a network trains on."""
         self.ends = window_ends(parts, length, hop)
         self._rows = values_of(parts)
@@ -76,6 +76,13 @@ def some_windows(parts: Sequence[Segment], length: int, most: int = PROOF_WINDOW
     """At most `most` windows [n, length, channel] that a device would score, spread over the stretches."""
     ends = window_ends(parts, length)
     return windows_at(values_of(parts), ends[spread_over(len(ends), most)], length)
+
+
+def physical_chunks(parts: Sequence[Segment], length: int, hop: int, most: int) -> Iterator[Floats]:
+    """The windows [n, length, channel] that a device with this hop scores, as they are: CHUNK at a time, `most` chunks at most."""
+    ends, rows = window_ends(parts, length, hop), values_of(parts)
+    for number in spread_over(-(-len(ends) // CHUNK), most):
+        yield windows_at(rows, ends[number * CHUNK : (number + 1) * CHUNK], length)
 
 
 def windows_at(rows: Sequence[Floats], ends: NDArray[np.int64], length: int) -> Floats:

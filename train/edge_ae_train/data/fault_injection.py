@@ -3,7 +3,7 @@
 Each fault changes standardised rows [row, channel] of its span, by a strength in standard deviations of the channel.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -125,8 +125,10 @@ class Injection:
         return np.ascontiguousarray(view.transpose(0, 2, 1), np.float32)
 
 
-def inject(rows: Floats, length: int, repeats: int, rng: Rng) -> list[Injection]:
-    """Each kind at each strength, `repeats` times: stretches of standardised rows, a window of normal before each fault."""
+def inject(rows: Floats, length: int, repeats: int, rng: Rng, into: Sequence[int] | None = None) -> list[Injection]:
+    """Each kind at each strength, `repeats` times: stretches of standardised rows, a window of normal before each fault.
+    `into`: the features that faults are put into; None: all."""
+    chosen = np.arange(rows.shape[1]) if into is None else np.asarray(into)
     span = 2 * length
     if len(rows) < length + span:
         span = max(len(rows) - length, 1)
@@ -136,6 +138,6 @@ def inject(rows: Floats, length: int, repeats: int, rng: Rng) -> list[Injection]
             for _ in range(repeats):
                 first = int(rng.integers(0, len(rows) - length - span + 1))
                 stretch = rows[first : first + length + span].copy()
-                stretch[length:] = change(stretch[length:].copy(), size, rng)
+                stretch[length:, chosen] = change(stretch[length:, chosen], size, rng)
                 injections.append(Injection(kind, strength, stretch, length))
     return injections

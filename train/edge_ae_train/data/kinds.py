@@ -277,7 +277,7 @@ def _discrete(signal: _Signal) -> Finding | None:
     if not few or len(signal.values) < LEAST_KNOWN:
         return None
     named = ", ".join(f"{value:g}" for value in values)
-    return _finding(signal, Kind.DISCRETE, f"takes {len(values)} values: {named}; scored as an analog one")
+    return _finding(signal, Kind.DISCRETE, f"takes {len(values)} values: {named}")
 
 
 # -- what is asked for -----------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ def serve_job(job: FleetJob) -> Product:
     whole = recording_of([table], options.fitting.rows, options.fitting.columns.label)
     length = max(own.spec.length, shared.spec.length)
     train, held_out = retrain.split(whole.segments, length)
-    chosen = fit.Options(length=length, seed=options.fitting.seed, turns=recording.turns)
+    chosen = fit.Options(length=length, seed=options.fitting.seed, channels=recording.channels)
     injected = retrain.injections(train, held_out, length, chosen)
     trial = retrain.Trial(WEEKLY, (), tuple(held_out), injected)
     outcome = retrain.compare(cast(OnnxModel, own), shared, trial)  # of either no more is asked than the core asks

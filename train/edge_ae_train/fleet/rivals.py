@@ -107,7 +107,7 @@ def _past(
 
 
 def _fit_options(spec: ModelSpec, family: str, length: int | None, seed: int) -> fit.Options:
-    return fit.Options(family, length, spec.hop, seed, tuple(channel.turn for channel in spec.channels))
+    return fit.Options(family, length, spec.hop, seed, spec.channels)
 
 
 def _facts(outcome: retrain.Outcome, model: str, past: Past) -> dict[str, Any]:

@@ -94,10 +94,10 @@ def fit_tail(series: Sequence[NDArray[np.float64]], gap: int) -> Tail:
     """
     pooled = np.concatenate(list(series))
     level = float(np.quantile(pooled, TAIL_QUANTILE))
-    peaks = np.concatenate([_peaks(one, level, gap) for one in series])
-    if len(peaks) < MIN_PEAKS:
-        peaks = np.sort(pooled)[-MIN_PEAKS:]
-    excess = np.sort(np.maximum(peaks - level, 1e-9))
+    found = np.concatenate([peaks(one, level, gap) for one in series])
+    if len(found) < MIN_PEAKS:
+        found = np.sort(pooled)[-MIN_PEAKS:]
+    excess = np.sort(np.maximum(found - level, 1e-9))
     count, mean = len(excess), float(excess.mean())
     weighted = float((excess * (1.0 - (np.arange(1, count + 1) - 0.35) / count)).mean())
     estimate = 2.0 - mean / max(mean - 2.0 * weighted, 1e-12)
@@ -105,7 +105,8 @@ def fit_tail(series: Sequence[NDArray[np.float64]], gap: int) -> Tail:
     return Tail(level, mean * (1.0 - shape), shape, count / len(pooled))
 
 
-def _peaks(series: NDArray[np.float64], level: float, gap: int) -> NDArray[np.float64]:
+def peaks(series: NDArray[np.float64], level: float, gap: int) -> NDArray[np.float64]:
+    """The highest of each run above `level`; `gap` windows below it part two runs."""
     above = np.flatnonzero(series > level)
     if len(above) == 0:
         return np.empty(0)

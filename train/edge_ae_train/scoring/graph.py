@@ -5,6 +5,7 @@
     window - predicted from half a window   │                                              ├─ distance / limit ─ max ─► score
              before, by the forecaster       ─┴─ whitening ─ squares ─ averages at 3 scales ─┤
     latent ────────────────────────────────── whitening ─ squares ────────────────────────┘
+    discrete channels, which have no part in all this: what they never did ─ by counting ─── max ─► the higher score
 
 The network's residual is what breaks a relation; the forecaster's is what a machine does that its past did not announce: a
 level that has moved stays visible for half a window, a slow drift of the weather hardly ever is. Averages of a residual see
@@ -27,6 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_ae.core.model_spec import Floats
+from edge_ae_train.scoring.oddness import DiscreteScore
 from edge_ae_train.scoring.preprocess import (
     MIN_COVER,
     TINY,
@@ -38,6 +40,7 @@ from edge_ae_train.scoring.preprocess import (
     total,
     where_missing,
 )
+from edge_ae_train.scoring.sight import Sight
 from edge_ae_train.scoring.whitening import Whitening
 
 DECAYS = (1.0, 0.3, 0.1, 0.03)  # weight of the newest row in each exponential average
@@ -59,8 +62,10 @@ class Forecaster(Protocol):
 class Views(nn.Module):
     """What the score looks at: what a network does not restore, what a forecaster did not predict, and the latent."""
 
-    def __init__(self, network: nn.Module, forecaster: Forecaster, length: int) -> None:
+    def __init__(self, network: nn.Module, forecaster: Forecaster, length: int, sight: Sight | None = None) -> None:
+        """`sight`: of the features; None: all are seen and judged."""
         super().__init__()
+        self.sight = sight
         self.network = network
         self.forecaster = forecaster
         self.register_buffer("weights", torch.from_numpy(scale_weights(length)))
@@ -70,15 +75,33 @@ class Views(nn.Module):
     sources: Tensor
 
     def forward(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Residuals [2, batch, length, channel], latent [batch, latent], restored window [batch, length, channel]."""
-        latent, restored = self.network(values)
-        return torch.stack([values - restored, values - self.forecaster(values)[1]]), latent, restored
+        """Residuals [2, batch, length, judged], latent [batch, latent], restored window [batch, length, channel]."""
+        seen = values if self.sight is None else self.sight(values)
+        latent, restored = self.network(seen)
+        residuals = torch.stack([seen - restored, seen - self.forecaster(seen)[1]])
+        if self.sight is None:
+            return residuals, latent, restored
+        return self.sight.judge(residuals), latent, self.sight.restored(restored, values)
 
     def known(self, present: Tensor) -> Tensor:
         """Which residuals [2, batch, length, channel] there are: what was predicted from a row that lacked a value is none."""
-        holes = 1.0 - bridged(present.amin(dim=2, keepdim=True), present)
+        seen = present if self.sight is None else self.sight(present)
+        holes = 1.0 - bridged(seen.amin(dim=2, keepdim=True), seen)
         predicted = (self.sources @ holes < 0.5).to(present.dtype)
+        present = self.judged(present)
         return torch.stack([present, present * predicted])
+
+    def judged(self, features: Tensor) -> Tensor:
+        """[..., judged] of [..., feature]."""
+        return features if self.sight is None else self.sight.of_judged(features)
+
+    def by_feature(self, judged: Tensor) -> Tensor:
+        """[..., feature] of [..., judged], 0 where a feature is not."""
+        return judged if self.sight is None else self.sight.by_feature(judged)
+
+    def shown(self, expected: Tensor, window: Tensor) -> Tensor:
+        """What people see as expected [..., channel] of a physical window."""
+        return expected if self.sight is None else self.sight.shown(expected, window)
 
     def averages(self, residuals: Tensor) -> Tensor:
         """[2 * scale, batch, channel]: of both residuals at every scale."""
@@ -146,11 +169,13 @@ class Measure(nn.Module):
 class ScoredNetwork(nn.Module):
     """The whole graph of a model file: physical window in, score and reasons out."""
 
-    def __init__(self, scaler: Scaler, measure: Measure, limit: Floats) -> None:
-        """`limit` [view + 1]: the distances at which the ratio is 1, the latent's last."""
+    def __init__(self, scaler: Scaler, measure: Measure, limit: Floats, discrete: DiscreteScore | None = None) -> None:
+        """`limit` [view + 1]: the distances at which the ratio is 1, the latent's last. `discrete`: what the
+        discrete channels say by themselves; None: there are none."""
         super().__init__()
         self.standardise = Standardise(scaler)
         self.measure = measure
+        self.discrete = discrete
         self.register_buffer("limit", torch.from_numpy(np.ascontiguousarray(limit[:, None], np.float32)))
 
     limit: Tensor
@@ -162,8 +187,11 @@ class ScoredNetwork(nn.Module):
         ratios = distances / self.limit
         score, views = ratios.amax(0), ratios[:-1]
         winner = (views >= views.amax(0)).to(values.dtype)[..., None]
-        squares = self.standardise.by_channel((winner * squares).sum(0))
-        return score, _shares(score, squares), self.standardise.restore(restored), latent
+        squares = self.standardise.by_channel(self.measure.views.by_feature((winner * squares).sum(0)))
+        if self.discrete is not None:
+            score, squares = _louder((score, squares), self.discrete(window))
+        expected = self.measure.views.shown(self.standardise.restore(restored), window)
+        return score, _shares(score, squares), expected, latent
 
 
 def scale_weights(length: int) -> Floats:
@@ -190,6 +218,11 @@ def over_time(values: Tensor, weights: Tensor) -> Tensor:
 def rms(squares: Tensor) -> Tensor:
     """Root mean over the last axis."""
     return torch.sqrt(squares @ squares.new_full((squares.shape[-1],), 1.0 / squares.shape[-1]))
+
+
+def _louder(one: Parts, other: Parts) -> Parts:
+    """Of two scores [batch] the higher, and the squares [batch, channel] that it is made of."""
+    return torch.maximum(one[0], other[0]), torch.where((other[0] > one[0])[:, None], other[1], one[1])
 
 
 def _shares(score: Tensor, squares: Tensor) -> Tensor:
