@@ -18,6 +18,7 @@ IF_WANTED = {
     "apprise",
     "cryptography",
     "fastapi",
+    "h11",
     "nicegui",
     "PIL",
     "prometheus_client",
@@ -35,9 +36,10 @@ ONLY_IN = {
     "apprise": {"edge_ae.bridges.notify_services"},
     "PIL": {"edge_ae.bridges.notify_picture"},
     "nicegui": {"edge_ae.web"},
-    "fastapi": {"edge_ae.web.server"},
+    "fastapi": {"edge_ae.web.server", "edge_ae.web.pages"},
     "starlette": {"edge_ae.web.server"},
-    "uvicorn": {"edge_ae.web.server"},
+    "uvicorn": {"edge_ae.web.server", "edge_ae.web.request_deadline"},
+    "h11": {"edge_ae.web.request_deadline"},
 }
 
 ROOMS: dict[str, set[str]] = {
@@ -241,8 +243,8 @@ def test_importing_the_core_loads_neither_runtime_nor_broker_nor_settings() -> N
 
 
 def test_importing_the_whole_device_side_loads_nothing_of_the_trainer() -> None:
-    """Four modules are the live page itself, and import its library: a command loads them, and only that one."""
-    page = {f"edge_ae.web.{name}" for name in ("answers", "components", "pages", "server")}
+    """Five modules are the live page itself, and import its library: a command loads them, and only that one."""
+    page = {f"edge_ae.web.{name}" for name in ("answers", "components", "pages", "request_deadline", "server")}
     loaded = loaded_by("; ".join(f"import {name_of(path)}" for path in sources(DEVICE) if name_of(path) not in page))
     assert loaded & {*HEAVY, *IF_WANTED} == set()
     assert {"numpy", "onnxruntime", "paho"} <= loaded

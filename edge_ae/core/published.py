@@ -67,6 +67,7 @@ class View:
     floods: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     assets: dict[tuple[str, str], Asset] = field(default_factory=dict)
     unused: int = 0  # messages that are none of the contract's, or found no room
+    _crowded: bool = False  # no node that is offline has an asset; to look for one at each message would take all day
 
     def take(self, topic: str, payload: bytes, now_ns: int) -> None:
         """Take a message in. Raises nothing."""
@@ -85,6 +86,7 @@ class View:
     def _take_node(self, node: str, kind: str, payload: bytes) -> None:
         nodes: dict[str, dict[str, Any]] = {"status": self.status, "stats": self.stats, "flood": self.floods}
         held = nodes[kind]
+        self._crowded = self._crowded and kind != "status"
         if not payload:  # somebody has cleared the retained message
             held.pop(node, None)
             return
@@ -129,8 +131,11 @@ class View:
     def _has_room(self, node: str, name: str) -> bool:
         if (node, name) in self.assets or len(self.assets) < self.max_assets:
             return True
-        gone = None if self.offline(node) else next((key for key in self.assets if self.offline(key[0])), None)
+        if self._crowded or self.offline(node):
+            return False
+        gone = next((key for key in self.assets if self.offline(key[0])), None)
         if gone is None:
+            self._crowded = True
             return False
         del self.assets[gone]
         self.unused += 1

@@ -1,7 +1,7 @@
 """The door before the page: who may come in, from where, and what the browser may do with what it gets. Plain ASGI.
 
-    request ─► Host is ours? ─► changes something: Origin is ours? ─► logged in? ─► the page, with the headers of security
-                                  login, logout, websocket
+    request ─► Host is ours? ─► embedded elsewhere? ─► changes something: Origin is ours? ─► logged in? ─► the page, with the headers of security
+                                                        login, logout, websocket
 
 Knows nothing of assets. What it refuses, it refuses with one sentence and before anything else sees it.
 """
@@ -11,7 +11,6 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -28,8 +27,9 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-LONGEST_FORM = 8 * 1024
+LONGEST_FORM = 16 * 1024  # the longest password, percent-encoded
 LONGEST_TARGET = 2_000
+LIVE = "/_nicegui_ws"  # by websocket alone: its other way answers each origin that asks
 STATIC = "/_nicegui"  # the library's scripts, which are no page to come back to after the login
 HEADERS = {
     "X-Frame-Options": "DENY",
@@ -61,6 +61,7 @@ class Gate:
         self._cookie = f"edge_ae_{options.port}"  # cookies do not know ports: another page of this machine has its own
         self._logins = Logins()
         self._limit = LoginLimit()
+        self._hashing = asyncio.Lock()  # one at a time: each takes memory, and a core from the daemon beside it
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -74,9 +75,11 @@ class Gate:
         host, path, method = _header(scope, "host"), scope["path"], scope["method"]
         if not is_served(host, self._names):
             await _answer(send, 421, f"{_shown(host)} is no name of this page; add it to names in [web] if it is\n")
+        elif _is_embedded(scope):
+            await _answer(send, 403, "this page is for nobody else's page to load\n")
         elif method == "POST" and path in ("/login", "/logout"):
             await self._change(path, scope, receive, send)
-        elif method not in ("GET", "HEAD"):
+        elif method not in ("GET", "HEAD") or path.startswith(LIVE):
             await _answer(send, 405, "this page has nothing that takes this\n")
         elif path == "/login" and not self._comes_in(scope):
             await self._show_login(scope, send)
@@ -110,14 +113,13 @@ class Gate:
         await self.app(scope, receive_logged_in, send_logged_in)
 
     def _comes_in(self, scope: Scope) -> bool:
-        return self._options.password is None or self._logins.good(self._token(scope), self._clock())
+        return self._options.password is None or self._token(scope) is not None
 
     def _token(self, scope: Scope) -> str | None:
-        try:
-            morsel = SimpleCookie(_header(scope, "cookie") or "").get(self._cookie)
-        except CookieError:
-            return None
-        return None if morsel is None else morsel.value
+        """The good one: other programs of this machine's may have set cookies of any form, and even of this name."""
+        pairs = (one.strip().partition("=") for one in _cookies(scope).split(";"))
+        mine = (value for name, _, value in pairs if name == self._cookie)
+        return next((token for token in mine if self._logins.good(token, self._clock())), None)
 
     # -- the page ----------------------------------------------------------------------------------------------
 
@@ -174,7 +176,10 @@ class Gate:
         matched = False
         try:
             await asyncio.sleep(guess.delay_ns / SECOND)
-            matched = await asyncio.to_thread(passwords.matches, form.get("password", ""), self._options.password or "")
+            async with self._hashing:
+                matched = await asyncio.to_thread(
+                    passwords.matches, form.get("password", ""), self._options.password or ""
+                )
         finally:
             wrong = self._limit.end(address, matched, self._clock())
         if wrong > 0:
@@ -209,6 +214,17 @@ def _header(scope: Scope, name: str) -> str | None:
     """A header that came once; one that came twice is none."""
     found = [value for key, value in scope["headers"] if key == name.encode()]
     return found[0].decode("latin-1") if len(found) == 1 else None
+
+
+def _cookies(scope: Scope) -> str:
+    """All of them: behind HTTP/2 each may have a header of its own."""
+    return "; ".join(value.decode("latin-1") for key, value in scope["headers"] if key == b"cookie")
+
+
+def _is_embedded(scope: Scope) -> bool:
+    """Whether a page of another origin loads this as a part of itself, and so would open pages here unseen."""
+    elsewhere = _header(scope, "sec-fetch-site") in ("cross-site", "same-site")
+    return elsewhere and _header(scope, "sec-fetch-dest") != "document"
 
 
 def _policy(nonce: str, host: str) -> str:
@@ -251,14 +267,14 @@ async def _redirect(send: Send, target: str, *more: tuple[bytes, bytes]) -> None
 
 
 async def _form(receive: Receive) -> dict[str, str] | None:
-    """The fields of a form, each once; None where it is too long."""
+    """The fields of a form, each once; None where it is too long, or its sender has gone."""
     body = bytearray()
     more = True
     while more:
         message = await receive()
         body.extend(message.get("body", b""))
         more = message.get("more_body", False)
-        if len(body) > LONGEST_FORM:
+        if len(body) > LONGEST_FORM or message["type"] == "http.disconnect":
             return None
     return _fields(bytes(body))
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from fastapi import Depends, HTTPException
 from nicegui import ui
 from nicegui.client import Client
 from nicegui.events import GenericEventArguments
@@ -46,8 +47,9 @@ class Pages:
         self._live, self._alive, self._logout = live, alive, logout
         self._open: dict[str, OpenPage] = {}
         ui.add_head_html(f"<style>{STYLE}</style>", shared=True)
-        ui.page("/", title="All assets - edge-ae")(self.overview)
-        ui.page("/asset/{node}/{name}", title="edge-ae")(self.asset)
+        room = [Depends(_room)]
+        ui.page("/", title="All assets - edge-ae", dependencies=room)(self.overview)
+        ui.page("/asset/{node}/{name}", title="edge-ae", dependencies=room)(self.asset)
 
     async def run(self) -> None:
         """Draws, for as long as the server runs."""
@@ -91,12 +93,17 @@ class Pages:
         page.show({})
 
     def _is_full(self) -> bool:
-        """Pages whose browser has gone count less: the library forgets them within a minute."""
         connected = sum(client.has_socket_connection for client in Client.instances.values())
-        if connected < MAX_BROWSERS and len(Client.instances) <= MAX_PAGES:
+        if connected < MAX_BROWSERS:
             return False
         _sentence(f"{MAX_BROWSERS} browsers look at this page already: close one, and load it again.")
         return True
+
+
+def _room() -> None:
+    """Refuses before a page is made: what asks for pages and never connects leaves each to the library for a minute."""
+    if len(Client.instances) >= MAX_PAGES:
+        raise HTTPException(503, "Too many pages were asked for at once; load this one again in a minute.")
 
 
 def _sentence(words: str) -> None:

@@ -26,9 +26,9 @@ def hashed(password: str) -> str:
 
 
 def checked(line: str) -> str:
-    """The same line. Raises BadConfig, without a word of its content, where it is no such hash."""
+    """The same line. Raises BadConfig, without a word of its content, where it is no such hash, or none that can be tried."""
     try:
-        _parts(line)
+        matches("", line)
     except ValueError:
         raise BadConfig("holds no hashed password; edge-ae web --set-password FILE writes one") from None
     return line

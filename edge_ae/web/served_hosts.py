@@ -6,10 +6,13 @@ address, which no such page can send, and the names of this machine and of the s
 
 import ipaddress
 import platform
+import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 LOOPBACK = ("localhost",)
+# Nothing else may stand there: the header is repeated in the policy that the browser gets.
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{1,5})?", re.ASCII | re.IGNORECASE)
 
 
 def names_of(host: str, names: Iterable[str]) -> frozenset[str]:
@@ -44,10 +47,8 @@ def is_loopback(host: str) -> bool:
 
 
 def _name(host: str | None) -> str | None:
-    try:
-        return None if not host else urlsplit(f"//{host}").hostname
-    except ValueError:
-        return None
+    found = _HOST.fullmatch(host or "")
+    return None if found is None else (found[1] or found[2]).lower()
 
 
 def _is_address(name: str) -> bool:

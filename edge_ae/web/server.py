@@ -12,12 +12,15 @@ import uvicorn
 from fastapi import FastAPI
 from nicegui import core, ui
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 
 from edge_ae.errors import BadConfig
 from edge_ae.web.gate import Gate
 from edge_ae.web.live import Live
 from edge_ae.web.options import PageOptions
 from edge_ae.web.pages import Pages
+from edge_ae.web.request_deadline import MAX_HEAD_BYTES, TimedRequests
 
 RECONNECT_S = 5.0  # how long the page of a browser that has gone is kept for it
 CONNECTIONS = 200
@@ -61,14 +64,17 @@ def serve(
         tailwind=False,
         show_welcome_message=False,
     )
+    core.app.add_exception_handler(404, _no_such_page)
     config = uvicorn.Config(
         GZipMiddleware(Gate(behind, options), minimum_size=1000, compresslevel=5),
         access_log=False,
         backlog=BACKLOG,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        http=TimedRequests,
         limit_concurrency=CONNECTIONS,
         lifespan="on",
         log_config=None,
-        log_level="warning",
+        log_level="error",  # a warning is what anybody can cause, and as often as they like
         loop="asyncio",
         proxy_headers=False,
         server_header=False,
@@ -76,6 +82,11 @@ def serve(
         ws_max_size=MESSAGE_BYTES,
     )
     asyncio.run(_served(_PageServer(config, ready), pages, taken))
+
+
+async def _no_such_page(_request: Request, _fault: Exception) -> Response:
+    """In place of the library's answer, which makes a page, and a line of log, for each path that somebody tries."""
+    return PlainTextResponse("there is no such page\n", 404)
 
 
 async def _served(server: uvicorn.Server, pages: Pages, taken: socket.socket) -> None:

@@ -1,12 +1,13 @@
 """What has been published is held as it was last known, within bounds, and no message harms it."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_ae.core.published import MAX_BYTES, MAX_NODES, View
+from edge_ae.core.published import MAX_BYTES, MAX_NODES, Asset, View
 from edge_ae.core.timestamps import SECOND
 
 NOW = 1_795_435_200 * SECOND
@@ -69,3 +70,22 @@ def test_what_finds_no_room_is_counted() -> None:
 def test_no_message_can_break_it(topic: str, payload: bytes) -> None:
     for ending in ("status", "stats", "flood", "a/score", "a/alert", "a/health"):
         View("edge-ae").take(f"edge-ae/{topic}/{ending}", payload, NOW)
+
+
+def test_a_hundred_thousand_assets_too_many_are_refused_without_a_look_at_those_that_are_held() -> None:
+    """Each look would cost as much as there are assets, and the page would stand still."""
+
+    class CountedAssets(dict[tuple[str, str], Asset]):
+        looks = 0
+
+        def __iter__(self) -> Iterator[tuple[str, str]]:
+            self.looks += 1
+            return super().__iter__()
+
+    assets = CountedAssets()
+    view = View("edge-ae", max_assets=2, assets=assets)
+    for number in range(50):
+        taken(view, **{f"pi__a{number}__alert": {"state": "normal"}})
+    assert (len(assets), view.unused, assets.looks) == (2, 48, 1)
+    taken(view, pi__status=b"offline", new__pump__alert={"state": "normal"})
+    assert ("new", "pump") in assets

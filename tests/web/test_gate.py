@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+import time
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -10,10 +11,11 @@ from urllib.parse import urlencode
 import pytest
 
 from edge_ae.core.timestamps import SECOND
+from edge_ae.web import passwords
 from edge_ae.web.gate import LONGEST_FORM, Gate
 from edge_ae.web.logins import LIFETIME_NS, MAX_LOGINS, Logins
 from edge_ae.web.options import PageOptions
-from edge_ae.web.passwords import hashed
+from edge_ae.web.passwords import LONGEST, hashed
 
 PASSWORD = "correct horse"
 LINE = hashed(PASSWORD)
@@ -74,6 +76,11 @@ class Door:
 
         asyncio.run(self.gate(scope, receive, send))
         return answer
+
+    async def login_soon(self, client: str) -> None:
+        """As `login` with a wrong password, beside others."""
+        scope = _scope("http", "/login", SAME) | {"method": "POST", "client": (client, 5)}
+        await self.gate(scope, lambda: _soon({"type": "http.request", "body": b"password=wrong"}), _unheard)
 
     def login(self, password: str = PASSWORD, target: str = "/", client: str = "10.0.0.1", **headers: str) -> Answer:
         body = urlencode({"password": password, "next": target}).encode()
@@ -305,3 +312,98 @@ def test_a_path_that_somebody_puts_before_the_page_does_not_reach_it() -> None:
     door = Door(PageOptions())
     door.ask("/", {"x_forwarded_prefix": "//evil.example"})
     assert b"x-forwarded-prefix" not in door.seen
+
+
+# -- what attackers try ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "host", [f"{HOST}; script-src *", "127.0.0.1:x", "evil@127.0.0.1", "127.0.0.1/x", "127.0.0.1?x", "127.0.0.1 x"]
+)
+def test_a_host_that_is_more_than_a_name_and_a_port_is_refused_and_does_not_come_into_the_policy(host: str) -> None:
+    answer = Door(PageOptions()).ask("/", {"host": host})
+    assert answer.status == 421
+    assert "script-src *" not in answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("path", ["/_nicegui_ws/socket.io/?EIO=4&transport=polling", "/_nicegui_ws/x"])
+def test_the_live_connection_is_a_websocket_and_nothing_else(path: str) -> None:
+    """The library answers its other kind with leave for each origin to read it."""
+    door = Door(PageOptions())
+    assert door.ask(path, {"origin": "http://evil.example"}).status == 405
+    assert door.seen == {}
+
+
+def fetched(site: str, dest: str) -> dict[str, str]:
+    return {"sec-fetch-site": site, "sec-fetch-dest": dest}
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize("dest", ["image", "iframe", "empty", "script"])
+def test_a_page_of_another_origin_cannot_open_pages_here_unseen(site: str, dest: str) -> None:
+    door = Door(PageOptions())
+    assert door.ask("/asset/pi/pump", fetched(site, dest)).status == 403
+    assert door.seen == {}
+
+
+@pytest.mark.parametrize(
+    ("site", "dest"), [("cross-site", "document"), ("none", "document"), ("same-origin", "script")]
+)
+def test_a_link_from_elsewhere_and_what_the_page_itself_loads_are_served(site: str, dest: str) -> None:
+    assert Door(PageOptions()).ask("/", fetched(site, dest)).status == 200
+
+
+@pytest.mark.parametrize("other", ['settings={"a":1}', "a=x y", "a", "x@y=1", 'a="', "edge_ae_8182=made-up"])
+def test_cookies_of_other_programs_on_this_machine_do_not_end_the_login(other: str) -> None:
+    door = Door()
+    cookie = door.cookie()["cookie"]
+    assert door.ask("/", {"cookie": f"{other}; {cookie}"}).status == 200
+    assert door.ask("/logout", {"cookie": f"{other}; {cookie}"} | SAME, "POST").status == 303
+    assert door.ask("/", {"cookie": cookie}).status == 303
+
+
+def test_the_longest_password_of_the_widest_letters_can_be_sent() -> None:
+    password = "\N{SNOWMAN}" * (LONGEST - 1) + "\N{GRINNING FACE}"
+    assert Door(PageOptions(password=hashed(password))).login(password).status == 303
+
+
+def test_guesses_of_many_addresses_are_tried_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes 16 MB and a core, of which the daemon beside the page needs one."""
+    under_way, most = [], []
+
+    def matches(_password: str, _line: str) -> bool:
+        under_way.append(1)
+        most.append(len(under_way))
+        time.sleep(0.005)
+        under_way.pop()
+        return False
+
+    monkeypatch.setattr(passwords, "matches", matches)
+    door = Door()
+
+    async def guesses() -> None:
+        await asyncio.gather(*(door.login_soon(f"10.0.1.{number}") for number in range(8)))
+
+    asyncio.run(guesses())
+    assert most == [1] * 8
+
+
+def test_a_form_whose_sender_has_gone_is_no_guess() -> None:
+    door = Door()
+    said = iter([{"type": "http.request", "body": b"password=a", "more_body": True}, {"type": "http.disconnect"}])
+    asyncio.run(
+        door.gate(
+            _scope("http", "/login", SAME) | {"method": "POST", "client": ("10.0.0.1", 5)},
+            lambda: _soon(next(said)),
+            _unheard,
+        )
+    )
+    assert [door.login("wrong password").status for _ in range(6)] == [403] * 6
+
+
+async def _soon(message: Any) -> Any:
+    return message
+
+
+async def _unheard(_message: Any) -> None:
+    pass

@@ -34,6 +34,8 @@ def test_one_that_is_too_short_or_too_long_is_refused(password: str) -> None:
         "scrypt$1073741824$8$1$YQ==$YQ==",
         "scrypt$15$8$1$YQ==$YQ==",
         "md5$16384$8$1$YQ==$YQ==",
+        "scrypt$131072$1$1$YQ==$YQ==",
+        "scrypt$2$131072$16$YQ==$YQ==",
     ],
 )
 def test_a_file_that_holds_no_hash_is_refused_without_a_word_of_it(line: str) -> None:

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from edge_ae.web.options import PageOptions
+from edge_ae.web.pages import MAX_PAGES
 from edge_ae.web.passwords import checked, matches
 from tests.conftest import Broker, free_port, wait_for
 from tests.web.scene import PageProcess
@@ -103,6 +105,32 @@ def test_without_a_broker_it_serves_and_goes_on_trying_and_leaves_nothing_behind
     assert list(home.iterdir()) == []
     assert page.text.count("\n") <= 3
     assert "Traceback" not in page.text
+
+
+def answer(page: PageProcess, request: bytes) -> bytes:
+    """What comes back on a connection of its own, until it is closed."""
+    with socket.create_connection(("127.0.0.1", page.port), 10) as plain, suppress(OSError):
+        plain.sendall(request)  # the connection may be closed before all of it was sent
+        return b"".join(iter(lambda: plain.recv(65_536), b""))
+    return b""
+
+
+def test_what_anybody_can_ask_for_is_bounded_and_is_not_logged(tmp_path: Path) -> None:
+    page = PageProcess(tmp_path, free_port()).start()
+    head = b"Host: 127.0.0.1\r\nConnection: close\r\n"
+    try:
+        for path in (b"/docs", b"/openapi.json", b"/nope"):
+            assert answer(page, b"GET " + path + b" HTTP/1.1\r\n" + head + b"\r\n").endswith(b"there is no such page\n")
+        assert b"200 OK" not in answer(page, b"GET / HTTP/1.1\r\n" + head + b"X: " + b"x" * 3_000_000 + b"\r\n\r\n")
+        assert answer(page, b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+        asked = b"GET /asset/pi/pump HTTP/1.1\r\n" + head + b"\r\n"
+        answers = [answer(page, asked).partition(b"\r\n")[0] for _ in range(MAX_PAGES + 5)]
+        assert answers == [b"HTTP/1.1 200 OK"] * MAX_PAGES + [b"HTTP/1.1 503 Service Unavailable"] * 5
+    finally:
+        assert page.stop() == 0
+    assert [line for line in page.text.splitlines() if "cannot be reached" not in line] == [
+        f"edge-ae: the page is at {page.url()}"
+    ]
 
 
 def test_it_ends_by_a_signal_with_status_0(tmp_path: Path) -> None:
