@@ -11,9 +11,11 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+import orjson
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_ae.errors import BadConfig
 from edge_ae.mqtt import simple_client
@@ -38,6 +40,9 @@ class OperatorLink:
         self._filters = [*filters, f"{self.replies}/+"]
         self._client: PlainClient | None = None
         self._commands = 0
+        # Both by packet id, of which there are 65,535: a refusal may come before `publish` has said which id it took.
+        self._unconfirmed: dict[int, int] = {}
+        self._refused: dict[int, str] = {}
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._connect, name="operator-link", daemon=True)
         self._thread.start()
@@ -63,7 +68,10 @@ class OperatorLink:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.ResponseTopic = f"{self.replies}/{self._commands}"
         with suppress(ValueError):  # a topic that cannot be published to
-            if client.publish(topic, payload, 1, properties=properties).rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            sent = client.publish(topic, payload, 1, properties=properties)
+            if sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
+                self._unconfirmed[sent.mid] = self._commands
+                self._answer_refused(sent.mid)
                 return self._commands
         return None
 
@@ -74,11 +82,27 @@ class OperatorLink:
         if self._client is not None:
             simple_client.close(self._client)
 
+    def _confirmed(self, _client: object, _data: object, mid: int, reason: ReasonCode, _details: object) -> None:
+        if reason.is_failure:
+            self._refused[mid] = str(reason)
+            self._answer_refused(mid)
+        else:
+            self._unconfirmed.pop(mid, None)
+
+    def _answer_refused(self, mid: int) -> None:
+        """What the broker refuses reaches no node that could answer: the refusal is the answer."""
+        reason = self._refused.pop(mid, None) if mid in self._unconfirmed else None
+        if reason is not None:
+            number = self._unconfirmed.pop(mid)
+            error = f"the broker refused the command: {reason}; allow this user to write it in the broker's ACL"
+            self._offer(f"{self.replies}/{number}", orjson.dumps({"ok": False, "error": error}))
+
     def _connect(self) -> None:
         while not self._closed.is_set():
             try:
-                self._client = simple_client.connect(self._broker, self._filters, self._offer)
-                self.fault = ""
+                client = simple_client.connect(self._broker, self._filters, self._offer)
+                client.on_publish = self._confirmed
+                self._client, self.fault = client, ""
                 return  # paho comes back by itself from here on
             except BadConfig as fault:
                 if str(fault) != self.fault:

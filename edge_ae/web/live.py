@@ -25,6 +25,7 @@ from edge_ae.web.words import text
 FILTERS = (*TOPICS, "+/+/event", "+/+/signals", "+/+/history")
 MAX_INBOX = 20_000  # messages that wait for the next step
 MAX_BYTES = 512 * 1024
+MAX_INBOX_BYTES = 32 * 2**20  # of all that wait, which are forty times as much as a thousand assets send in a second
 MAX_WATCHED = 40
 VIEW_S, VIEW_AGAIN_NS = 60, 30 * SECOND
 HISTORY_DAYS, HISTORY_LIMIT = 30, 50
@@ -75,6 +76,7 @@ class Live:
         self.lost_ns: int | None = time.time_ns()  # since when there is no broker; None: there is one
         self._link: OperatorConnection | None = None
         self._inbox: deque[tuple[str, bytes]] = deque()
+        self._taken_bytes = 0  # of the payloads that came in since the last step
         self._questions: dict[int, asyncio.Future[str]] = {}
         self.dropped = 0
 
@@ -89,7 +91,9 @@ class Live:
 
     def offer(self, topic: str, payload: bytes) -> None:
         """A message, from any thread."""
-        if len(self._inbox) < MAX_INBOX and len(payload) <= MAX_BYTES:
+        waiting = self._taken_bytes + len(payload)
+        if len(self._inbox) < MAX_INBOX and len(payload) <= MAX_BYTES and waiting <= MAX_INBOX_BYTES:
+            self._taken_bytes = waiting
             self._inbox.append((topic, payload))
         else:
             self.dropped += 1
@@ -102,6 +106,7 @@ class Live:
         self.lost_ns = None if connected else self.lost_ns or now_ns
         for _ in range(len(self._inbox)):
             self._take(*self._inbox.popleft(), now_ns)
+        self._taken_bytes = 0
         if connected:
             for key, asset in self.watched.items():
                 self._ask(key, asset, now_ns)

@@ -8,7 +8,7 @@ import pytest
 
 from edge_ae.core.timestamps import SECOND
 from edge_ae.web import live as module
-from edge_ae.web.live import MAX_BYTES, MAX_INBOX, MAX_WATCHED, Live
+from edge_ae.web.live import MAX_BYTES, MAX_INBOX, MAX_INBOX_BYTES, MAX_WATCHED, Live
 
 NOW = 1_795_435_200 * SECOND
 KEY = ("pi", "pump")
@@ -159,3 +159,14 @@ def test_a_thousand_assets_are_one_list() -> None:
     assert len(state.step(NOW)["rows"]) == 1_000
     state.offer("edge-ae/pi/a7/score", b'{"ratio": 0.75}')
     assert [row["key"] for row in state.step(NOW)["rows"]] == ["pi/a7"]
+
+
+def test_what_waits_is_bounded_in_bytes_and_not_in_messages_alone() -> None:
+    state = live(Wire())
+    room = MAX_INBOX_BYTES // MAX_BYTES
+    for _ in range(room + 5):
+        state.offer("edge-ae/pi/flood", b" " * MAX_BYTES)
+    assert state.dropped == 5
+    state.step(NOW)
+    state.offer("edge-ae/pi/flood", b" " * MAX_BYTES)
+    assert state.dropped == 5
