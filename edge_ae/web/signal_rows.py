@@ -78,7 +78,9 @@ class SignalRows:
         }
 
     def _begin(self, named: Sequence[Mapping[str, Any]], times_ms: Sequence[int]) -> None:
-        """Begins anew with other channels, as after a change of the model, and with rows from before the first that are kept."""
+        """Begins anew with other channels, as after a change of the model, with rows from before the first that are kept, and
+        where the newest is older than what is kept, and none of it: a clock that was ahead has been set back.
+        """
         traces = [_trace(one) for one in named]
         others = [(trace.name, trace.unit) for trace in traces] != [(trace.name, trace.unit) for trace in self._traces]
         earlier = (
@@ -87,7 +89,9 @@ class SignalRows:
             and len(times_ms) > len(self._times)
             and times_ms[0] < self._times[0]
         )
-        if others or earlier:
+        newest_ms = max(times_ms, default=self._newest_ms)
+        set_back = newest_ms < self._newest_ms and newest_ms not in self._times
+        if others or earlier or set_back:
             self._traces, self._newest_ms = traces, -1
             self.rows, self.generation = 0, self.generation + 1
             for column in (self._times, self._scores, self._thresholds):

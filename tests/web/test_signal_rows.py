@@ -102,3 +102,14 @@ def test_no_message_can_break_the_columns(messages: list[dict[str, Any]]) -> Non
     lengths = {len(kept["ts"]), len(kept["score"]), len(kept["threshold"])}
     lengths |= {len(channel[key]) for channel in kept["channels"] for key in ("observed", "expected")}
     assert len(lengths) == 1
+
+
+def test_a_clock_that_was_far_ahead_and_is_set_back_does_not_stop_the_picture() -> None:
+    rows = SignalRows()
+    rows.take(message(0, 1, 7_000_000_000))
+    rows.take(message(0, 1))
+    assert rows.rows == 3, "rows that are known"
+    rows.take(message(2))
+    rows.take(message(3))
+    assert times(rows.since(0)) == [2, 3]
+    assert rows.generation == 2
