@@ -2,10 +2,27 @@
 
 from typing import Any
 
+import numpy as np
 from edge_ae_train.fleet.jobs import DONE, FAILED, JobRow
+from edge_ae_train.fleet.places import places_of
 from edge_ae_train.fleet.ranking import ranked
 
 ALERT = {"raised": "2026-03-01T04:00:00.000Z", "cleared": None, "ratio": 3.0, "top_channel": "a", "reason": "a high"}
+
+
+def test_place_of_a_channel_does_not_jump_with_the_time_at_one_of_two_speeds() -> None:
+    speeds = np.array([1250.0] * 499 + [1350.0] * 501)[:, None]
+    ((less,), _), ((more,), _) = places_of(speeds), places_of(speeds[:-4])
+    assert abs(less - more) < 1.0
+
+
+def test_error_values_and_silent_channels_move_no_place() -> None:
+    values = np.column_stack([np.arange(1000.0), np.full(1000, np.nan)])
+    values[5, 0] = 1e9
+    (mean, silent), (moves, _) = places_of(values)
+    assert abs(mean - 499.5) < 2.0
+    assert abs(moves - 288.0) < 5.0
+    assert silent == 0.0
 
 
 def row(asset: str, middle: tuple[float, ...] = (10.0, 5.0), **facts: Any) -> JobRow:

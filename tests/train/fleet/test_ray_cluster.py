@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import psutil
 import pytest
 from edge_ae_train.fleet.jobs import FleetJob, Product
 from edge_ae_train.fleet.processes import DIED
@@ -44,6 +45,17 @@ def test_job_fails_in_one_line_and_has_one_thread(found: dict[str, tuple[Product
 def test_cluster_that_is_not_there_is_said() -> None:
     with pytest.raises(BadData, match=r"--ray 127.0.0.1:1: no cluster can be joined there"):
         list(RayCluster("127.0.0.1:1").run([works.job("a", works.echo, 1)]))
+
+
+def test_cluster_that_goes_away_ends_the_run_and_keeps_what_is_done(tmp_path: Path) -> None:
+    jobs = [works.job("first", works.echo, 1), works.job("long", works.begin, str(tmp_path / "pid"))]
+    results = RayCluster(LOCAL, 1).run(jobs)
+    assert next(results)[0].key == "first"
+    for process in psutil.Process().children(recursive=True):
+        if process.name() == "raylet":
+            process.kill()
+    with pytest.raises(BadData, match=r"the cluster local went away .* what is done is kept"):
+        list(results)
 
 
 def test_models_are_those_of_processes_to_the_bit(tmp_path: Path) -> None:

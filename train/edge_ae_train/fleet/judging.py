@@ -34,6 +34,7 @@ from edge_ae_train.evaluation.evaluate import judge, scored_rows
 from edge_ae_train.evaluation.metrics import match_events
 from edge_ae_train.fleet.jobs import FleetJob, Product
 from edge_ae_train.fleet.models import ModelFile
+from edge_ae_train.fleet.places import places_of
 from edge_ae_train.fleet.sources import AssetSource
 
 MOST_ALERTS = 50  # the newest, that a row lists
@@ -89,6 +90,7 @@ def facts_of(judged: Judged, options: JudgeOptions) -> dict[str, Any]:
     rows = replace(scored_rows(table, result, spec), name=judged.asset)
     quality = judge(rows)
     alerts = list(last_words(result.events))
+    middle, spread = places_of(table.values)
     return {
         **figures.quality_dict(quality),
         "model": options.model.key,
@@ -103,18 +105,11 @@ def facts_of(judged: Judged, options: JudgeOptions) -> dict[str, Any]:
         "by_month": dict(Counter(one["raised"][:7] for one in alerts)),
         "newest_alerts": alerts[-MOST_ALERTS:],
         "channels": list(spec.names),
-        "middle": _quantile(table, 0.5),
-        "spread": [high - low for low, high in zip(_quantile(table, 0.25), _quantile(table, 0.75), strict=True)],
+        "middle": middle,
+        "spread": spread,
         "note": result.note,
         "what_if": list(_others(judged, options.rules)) if options.what_if else [],
     }
-
-
-def _quantile(table: Table, share: float) -> list[float]:
-    """Of each channel; 0 of one without a value, which NaN in JSON would not be."""
-    silent = np.isnan(table.values).all(axis=0)
-    values = np.where(silent, 0.0, table.values)
-    return [float(value) for value in np.nanquantile(values, share, axis=0)]
 
 
 def last_words(events: Sequence[AlertEvent]) -> Iterator[dict[str, Any]]:

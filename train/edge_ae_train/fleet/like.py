@@ -32,6 +32,7 @@ from edge_ae_train.fleet.fitting import FitOptions, first_part, fit_job, spread,
 from edge_ae_train.fleet.jobs import Engine, FleetJob, JobRow, Product
 from edge_ae_train.fleet.ledger import Ledger
 from edge_ae_train.fleet.models import ModelFile
+from edge_ae_train.fleet.places import places_of
 from edge_ae_train.fleet.run import run
 from edge_ae_train.fleet.sources import AssetSource
 from edge_ae_train.progress import SILENT, Reporter
@@ -79,16 +80,8 @@ def look_job(job: FleetJob) -> Product:
     table = in_order(job.sources[0].table(job.options.columns))
     order = sorted(table.names)
     values = table.values[:, [table.names.index(name) for name in order]]
-    values = np.where(np.isnan(values).all(axis=0), 0.0, values)
-    low, middle, high = np.nanquantile(values, (0.25, 0.5, 0.75), axis=0)
-    return Product(
-        {
-            "channels": order,
-            "period_ns": sample_period_ns([table]),
-            "middle": middle.tolist(),
-            "spread": (high - low).tolist(),
-        }
-    )
+    middle, moves = places_of(values)
+    return Product({"channels": order, "period_ns": sample_period_ns([table]), "middle": middle, "spread": moves})
 
 
 def serve_job(job: FleetJob) -> Product:
@@ -199,7 +192,7 @@ def proposed(looked: Sequence[JobRow]) -> dict[str, list[str]]:
 
 
 def parted(rows: Sequence[JobRow]) -> list[list[JobRow]]:
-    """Into as many groups as are farthest apart, by the median of each channel in units of how it moves; one where none are."""
+    """Into as many groups as are farthest apart, by where each channel lies, in units of how far it moves; one where none are."""
     if len(rows) < 3:
         return [list(rows)]
     middles, spreads = (np.array([row.facts[key] for row in rows]) for key in ("middle", "spread"))

@@ -34,7 +34,7 @@ def _chapters(machines: Sequence[Machine], failed: Sequence[JobRow], singles: Ma
     odd = [one for one in machines if one.oddness is not None and abs(one.oddness.spreads) >= ODD]
     if odd:
         rows = [(one.asset, one.model, one.oddness.text) for one in odd if one.oddness is not None]
-        said = "By the median of each channel, beside the machines that have the same model, or the same channels."
+        said = "By the mean of each channel, beside the machines that have the same model, or the same channels."
         yield Chapter("Unlike its class", (said, Grid(("machine", "model", "channel"), rows)))
     if others := _other_rules(machines):
         yield Chapter("Other rules", ("Alerts of all machines together, had the rules been others.", others))

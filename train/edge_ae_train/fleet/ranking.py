@@ -88,7 +88,7 @@ def _classes(rows: Sequence[JobRow]) -> list[list[JobRow]]:
 
 
 def oddnesses(rows: Sequence[JobRow]) -> list[Oddness | None]:
-    """Of each machine its oddest channel, by the median of its values. None in a class of fewer than LEAST_ALIKE."""
+    """Of each machine its oddest channel, by where it lies (see `places`). None in a class of fewer than LEAST_ALIKE."""
     if len(rows) < LEAST_ALIKE:
         return [None] * len(rows)
     middles = np.array([row.facts["middle"] for row in rows])
