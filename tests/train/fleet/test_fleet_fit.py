@@ -101,6 +101,25 @@ def test_what_is_done_is_left_as_it_is_by_the_next_run(fitted: Fitted, capsys: p
     assert "2 done, 3 failed" in capsys.readouterr().out
 
 
+def test_table_that_cannot_be_written_is_said_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(tmp_path / "p1.csv", rows=20)
+    words = [
+        "fleet",
+        "fit",
+        "--data",
+        str(tmp_path),
+        "--out",
+        str(tmp_path / "m"),
+        "--json",
+        str(tmp_path / "no" / "t"),
+    ]
+    assert main(words) == 1
+    assert "no/t: cannot be written" in capsys.readouterr().err
+    assert not (tmp_path / "m").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

@@ -4,6 +4,7 @@ Heavy modules are imported by the command that needs them, and most of them by t
 """
 
 import json
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
@@ -236,16 +237,21 @@ def _run(options: Namespace, plan: "Plan") -> list["JobRow"]:
     from edge_ae_train.fleet.ledger import ledger
     from edge_ae_train.fleet.run import run
 
+    engine = _engine(options)
     with reporting() as reporter, ledger(options.out) as book:
         found = sources.find(options.data, options.asset_column, read_options(options), book.parts)
         jobs, faults = plan(found)
-        rows = run(jobs, book, _engine(options), reporter)
+        rows = run(jobs, book, engine, reporter)
         rows += [JobRow(asset, FAILED, reason) for asset, reason in faults.items()]
         book.write_table(rows)
     return rows
 
 
 def _engine(options: Namespace) -> "Engine":
+    """What runs the jobs; whatever the command cannot do is said before it begins."""
+    table: Path | None = getattr(options, "json", None)
+    if table is not None and (table.is_dir() or not os.access(table.parent, os.W_OK)):
+        raise BadData(f"{table}: cannot be written; name a file in a directory that exists and is yours")
     from edge_ae_train.fleet.processes import Processes, capacity
     from edge_ae_train.fleet.ray_cluster import RayCluster
 

@@ -67,7 +67,8 @@ def _points(facts: Mapping[str, Any], oddness: Oddness | None) -> Iterable[tuple
         yield ACTIVE, f"in alert since {newest['raised']}: {newest['reason']}"
     beyond = (facts["alerts"] - facts["allowed"]) / math.sqrt(max(facts["allowed"], 1.0))
     if facts["alerts"] > 0:
-        text = f"{facts['alerts']} alerts in {facts['weeks']:.3g} weeks, the budget allows {facts['allowed']:.3g}"
+        alerts = "1 alert" if facts["alerts"] == 1 else f"{facts['alerts']} alerts"
+        text = f"{alerts} in {facts['weeks']:.3g} weeks, the budget allows {facts['allowed']:.3g}"
         yield min(max(beyond, 0.0), MOST_BEYOND), text
         share = facts["alert_share"]
         yield min(PER_SHARE * share, MOST_SHARE), f"{share:.1%} of the time in alert"
