@@ -35,15 +35,16 @@ from edge_ae.store.recording.options import ReadOptions
 from edge_ae.store.recording_csv import read_csv
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script beside its parts, not an installed package
-from deploy.demo_page import NO_BROWSER, live_page, pictures, stay
+from deploy.demo_page import NO_BROWSER, Pictures, live_page, stay
 from deploy.demo_stage import DemoError, Plant, broker, process, program, wait_until, write_settings
-from deploy.demo_verdict import Asset, Received, Sick, Span, judge, picture, rates, table
+from deploy.demo_verdict import Asset, Received, Sick, Span, alerting, judge, picture, rates, table
 
 PERIOD_S = 20.0
 DAY_ROWS = round(86400 / PERIOD_S)
 TRAIN_DAYS, LIVE_DAYS = 2, 1
 STATION_BUDGET = "1/day"
 TRAIN_ROWS_OF_RECORDING = 400  # of each file, the leaderboard protocol of SKAB
+SLOW_ROWS_PER_S = 5
 ROWS_PER_S = 400  # readings of all assets together; a day of two pumps takes half a minute
 READY_S, END_S = 60.0, 60.0
 FITS = """
@@ -232,17 +233,26 @@ class ControlRoom:
         received.alerts[body["id"]] = body
 
 
-def stream(assets: Sequence[Asset], plant: Plant, room: ControlRoom, daemon: subprocess.Popen[bytes]) -> None:
-    """All rows in the order of their rank, at ROWS_PER_S; event times stay those of the recording."""
+def stream(
+    assets: Sequence[Asset], plant: Plant, room: ControlRoom, daemon: subprocess.Popen[bytes], page: Pictures | None
+) -> None:
+    """All rows in the order of their rank, at ROWS_PER_S; event times stay those of the recording.
+
+    While pictures are taken a row of each asset comes a second or two, so that the alert in them still stands.
+    """
     order = sorted((row, which) for which, asset in enumerate(assets) for row in range(len(asset.t_ns)))
-    begin = time.monotonic()
+    due_s = time.monotonic()
     for sent, (row, which) in enumerate(order):
         plant.send(assets[which], row)
-        if sent % 50 == 0:
+        slow = page is not None and page.busy
+        due_s += 1 / (SLOW_ROWS_PER_S if slow else ROWS_PER_S)
+        if slow or sent % 50 == 0:
             room.listen(plant)
             if daemon.poll() is not None:
                 return
-            time.sleep(max(begin + sent / ROWS_PER_S - time.monotonic(), 0.0))
+            if page is not None and (name := alerting(room.received)) is not None:
+                page.of_alert(name)
+            time.sleep(max(due_s - time.monotonic(), 0.0))
 
 
 def caught_up(assets: Sequence[Asset], plant: Plant, room: ControlRoom) -> bool:
@@ -266,25 +276,24 @@ def run(assets: Sequence[Asset], out: Path, budget: str, *, web: bool = False) -
                 wait_until(
                     lambda: plant.status == "online", READY_S, daemon, f"edge-ae does not come online, see {daemon_log}"
                 )
-                url = running.enter_context(live_page(out, port)) if web else None
-                if url is not None:
-                    say.print(f"the live page: {url}")
+                page = Pictures(running.enter_context(live_page(out, port)), out) if web else None
+                if page is not None:
+                    say.print(f"the live page: {page.url}")
                 say.print(f"edge-ae is online; streaming {sum(len(asset.t_ns) for asset in assets)} readings ...")
-                stream(assets, plant, room, daemon)
+                stream(assets, plant, room, daemon, page)
                 wait_until(lambda: caught_up(assets, plant, room), END_S, daemon, "edge-ae did not score the last rows")
-                if url is not None:
-                    show(url, room.received, out)
+                if page is not None:
+                    show(page, room.received)
         finally:
             plant.stop()
     return room.received
 
 
-def show(url: str, received: Mapping[str, Received], out: Path) -> None:
-    """Pictures of the page, one of the asset that had the most alerts; on a terminal the page stays."""
-    most = max(received, key=lambda name: len(received[name].alerts))
-    made = pictures(url, most, out)
-    say.print("".join(f"picture of the page: {path}\n" for path in made).rstrip() or NO_BROWSER)
-    stay(url)
+def show(page: Pictures, received: Mapping[str, Received]) -> None:
+    """The pictures of the page; on a terminal it stays."""
+    page.of_history(max(received, key=lambda name: len(received[name].alerts)))
+    say.print("".join(f"picture of the page: {path}\n" for path in page.made).rstrip() or NO_BROWSER)
+    stay(page.url)
 
 
 def demo(data: Path | None, out: Path, family: str | None, budget: str | None, *, web: bool = False) -> int:

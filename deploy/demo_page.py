@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -18,7 +19,7 @@ from deploy.demo_stage import NODE, DemoError, free_port, process, program, wait
 READY_S, PICTURE_S = 60.0, 60.0
 LOADED_MS = 10_000
 LOOKS, BETWEEN_S = 3, 1.5
-SIZE = "1200,1100"
+LOW, WIDE, TALL = "1200,500", "1200,1300", "1200,3000"  # a window for each picture
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 NO_BROWSER = "no picture of the page: it needs a browser, apt-get install chromium"
 ADDRESS = re.compile(r"the page is at (\S+)")
@@ -47,16 +48,47 @@ def live_page(out: Path, broker_port: int) -> Iterator[str]:
         yield found[1]
 
 
-def pictures(url: str, asset: str, out: Path) -> list[Path]:
-    """Of all assets and of one, in out; empty where there is no browser."""
-    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    if browser is None:
-        return []
-    pages = {out / "page.png": url, out / "page-asset.png": f"{url}asset/{NODE}/{asset}"}
-    return [path for path, page in pages.items() if _taken(browser, page, path)]
+class Pictures:
+    """Of the page: of all assets and of one in the midst of its alert, and at the end of that asset's history.
+
+    The first two are taken on a thread of their own while the stream goes on; `busy`: it had better go slowly. `made` stays empty
+    where there is no browser.
+    """
+
+    def __init__(self, url: str, out: Path) -> None:
+        self.url, self.made = url, list[Path]()
+        self._out, self._asset = out, ""
+        self._browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+        self._thread: threading.Thread | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether pictures are being taken."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def of_alert(self, asset: str) -> None:
+        """Begin with those of the alert of this asset; of the first that is named, and no other."""
+        if self._thread is None:
+            self._asset = asset
+            self._thread = threading.Thread(target=self._of_alert, name="pictures")
+            self._thread.start()
+
+    def of_history(self, otherwise: str) -> None:
+        """Those of the end: of the asset that had the alert, or of another where none had."""
+        if self._thread is not None:
+            self._thread.join()
+        self._take("page-history.png", f"{self.url}asset/{NODE}/{self._asset or otherwise}", TALL)
+
+    def _of_alert(self) -> None:
+        self._take("page-asset.png", f"{self.url}asset/{NODE}/{self._asset}", WIDE)
+        self._take("page.png", self.url, LOW)
+
+    def _take(self, name: str, page: str, size: str) -> None:
+        if self._browser is not None and _taken(self._browser, page, self._out / name, size):
+            self.made.append(self._out / name)
 
 
-def _taken(browser: str, page: str, path: Path) -> bool:
+def _taken(browser: str, page: str, path: Path, size: str) -> bool:
     """A profile of its own, so that the browser of whoever runs this is left alone."""
     # A picture is of what is there once the page is loaded: the first looks make the daemon send what the last one shows.
     with tempfile.TemporaryDirectory() as profile:
@@ -67,7 +99,7 @@ def _taken(browser: str, page: str, path: Path) -> bool:
             "--disable-dev-shm-usage",
             f"--user-data-dir={profile}",
         ]
-        options += [f"--window-size={SIZE}", f"--timeout={LOADED_MS}", f"--screenshot={path}"]
+        options += [f"--window-size={size}", f"--timeout={LOADED_MS}", f"--screenshot={path}"]
         options += ["--no-sandbox"] if os.geteuid() == 0 else []
         for _ in range(LOOKS):
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -1,6 +1,6 @@
 """How good it was: what was received of each asset, against what was wrong with it and when."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from rich.table import Table
 
 from edge_ae.core.timestamps import SECOND, parse_time_ns
 
+SCORES_LATER = 3  # after the alert was raised: what is odd is then in full view
 FOREVER = "2262-01-01T00:00:00Z"  # nearly the last time that fits into 64 bits of nanoseconds
 AFTERMATH_NS = 1800 * SECOND  # an alert this soon after a fault belongs to it: tank and heat need time to come back
 
@@ -63,6 +64,16 @@ class Received:
             (parse_time_ns(body["ts_raised"]), parse_time_ns(body["ts_cleared"] or FOREVER))
             for body in self.alerts.values()
         ]
+
+    def in_full_view(self) -> bool:
+        """Whether an alert stands, and has stood for some scores."""
+        raised = [parse_time_ns(body["ts_raised"]) for body in self.alerts.values() if body["ts_cleared"] is None]
+        return any(sum(t_ns > raised_ns for t_ns, _, _ in self.scores) >= SCORES_LATER for raised_ns in raised)
+
+
+def alerting(received: Mapping[str, Received]) -> str | None:
+    """An asset whose alert is in full view; None: there is none now."""
+    return next((name for name, got in received.items() if got.in_full_view()), None)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pytest
 CHECKOUT = Path(__file__).parents[2]
 sys.path.insert(0, str(CHECKOUT))
 from deploy import demo, demo_stage  # noqa: E402
-from deploy.demo_verdict import Asset, Received, Sick, Span, judge, rates, table  # noqa: E402
+from deploy.demo_verdict import Asset, Received, Sick, Span, alerting, judge, rates, table  # noqa: E402
 from edge_ae.core.timestamps import SECOND, rfc3339  # noqa: E402
 
 HOUR = 3600
@@ -37,6 +37,22 @@ def alert(name: str, raised_s: int, cleared_s: int | None, top: str = "flow") ->
 
 def received(*alerts: dict[str, Any]) -> Received:
     return Received(alerts={body["id"]: body for body in alerts})
+
+
+@pytest.mark.parametrize(
+    ("cleared_s", "scores_s", "name"),
+    [
+        (None, [1, 11, 12, 13], "south"),
+        (None, [1, 2, 11, 12], None),  # only just raised
+        (20, [11, 12, 13], None),  # over
+    ],
+)
+def test_pictures_are_of_an_asset_whose_alert_stands_and_can_be_seen(
+    cleared_s: int | None, scores_s: list[int], name: str | None
+) -> None:
+    south = received(alert("a", 10, cleared_s))
+    south.scores = [(t_s * SECOND, 2.0, 1.0) for t_s in scores_s]
+    assert alerting({"north": Received(), "south": south}) == name
 
 
 def test_alert_during_a_fault_finds_it_with_its_delay_and_channel() -> None:
