@@ -243,8 +243,8 @@ def test_importing_the_core_loads_neither_runtime_nor_broker_nor_settings() -> N
 
 
 def test_importing_the_whole_device_side_loads_nothing_of_the_trainer() -> None:
-    """Five modules are the live page itself, and import its library: a command loads them, and only that one."""
-    page = {f"edge_ae.web.{name}" for name in ("answers", "components", "pages", "request_deadline", "server")}
+    """Six modules are the live page itself, and import its library: a command loads them, and only that one."""
+    page = {f"edge_ae.web.{name}" for name in ("answers", "components", "gone", "pages", "request_deadline", "server")}
     loaded = loaded_by("; ".join(f"import {name_of(path)}" for path in sources(DEVICE) if name_of(path) not in page))
     assert loaded & {*HEAVY, *IF_WANTED} == set()
     assert {"numpy", "onnxruntime", "paho"} <= loaded

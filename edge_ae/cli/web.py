@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_ae.cli.options import bind_address, broker, broker_options, log_to_stderr, topic_base
+from edge_ae.cli.purge import DAYS
+from edge_ae.core.timestamps import HOUR
 from edge_ae.daemon import systemd
 from edge_ae.errors import BadConfig
 
@@ -42,6 +44,7 @@ def execute(options: Namespace) -> int:
     if find_spec("nicegui") is None:
         raise BadConfig(NO_LIBRARY)
     from edge_ae.config.loading import load
+    from edge_ae.mqtt.leftover_topics import LeftoverTopics
     from edge_ae.mqtt.operator_link import OperatorLink
 
     settings = load(options.config)
@@ -55,10 +58,11 @@ def execute(options: Namespace) -> int:
     from edge_ae.web.live import Live
 
     live = Live(page.base)
+    gone = LeftoverTopics(address, page.base, settings.homeassistant.prefix, DAYS * 24 * HOUR)
     taken = server.listening(page)
     with closing(taken), closing(OperatorLink(address, live.filters, live.offer)) as link:
         live.attach(link)
-        server.serve(page, live, taken, lambda: _say(page.url), systemd.watchdog)
+        server.serve(page, live, gone, taken, lambda: _say(page.url), systemd.watchdog)
     return 0
 
 

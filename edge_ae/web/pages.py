@@ -22,6 +22,7 @@ from edge_ae.web.answers import Answers
 from edge_ae.web.asset_facts import SILENCES, channels_of, facts_of, now_of, ruled_channel, spans_of
 from edge_ae.web.board import Fields
 from edge_ae.web.components import AlertList, BoardList, Facts, Now, Shell, Trend, WhatIf
+from edge_ae.web.gone import GoneLine, GoneTopics
 from edge_ae.web.live import Key, Live, WatchedAsset
 from edge_ae.web.words import LONGEST_NAME, text
 
@@ -43,8 +44,8 @@ class OpenPage(Protocol):
 class Pages:
     """Registers the pages with the library, and draws those that are open."""
 
-    def __init__(self, live: Live, alive: Callable[[], None], *, logout: bool) -> None:
-        self._live, self._alive, self._logout = live, alive, logout
+    def __init__(self, live: Live, gone: GoneTopics, alive: Callable[[], None], *, logout: bool) -> None:
+        self._live, self._gone, self._alive, self._logout = live, gone, alive, logout
         self._open: dict[str, OpenPage] = {}
         ui.add_head_html(f"<style>{STYLE}</style>", shared=True)
         room = [Depends(_room)]
@@ -69,7 +70,8 @@ class Pages:
         if self._is_full():
             return
         with ui.element("main").classes("ea-page"):
-            self._opened(OverviewPage(self._live, Shell("All assets", inner=False, logout=self._logout)))
+            shell = Shell("All assets", inner=False, logout=self._logout)
+            self._opened(OverviewPage(self._live, self._gone, shell))
 
     def asset(self, node: str, name: str) -> None:
         """One asset."""
@@ -114,9 +116,10 @@ def _sentence(words: str) -> None:
 class OverviewPage:
     """All assets."""
 
-    def __init__(self, live: Live, shell: Shell) -> None:
+    def __init__(self, live: Live, gone: GoneTopics, shell: Shell) -> None:
         self._live, self._shell = live, shell
         self._list = BoardList(live.board.whole())
+        GoneLine(gone)
 
     def show(self, changes: Fields) -> None:
         self._shell.show(self._live.connection_note)

@@ -17,6 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from edge_ae.errors import BadConfig
 from edge_ae.web.gate import Gate
+from edge_ae.web.gone import GoneTopics
 from edge_ae.web.live import Live
 from edge_ae.web.options import PageOptions
 from edge_ae.web.pages import Pages
@@ -46,11 +47,16 @@ def listening(options: PageOptions) -> socket.socket:
 
 
 def serve(
-    options: PageOptions, live: Live, taken: socket.socket, ready: Callable[[], None], alive: Callable[[], None]
+    options: PageOptions,
+    live: Live,
+    gone: GoneTopics,
+    taken: socket.socket,
+    ready: Callable[[], None],
+    alive: Callable[[], None],
 ) -> None:
     """Serves until SIGTERM or SIGINT. `ready` is called once it does, `alive` each time that the pages were drawn."""
     behind = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    pages = Pages(live, alive, logout=options.password is not None)
+    pages = Pages(live, gone, alive, logout=options.password is not None)
     core.app.config.socket_io_js_transports = ["websocket"]  # the gate takes no POST but that of the login
     ui.run_with(
         behind,

@@ -11,6 +11,7 @@ from edge_ae.bridges.homeassistant_entities import asset_message, node_message, 
 from edge_ae.cli import purge as purge_command
 from edge_ae.cli.main import main
 from edge_ae.core.timestamps import rfc3339
+from edge_ae.mqtt import leftover_topics
 from tests.conftest import Broker, Node, Subscriber, wait_for
 
 OLD = {"ts": rfc3339(1_700_000_000 * 10**9), "assets": 1, "asset": {"pump": {}}}
@@ -109,18 +110,25 @@ def test_asset_that_a_running_daemon_watches_no_more_goes_and_those_that_it_watc
 BACK = {"edge-ae/old/status": b"online", "edge-ae/old/pump/alert": {"state": "active", "id": "new"}}
 
 
-@pytest.mark.parametrize("at", ["_show", "_empty"], ids=["before", "under our hands"])
+@pytest.mark.parametrize(
+    ("module", "at"), [(purge_command, "_show"), (leftover_topics, "_empty")], ids=["before", "under our hands"]
+)
 def test_node_that_comes_back_meanwhile_keeps_what_it_has_published(
-    at: str, broker: Broker, listener: Subscriber, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    module: Any,
+    at: str,
+    broker: Broker,
+    listener: Subscriber,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     keep(listener, OURS)
-    done: Any = getattr(purge_command, at)
+    done: Any = getattr(module, at)
 
     def comes_back(*arguments: Any) -> None:
         keep(listener, BACK)
         done(*arguments)
 
-    monkeypatch.setattr(purge_command, at, comes_back)
+    monkeypatch.setattr(module, at, comes_back)
     assert main(["purge", "--host", "127.0.0.1", "--port", str(broker.port), "--yes"]) == 0
     assert "come back meanwhile" in capsys.readouterr().out
     late = Subscriber(broker.port, "edge-ae/old/#", "late")

@@ -166,6 +166,24 @@ def test_state_reason_and_answers_come_before_the_signals_and_only_answers_that_
     assert "Acknowledge" not in play.browser.execute_script(can)
 
 
+def test_what_is_left_over_of_a_node_that_is_gone_is_shown_and_removed_and_nothing_else(play: Scene) -> None:
+    play.asset("pi", "pump-0")
+    play.say("<old>/status", "offline")
+    play.say("<old>/stats", {"ts": "2023-11-14T22:13:20.000Z", "assets": 1, "asset": {"fan": {}}})
+    play.say("<old>/fan/alert", {"state": "active"})
+    play.open()
+    play.shows("<old>", ".ea-list")
+    play.tap("Nodes and assets that are gone \u2026")
+    play.shows("3 topics of nodes and assets that are gone", "[data-test=gone]")
+    play.shows("<old>: offline, its last stats are of 2023-11-14")
+    play.tap("Remove them")
+    play.shows("3 topics removed", "[data-test=gone]")
+    wait_for(lambda: "<old>" not in play.text(), "the list without it")
+    assert "pump-0" in play.text(".ea-list")
+    play.tap("Nodes and assets that are gone \u2026")
+    play.shows("Nothing is left over", "[data-test=gone]")
+
+
 def test_light_and_dark_are_the_systems_until_somebody_chooses(play: Scene) -> None:
     dark = "return document.body.classList.contains('body--dark')"
     system = {word: {"features": [{"name": "prefers-color-scheme", "value": word}]} for word in ("light", "dark")}
