@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import jinja2
@@ -27,11 +28,16 @@ from edge_ae.bridges.homeassistant_entities import (
     slug,
     topic_of,
 )
+from edge_ae.core.alert_events import AlertWord, ModelName
+from edge_ae.core.alert_state import AlertSource, AlertState
 from edge_ae.core.commands import parse
+from edge_ae.core.description import describe
 from edge_ae.core.detector import Detector, Watch
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.formats.decoder import ASSET_NAME
+from edge_ae.core.payloads import alert_payload
 from edge_ae.core.rules import budget_ns
+from edge_ae.core.suppression import Suppression, WithheldBy
 from edge_ae.daemon.bridge import Bridges
 from tests.bridges.home import KNOWN, ROOT
 from tests.daemon.node_process import PeakModel, watch
@@ -148,6 +154,18 @@ def test_sickness_is_on_for_a_channel_and_for_all_of_them(fault: str, body: Any,
 def test_anomaly_is_available_only_while_it_would_be_raised(watching: str, available: str) -> None:
     _, watched = announced()["cmps"]["anomaly"]["availability"]
     assert rendered(watched["value_template"], {"watching": watching}) == available
+
+
+def test_a_suppressed_alert_is_no_anomaly_and_says_what_withholds_it() -> None:
+    source = AlertSource("pi-7", "pump-1", ModelName("pump", "2026-01-01T00:00:00Z", "ab" * 32))
+    calm = describe(source, AlertState(), None)
+    muted = Suppression(WithheldBy.RULE, "rule: flow is muted")
+    active = replace(calm, state=AlertWord.ACTIVE, id="00c0ffee00c0ffee", reason="flow 20 (expected 5)")
+    bodies = [alert_payload(one) for one in (active, replace(active, state=AlertWord.SUPPRESSED, suppression=muted))]
+    anomaly = announced()["cmps"]["anomaly"]
+    assert [rendered(anomaly["value_template"], body) for body in bodies] == ["ON", "OFF"]
+    assert anomaly["json_attributes_topic"] == f"{PREFIX}/pump-1/alert"
+    assert (bodies[1]["suppressed"], bodies[1]["suppressed_by"]) == (True, "rule: flow is muted")
 
 
 def test_flag_is_one_of_two_words() -> None:

@@ -75,6 +75,23 @@ def test_channels_that_the_model_does_not_have_are_reported(tmp_path: Path, brok
     )
 
 
+def test_rules_are_held_against_the_models_that_they_are_for(tmp_path: Path, broker: Broker) -> None:
+    rules = "[alerts.channels]\nTemp = { mute = true }\n"
+    done = run(settings(tmp_path, broker.port, f"[alerts]\nwhen = 'flow > 1'\n{rules}"))
+    notes = [line for line in done.stdout.splitlines() if line.startswith("note  rules")]
+    assert done.returncode == 0
+    assert notes == [
+        "note  rules     alerts.channels.Temp: no model has this channel, and the rule is ignored; there are flow, pressure",
+        "note  rules     streams[1]: is watched where flow > 1, but its model was trained in any state; what it never saw is "
+        "abnormal to it",
+    ]
+    done = run(settings(tmp_path, broker.port, "[alerts]\nwhen = 'speed > 1'\n"))
+    faults = [line for line in done.stdout.splitlines() if line.startswith("FAULT")]
+    assert done.returncode == 1
+    assert len(faults) == 1
+    assert "alerts.when: 'speed' is no channel of the model; there are flow, pressure" in faults[0]
+
+
 def test_faults_of_the_settings_hide_no_other(tmp_path: Path) -> None:
     (tmp_path / "pump.onnx").write_bytes(b"no model")
     (tmp_path / "state").write_text("a file where a folder should be")

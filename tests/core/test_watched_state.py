@@ -97,6 +97,14 @@ def test_what_the_model_was_trained_in_holds_unless_the_settings_say_otherwise()
     assert found == [WHEN, "flow > 1", None]
 
 
+def test_a_restart_knows_that_the_asset_rests_before_the_next_row() -> None:
+    fleet, watched = Fleet("node"), watch()
+    run([row(s, 0.2, RUNNING if s < 10 else STANDING) for s in range(12)], watched, fleet)
+    again = Detector("node", "pump", watched)
+    again.restore(orjson.loads(orjson.dumps(fleet.snapshot()["pump"])))
+    assert again.health_now().reason == "pressure > 1 does not hold"
+
+
 values = st.lists(st.tuples(st.sampled_from([0.2, 3.0]), st.sampled_from([RUNNING, STANDING, NAN])), max_size=60)
 
 

@@ -31,6 +31,7 @@ from edge_ae.store.node_store import FILE, Feedback, NodeStore
 from edge_ae.store.recorder import Recorder
 from edge_ae.store.recording.options import ReadOptions
 from edge_ae.store.recording_csv import read_csv
+from edge_ae.store.recording_csv import write_csv as write_columns
 from tests.train.conftest import FAULT, FAULT_END, ROWS, Small
 
 HOURLY = AlertRules(interval_ns=3600 * SECOND)
@@ -78,6 +79,25 @@ def test_labelled_rows_are_left_out_and_are_known_faults(small: Small) -> None:
     (fault,) = found.assets[0].faults
     assert fault.start_ns == (SMALL_START + FAULT) * SECOND
     assert found.assets[0].left_out["fault"] == FAULT_END - FAULT + 16
+
+
+def test_rows_of_another_state_are_left_out_and_the_next_model_has_the_state(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, current, new = tmp_path / "data.csv", tmp_path / "current.onnx", tmp_path / "new.onnx"
+    simulated = simulate(1500, 1.0, seed=3)
+    state = np.where(np.arange(1500) % 300 < 250, 1.0, 0.0)
+    times = [str(t // SECOND) for t in simulated.t_ns.tolist()]
+    names = [*simulated.names, "runs"]
+    write_columns(data, times, names, np.column_stack([simulated.values, state]))
+    quick = ["--data", str(data), "--length", "16", "--family", "pca"]
+    assert main(["fit", *quick, "--when", "runs == 1", "--out", str(current)]) == 0
+    capsys.readouterr()
+    assert main(["retrain", "--current", str(current), *quick, "--out", str(new)]) in (0, 3)
+    assert "250 not runs == 1" in " ".join(capsys.readouterr())
+    past = history.recall(recorded.read([data], OnnxModel.load(current).spec), OnnxModel.load(current), HOURLY, NOTHING)
+    assert all((segment.values[:, -1] == 1.0).all() for segment in past.normal)
+    assert OnnxModel.load(new if new.exists() else current).spec.when == "runs == 1"
 
 
 def test_false_alarm_is_kept_as_normal(small: Small) -> None:
