@@ -10,6 +10,7 @@ from edge_ae.web.live import Key, WatchedAsset
 from edge_ae.web.words import LONGEST_NAME, STATES, duration, last_alert_of, number, reason_of, state_of, text
 
 MAX_SHARES = 16
+LEAST_SHARE = 0.005  # what is less would be drawn as 0 %, above the signals
 MAX_LISTED = 20
 SILENCES = -1  # in place of the number of a rule: all silences are taken back at once
 
@@ -129,7 +130,7 @@ def channels_of(alert: Mapping[str, Any]) -> list[Fields]:
 def _shares(alert: Mapping[str, Any]) -> Iterator[Fields]:
     for one in channels_of(alert):
         share = number(one.get("share"))
-        if share is not None:
+        if share is not None and share >= LEAST_SHARE:
             unit = f" {text(one.get('unit'), 20)}" if one.get("unit") else ""
             observed, expected = (_brief(one.get(key)) for key in ("observed", "expected"))
             words = f"{share:.0%}: {observed}{unit}, expected {expected}{unit} {text(one.get('direction'), 20)}"

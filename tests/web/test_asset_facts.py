@@ -113,6 +113,11 @@ def test_of_an_alert_that_stands_or_was_suppressed_nothing_is_said_as_of_a_past_
     assert now(after([ACTIVE | {"ts_raised": "soon"}, NORMAL]))["past"] == ""
 
 
+def test_a_channel_without_a_share_is_not_drawn() -> None:
+    channels = [{"name": name, "share": share} for name, share in (("a", 0.995), ("b", 0.005), ("c", 0.0049))]
+    assert [one["name"] for one in now(after([ACTIVE | {"channels": channels}]))["shares"]] == ["a", "b"]
+
+
 SHELVED = NORMAL | {"shelved": True}
 OUT = NORMAL | {"state": "out_of_service"}
 
