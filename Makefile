@@ -10,6 +10,7 @@
 #   make homeassistant     Home Assistant into out/homeassistant, for the tests that run it; needs Python 3.13
 #   make sparkplug         pysparkplug into out/sparkplug, an edge node for the tests that read one
 #   make packages [ARGS="--python 3.13"]   wheels, Debian packages for amd64 and arm64, checksums, bills of materials into out/packages; needs dpkg-deb
+#   make arm               an arm64 Debian under qemu: installed without a network, all families' scores and a daemon's alerts as here; root
 #   make docs              the documents as a site in out/docs, every link checked
 #   make fuzz [BYTES=10000000 FILES=10000 TRACES=100000 PACKETS=200000]   hostile payloads, packets, spoilt models, lives of alerts: each used or refused
 
@@ -24,7 +25,7 @@ HASS_PACKAGES := homeassistant==2025.4.4 home-assistant-frontend==20250411.0 pah
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo fleet test lint types tests node-red homeassistant sparkplug packages docs bench bench-quality chaos soak fuzz format clean
+.PHONY: help demo fleet test lint types tests node-red homeassistant sparkplug packages arm docs bench bench-quality chaos soak fuzz format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -86,6 +87,9 @@ out/cyclonedx/bin/cyclonedx-py:
 
 packages: .venv/bin/python out/cyclonedx/bin/cyclonedx-py
 	CYCLONEDX=out/cyclonedx/bin/cyclonedx-py $(BIN)/python -m deploy.packages $(ARGS)
+
+arm: .venv/.dev
+	PYTHON=$(BIN)/python $(BIN)/python -m tests.machines.arm
 
 .venv/.docs: .venv/bin/python pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
