@@ -1,7 +1,7 @@
 """What is handed out: the same bytes from the same checkout; a Debian package that comes, takes over, goes, and leaves nothing.
 
 The package here is whole but for its libraries, which are empty; it is installed into a copy of this machine's own file system
-that is thrown away. `make machines` does the same with the real one in a clean root.
+that is thrown away.
 """
 
 import hashlib
