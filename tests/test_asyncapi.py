@@ -15,7 +15,16 @@ from referencing.jsonschema import DRAFT7
 
 from edge_ae.core.alert_events import AlertWord, EventType
 from edge_ae.core.alert_state import Cause, Phase
-from edge_ae.core.commands import LABELS, LONGEST_SHELVE_S, LONGEST_VIEW_S, MAX_NOTE, MOST_ALERTS, MOST_DAYS, PARSERS
+from edge_ae.core.commands import (
+    LABELS,
+    LONGEST_SHELVE_S,
+    LONGEST_VIEW_S,
+    MAX_NOTE,
+    MAX_SILENCE_NOTE,
+    MOST_ALERTS,
+    MOST_DAYS,
+    PARSERS,
+)
 from edge_ae.core.health_events import SensorFault, Watching
 from edge_ae.core.payloads import CHANNELS_LISTED, SCHEMA, SEVERITY_LEVELS
 from edge_ae.daemon.stats import ASSETS_LISTED
@@ -112,6 +121,7 @@ def test_words_and_limits_are_those_of_the_code() -> None:
     assert [*past["cause"]["enum"], *past["label"]["enum"]] == [*map(str, Cause), *LABELS, None]
     feedback = SCHEMAS["feedback"]["properties"]
     assert (feedback["label"]["enum"], feedback["note"]["maxLength"]) == (list(LABELS), MAX_NOTE)
+    assert SCHEMAS["silence"]["properties"]["note"]["maxLength"] == MAX_SILENCE_NOTE
 
 
 def test_there_is_a_channel_for_every_command_and_its_keys_are_those_that_are_taken() -> None:

@@ -18,6 +18,7 @@ from edge_ae.errors import BadPayload
 
 MAX_BYTES = 4096
 MAX_NOTE = 1000
+MAX_SILENCE_NOTE = 200  # Health, which is retained, repeats those of all silences each time.
 LABELS = ("false_alarm", "true_alarm")
 VIEW_S, LONGEST_VIEW_S = 60, 3600  # a view that is not renewed ends; the default, and the longest
 MOST_DAYS, MOST_ALERTS = 30, 100  # of a history
@@ -221,7 +222,7 @@ def _silence(fields: Mapping[str, Any]) -> AddSilence | ClearSilences:
     if "clear" in fields or "until" not in fields:
         raise BadPayload("bad_command", 'silence takes until, such as "2026-11-26T18:00:00Z", or clear: true alone')
     from_ns = None if fields.get("from") is None else _moment(fields, "from")
-    note = _text(fields, "note", MAX_NOTE) if "note" in fields else ""
+    note = _text(fields, "note", MAX_SILENCE_NOTE) if "note" in fields else ""
     return AddSilence(from_ns, _moment(fields, "until"), note)
 
 

@@ -88,6 +88,11 @@ def test_payload_becomes_its_command(name: str, payload: bytes, command: Command
         ("history", b'{"limit": true}', "limit must be a whole number from 1 to 100"),
         ("history", b'{"before": "yesterday"}', "before must be a time such as 2026-11-26T10:00:00Z: neither"),
         ("history", b'{"before": 7}', "before must be a text of 64 characters at most"),
+        (
+            "silence",
+            b'{"until": "2026-11-26T18:00:00Z", "note": "%s"}' % (b"x" * 201),
+            "note must be a text of 200 characters at most",
+        ),
         ("ack", b" " * 5000, "a command has 4096 bytes at most"),
     ],
 )
