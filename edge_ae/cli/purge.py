@@ -86,6 +86,8 @@ def _problems(inventory: "Inventory", found: "Leftovers", named: Sequence[str], 
 
 
 def _show(found: "Leftovers") -> None:
+    from edge_ae.core.leftovers import SETTLED_S
+
     for (owner, why), items in groupby(found.items, key=lambda one: (_owner(one), one.why)):
         print(f"{owner}: {printable(why, NAME_CHARS)}")
         for one in items:
@@ -94,6 +96,11 @@ def _show(found: "Leftovers") -> None:
         print(f"note: {printable(node, NAME_CHARS)} stays: {why}")
     for node in sorted(found.unsure):
         print(f"note: {printable(node, NAME_CHARS)} sent no stats while they were waited for: its assets stay")
+    for node in sorted(found.settling):
+        print(
+            f"note: {printable(node, NAME_CHARS)} has been running for less than {SETTLED_S // 60} minutes and may not know "
+            "all of its assets yet: they stay"
+        )
 
 
 def _owner(one: "Leftover") -> str:

@@ -16,6 +16,7 @@ import orjson
 from edge_ae.core.timestamps import minute_text, parse_time_ns
 
 TOPICS = 100_000  # that are remembered
+SETTLED_S = 600  # A daemon without saved state names an asset only once something has come of it.
 ONLINE = "online"
 ORIGIN = "edge-ae"
 ALARM = re.compile("te/device/([^/]+)///a/anomaly")
@@ -31,12 +32,14 @@ class NodeTraces:
     stats_ns: wall time of its newest stats; None: there are none.
     watched: its assets; None: not known, or more than stats name.
     fresh: these stats came live, and after all else that is here of assets which they do not name: those are gone.
+    settling: it has run for less than SETTLED_S by stats that came live: what they do not name may be about to come.
     """
 
     online: set[str] = field(default_factory=set)
     stats_ns: int | None = None
     watched: frozenset[str] | None = None
     fresh: bool = False
+    settling: bool = False
 
     @property
     def last(self) -> str:
@@ -114,7 +117,9 @@ class Inventory:
             (traces.online.add if payload == ONLINE.encode() else traces.online.discard)(kind)
         elif kind == "stats":
             body = _object(payload)
-            traces.stats_ns, traces.watched, traces.fresh = _when(body), _watched(body), live
+            traces.stats_ns, traces.watched = _when(body), _watched(body)
+            traces.settling = live and _is_young(body)
+            traces.fresh = live and not traces.settling
 
 
 def _object(payload: bytes) -> Mapping[str, Any]:
@@ -135,6 +140,11 @@ def _when(stats: Mapping[str, Any]) -> int | None:
 def _watched(stats: Mapping[str, Any]) -> frozenset[str] | None:
     named, count = stats.get("asset"), stats.get("assets")
     return frozenset(named) if isinstance(named, dict) and len(named) == count else None
+
+
+def _is_young(stats: Mapping[str, Any]) -> bool:
+    uptime_s = stats.get("uptime_s")
+    return isinstance(uptime_s, int | float) and uptime_s < SETTLED_S
 
 
 # -- what may go -----------------------------------------------------------------------------------------------
@@ -164,11 +174,13 @@ class Leftovers:
     items: by node, asset and topic.
     kept: node -> why what is there of it stays, as a clause.
     unsure: nodes that are online and retain what their stats do not name, of which newer stats must come to know that it is gone.
+    settling: nodes that are online and retain what their stats do not name, but have begun too lately to name all that they watch.
     """
 
     items: tuple[Leftover, ...]
     kept: Mapping[str, str]
     unsure: frozenset[str]
+    settling: frozenset[str]
 
 
 def leftovers(inventory: Inventory, now_ns: int, after_ns: int, named: Set[str] = frozenset()) -> Leftovers:
@@ -188,9 +200,11 @@ def leftovers(inventory: Inventory, now_ns: int, after_ns: int, named: Set[str] 
     items += _alarms(inventory, items, gone)
     rest = {node: traces for node, traces in inventory.nodes.items() if node not in gone}
     kept = {node: why for node, traces in rest.items() if (why := _why_kept(traces, node in named)) is not None}
-    unsure = {node for node, asset in inventory.owners.values() if node in rest and _is_unsure(rest[node], asset)}
+    unlisted = {node for node, asset in inventory.owners.values() if node in rest and _is_unlisted(rest[node], asset)}
+    settling = {node for node in unlisted if rest[node].settling}
+    unsure = {node for node in unlisted - settling if not rest[node].fresh}
     ordered = sorted(items, key=lambda one: (one.node, one.asset or "", one.topic))
-    return Leftovers(tuple(ordered), dict(sorted(kept.items())), frozenset(unsure))
+    return Leftovers(tuple(ordered), dict(sorted(kept.items())), frozenset(unsure), frozenset(settling))
 
 
 def _why_gone(traces: NodeTraces, now_ns: int, after_ns: int, named: bool) -> str | None:
@@ -203,10 +217,6 @@ def _why_gone(traces: NodeTraces, now_ns: int, after_ns: int, named: bool) -> st
 def _is_unlisted(traces: NodeTraces, asset: str | None) -> bool:
     listed = traces.watched
     return len(traces.online) > 0 and asset is not None and listed is not None and asset not in listed
-
-
-def _is_unsure(traces: NodeTraces, asset: str | None) -> bool:
-    return _is_unlisted(traces, asset) and not traces.fresh
 
 
 def _why_unwatched(traces: NodeTraces, node: str, asset: str | None) -> str | None:

@@ -10,6 +10,7 @@ import pytest
 from edge_ae.bridges.homeassistant_entities import asset_message, node_message, topic_of
 from edge_ae.cli import purge as purge_command
 from edge_ae.cli.main import main
+from edge_ae.core import leftovers
 from edge_ae.core.timestamps import rfc3339
 from edge_ae.mqtt import leftover_topics
 from tests.conftest import Broker, Node, Subscriber, wait_for
@@ -90,21 +91,38 @@ def test_node_that_is_named_goes_and_one_that_is_unknown_is_a_fault(broker: Brok
 
 
 def test_asset_that_a_running_daemon_watches_no_more_goes_and_those_that_it_watches_stay(
-    broker: Broker, listener: Subscriber, node: Node
+    broker: Broker,
+    listener: Subscriber,
+    node: Node,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     node.start(options={"stats_interval_s": 0.3}).ready()
     listener.publish_all("plant/pump/telemetry", [{"ts": 1_790_000_000_000, "a": 1.0, "b": 0.0}])
     wait_for(lambda: "pump" in (listener.last("n1/stats") or {"asset": {}})["asset"], "the asset")
     keep(listener, {"edge-ae/n1/gone/alert": {}, "edge-ae/n1/gone/health": {}})
-    done = purge(broker, "--yes")
-    assert done.returncode == 0
-    assert done.stdout.splitlines()[0] == "n1/gone: n1 watches no such asset"
+    monkeypatch.setattr(leftovers, "SETTLED_S", 0)  # as if the daemon had been running for 10 minutes
+    assert main(["purge", "--host", "127.0.0.1", "--port", str(broker.port), "--yes"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "n1/gone: n1 watches no such asset"
     assert {topic for topic in kept(broker) if "/gone/" in topic} == set()
     assert {"edge-ae/n1/pump/alert", "edge-ae/n1/pump/health"} <= kept(broker)
     refused = purge(broker, "--node", "n1", "--yes")
     assert refused.returncode == 1
     assert "--node n1: it is online" in refused.stderr
     assert "edge-ae/n1/status" in kept(broker)
+
+
+def test_daemon_that_has_just_begun_without_saved_state_keeps_the_assets_of_which_nothing_has_come_yet(
+    broker: Broker, listener: Subscriber, node: Node
+) -> None:
+    keep(listener, {"edge-ae/n1/pump/alert": {"state": "active"}})
+    node.start(options={"stats_interval_s": 0.3}).ready()
+    done = purge(broker, "--yes")
+    assert done.stdout.splitlines() == [
+        "note: n1 has been running for less than 10 minutes and may not know all of its assets yet: they stay",
+        "nothing is left over",
+    ]
+    assert "edge-ae/n1/pump/alert" in kept(broker)
 
 
 BACK = {"edge-ae/old/status": b"online", "edge-ae/old/pump/alert": {"state": "active", "id": "new"}}

@@ -110,6 +110,19 @@ def test_asset_that_a_live_node_does_not_name_goes_once_its_stats_are_newer() ->
     assert kept.found().unsure == frozenset()
 
 
+def test_node_that_has_just_begun_keeps_the_assets_that_its_stats_do_not_name_yet() -> None:
+    kept = Kept().node("n", "online", "pump", stats=stats(MINUTE))
+    kept.put(f"{BASE}/n/stats", stats(0) | {"uptime_s": 599}, live=True)
+    assert (kept.topics(), kept.found().unsure, kept.found().settling) == ([], frozenset(), frozenset({"n"}))
+    kept.put(f"{BASE}/n/stats", stats(0) | {"uptime_s": 600}, live=True)
+    assert (kept.topics(), kept.found().settling) == (["n/pump/alert"], frozenset())
+
+
+def test_stats_from_the_first_minutes_of_a_node_that_are_only_retained_are_waited_out() -> None:
+    kept = Kept().node("n", "online", "pump", stats=stats(DAY) | {"uptime_s": 5})
+    assert (kept.found().unsure, kept.found().settling) == (frozenset({"n"}), frozenset())
+
+
 @pytest.mark.parametrize("topic", [f"{BASE}/n/fan/alert", f"{BASE}/n/fan/health", f"{BASE}/n/new/alert"])
 def test_asset_of_which_something_came_after_the_stats_may_be_a_new_one(topic: str) -> None:
     kept = Kept().node("n", "online", "fan", stats=stats(MINUTE)).put(f"{BASE}/n/stats", stats(0), live=True)
