@@ -94,6 +94,8 @@ CORE_MAY = {
     "watched_state": {"expression"} | NOTATIONS,
     "description": {"alert_state"} | NOTATIONS,  # says what the alert stage found
     "align": {"slot_value"} | NOTATIONS,
+    "large_payloads": set[str](),
+    "published": {"large_payloads"} | NOTATIONS,
     "pace": {"timestamps"},
     "common_stop": {"channel_profile"} | NOTATIONS,
     "sensor_limits": {"channel_profile", "common_stop"} | NOTATIONS,

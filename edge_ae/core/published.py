@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from edge_ae.core.large_payloads import LargePayloads
 from edge_ae.core.timestamps import SECOND, parse_time_ns
 
 TOPICS = ("+/status", "+/stats", "+/flood", "+/+/score", "+/+/alert", "+/+/health")
@@ -67,6 +68,7 @@ class View:
     floods: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     assets: dict[tuple[str, str], Asset] = field(default_factory=dict)
     unused: int = 0  # messages that are none of the contract's, or found no room
+    _large: LargePayloads = field(default_factory=LargePayloads)
     _crowded: bool = False  # no node that is offline has an asset; to look for one at each message would take all day
 
     def take(self, topic: str, payload: bytes, now_ns: int) -> None:
@@ -89,17 +91,21 @@ class View:
         self._crowded = self._crowded and kind != "status"
         if not payload:  # somebody has cleared the retained message
             held.pop(node, None)
+            self._large.release((node, kind))
             return
         body = payload.decode(errors="replace")[:LONGEST_STATUS] if kind == "status" else _object(payload)
         if body is None or (node not in held and len(held) >= MAX_NODES):
             self.unused += 1
-            return
-        held[node] = body
+        elif kind == "status" or self._large.admits((node, kind), payload):
+            held[node] = body
+        else:
+            held.pop(node, None)
+            self.unused += 1
 
     def _take_asset(self, node: str, name: str, kind: str, payload: bytes, now_ns: int) -> None:
         if not payload:
             if kind == "alert":  # the asset is no more
-                self.assets.pop((node, name), None)
+                self._forget(node, name)
             return
         body = _object(payload)
         if body is None or not self._has_room(node, name):
@@ -108,12 +114,24 @@ class View:
         asset = self.assets.setdefault((node, name), Asset())
         ratio = body.get("ratio")
         if kind == "alert":
-            asset.alert = body
+            asset.alert = self._held(node, name, kind, payload, body)
             self._keep_alert(asset, body)
         elif kind == "health":
-            asset.health = body
+            asset.health = self._held(node, name, kind, payload, body)
         elif isinstance(ratio, int | float):
             self._take_ratio(asset, float(ratio), now_ns, body.get("ts"))
+
+    def _held(self, node: str, name: str, kind: str, payload: bytes, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What has no room leaves nothing in its place: what stood there before would pass for what is so now."""
+        if self._large.admits((node, name, kind), payload):
+            return body
+        self.unused += 1
+        return {}
+
+    def _forget(self, node: str, name: str) -> None:
+        self.assets.pop((node, name), None)
+        for kind in ("alert", "health"):
+            self._large.release((node, name, kind))
 
     def _keep_alert(self, asset: Asset, body: Mapping[str, Any]) -> None:
         raised_ns = _time_ns(body.get("ts_raised"), 0) if asset.state == "active" else 0
@@ -137,7 +155,7 @@ class View:
         if gone is None:
             self._crowded = True
             return False
-        del self.assets[gone]
+        self._forget(*gone)
         self.unused += 1
         return True
 

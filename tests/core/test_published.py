@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_ae.core.large_payloads import MAX_LARGE
 from edge_ae.core.published import MAX_BYTES, MAX_NODES, Asset, View
 from edge_ae.core.timestamps import SECOND
 
@@ -64,6 +65,31 @@ def test_what_finds_no_room_is_counted() -> None:
     view.take(f"edge-ae/{'n' * 10_000}/status", b"online", NOW)
     view.take("edge-ae/n0/stats", b" " * (MAX_BYTES + 1), NOW)
     assert (list(view.assets), view.unused) == ([("n0", "a")], 4)
+
+
+def test_large_payloads_have_one_bound_and_what_stood_where_one_finds_no_room_is_taken_away() -> None:
+    view = taken(View("edge-ae"), pi__pump__alert={"state": "normal"}, pi__stats={"uptime_s": 5})
+    large = b'{"state": "active", "junk": [' + b",".join([b"[]"] * 60_000) + b"]}"
+    for number in range(40):
+        taken(view, **{f"pi__a{number}__alert": large, f"pi__a{number}__health": large, f"n{number}__stats": large})
+    held = [
+        *(one.alert for one in view.assets.values()),
+        *(one.health for one in view.assets.values()),
+        *view.stats.values(),
+    ]
+    assert sum(60_000 * 56 for body in held if "junk" in body) < MAX_LARGE
+    assert view.unused == 3 * 40 - sum("junk" in body for body in held)
+    taken(view, pi__pump__alert=large, pi__stats=large)
+    assert (view.assets["pi", "pump"].state, view.stats.get("pi")) == ("unknown", None)
+    assert taken(view, pi__pump__alert={"state": "active"}).assets["pi", "pump"].state == "active"
+
+
+def test_an_asset_that_is_no_more_leaves_its_room_to_others() -> None:
+    view, large = View("edge-ae"), b'{"state": "active", "junk": "' + b"x" * 200_000 + b'"}'
+    for number in range(200):
+        taken(view, **{f"pi__a{number}__alert": large, f"pi__a{number}__health": large, f"n{number}__stats": large})
+        taken(view, **{f"pi__a{number}__alert": b"", f"n{number}__stats": b""})
+    assert (view.unused, view.assets, view.stats) == (0, {}, {})
 
 
 @given(topic=st.text(max_size=40), payload=st.binary(max_size=40))
