@@ -1,9 +1,11 @@
 """`edge-ae web`: the live page, in a browser."""
 
+import logging
 import os
+import stat
 import sys
 from argparse import ArgumentParser, Namespace
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from getpass import getpass
 from importlib.util import find_spec
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 WHAT = "serve the live page: all assets in a browser, and one tap to answer an alert"
 EXAMPLE = "edge-ae web --host localhost --bind 127.0.0.1:8182"
+log = logging.getLogger(__name__)
+
 NO_LIBRARY = "the page needs its library: pip install 'edge-ae[web]'"
 
 
@@ -83,7 +87,16 @@ def page_options(settings: "Settings") -> "PageOptions":
         password = None if line is None else checked(line)
     except BadConfig as fault:
         raise BadConfig(f"web.password_file: {fault}") from None
+    if web.password_file is not None:
+        _warn_if_open(web.password_file)
     return PageOptions(web.host, web.port, password, web.behind_proxy, web.names, settings.mqtt.base)
+
+
+def _warn_if_open(path: Path) -> None:
+    """A hash is no password, and yet whoever reads it may guess without being slowed."""
+    with suppress(OSError):  # it was read a moment ago
+        if path.stat().st_mode & stat.S_IROTH:
+            log.warning("web.password_file: every user of this machine may read %s; run chmod o-rwx on it", path)
 
 
 def _set_password(path: Path) -> int:

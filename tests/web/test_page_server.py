@@ -14,7 +14,7 @@ import pytest
 
 from edge_ae.web.options import PageOptions
 from edge_ae.web.pages import MAX_PAGES
-from edge_ae.web.passwords import checked, matches
+from edge_ae.web.passwords import checked, hashed, matches
 from tests.conftest import Broker, free_port, wait_for
 from tests.web.scene import PageProcess
 
@@ -80,6 +80,19 @@ def test_a_password_file_without_a_hash_is_one_sentence(tmp_path: Path, content:
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert done.stderr.startswith("edge-ae: web.password_file: ")
     assert "correct horse" not in done.stderr
+
+
+@pytest.mark.parametrize(("mode", "warnings"), [(0o644, 1), (0o640, 0), (0o600, 0)])
+def test_a_password_file_that_every_user_may_read_is_one_line_of_warning(
+    tmp_path: Path, mode: int, warnings: int
+) -> None:
+    kept = tmp_path / "kept"
+    kept.write_text(hashed("correct horse"))
+    kept.chmod(mode)
+    page = PageProcess(tmp_path, free_port(), EDGE_AE_WEB__PASSWORD_FILE=str(kept)).start()
+    assert page.stop() == 0
+    assert page.text.count(f"web.password_file: every user of this machine may read {kept}") == warnings
+    assert "scrypt" not in page.text
 
 
 def test_without_a_broker_it_serves_and_goes_on_trying_and_leaves_nothing_behind(tmp_path: Path) -> None:
