@@ -21,7 +21,7 @@ import orjson
 
 from tests.chaos import verdict
 from tests.chaos.faults import KINDS
-from tests.chaos.people import retained_alerts
+from tests.chaos.people import past_alerts, retained_alerts
 from tests.chaos.plant import GUEST, plant, undisturbed
 from tests.chaos.verdict import Verdict
 from tests.chaos.world import MODEL, World, world
@@ -90,9 +90,12 @@ def _judged(field: World, expected: Sequence[verdict.Event]) -> Verdict:
     guest = [event for event in events if event["asset"] == GUEST]
     rest = [event for event in events if event["asset"] != GUEST]
     found = verdict.judge(expected, rest, retained_alerts(field.broker.port))
-    stuck = [*found.stuck, *field.stuck, *verdict.never_ended(guest)]
+    field.node.end(signal.SIGTERM)
+    past = past_alerts(field.node.database, GUEST)
+    lost = [*found.lost, *verdict.never_told(past, guest)]
+    stuck = [*found.stuck, *field.stuck, *verdict.never_ended(guest), *verdict.still_suppressed(past)]
     again = verdict.sent_twice(field.witness.heard, field.broker.set_back_ns)
-    return replace(found, stuck=stuck, sent_twice=again)
+    return replace(found, lost=lost, stuck=stuck, sent_twice=again)
 
 
 def _settle(field: World, wanted: set[verdict.Key]) -> None:
@@ -136,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all is cleaned up
     with tempfile.TemporaryDirectory(prefix="edge-ae-chaos-") as scratch:
-        out = Path(scratch) if options.out is None else options.out
+        out = Path(scratch) if options.out is None else options.out.resolve()
         out.mkdir(parents=True, exist_ok=True)
         if any(out.iterdir()):
             parser.error(f"--out: {out} is not empty")

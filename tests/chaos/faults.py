@@ -5,10 +5,11 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tests.chaos.clock import set_clock
-from tests.chaos.people import REMEMBERED_S
-from tests.chaos.plant import GUEST
+from tests.chaos.people import REMEMBERED_S, command
+from tests.chaos.plant import ASSETS, BREAKING, GUEST, time_of
 from tests.chaos.world import World
 from tests.conftest import wait_for
 
@@ -17,6 +18,7 @@ JUMPS_DAYS = 20.0
 OLDEST_SAVE_S = REMEMBERED_S / 2  # a broker is never set back by more
 ALERT_S = 10.0  # in which the guest raises an alert, as a rule
 WITHDRAWN_S = 15.0  # in which an asset that is watched no more is withdrawn, at the latest
+NEVER = 10**8  # a row that no campaign comes to
 Strike = Callable[[World, random.Random], int]
 
 
@@ -221,6 +223,32 @@ def repeat(world: World, dice: random.Random) -> int:
     return _now()
 
 
+# -- people ----------------------------------------------------------------------------------------------------
+
+
+def rule(world: World, dice: random.Random) -> int:
+    """Of the guest what breaks does not count any more, or does again. To the others it is said that all of it counts."""
+    asked: dict[str, Any] = dice.choice(
+        [{"mute": True}, {"direction": "low"}, {"min_deviation": "900%"}, {"clear": True}, {"clear": True}]
+    )
+    nothing: dict[str, Any] = dice.choice([{"mute": False}, {"direction": "both"}, {"min_deviation": 0}])
+    for channel in BREAKING:
+        command(world.broker.port, GUEST, "rule", {"channel": channel, **asked})
+        command(world.broker.port, dice.choice(ASSETS), "rule", {"channel": channel, **nothing})
+    return _now()
+
+
+def silence(world: World, dice: random.Random) -> int:
+    """The guest is silent for a while, or no longer; of the others somebody thinks of a time that never comes."""
+    newest = len(world.gateway.sent_ns)
+    begin = newest + dice.randrange(-50, 50)
+    planned = {"from": time_of(begin), "until": time_of(newest + dice.randrange(60, 300)), "note": "cleaning"}
+    command(world.broker.port, GUEST, "silence", dice.choice([planned, planned, {"clear": True}]))
+    far = {"from": time_of(NEVER), "until": time_of(NEVER + 60)}
+    command(world.broker.port, dice.choice(ASSETS), "silence", dice.choice([far, {"clear": True}]))
+    return _now()
+
+
 KINDS: Mapping[str, Kind] = {
     "daemon killed": Kind(4, kill_daemon),
     "daemon stopped": Kind(1, stop_daemon),
@@ -239,6 +267,8 @@ KINDS: Mapping[str, Kind] = {
     "index of the database lost": Kind(1, lose_index),
     "stream taken out by a restart": Kind(1.5, take_stream_out_and_restart),
     "stream put back, or taken out by a reload": Kind(1.5, change_streams),
+    "rule for a channel set or taken back": Kind(3, rule),
+    "silence set or taken back": Kind(3, silence),
     "readings out of order": Kind(2, shuffle),
     "readings repeated": Kind(2, repeat),
 }

@@ -8,11 +8,15 @@ listened. The witness is a subscriber with a session of its own that comes back 
 
 import random
 import socket
+import sqlite3
 import threading
 import time
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -23,7 +27,7 @@ from paho.mqtt.properties import Properties
 
 from tests.bench import packets
 from tests.chaos.plant import ASSETS, GUEST, NODE, Plant, number_of
-from tests.chaos.verdict import Heard
+from tests.chaos.verdict import Heard, PastAlert
 from tests.conftest import wait_for
 
 ROWS_A_SECOND = 25.0  # of each asset
@@ -203,6 +207,14 @@ class Talk:
             self.unheard_ns = time.monotonic_ns()
 
 
+def command(port: int, asset: str, name: str, fields: Mapping[str, Any]) -> None:
+    """What an operator asks of an asset. Where the broker has forgotten the daemon, nobody hears it."""
+    with socket.create_connection(("127.0.0.1", port), SILENCE_S) as sock:
+        talk = Talk(sock, "operator")
+        talk.publish(f"edge-ae/{NODE}/{asset}/cmd/{name}", orjson.dumps(fields), for_whom_it_may_concern=True)
+        talk.settle()
+
+
 class Witness:
     """Hears all that the node says. `heard`: every delivery of an event, in order; `newest`: the latest row known to be
     scored, of all assets but the guest; `guest`: that of the guest; `alerts`: what is retained of each asset.
@@ -291,3 +303,10 @@ def retained_alerts(port: int) -> dict[str, dict[str, Any]]:
     client.disconnect()
     client.loop_stop()
     return found
+
+
+def past_alerts(database: Path, asset: str) -> list[PastAlert]:
+    """What the daemon, which is stopped, remembers of an asset."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        rows = connection.execute("SELECT id, announced, cleared_ns FROM alert WHERE asset = ?", (asset,)).fetchall()
+    return [PastAlert(name, announced == 1, cleared_ns is not None) for name, announced, cleared_ns in rows]

@@ -20,7 +20,7 @@ from edge_ae_train.fit import Options, fit
 from edge_ae_train.synthetic.simulator import simulate
 from numpy.typing import NDArray
 
-from edge_ae.core.timestamps import parse_time_ns
+from edge_ae.core.timestamps import parse_time_ns, rfc3339
 from edge_ae.errors import BadModel
 from edge_ae.model.onnx_model import OnnxModel
 
@@ -106,6 +106,11 @@ def _scored(plant: Plant, asset: str, rows: int, folder: Path) -> Iterable[dict[
     command += ["--out", folder / f"{asset}.scores.csv", "--node", NODE, "--asset", asset, "--budget", BUDGET]
     subprocess.run([sys.executable, *map(str, command)], check=True)
     return [json.loads(line) for line in events.read_text().splitlines()]
+
+
+def time_of(number: int) -> str:
+    """What `number_of` takes."""
+    return rfc3339((T0_MS + number * PERIOD_MS) * 1_000_000)
 
 
 def number_of(ts: str) -> int:

@@ -12,13 +12,22 @@ from edge_ae.store.node_store import FILE, NodeStore
 from tests.chaos import soak
 from tests.chaos.campaign import campaign, table
 from tests.chaos.faults import KINDS
-from tests.chaos.verdict import Heard, judge, never_ended, percentile, sent_twice
+from tests.chaos.verdict import (
+    Heard,
+    PastAlert,
+    judge,
+    never_ended,
+    never_told,
+    percentile,
+    sent_twice,
+    still_suppressed,
+)
 from tests.conftest import MOSQUITTO
 from tests.fuzz.daemon import MAX_ASSETS, T0_NS, Deaf, daemon
 
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
 
-FAULTS = 38  # each kind twice, about
+FAULTS = 42  # each kind twice, about
 
 
 @needs_mosquitto
@@ -59,6 +68,17 @@ def test_alert_of_an_asset_that_went_must_end_for_subscribers() -> None:
     said = [("a", 1, "new"), ("a", 2, "end"), ("b", 1, "new"), ("a", 1, "new"), ("c", 2, "end")]
     heard = [{"asset": "p3", "id": name, "seq": seq, "type": kind} for name, seq, kind in said]
     assert never_ended(heard) == ["p3's b"]
+
+
+def test_what_was_withheld_is_not_lost_but_must_end_and_what_was_not_must_be_heard() -> None:
+    past = [
+        PastAlert("a", True, True),
+        PastAlert("b", True, True),
+        PastAlert("c", False, True),
+        PastAlert("d", False, False),
+    ]
+    assert never_told(past, [event("a", 1)]) == [("b", 1)]
+    assert still_suppressed(past) == ["d, which is suppressed"]
 
 
 def test_event_sent_again_is_the_daemons_fault_unless_the_broker_forgot_it_or_delivers_again_itself() -> None:

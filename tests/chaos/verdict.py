@@ -1,6 +1,7 @@
 """What subscribers ended up with, beside what an undisturbed run over the same rows says: lost, doubled, stuck.
 
-Of an asset whose stream comes and goes no undisturbed run tells; but what was heard to begin must be heard to end.
+Of an asset whose stream comes and goes no undisturbed run tells, nor of one that people silence; but what was heard to begin must be heard to end, what was to be announced must be heard, and
+what was withheld must end, too.
 """
 
 import math
@@ -21,6 +22,15 @@ class Heard:
     at_ns: int
     dup: bool
     event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class PastAlert:
+    """One of the daemon's own history. `announced`: not withheld; `over`: it has come to its end."""
+
+    id: str
+    announced: bool
+    over: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,17 @@ def never_ended(heard: Sequence[Event]) -> list[str]:
         if event["id"] not in last or event["seq"] >= last[event["id"]]["seq"]:
             last[event["id"]] = event
     return [f"{event['asset']}'s {event['id']}" for event in last.values() if event["type"] != "end"]
+
+
+def never_told(past: Sequence[PastAlert], heard: Sequence[Event]) -> list[Key]:
+    """The alerts that were to be announced, by the daemon's own history, and of which nothing was heard."""
+    known = {event["id"] for event in heard}
+    return [(one.id, 1) for one in past if one.announced and one.id not in known]
+
+
+def still_suppressed(past: Sequence[PastAlert]) -> list[str]:
+    """The alerts that were withheld and never came to an end."""
+    return [f"{one.id}, which is suppressed" for one in past if not one.announced and not one.over]
 
 
 def sent_twice(heard: Sequence[Heard], set_back_ns: Sequence[int]) -> list[Key]:
