@@ -47,6 +47,8 @@ def mean_angle(pairs: Pairs, turn: float) -> float:
     values = [value for _, value in _finite(pairs)]
     if not values:
         return _nothing(pairs)
+    if min(values) == max(values):  # as it was sent: a full turn, too, which the sum would make 0
+        return values[0]
     parts = [2.0 * math.pi * value / turn for value in values]
     angle = math.atan2(math.fsum(map(math.sin, parts)), math.fsum(map(math.cos, parts))) / (2.0 * math.pi) * turn
     return angle if min(values) < 0.0 or angle >= 0.0 else _from_zero(angle, turn)

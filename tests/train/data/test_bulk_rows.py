@@ -57,6 +57,7 @@ step = st.one_of(st.just(0), st.just(PERIOD_NS), st.integers(0, 9), st.integers(
 )
 @example(0, [(0, (0.1, 1.0)), (0, (0.1, 1.0)), (0, (0.2, NAN)), (3, (0.1, NAN)), (1, (0.1, NAN))], 4, 0, ())
 @example(0, [(0, (1.0, NAN)), (400, (NAN, 2.0)), (10, (NAN, NAN))], 4, 45, ())
+@example(0, [(0, (1.0, 360.0)), (0, (1.0, 360.0))], 1, 0, (COUNTER, ANGLE))
 @example(0, [(0, (1e9, 359.0)), (1, (1e9 + 0.25, 1.0)), (9, (NAN, 2.0)), (10, (1e9 + 1, NAN))], 4, 0, (COUNTER, ANGLE))
 def test_rows_made_at_once_are_the_aligners(
     first: int,
