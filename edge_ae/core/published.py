@@ -68,7 +68,7 @@ class View:
     floods: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     assets: dict[tuple[str, str], Asset] = field(default_factory=dict)
     unused: int = 0  # messages that are none of the contract's, or found no room
-    _large: LargePayloads = field(default_factory=LargePayloads)
+    _large: LargePayloads = field(default_factory=LargePayloads, compare=False)
     _crowded: bool = False  # no node that is offline has an asset; to look for one at each message would take all day
 
     def take(self, topic: str, payload: bytes, now_ns: int) -> None:
