@@ -23,7 +23,7 @@ from edge_ae.web.options import PageOptions
 from edge_ae.web.pages import Pages
 from edge_ae.web.request_deadline import MAX_HEAD_BYTES, TimedRequests
 
-RECONNECT_S = 5.0  # how long the page of a browser that has gone is kept for it
+RECONNECT_S = 10.0  # the page of a browser that has gone is kept for so long; its answer to a ping may take 0.4 of it
 CONNECTIONS = 200
 BACKLOG = 64
 GOODBYE_S = 2
