@@ -1,14 +1,13 @@
 """What can be asked of `edge-ae-train`: commands, options, and what their values must be. Imports nothing heavy."""
 
 import argparse
-import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from edge_ae import __version__
 from edge_ae.cli.options import Command, add_command, column_options, count, rules_options
 from edge_ae_train.fleet.options import fleet_options
-from edge_ae_train.training_options import FAMILIES, period, seed, state_option, training_options
+from edge_ae_train.training_options import FAMILIES, past_alerts_options, period, seed, state_option, training_options
 
 __all__ = ["COMMANDS", "EXAMPLES", "FAMILIES", "KEPT", "parser"]
 
@@ -78,20 +77,7 @@ def _retrain_options(parser: Parser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="M2.onnx", help="written if it is no worse")
     training_options(parser, "the current model's")
     rules_options(parser)
-    parser.add_argument(
-        "--alerts", type=Path, nargs="+", default=[], metavar="JSONL", help="alerts that were raised, one event a line"
-    )
-    parser.add_argument(
-        "--feedback",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="PATH",
-        help="what edge-ae feedback printed, or a state_dir",
-    )
-    parser.add_argument(
-        "--node", default=platform.node(), help="that watched, for the ids in its feedback (default: this host's name)"
-    )
+    past_alerts_options(parser)
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the comparison as JSON, too")
     parser.epilog = f"{parser.epilog}; exit status: 0 replaced, {KEPT} the current model stays"
 

@@ -1,6 +1,8 @@
 """Options of every command that trains, and what their values must be. Imports nothing heavy."""
 
 import argparse
+import platform
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,6 +31,24 @@ def state_option(parser: argparse.ArgumentParser) -> None:
         type=_state,
         metavar="EXPR",
         help='learn from this state alone, and watch in it alone: "speed > 100 and load >= 0.5"',
+    )
+
+
+def past_alerts_options(parser: argparse.ArgumentParser) -> None:
+    """The alerts that the models in use have raised, and what people said of them."""
+    parser.add_argument(
+        "--alerts", type=Path, nargs="+", default=[], metavar="JSONL", help="alerts that were raised, one event a line"
+    )
+    parser.add_argument(
+        "--feedback",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="what edge-ae feedback printed, or a state_dir",
+    )
+    parser.add_argument(
+        "--node", default=platform.node(), help="that watched, for the ids in its feedback (default: this host's name)"
     )
 
 

@@ -1,13 +1,12 @@
 """What can be asked of `edge-ae-train fleet`: its commands, their options, and what the values must be. Imports nothing heavy."""
 
 import argparse
-import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from edge_ae.cli.options import add_command, column_options, count, rules_options
 from edge_ae_train.fleet.cli import COMMANDS, STOPPED
-from edge_ae_train.training_options import period, seed, state_option, training_options
+from edge_ae_train.training_options import past_alerts_options, period, seed, state_option, training_options
 
 EXAMPLES = {
     "fit": "edge-ae-train fleet fit --data recordings --out models",
@@ -76,20 +75,7 @@ def _retrain_options(parser: Parser) -> None:
     _data_options(parser)
     rules_options(parser)
     training_options(parser, None)
-    parser.add_argument(
-        "--alerts", type=Path, nargs="+", default=[], metavar="JSONL", help="alerts that were raised, one event a line"
-    )
-    parser.add_argument(
-        "--feedback",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="PATH",
-        help="what edge-ae feedback printed, or a state_dir",
-    )
-    parser.add_argument(
-        "--node", default=platform.node(), help="that watched, for the ids in its feedback (default: this host's name)"
-    )
+    past_alerts_options(parser)
     _out_option(parser, "the better model for each asset or class")
     _engine_options(parser)
 
