@@ -3,7 +3,7 @@
     te/device/<asset>///a/anomaly    retained while there is an alert, empty otherwise
     te/device/<asset>///e/anomaly    each step of an alert: new, update, end
 
-An alarm is a state and made true again on each connection. An alert that people have shelved is no alarm.
+An alarm is a state and made true again on each connection. An alert that people have shelved, or that a rule of theirs suppresses, is no alarm.
 """
 
 import logging

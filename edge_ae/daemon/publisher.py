@@ -1,6 +1,7 @@
 """What came of the readings -> what subscribers get, each thing in its own way.
 
 AlertEvent ─ flood limit ─ outbox ─ checkpoint ─ event      QoS 1, never retained, kept until the broker has it
+one that the owner's rules withhold            ─ none       in the history, and in the alert as it stands
 the asset's alert as it stands                 ─ alert      QoS 1, retained, sent when it changes and on every connection
 its sensors as they stand                      ─ health     likewise
 Scored ─ one an asset and interval             ─ score      QoS 0, expires

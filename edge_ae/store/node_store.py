@@ -1,4 +1,5 @@
-"""What a node knows, over any restart: the state of its assets, its outbox, its alerts, and people's feedback on them.
+"""What a node knows, over any restart: the state of its assets, its outbox, its alerts with people's feedback on
+them, and the highest ratio of each hour.
 
     load() ─► Saved                        at the start, or once a file that could not be opened can be
     commit(Changes) ─► one transaction     states, messages and alerts together: neither is ahead of the other
