@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Sequence
 
 from edge_ae import __version__
-from edge_ae.cli import check, doctor, feedback, notify, options, purge, record, replay, run, score, watch, web
+from edge_ae.cli import check, doctor, feedback, model, notify, options, purge, record, replay, run, score, watch, web
 
 COMMANDS = {
     "run": run,
@@ -18,6 +18,7 @@ COMMANDS = {
     "doctor": doctor,
     "watch": watch,
     "web": web,
+    "model": model,
     "feedback": feedback,
     "purge": purge,
     "notify": notify,

@@ -47,6 +47,7 @@ KEYS = (
 )
 OPTIONAL = ("modes", "deviations", "when")  # which files of an earlier version lack
 OUTPUTS = ("score", "channel_score", "reconstruction", "latent")
+CURRENT, MODEL = "current", "model.onnx"  # of a folder of models: the link to the one in use, and what each is called
 GOLDEN_TOLERANCE = 1e-4  # relative: another processor's rounding, and no more
 MAX_FILE_BYTES = 64 * 1024 * 1024
 NO_DIGEST = "0" * 64
@@ -64,9 +65,10 @@ class OnnxModel:
 
     @classmethod
     def load(cls, path: Path | str, verify: Verify | None = None) -> "OnnxModel":
-        """Read, check and try out a model file. Raises BadModel with one sentence, as `verify` does for one not signed."""
-        path = Path(path)
-        data = _read(path)
+        """Read, check and try out a model file, or the one in use of a folder of models. Raises BadModel with one sentence,
+        as `verify` does for one not signed."""
+        path = in_use(Path(path))
+        data = read_file(path)
         if verify is not None:
             verify(data, path)
         _check_digest(data, path)
@@ -112,7 +114,21 @@ class OnnxModel:
             )
 
 
-def _read(path: Path) -> bytes:
+def in_use(path: Path) -> Path:
+    """The file itself; of a folder of models the one that its link names now, whatever it names a moment later. Raises
+    BadModel for a folder without one."""
+    if not path.is_dir():
+        return path
+    found = (path / CURRENT).resolve() / MODEL
+    if not found.is_file():
+        raise BadModel(
+            f"{path}: is a folder in which no model is in use; edge-ae model install FILE --in {path} puts one there"
+        )
+    return found
+
+
+def read_file(path: Path) -> bytes:
+    """Raises BadModel where it cannot be read, or is too large for a model."""
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise BadModel(f"{path}: larger than {MAX_FILE_BYTES // 2**20} MiB, so it is no model of edge-ae")

@@ -148,7 +148,7 @@ def test_a_file_cut_at_its_edges_is_refused(path: Path, copy: Callable[[bytes], 
 
 def test_what_is_no_model_is_refused(tmp_path: Path, copy: Callable[[bytes], Path]) -> None:
     assert "cannot be read: No such file" in refusal(tmp_path / "nothing.onnx")
-    assert "cannot be read: Is a directory" in refusal(tmp_path)
+    assert "is a folder in which no model is in use" in refusal(tmp_path)
     for data in (b"", b"\x00" * 1000, b"time,flow\n1,2\n", b"\x80\x04pickle"):
         refusal(copy(data))
 
