@@ -3,100 +3,31 @@
 from dataclasses import dataclass, replace
 from datetime import UTC
 from pathlib import Path
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+from typing import Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
-from edge_ae.core.expression import Expression
-from edge_ae.core.field_paths import path_fault, places_of
+from edge_ae.config.fields import (
+    Base,
+    Budget,
+    Days,
+    FieldPath,
+    Hours,
+    LeastDeviation,
+    Name,
+    PageUrl,
+    Seconds,
+    TimeZone,
+    Topic,
+    TopicLevel,
+    WatchedState,
+)
+from edge_ae.core.field_paths import places_of
 from edge_ae.core.formats.decoder import ASSET_NAME, Stream
-from edge_ae.core.quiet_hours import QuietHours
 from edge_ae.core.rules import NO_RULE, AlertRules, ChannelRule, budget_ns, min_deviation_of
 from edge_ae.core.suppression import Maintenance
 from edge_ae.core.timestamps import seconds_ns
-from edge_ae.core.topics import base_fault, topic_fault
-
-
-def _budget(text: str) -> str:
-    budget_ns(text)
-    return text
-
-
-def _min_deviation(value: float | str) -> float | str:
-    min_deviation_of(value)
-    return value
-
-
-def _name(text: str) -> str:
-    if ASSET_NAME.fullmatch(text) is None:
-        raise ValueError("should be 1 to 64 letters, digits or _-.:@()= and begin with a letter or digit")
-    return text
-
-
-def _topic(text: str) -> str:
-    fault = topic_fault(text)
-    if fault is not None:
-        raise ValueError(f'{fault}; write it like "plant/{{asset}}/telemetry"')
-    return text
-
-
-def _path(text: str) -> str:
-    fault = path_fault(text)
-    if fault is not None:
-        raise ValueError(f'{fault}; write it like "motor.current" or "d[tag={{channel}}].value"')
-    return text
-
-
-def _base(text: str) -> str:
-    fault = base_fault(text)
-    if fault is not None:
-        raise ValueError(fault)
-    return text
-
-
-def _level(text: str) -> str:
-    if set("/+#\0") & set(text):
-        raise ValueError('should be one level of a topic, without / + and #, such as "plant-1"')
-    return text
-
-
-def _time_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        if not available_timezones():
-            raise ValueError("is unknown, for this machine knows no time zones: install its package tzdata") from None
-        raise ValueError('is no time zone that this machine knows; write it like "Europe/Berlin"') from None
-    return name
-
-
-def _quiet_hours(text: str) -> str:
-    QuietHours.of(text, UTC)
-    return text
-
-
-def _when(text: str) -> str:
-    return Expression.of(text).text if text else ""
-
-
-def _days(days: tuple[str, ...]) -> tuple[str, ...]:
-    Maintenance.of(days, None, UTC)
-    return days
-
-
-def _page(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc or not url.isascii() or not url.isprintable():
-        raise ValueError('should be the address of a page; write it like "http://pi-7:8182/asset/{node}/{asset}"')
-    return url
-
-
-FieldPath = Annotated[str, Field(min_length=1), AfterValidator(_path)]
-Name = Annotated[str, AfterValidator(_name)]
-TopicLevel = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_level)]
-Seconds = Annotated[float, Field(ge=0, le=10 * 365 * 86_400)]
 
 
 class Section(BaseModel):
@@ -120,7 +51,7 @@ class Mqtt(Section):
     username: str | None = None
     password_file: Path | None = None
     client_id: str | None = Field(default=None, min_length=1, max_length=128, examples=["edge-ae-pi-7"])
-    base: Annotated[str, AfterValidator(_base)] = "edge-ae"
+    base: Base = "edge-ae"
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
     session_expiry_s: int = Field(default=86_400, ge=0, le=2**32 - 2)
     keepalive_s: int = Field(default=30, ge=5, le=65535)
@@ -137,7 +68,7 @@ class ChannelRuleSettings(Section):
 
     mute: bool | None = None
     direction: Literal["high", "low", "both"] | None = Field(default=None, examples=["high"])
-    min_deviation: Annotated[float | str, AfterValidator(_min_deviation)] | None = Field(default=None, examples=["5%"])
+    min_deviation: LeastDeviation | None = Field(default=None, examples=["5%"])
 
     @property
     def rule(self) -> ChannelRule:
@@ -149,9 +80,9 @@ class ChannelRuleSettings(Section):
 class MaintenanceSettings(Section):
     """Hours that come again on some days, in which nothing new is announced. Unset, `days` are all, and `hours` the whole day."""
 
-    days: Annotated[tuple[str, ...], AfterValidator(_days)] = Field(default=(), examples=["sat"])
-    hours: Annotated[str, AfterValidator(_quiet_hours)] | None = Field(default=None, examples=["06:00-08:00"])
-    time_zone: Annotated[str, AfterValidator(_time_zone)] | None = Field(default=None, examples=["Europe/Berlin"])
+    days: Days = Field(default=(), examples=["sat"])
+    hours: Hours | None = Field(default=None, examples=["06:00-08:00"])
+    time_zone: TimeZone | None = Field(default=None, examples=["Europe/Berlin"])
 
     @property
     def window(self) -> Maintenance:
@@ -166,10 +97,10 @@ class StreamSettings(Section):
     `lateness_s` is one sample period where channels come one by one, else 0.
     """
 
-    topic: Annotated[str, AfterValidator(_topic)] = Field(examples=["plant/{asset}/telemetry"])
+    topic: Topic = Field(examples=["plant/{asset}/telemetry"])
     format: Literal["json", "number", "influx", "sparkplug"] = "json"
     time: FieldPath | None = Field(default=None, examples=["ts"])
-    time_zone: Annotated[str, AfterValidator(_time_zone)] | None = Field(default=None, examples=["Europe/Berlin"])
+    time_zone: TimeZone | None = Field(default=None, examples=["Europe/Berlin"])
     model: Path | None = None
     channels: dict[str, str] = Field(default={}, examples=[{"Pressure": "data.pressure"}])
     value: FieldPath = "value"
@@ -181,13 +112,13 @@ class StreamSettings(Section):
     qos: Literal[0, 1] = 1
     max_future_s: Seconds = 86_400.0
     rules: dict[str, ChannelRuleSettings] = {}
-    when: Annotated[str, AfterValidator(_when)] | None = Field(default=None, examples=["speed > 100"])
+    when: WatchedState | None = Field(default=None, examples=["speed > 100"])
 
 
 class Alerts(Section):
     """The life of an alert, in the words of OPC UA Part 9."""
 
-    budget: Annotated[str, AfterValidator(_budget)] = "1/week"
+    budget: Budget = "1/week"
     on_delay_s: Seconds = 0.0
     off_delay_s: Seconds | None = None  # None: ten hops of the model
     deadband: float = Field(default=0.2, ge=0, lt=1)
@@ -199,7 +130,7 @@ class Alerts(Section):
     flood_limit: int = Field(default=10, ge=1)
     flood_window_s: Seconds = 600.0
     channels: dict[str, ChannelRuleSettings] = {}
-    when: Annotated[str, AfterValidator(_when)] | None = Field(default=None, examples=["speed > 100"])
+    when: WatchedState | None = Field(default=None, examples=["speed > 100"])
 
     @property
     def rules(self) -> AlertRules:
@@ -238,7 +169,7 @@ class HomeAssistantSettings(Section):
     """Discovery by Home Assistant; `prefix` is its own `discovery_prefix`."""
 
     discovery: bool = False
-    prefix: Annotated[str, AfterValidator(_base)] = "homeassistant"
+    prefix: Base = "homeassistant"
 
 
 class ThinEdgeSettings(Section):
@@ -295,15 +226,13 @@ class NotifySettings(Section):
     urls: tuple[SecretStr, ...] | None = Field(default=None, examples=["ntfys://ntfy.sh/my-plant"])
     urls_file: Path | None = None
     min_severity: Literal["low", "medium", "high"] = "low"
-    quiet_hours: Annotated[str, AfterValidator(_quiet_hours)] | None = Field(default=None, examples=["22:00-06:00"])
+    quiet_hours: Hours | None = Field(default=None, examples=["22:00-06:00"])
     quiet_passes_high: bool = False
-    time_zone: Annotated[str, AfterValidator(_time_zone)] | None = Field(default=None, examples=["Europe/Berlin"])
+    time_zone: TimeZone | None = Field(default=None, examples=["Europe/Berlin"])
     max_per_hour: int = Field(default=20, ge=1, le=1_000)
     pictures: bool = True
     timeout_s: float = Field(default=10.0, ge=1, le=60)
-    page_url: Annotated[str, AfterValidator(_page)] | None = Field(
-        default=None, examples=["http://pi-7:8182/asset/{node}/{asset}"]
-    )
+    page_url: PageUrl | None = Field(default=None, examples=["http://pi-7:8182/asset/{node}/{asset}"])
 
 
 @dataclass(frozen=True, slots=True)

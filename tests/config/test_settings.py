@@ -272,8 +272,8 @@ def test_a_machine_without_time_zones_lacks_a_package_that_is_named(
     def no_zone(name: str) -> ZoneInfo:
         raise ZoneInfoNotFoundError(name)
 
-    monkeypatch.setattr("edge_ae.config.settings.ZoneInfo", no_zone)
-    monkeypatch.setattr("edge_ae.config.settings.available_timezones", set)
+    monkeypatch.setattr("edge_ae.config.fields.ZoneInfo", no_zone)
+    monkeypatch.setattr("edge_ae.config.fields.available_timezones", set)
     (line,) = problems(tmp_path, '[[streams]]\ntopic = "a"\ntime = "ts"\ntime_zone = "Europe/Berlin"')
     assert "install its package tzdata" in line
 
