@@ -16,7 +16,9 @@ def test_injected_faults_are_cut_as_the_model_cuts_them() -> None:
     rows[:, 0] = 7.0
     candidate = fit([Segment(rows)], Options(family="pca", length=16)).candidate
     standardise = Standardise(fit_scaler([rows]))
-    largest = [np.abs(one.rows).max(axis=0) for block in select.plan(candidate, standardise, 0) for one in block]
+    largest = [
+        np.abs(one.rows).max(axis=0) for block in select.plan(candidate, standardise, 0).values() for one in block
+    ]
     assert np.max(largest, axis=0)[0] == CONSTANT_LIMIT
     assert (np.max(largest, axis=0)[1:] > CONSTANT_LIMIT).all()
 

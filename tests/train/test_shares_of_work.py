@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from edge_ae_train.data.loading import read_tables
 from edge_ae_train.data.segments import Segment
-from edge_ae_train.fit import WORK, Options, fit
+from edge_ae_train.fit import Options, fit
 from edge_ae_train.options import FAMILIES
 from edge_ae_train.progress import Reporter, in_parts
+from edge_ae_train.search import WORK
 
 from tests.models import pump
 

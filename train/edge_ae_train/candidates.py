@@ -43,8 +43,22 @@ LINEAR_ROWS = 200_000  # that a linear family and the forecaster are fitted to
 LATENT_FLOOR = 0.01  # of the latent's largest standard deviation: finer directions are not trusted
 LATENT_WINDOWS = 4096  # of those trained on, for the latent's whitening
 
+Span = tuple[int, int]
+"""First and last row (exclusive) of a block."""
+
 Chunk = tuple[Tensor, Tensor]
 """Standardised windows [window, length, channel] without holes, and where they were present."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How far a family is trained: the share of a network's steps, and where each block has a network of its own, how many."""
+
+    steps: float = 1.0
+    blocks: int = FOLDS
+
+
+WHOLE = Effort()
 
 
 @dataclass(frozen=True)
@@ -105,6 +119,7 @@ class HeldOutBlock:
     faults to be put into. `error`: the mean square of the residual, standardised.
     """
 
+    span: Span
     trained: Trained
     windows: HeldOut
     rows: Floats
@@ -126,23 +141,27 @@ class Candidate:
         return float(np.mean([block.error for block in self.blocks]))
 
 
-def train_candidate(family: str, material: Material, reporter: Reporter) -> tuple[Candidate, Candidate]:
+def train_candidate(
+    family: str, material: Material, reporter: Reporter, effort: Effort = WHOLE
+) -> tuple[Candidate, Candidate]:
     """The same network with plain and with tempered squares. Raises BadData where too little can be held out."""
     few = material.rows < FEW_ROWS
     blocks: list[HeldOutBlock] = []
     trained = None
     parts = in_parts(reporter, [1.0] * (FOLDS + 1 if few else 1))
     for number, block in enumerate(held_out_blocks(material.rows)):
+        if few and len(blocks) >= effort.blocks:
+            break
         if few or trained is None:
             part = next(parts)
             part.step(f"{family}: held-out block {number + 1}")
-            trained = train_on(family, _others(material, block, both_sides=few), material, part)
+            trained = train_on(family, _others(material, block, both_sides=few), material, part, effort.steps)
         blocks += _held_out(trained, material, block)
     if len(blocks) < 2:
         raise BadData(
             f"no two stretches of {material.length} rows without a gap to calibrate on: record for longer, without gaps"
         )
-    if few or trained is None:
+    if (few and effort == WHOLE) or trained is None:
         part = next(parts, reporter)
         part.step(f"{family}: all rows")
         trained = train_on(family, material.parts, material, part)
@@ -152,21 +171,21 @@ def train_candidate(family: str, material: Material, reporter: Reporter) -> tupl
     return candidate, replace(candidate, calibration=tempered)
 
 
-def held_out_blocks(rows: int) -> list[tuple[int, int]]:
-    """First and last row (exclusive) of each block that is held out, in time order."""
+def held_out_blocks(rows: int) -> list[Span]:
+    """The blocks that are held out, in time order."""
     start = 0 if rows < FEW_ROWS else int(rows * (1.0 - HELD_OUT))
     edges = np.linspace(start, rows, FOLDS + 1).astype(int)
     return [(int(a), int(b)) for a, b in pairwise(edges)]
 
 
-def _others(material: Material, block: tuple[int, int], *, both_sides: bool) -> list[Segment]:
+def _others(material: Material, block: Span, *, both_sides: bool) -> list[Segment]:
     """The rows before a block, and on `both_sides` those behind it, but for a window's length next to it."""
     first, last = block
     before = cut(material.parts, 0, first - material.length)
     return before + (cut(material.parts, last + material.length, material.rows) if both_sides else [])
 
 
-def _held_out(trained: Trained, material: Material, block: tuple[int, int]) -> list[HeldOutBlock]:
+def _held_out(trained: Trained, material: Material, block: Span) -> list[HeldOutBlock]:
     """The block; none where no stretch of it has room for a fault behind a window of normal rows."""
     parts = held_out_rows(material.parts, block, material.length)
     windows = WindowSet(parts, material.standardise, material.length, material.hop)
@@ -175,10 +194,10 @@ def _held_out(trained: Trained, material: Material, block: tuple[int, int]) -> l
         return []
     averages, error = trained.averages(windows.chunks(MOST_CHUNKS))
     held = HeldOut(averages, partial(_distances, trained, windows))
-    return [HeldOutBlock(trained, held, longest, error)]
+    return [HeldOutBlock(block, trained, held, longest, error)]
 
 
-def held_out_rows(parts: Sequence[Segment], block: tuple[int, int], length: int) -> list[Segment]:
+def held_out_rows(parts: Sequence[Segment], block: Span, length: int) -> list[Segment]:
     """A block's rows and those before it that its first windows begin with: each window is in the block in which it ends."""
     first, last = block
     return cut(parts, max(first - length + 1, 0), last)
@@ -188,8 +207,11 @@ def _distances(trained: Trained, windows: WindowSet, whitening: Whitening, tempe
     return trained.distances(windows.chunks(MOST_CHUNKS), whitening, temper)
 
 
-def train_on(family: str, parts: Sequence[Segment], material: Material, reporter: Reporter) -> Trained:
-    """A network of the family, the forecaster, and the whitening of the latent, from some of the material's stretches."""
+def train_on(
+    family: str, parts: Sequence[Segment], material: Material, reporter: Reporter, steps: float = 1.0
+) -> Trained:
+    """A network of the family, the forecaster, and the whitening of the latent, from some of the material's stretches.
+    `steps`: the share of a network's."""
     windows = WindowSet(parts, material.standardise, material.length)
     if len(windows) == 0:
         raise BadData(
@@ -198,7 +220,7 @@ def train_on(family: str, parts: Sequence[Segment], material: Material, reporter
         )
     rows = _standardised(parts, material)
     sight = sight_of(family, material)
-    network = train_network(family, parts, material, sight, reporter)
+    network = train_network(family, parts, material, sight, reporter, steps)
     forecaster = linear.fit_forecaster(_seen(rows, sight), material.length)
     values, _ = windows.take(spread_over(len(windows), LATENT_WINDOWS))
     with torch.no_grad():
@@ -223,7 +245,7 @@ def _seen(rows: Sequence[Floats], sight: Sight | None) -> Sequence[Floats]:
 
 
 def train_network(
-    family: str, parts: Sequence[Segment], material: Material, sight: Sight | None, reporter: Reporter
+    family: str, parts: Sequence[Segment], material: Material, sight: Sight | None, reporter: Reporter, steps: float
 ) -> nn.Module:
     """Seeded anew each time, so that a family's network does not depend on which others were trained."""
     if family in linear.LINEAR:
@@ -236,6 +258,7 @@ def train_network(
     if min(len(train_set), len(check_set)) == 0:
         raise BadData(f"no stretch of {length} rows without a gap in what there is to train on: record without gaps")
     recipe = _recipe(family, rows, len(train_set), material.seed)
+    recipe = replace(recipe, steps=max(1, round(steps * recipe.steps)))
 
     def progress(step: int, error: float) -> None:
         reporter.step(f"{family}: step {step} of {recipe.steps}, error {error:.4f}", step / recipe.steps)

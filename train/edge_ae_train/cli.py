@@ -70,7 +70,9 @@ def _fit(options: Namespace) -> int:
         print(*table_of(recording, origin.units), sep="\n", flush=True)
         if (aside := proposal((name, origin.units.get(name, "")) for name in recording.names)) is not None:
             reporter.note(aside)
-        chosen = fit.Options(options.family, options.length, options.hop, options.seed, recording.channels)
+        chosen = fit.Options(
+            options.family, options.length, options.hop, options.seed, recording.channels, options.thorough
+        )
         fitted = fit.fit(recording.segments, chosen, reporter.part(READ, FITTED))
         reporter.step("export", FITTED)
         model = save(fitted, recording, origin, options.out)
@@ -127,7 +129,7 @@ def _retrain(options: Namespace) -> int:
         past = history.recall(series, current, alert_rules(options), hindsight, options.length, scoring)
         for text in past.notes:
             reporter.note(text)
-        chosen = fit.Options(options.family, options.length, spec.hop, options.seed, spec.channels)
+        chosen = fit.Options(options.family, options.length, spec.hop, options.seed, spec.channels, options.thorough)
         outcome = retrain.retrain(past, chosen, _origin(options, spec.name, units), options.out, training)
     retrain.show(outcome)
     _write_json(options.json, retrain.as_dict(outcome))

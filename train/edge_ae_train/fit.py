@@ -11,35 +11,35 @@ from edge_ae.core.model_spec import Channel, Kind
 from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae_train import select
-from edge_ae_train.candidates import FAMILIES, Candidate, Material, train_candidate
+from edge_ae_train.candidates import FAMILIES, Candidate, Material
 from edge_ae_train.data.dataset import MODE_WINDOWS, some_windows
 from edge_ae_train.data.segments import Segment, stretches, values_of
 from edge_ae_train.data.window_length import choose_length
 from edge_ae_train.discrete import discrete_score, tail_of_both
 from edge_ae_train.models.linear import LINEAR
-from edge_ae_train.progress import SILENT, Reporter, in_parts
+from edge_ae_train.progress import SILENT, Reporter
 from edge_ae_train.scoring.graph import Measure, ScoredNetwork
 from edge_ae_train.scoring.oddness import DiscreteScore
 from edge_ae_train.scoring.preprocess import Scaler, Standardise, fit_scaler
 from edge_ae_train.scoring.sight import judged_features
-from edge_ae_train.select import Contender
+from edge_ae_train.search import compare
 
 AUTO = "auto"
 LEAST_WINDOWS, LEAST_WINDOWS_OF_NETWORKS = 6, 12  # side by side; a network keeps some for stopping early
-WORK = {"cva": 1.0, "pca": 1.0, "cae": 3.0, "ae": 1.5, "dae": 3.0, "vae": 3.5}  # of a family, beside the others
 FEW_FOUND = 0.7  # of the large injected faults
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the user may choose; the defaults need no other option. `length` None: from the data. `channels`: with
-    their kinds; empty: all are analog."""
+    their kinds; empty: all are analog. `thorough`: every family is trained whole."""
 
     family: str = AUTO
     length: int | None = None
     hop: int = 1
     seed: int = 0
     channels: tuple[Channel, ...] = ()
+    thorough: bool = False
 
     @property
     def turns(self) -> tuple[float, ...]:
@@ -66,16 +66,10 @@ def fit(segments: Sequence[Segment], options: Options, reporter: Reporter = SILE
     """`segments`: of normal operation, in the order of time. Raises BadData with one sentence."""
     torch.set_num_threads(1)  # the networks are too small for two, and on a busy core OpenMP's barriers cost 40 times
     material = material_of(segments, options)
-    contenders: dict[str, Contender] = {}
-    trials: select.Trials | None = None
     families = _families(options.family)
-    parts = in_parts(reporter, [WORK[family] for family in families])
-    for family, part in zip(families, parts, strict=True):
-        plain, tempered = train_candidate(family, material, part.part(0.0, 0.8))
-        if trials is None:
-            trials = select.plan(plain, material.standardise, options.seed, material.judged)
-        part.step(f"{family}: looking for injected faults", 0.8)
-        contenders[family] = select.better_of(plain, tempered, trials)
+    halving = options.family == AUTO and not options.thorough
+    compared = compare(families, material, reporter, halving=halving)
+    contenders = compared.contenders
     shares = {family: one.found for family, one in contenders.items()}
     chosen = select.best(shares) if options.family == AUTO else options.family
     candidate = contenders[chosen].candidate
@@ -87,6 +81,7 @@ def fit(segments: Sequence[Segment], options: Options, reporter: Reporter = SILE
         "asked": options.family,
         "trial_rate": select.TRIAL_RATE,
         "candidates": {family: one.facts for family, one in contenders.items()},
+        "left_out": dict(compared.left_out),
     }
     if material.judged is None:
         return Fitted(assemble(candidate, material.scaler), candidate, options.hop, report)

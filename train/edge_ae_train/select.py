@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from edge_ae_train.candidates import Candidate
+from edge_ae_train.candidates import Candidate, Span
 from edge_ae_train.data import fault_injection
 from edge_ae_train.data.dataset import CHUNK, standardised
 from edge_ae_train.data.fault_injection import Injection
@@ -24,8 +24,8 @@ REPEATS = 16  # of each kind and strength in each block: with 4, the seed's luck
 # them, the networks that led by less raised false alerts on 16 % of the rows, the linear models that they had beaten on 6 %.
 TIE = 0.05
 
-Trials = Sequence[Sequence[Injection]]
-"""The injected faults of each block."""
+Trials = Mapping[Span, Sequence[Injection]]
+"""The injected faults of each block: REPEATS of each kind and strength in a row."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,16 @@ class Contender:
 def plan(candidate: Candidate, standardise: Standardise, seed: int, judged: Sequence[int] | None = None) -> Trials:
     """The faults for each block: the same for every candidate, and cut at the limit at which the graph cuts values."""
     rng, limit = np.random.default_rng(seed), standardise.limit.numpy()
-    return [
-        [one.clipped(limit) for one in fault_injection.inject(rows, candidate.length, REPEATS, rng, judged)]
-        for rows in (standardised(block.rows, standardise) for block in candidate.blocks)
-    ]
+    rows = {block.span: standardised(block.rows, standardise) for block in candidate.blocks}
+    return {
+        span: [one.clipped(limit) for one in fault_injection.inject(part, candidate.length, REPEATS, rng, judged)]
+        for span, part in rows.items()
+    }
+
+
+def thinned(trials: Trials, every: int) -> Trials:
+    """One in `every` of the faults of each block, of each kind and strength."""
+    return {span: injections[::every] for span, injections in trials.items()}
 
 
 def found(candidate: Candidate, trials: Trials) -> dict[str, float]:
@@ -56,7 +62,8 @@ def found(candidate: Candidate, trials: Trials) -> dict[str, float]:
     outcome: dict[str, list[bool]] = {}
     calibration = candidate.calibration
     boundary = calibration.tail.boundary(TRIAL_RATE)
-    for block, whitening, injections in zip(candidate.blocks, calibration.crossed, trials, strict=True):
+    for block, whitening in zip(candidate.blocks, calibration.crossed, strict=True):
+        injections = trials[block.span]
         parts = [injection.windows(candidate.length) for injection in injections]
         values = torch.from_numpy(np.concatenate(parts))
         chunks = [(part, torch.ones_like(part)) for part in torch.split(values, CHUNK)]
@@ -88,6 +95,8 @@ def print_comparison(report: Mapping[str, Any]) -> None:
     for family, entry in report["candidates"].items():
         cells = "".join(f"{entry['found'][key]:>8.0%} " for key in (*strengths, "all"))
         print(f"  {family:<8}{cells}{'<- exported' if family == report['chosen'] else ''}")
+    for family, reason in report.get("left_out", {}).items():
+        print(f"  {family:<8} {reason}")
     if alone := report.get("judged_alone"):
         print(f"judged by what they never did, beside the score of the others: {', '.join(alone)}")
     leader = max(report["candidates"], key=lambda family: report["candidates"][family]["found"]["all"])

@@ -16,6 +16,11 @@ def training_options(parser: argparse.ArgumentParser, named_after: str | None) -
     parser.add_argument(
         "--family", default="auto", choices=["auto", *FAMILIES], help="default: the one that finds most"
     )
+    parser.add_argument(
+        "--thorough",
+        action="store_true",
+        help="train every family whole, those too that lag behind early (default: no longer than one may still win)",
+    )
     if named_after is not None:
         parser.add_argument("--name", help=f"the model's name in alerts (default: {named_after})")
     parser.add_argument(

@@ -111,7 +111,7 @@ def _retrain(options: Namespace) -> int:
     if options.out.resolve() == options.models.resolve():
         raise BadData(f"{options.out}: is the folder of the models in use; name another, to be rolled out from")
     hindsight = read_hindsight(options.alerts, options.feedback, options.node)
-    asked = (options.family, options.length, options.seed)
+    asked = (options.family, options.length, options.seed, options.thorough)
 
     def plan(found: Sequence["AssetSource"]) -> tuple[list["FleetJob"], Mapping[str, str]]:
         grouped, models = by_model(folder, found)
@@ -190,7 +190,8 @@ def _fit_options(options: Namespace) -> "FitOptions":
     hold_ns = seconds_ns(0.0 if options.hold is None else options.hold)
     asked = RowOptions(period_ns, hold_ns, options.length, options.kind, options.when)
     units = tuple(sorted(_units(options.units).items()))
-    return FitOptions(read_options(options), asked, options.family, options.hop, options.seed, units)
+    columns = read_options(options)
+    return FitOptions(columns, asked, options.family, options.hop, options.seed, units, thorough=options.thorough)
 
 
 def _units(text: str | None) -> dict[str, str]:

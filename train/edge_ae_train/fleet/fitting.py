@@ -46,6 +46,7 @@ class FitOptions:
     seed: int = 0
     units: tuple[tuple[str, str], ...] = ()
     until: float = 1.0
+    thorough: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,9 @@ def trained(tables: Sequence[Table], options: FitOptions) -> tuple[Recording, fi
     recording = recording_of([reordered(one, tables[0]) for one in tables], options.rows, options.columns.label)
     if len(tables) > 1:
         recording = replace(recording, segments=tuple(in_time(recording.segments)))
-    chosen = fit.Options(options.family, options.rows.length, options.hop, options.seed, recording.channels)
+    chosen = fit.Options(
+        options.family, options.rows.length, options.hop, options.seed, recording.channels, options.thorough
+    )
     return recording, fit.fit(recording.segments, chosen)
 
 

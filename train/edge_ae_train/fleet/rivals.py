@@ -5,7 +5,7 @@ held-out normal rows and on faults injected into them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -49,6 +49,7 @@ class RetrainOptions:
     family: str = fit.AUTO
     length: int | None = None
     seed: int = 0
+    thorough: bool = False
 
 
 def compare_job(job: FleetJob) -> Product:
@@ -79,6 +80,7 @@ def retrain_job(job: FleetJob) -> Product:
     newest = max(int(table.t_ns[-1]) for table in tables)
     origin = Origin(current.spec.name, rfc3339(newest), digest_of(tables), units)
     chosen = _fit_options(current.spec, options.family, options.length, options.seed)
+    chosen = replace(chosen, thorough=options.thorough)
     with TemporaryDirectory() as scratch:
         out = Path(scratch, name)
         outcome = retrain.retrain(past, chosen, origin, out)
