@@ -1,10 +1,8 @@
 """A fitted model -> one ONNX file that proves itself: metadata, golden vectors, digest; and onnxruntime must agree with torch."""
 
 import json
-import logging
-import warnings
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +13,13 @@ import torch
 
 from edge_ae.core.channel_profile import with_profile
 from edge_ae.core.model_spec import Channel, Floats, Kind, ModelSpec
-from edge_ae.model.onnx_model import NO_DIGEST, OUTPUTS, PREFIX, SCHEMA_VERSION, OnnxModel, digest
+from edge_ae.model.onnx_model import NO_DIGEST, PREFIX, SCHEMA_VERSION, OnnxModel, digest
 from edge_ae.store.atomic import write_whole
 from edge_ae_train.data.dataset import CHUNK, MODE_WINDOWS, some_windows, spread_over
 from edge_ae_train.data.segments import Recording, stretches, values_of
 from edge_ae_train.deviation import deviations
 from edge_ae_train.fit import Fitted
+from edge_ae_train.onnx_graph import onnx_graph
 from edge_ae_train.scoring import modes
 from edge_ae_train.scoring.graph import ScoredNetwork
 from edge_ae_train.scoring.habits import common_values
@@ -114,7 +113,7 @@ def export(graph: ScoredNetwork, contents: Contents, windows: Floats, out: Path)
     graph = graph.eval()
     with torch.no_grad():
         expected = graph(torch.from_numpy(windows))[0].numpy()
-    proto = _to_onnx(graph, contents.spec)
+    proto = onnx_graph(graph, contents.spec.length, len(contents.spec.channels))
     golden = spread_over(len(windows), GOLDEN_WINDOWS)
     _seal(proto, _metadata(contents, windows[golden], expected[golden]))
 
@@ -134,69 +133,6 @@ def with_report(source: Path, report: Mapping[str, Any], out: Path) -> OnnxModel
     _seal(proto, metadata | {PREFIX + "report": json.dumps(report)})
     write_whole(out, proto.SerializeToString(), mode=READABLE, check=OnnxModel.load)
     return OnnxModel.load(out)
-
-
-# -- the graph -------------------------------------------------------------------------------------------------
-
-
-def _to_onnx(graph: ScoredNetwork, spec: ModelSpec) -> onnx.ModelProto:
-    example = torch.zeros(2, spec.length, len(spec.channels))
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            graph,
-            (example,),
-            input_names=["window"],
-            output_names=list(OUTPUTS),
-            dynamic_shapes={"window": {0: torch.export.Dim("batch")}},
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None
-    proto = program.model_proto
-    _tidy(proto.graph)
-    return proto
-
-
-def _tidy(graph: onnx.GraphProto) -> None:
-    """Values are named by their order, for the exporter's own names change from one export to the next; where in torch's
-    source a node came from is nothing that a device needs."""
-    names = {value.name: value.name for value in (*graph.input, *graph.output)}
-    for node in _nodes(graph):
-        for values in (node.input, node.output):
-            for index, name in enumerate(values):
-                values[index] = names.setdefault(name, f"v{len(names)}") if name else ""
-        node.name = node.doc_string = ""
-        del node.metadata_props[:]
-    for part in _graphs(graph):
-        part.name = "graph"
-        del part.value_info[:], part.metadata_props[:]
-        initializers = [value for value in part.initializer if value.name in names]  # the others nothing reads
-        for value in (*initializers, *part.output):
-            value.name = names[value.name]
-        initializers.sort(key=lambda value: value.name)
-        del part.initializer[:]
-        part.initializer.extend(initializers)
-
-
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """All nodes, those of branches among them, in order."""
-    for node in graph.node:
-        yield node
-        for branch in _branches(node):
-            yield from _nodes(branch)
-
-
-def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    yield graph
-    for node in graph.node:
-        for branch in _branches(node):
-            yield from _graphs(branch)
-
-
-def _branches(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    return (attribute.g for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH)
 
 
 # -- the metadata ----------------------------------------------------------------------------------------------
