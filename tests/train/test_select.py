@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from edge_ae_train import select
+from edge_ae_train.data import fault_injection
 from edge_ae_train.data.segments import Segment
 from edge_ae_train.fit import Options, fit
 from edge_ae_train.scoring.preprocess import CONSTANT_LIMIT, Standardise, fit_scaler
@@ -33,3 +34,20 @@ def test_injected_faults_are_cut_as_the_model_cuts_them() -> None:
 )
 def test_of_families_that_find_as_many_but_for_chance_the_simplest_ships(found: dict[str, float], chosen: str) -> None:
     assert select.best({family: {"all": share} for family, share in found.items()}) == chosen
+
+
+def test_the_comparison_says_who_found_which_faults_and_who_was_trained_no_further(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = dict.fromkeys(("small", "medium", "large", "all"), 0.5) | dict.fromkeys(fault_injection.KINDS, 0.25)
+    report = {
+        "trial_rate": 1e-3,
+        "chosen": "cva",
+        "candidates": {"cva": {"found": found}, "cae": {"found": found | {"stuck": 0.75}}},
+        "left_out": {"ae": "31% after 12% of its training, when cva found 47%"},
+    }
+    select.print_comparison(report)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["stuck", "25%", "75%"] in lines
+    assert ["cva", "50%", "50%", "50%", "50%", "<-", "exported"] in lines
+    assert ["ae", "31%", "after", "12%", "of", "its", "training,", "when", "cva", "found", "47%"] in lines

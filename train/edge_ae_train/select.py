@@ -88,7 +88,7 @@ def best(shares: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def print_comparison(report: Mapping[str, Any]) -> None:
-    """The comparison as a table: families down, strengths of faults across, the share found in each cell."""
+    """The comparison as two tables of shares found: families by the faults' strength, and kinds of faults by family."""
     strengths = list(fault_injection.STRENGTHS)
     print(f"injected faults found at one false alert in {1 / report['trial_rate']:.0f} windows:")
     print(f"  {'family':<8}" + "".join(f"{word:>9}" for word in (*strengths, "all")))
@@ -97,6 +97,11 @@ def print_comparison(report: Mapping[str, Any]) -> None:
         print(f"  {family:<8}{cells}{'<- exported' if family == report['chosen'] else ''}")
     for family, reason in report.get("left_out", {}).items():
         print(f"  {family:<8} {reason}")
+    families = list(report["candidates"])
+    print(f"  {'by kind of fault':<18}" + "".join(f"{family:>9}" for family in families))
+    for kind in fault_injection.KINDS:
+        shares = [report["candidates"][family]["found"].get(kind) for family in families]
+        print(f"  {kind:<18}" + "".join(f"{'' if share is None else f'{share:.0%}':>9}" for share in shares))
     if alone := report.get("judged_alone"):
         print(f"judged by what they never did, beside the score of the others: {', '.join(alone)}")
     leader = max(report["candidates"], key=lambda family: report["candidates"][family]["found"]["all"])

@@ -65,11 +65,15 @@ def places() -> bytes:
     return pictures.latent_picture(points, np.zeros(ROWS, np.int64), np.arange(ROWS) < 9, np.ones(1), 0.5)
 
 
+def shares() -> bytes:
+    return pictures.found_picture(["cva", NAMES[1]], ["spike", "step"], np.array([[0.25, 0.5], [1.0, np.nan]]))
+
+
 def texts(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(Text)]
 
 
-@pytest.mark.parametrize("picture", [score, steady_score, signals, parts, places])
+@pytest.mark.parametrize("picture", [score, steady_score, signals, parts, places, shares])
 def test_no_number_is_a_formula_or_a_part_of_one(drawn: Drawn, picture: Callable[[], bytes]) -> None:
     figure = drawn(picture)
     assert not [text for text in texts(figure) if "$" in text or "math" in text]
@@ -99,6 +103,10 @@ def test_a_long_name_leaves_room_for_the_picture(drawn: Drawn) -> None:
     figure = drawn(parts)
     assert any(text.startswith("a name so long") and text.endswith("and on") for text in texts(figure))
     assert figure.axes[0].get_position().width > 0.6
+
+
+def test_who_found_which_faults_is_a_number_in_each_cell_and_none_where_nobody_looked(drawn: Drawn) -> None:
+    assert [text for text in texts(drawn(shares)) if text.endswith("%")] == ["25%", "50%", "100%"]
 
 
 def test_a_name_in_signs_that_no_font_has_raises_no_warning(recwarn: pytest.WarningsRecorder) -> None:

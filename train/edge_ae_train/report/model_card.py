@@ -1,11 +1,15 @@
 """The sections on a model alone: what it looks at, what its score's boundary is, and the comparison that chose it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edge_ae.core.rules import HOURS
 from edge_ae.core.timestamps import SECOND
 from edge_ae.model.onnx_model import OnnxModel
-from edge_ae_train.report.page import Block, Chapter, Grid
+from edge_ae_train.report.page import Block, Chapter, Grid, Picture
+from edge_ae_train.report.pictures import found_picture
 
 STRENGTHS = ("all", "small", "medium", "large")  # these lines of the comparison first, then the kinds of fault
 FACTS = {
@@ -55,8 +59,10 @@ def training_section(model: OnnxModel) -> Iterable[Chapter]:
         blocks += [
             "Faults of many kinds and three strengths were added to normal rows that the candidates had not seen. "
             "The table says how many each found, all at the same rate of false alerts.",
+            Picture("found.png", found_picture(families, list(kinds), _shares(found, kinds))),
             Grid(["fault", *families], rows),
         ]
+    blocks += [f"{family} was trained no further: {reason}." for family, reason in _left_out(model).items()]
     if facts:
         blocks.append(Grid(("fact", "value"), facts))
     if blocks:
@@ -69,6 +75,17 @@ def _found(candidates: object) -> dict[str, dict[str, float]]:
         return {}
     shares = {name: entry.get("found") for name, entry in candidates.items() if isinstance(entry, dict)}
     return {name: share for name, share in shares.items() if isinstance(share, dict)}
+
+
+def _shares(found: Mapping[str, Mapping[str, float]], kinds: Iterable[str]) -> NDArray[np.float64]:
+    """[kind, family], NaN where a family's file says nothing of a kind."""
+    return np.array([[shares.get(kind, np.nan) for shares in found.values()] for kind in kinds], np.float64)
+
+
+def _left_out(model: OnnxModel) -> dict[str, str]:
+    """Family -> why it was not trained whole."""
+    reasons = model.report.get("left_out")
+    return {str(family): str(reason) for family, reason in reasons.items()} if isinstance(reasons, dict) else {}
 
 
 def _percent(share: float | None) -> str:

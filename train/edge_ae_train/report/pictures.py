@@ -121,6 +121,23 @@ def contribution_picture(
         return _png(figure)
 
 
+def found_picture(families: Sequence[str], kinds: Sequence[str], found: Array) -> bytes:
+    """Who found which faults: `found` [kind, family] from 0 to 1, NaN where it was not looked for."""
+    with mpl.rc_context(_style() | {"axes.grid": False}):
+        size = (2.6 + 0.9 * len(families), 0.9 + 0.28 * len(kinds))
+        figure = Figure(size, layout="constrained")
+        axes = figure.subplots()
+        axes.imshow(found, aspect="auto", cmap="Blues", vmin=0.0, vmax=1.0)
+        axes.set_xticks(range(len(families)), [_short(family) for family in families])
+        axes.set_yticks(range(len(kinds)), [_short(kind) for kind in kinds])
+        axes.xaxis.tick_top()
+        for (kind, family), share in np.ndenumerate(found):
+            if np.isfinite(share):
+                colour = "white" if share > 0.6 else MEASURED
+                axes.text(family, kind, f"{share:.0%}", ha="center", va="center", color=colour, fontsize=8)
+        return _png(figure)
+
+
 def latent_picture(
     points: Array, mode: NDArray[np.int64], alert: NDArray[np.bool_], shares: Array, explained: float
 ) -> bytes:
