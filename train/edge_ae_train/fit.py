@@ -23,8 +23,8 @@ from edge_ae_train.scoring.oddness import DiscreteScore
 from edge_ae_train.scoring.preprocess import Scaler, Standardise, fit_scaler
 from edge_ae_train.scoring.sight import judged_features
 from edge_ae_train.search import compare
+from edge_ae_train.training_options import AUTO
 
-AUTO = "auto"
 LEAST_WINDOWS, LEAST_WINDOWS_OF_NETWORKS = 6, 12  # side by side; a network keeps some for stopping early
 FEW_FOUND = 0.7  # of the large injected faults
 

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from edge_ae.core.expression import Expression
 
+AUTO = "auto"  # the family that finds most
 FAMILIES = ("cva", "pca", "cae", "ae", "dae", "vae")
 
 
 def training_options(parser: argparse.ArgumentParser, named_after: str | None) -> None:
     """`named_after`: what a model is called without --name; None: there is no such option."""
-    parser.add_argument(
-        "--family", default="auto", choices=["auto", *FAMILIES], help="default: the one that finds most"
-    )
+    parser.add_argument("--family", default=AUTO, choices=[AUTO, *FAMILIES], help="default: the one that finds most")
     parser.add_argument(
         "--thorough",
         action="store_true",

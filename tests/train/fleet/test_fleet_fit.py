@@ -11,9 +11,10 @@ from edge_ae_train.cli import main
 from edge_ae_train.data.prepare import RowOptions
 from edge_ae_train.data.segments import Segment
 from edge_ae_train.fleet import classes
-from edge_ae_train.fleet.fitting import FitOptions, ReadAsset, alike, fit_job, in_time, spread
+from edge_ae_train.fleet.fitting import ReadAsset, alike, fit_job, in_time, spread
 from edge_ae_train.fleet.jobs import FleetJob
 from edge_ae_train.fleet.sources import AssetSource, find
+from edge_ae_train.fleet.work import FIT, FitOptions
 
 from edge_ae.core.timestamps import SECOND
 from edge_ae.errors import BadData
@@ -73,7 +74,7 @@ def test_class_has_one_model_and_what_failed_is_a_row(fitted: Fitted) -> None:
 
 def test_model_is_the_same_to_the_bit_whatever_ran_its_job(fitted: Fitted) -> None:
     (source,) = find([str(fitted.data / "b1.csv")], None, AS_IT_IS, fitted.out)
-    product = fit_job(FleetJob("beta", fit_job, (source,), FitOptions(rows=RowOptions(length=16), family="pca")))
+    product = fit_job(FleetJob("beta", FIT, (source,), FitOptions(rows=RowOptions(length=16), family="pca")))
     assert product.files["beta.onnx"] == (fitted.out / "beta.onnx").read_bytes()
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from edge_ae_train.cli import main
 from edge_ae_train.fleet.jobs import FleetJob, performed
-from edge_ae_train.fleet.judging import JudgeOptions, alerts_under, judge_job
+from edge_ae_train.fleet.judging import alerts_under
 from edge_ae_train.fleet.ledger import rows_of
 from edge_ae_train.fleet.models import ModelFile, model_folder
 from edge_ae_train.fleet.sources import find
+from edge_ae_train.fleet.work import JUDGE, JudgeOptions
 
 from edge_ae.core.detector import Watch
 from edge_ae.core.events import slot_of
@@ -33,7 +34,7 @@ def judged(small: Small, data: Path, columns: ReadOptions = AS_IT_IS, *, what_if
     (source,) = find([str(data)], None, AS_IT_IS, data.parent)
     model = ModelFile("small", str(small.model), "0" * 64)
     asked = JudgeOptions(model, HOURLY, columns, what_if)
-    product = performed(FleetJob(source.asset, judge_job, (source,), asked))
+    product = performed(FleetJob(source.asset, JUDGE, (source,), asked))
     return {"reason": product.reason, **product.facts}
 
 

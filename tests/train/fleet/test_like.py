@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 from edge_ae_train.data.prepare import RowOptions
-from edge_ae_train.fleet.fitting import FitOptions
 from edge_ae_train.fleet.jobs import DONE, FAILED, JobRow
 from edge_ae_train.fleet.ledger import ledger
 from edge_ae_train.fleet.like import found_classes, grouped, parted, proposed
 from edge_ae_train.fleet.sources import AssetSource, find
+from edge_ae_train.fleet.work import FitOptions
 
 from edge_ae.errors import BadData
 from edge_ae.store.recording.options import AS_IT_IS

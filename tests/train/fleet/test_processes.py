@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from ast import literal_eval
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,12 @@ def test_processes_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     wait_for(lambda: not Path("/proc", said.read_text(), "cmdline").exists(), "the process's end", 20)
+
+
+def test_process_that_plans_and_writes_loads_nothing_that_trains() -> None:
+    """It would take 200 MB, and two seconds before the first worker begins."""
+    modules = ("cli", "work", "like", "classes", "run", "processes", "ray_cluster", "ledger", "overview", "rollout")
+    code = f"import sys, importlib as i; [i.import_module('edge_ae_train.fleet.' + m) for m in {modules}]; print([*sys.modules])"
+    env = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'train'}"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert not {"torch", "onnxruntime", "sklearn", "pyarrow", "matplotlib"} & set(literal_eval(done.stdout))

@@ -2,16 +2,17 @@
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from edge_ae_train.fleet.jobs import FleetJob, Product, Work
+from edge_ae_train.fleet.jobs import FleetJob, Product
 
 from edge_ae.errors import BadData
 
 
-def job(key: str, work: Work, options: object = None) -> FleetJob:
-    return FleetJob(key, work, (), options)
+def job(key: str, work: Callable[[FleetJob], Product], options: object = None) -> FleetJob:
+    return FleetJob(key, f"{__name__}:{work.__name__}", (), options)
 
 
 def echo(asked: FleetJob) -> Product:

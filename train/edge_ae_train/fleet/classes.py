@@ -8,7 +8,7 @@ from typing import Any
 
 from edge_ae.errors import BadData
 from edge_ae.store.atomic import reason_of, whole_text
-from edge_ae_train.fleet.jobs import FAILED, FleetJob, JobRow, Work
+from edge_ae_train.fleet.jobs import FAILED, FleetJob, JobRow
 from edge_ae_train.fleet.sources import AssetSource
 
 HEADER = ("asset", "class")
@@ -23,7 +23,7 @@ class Grouping:
     faults: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    def jobs(self, work: Work, options: Any) -> list[FleetJob]:
+    def jobs(self, work: str, options: Any) -> list[FleetJob]:
         """One for each class."""
         return [FleetJob(key, work, sources, options) for key, sources in self.members.items()]
 

@@ -19,10 +19,10 @@ from edge_ae_train.progress import reporting
 
 if TYPE_CHECKING:
     from edge_ae_train.fleet.classes import Grouping
-    from edge_ae_train.fleet.fitting import FitOptions
-    from edge_ae_train.fleet.jobs import Engine, FleetJob, JobRow, Work
+    from edge_ae_train.fleet.jobs import Engine, FleetJob, JobRow
     from edge_ae_train.fleet.ledger import Ledger
     from edge_ae_train.fleet.sources import AssetSource
+    from edge_ae_train.fleet.work import FitOptions
     from edge_ae_train.progress import Reporter
 
     Plan = Callable[[Sequence[AssetSource]], tuple[list[FleetJob], Mapping[str, str]]]
@@ -33,9 +33,9 @@ MOST_SHOWN = 60  # rows of a table that a person reads to the end; of more, thos
 
 def _fit(options: Namespace) -> int:
     from edge_ae_train.fleet import classes, sources
-    from edge_ae_train.fleet.fitting import fit_job
     from edge_ae_train.fleet.ledger import ledger
     from edge_ae_train.fleet.run import run
+    from edge_ae_train.fleet.work import FIT
 
     if options.hold is not None and options.period is None:
         raise BadData("--hold needs --period: channels that report on change show none")
@@ -45,7 +45,7 @@ def _fit(options: Namespace) -> int:
         grouped = _grouped(options.by, found, chosen, book, engine, reporter)
         for text in grouped.notes:
             reporter.note(text)
-        rows = run(grouped.jobs(fit_job, chosen), book, engine, reporter)
+        rows = run(grouped.jobs(FIT, chosen), book, engine, reporter)
         rows = [*rows, *classes.left_out(rows), *grouped.rows]
         book.write_table(rows)
         classes.write(options.out, rows)
@@ -62,15 +62,15 @@ def _backtest(options: Namespace) -> int:
 
 
 def _judge(options: Namespace, *, what_if: bool) -> int:
-    from edge_ae_train.fleet.judging import JudgeOptions, judge_job
     from edge_ae_train.fleet.models import model_folder, with_models
+    from edge_ae_train.fleet.work import JUDGE, JudgeOptions
 
     folder, rules, columns = model_folder(options.models), alert_rules(options), read_options(options)
 
     def plan(found: Sequence["AssetSource"]) -> tuple[list["FleetJob"], dict[str, str]]:
         models, faults = with_models(folder, found)
         chosen = {asset: JudgeOptions(model, rules, columns, what_if) for asset, model in models.items()}
-        return [_job(source, judge_job, chosen) for source in found if source.asset in chosen], faults
+        return [_job(source, JUDGE, chosen) for source in found if source.asset in chosen], faults
 
     rows = _run(options, plan)
     _show(rows, ("alerts", "allowed", "alert_share", "events_found", "median_delay_s"))
@@ -79,7 +79,7 @@ def _judge(options: Namespace, *, what_if: bool) -> int:
 
 def _compare(options: Namespace) -> int:
     from edge_ae_train.fleet.models import model_folder, with_models
-    from edge_ae_train.fleet.rivals import CompareOptions, compare_job
+    from edge_ae_train.fleet.work import COMPARE, CompareOptions
 
     folder, other = model_folder(options.models), model_folder(options.other)
     rules, columns = alert_rules(options), read_options(options)
@@ -91,7 +91,7 @@ def _compare(options: Namespace) -> int:
             for asset, model in models.items()
             if asset in others
         }
-        return [_job(source, compare_job, chosen) for source in found if source.asset in chosen], faults | lacking
+        return [_job(source, COMPARE, chosen) for source in found if source.asset in chosen], faults | lacking
 
     rows = _run(options, plan)
     _show(rows, ("replaced", "worse"))
@@ -105,7 +105,7 @@ def _retrain(options: Namespace) -> int:
     from edge_ae_train.fleet import classes
     from edge_ae_train.fleet.jobs import FleetJob
     from edge_ae_train.fleet.models import by_model, model_folder
-    from edge_ae_train.fleet.rivals import RetrainOptions, retrain_job
+    from edge_ae_train.fleet.work import RETRAIN, RetrainOptions
 
     folder, rules, columns = model_folder(options.models), alert_rules(options), read_options(options)
     if options.out.resolve() == options.models.resolve():
@@ -116,7 +116,7 @@ def _retrain(options: Namespace) -> int:
     def plan(found: Sequence["AssetSource"]) -> tuple[list["FleetJob"], Mapping[str, str]]:
         grouped, models = by_model(folder, found)
         jobs = [
-            FleetJob(key, retrain_job, sources, RetrainOptions(models[key], rules, hindsight, columns, *asked))
+            FleetJob(key, RETRAIN, sources, RetrainOptions(models[key], rules, hindsight, columns, *asked))
             for key, sources in grouped.members.items()
         ]
         return jobs, grouped.faults
@@ -145,9 +145,8 @@ def _report(options: Namespace) -> int:
 
 def _singles(options: Namespace, assets: Sequence[str]) -> dict[str, str]:
     """Draws the report of each asset, and gives their addresses from the page of all."""
-    from edge_ae_train.fleet.judging import JudgeOptions
     from edge_ae_train.fleet.models import model_folder, with_models
-    from edge_ae_train.fleet.single import single_job
+    from edge_ae_train.fleet.work import DRAW, JudgeOptions
 
     folder, rules, columns = model_folder(options.models), alert_rules(options), read_options(options)
 
@@ -155,7 +154,7 @@ def _singles(options: Namespace, assets: Sequence[str]) -> dict[str, str]:
         wanted = [source for source in found if source.asset in assets]
         models, faults = with_models(folder, wanted)
         chosen = {asset: JudgeOptions(model, rules, columns) for asset, model in models.items()}
-        return [_job(source, single_job, chosen) for source in wanted if source.asset in chosen], faults
+        return [_job(source, DRAW, chosen) for source in wanted if source.asset in chosen], faults
 
     rows = _run(Namespace(**{**vars(options), "out": options.out / "singles"}), plan)
     return {row.key: f"singles/{row.facts['report']}" for row in rows if row.is_done}
@@ -184,7 +183,7 @@ def _rollout(options: Namespace) -> int:
 
 def _fit_options(options: Namespace) -> "FitOptions":
     from edge_ae_train.data.prepare import RowOptions
-    from edge_ae_train.fleet.fitting import FitOptions
+    from edge_ae_train.fleet.work import FitOptions
 
     period_ns = None if options.period is None else seconds_ns(options.period)
     hold_ns = seconds_ns(0.0 if options.hold is None else options.hold)
@@ -225,7 +224,7 @@ def _grouped(
     return found_classes(found, chosen, book, engine, reporter)
 
 
-def _job(source: "AssetSource", work: "Work", options: Mapping[str, Any]) -> "FleetJob":
+def _job(source: "AssetSource", work: str, options: Mapping[str, Any]) -> "FleetJob":
     from edge_ae_train.fleet.jobs import FleetJob
 
     return FleetJob(source.asset, work, (source,), options[source.asset])

@@ -17,36 +17,21 @@ import numpy as np
 
 from edge_ae.core.timestamps import SECOND, rfc3339
 from edge_ae.errors import BadData
-from edge_ae.store.recording.options import AS_IT_IS, ReadOptions
 from edge_ae.store.recording.table import Table, take
 from edge_ae_train import fit
 from edge_ae_train.data.clean import in_order
 from edge_ae_train.data.loading import reordered
 from edge_ae_train.data.period import sample_period_ns
-from edge_ae_train.data.prepare import AS_FOUND, RowOptions, recording_of
+from edge_ae_train.data.prepare import recording_of
 from edge_ae_train.data.segments import Recording, Segment
 from edge_ae_train.export import Origin, save
 from edge_ae_train.fleet.jobs import FleetJob, Product, file_name
 from edge_ae_train.fleet.sources import AssetSource
+from edge_ae_train.fleet.work import FitOptions
 
 MOST_CLASS_LINES = 400_000  # that a class's model is trained on, all its assets together
 CLASS_RUNS = 8  # an asset's share of them comes from so many parts of its time
 TIME_SLICES = 10  # a class's rows are put in order of time by so many slices: none is held out of one asset alone
-
-
-@dataclass(frozen=True, slots=True)
-class FitOptions:
-    """As of `edge-ae-train fit`, for all models of a fleet. `units`: of channels, by name. `until`: the part of each
-    asset's time that is used, from its beginning."""
-
-    columns: ReadOptions = AS_IT_IS
-    rows: RowOptions = AS_FOUND
-    family: str = fit.AUTO
-    hop: int = 1
-    seed: int = 0
-    units: tuple[tuple[str, str], ...] = ()
-    until: float = 1.0
-    thorough: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ work needs, and a product all that it made, so that either may travel to another
 
 import hashlib
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pkgutil import resolve_name
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -30,10 +31,11 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class FleetJob:
-    """`work`: a function of a module, which every process finds by its name. `options`: frozen; their repr says all of them."""
+    """`work`: "module:function", by which the process that does it finds it; others need not load what it loads. The function
+    takes the job and gives a Product. `options`: frozen; their repr says all of them."""
 
     key: str
-    work: "Work"
+    work: str
     sources: tuple[AssetSource, ...]
     options: Any
 
@@ -41,12 +43,7 @@ class FleetJob:
     def fingerprint(self) -> str:
         """Of inputs, options and version: the same fingerprint, the same product."""
         inputs = [(source.asset, source.inputs) for source in self.sources]
-        return hashlib.sha256(
-            repr((__version__, self.work.__name__, self.key, inputs, self.options)).encode()
-        ).hexdigest()
-
-
-Work = Callable[[FleetJob], Product]
+        return hashlib.sha256(repr((__version__, self.work, self.key, inputs, self.options)).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +76,8 @@ class Engine(Protocol):
 def performed(job: FleetJob) -> Product:
     """The job's product; what goes wrong in it is its own, and ends no other's work."""
     try:
-        return job.work(job)
+        product: Product = resolve_name(job.work)(job)
+        return product
     except EdgeError as error:
         return Product(reason=job_reason(job, str(error)))
     except MemoryError:

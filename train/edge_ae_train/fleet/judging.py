@@ -25,7 +25,7 @@ from edge_ae.core.timestamps import SECOND, rfc3339
 from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.offline import Result, score_table
-from edge_ae.store.recording.options import AS_IT_IS, ReadOptions
+from edge_ae.store.recording.options import ReadOptions
 from edge_ae.store.recording.table import Table
 from edge_ae_train.data import recorded
 from edge_ae_train.evaluation import figures
@@ -33,24 +33,14 @@ from edge_ae_train.evaluation.clock import WEEK_NS
 from edge_ae_train.evaluation.evaluate import judge, scored_rows
 from edge_ae_train.evaluation.metrics import match_events
 from edge_ae_train.fleet.jobs import FleetJob, Product
-from edge_ae_train.fleet.models import ModelFile
 from edge_ae_train.fleet.places import places_of
 from edge_ae_train.fleet.sources import AssetSource
+from edge_ae_train.fleet.work import JudgeOptions
 
 MOST_ALERTS = 50  # the newest, that a row lists
 OFF_DELAY_HOPS = 10  # as the detector has it, where the rules say none
 BUDGETS = ("1/month", "1/week", "2/week", "1/day")
 ON_DELAYS_S = (60, 600, 3600)
-
-
-@dataclass(frozen=True, slots=True)
-class JudgeOptions:
-    """`what_if`: whether other budgets and delays are tried."""
-
-    model: ModelFile
-    rules: AlertRules
-    columns: ReadOptions = AS_IT_IS
-    what_if: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,102 +8,26 @@ An asset for which the shared model is worse has its own. Each step is jobs, so 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import cast
+from dataclasses import replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from edge_ae.core.model_spec import Explanation, Floats, ModelSpec
-from edge_ae.core.rules import AlertRules
 from edge_ae.errors import BadData
-from edge_ae.model.onnx_model import OnnxModel
-from edge_ae_train import fit, retrain
-from edge_ae_train.data.clean import in_order
-from edge_ae_train.data.period import sample_period_ns
-from edge_ae_train.data.prepare import recording_of
-from edge_ae_train.data.segments import Recording, stretches, values_of
-from edge_ae_train.evaluation.clock import WEEK_NS
-from edge_ae_train.export import Origin, spec_of
 from edge_ae_train.fleet.classes import Grouping
-from edge_ae_train.fleet.fitting import FitOptions, first_part, fit_job, spread, trained
-from edge_ae_train.fleet.jobs import Engine, FleetJob, JobRow, Product
+from edge_ae_train.fleet.jobs import Engine, FleetJob, JobRow
 from edge_ae_train.fleet.ledger import Ledger
 from edge_ae_train.fleet.models import ModelFile
-from edge_ae_train.fleet.places import places_of
 from edge_ae_train.fleet.run import run
 from edge_ae_train.fleet.sources import AssetSource
+from edge_ae_train.fleet.work import FIT, LOOK, SERVE, UNTIL, FitOptions, ServeOptions
 from edge_ae_train.progress import SILENT, Reporter
-from edge_ae_train.scoring.graph import ScoredNetwork
+from edge_ae_train.training_options import AUTO
 
-UNTIL = 0.8  # of each asset's time: what both models are trained on
 QUICK = "cva"  # the family that the test takes where the user leaves the choice: all six for each asset would take the night
-MOST_LINES = 20_000  # of an asset, that the test looks at
 MOST_CLASSES = 8  # that a group of assets with the same channels is parted into
 APART = 0.5  # silhouette from which on groups are apart: also the two halves of one make are, in one channel,
 CENTRES_APART = 0.5  # so that their centres must differ by half of what some channel moves by, too
-WEEKLY = AlertRules(WEEK_NS)
-
-
-@dataclass(frozen=True, slots=True)
-class ServeOptions:
-    """`shared`: the model that may be the asset's."""
-
-    shared: ModelFile
-    fitting: FitOptions
-
-
-class GraphModel:
-    """What was fitted, as the core asks for a model: exporting it would take ten times as long as fitting it."""
-
-    def __init__(self, graph: ScoredNetwork, spec: ModelSpec) -> None:
-        self._graph, self.spec = graph, spec
-
-    def score(self, windows: Floats) -> Floats:
-        return self._run(windows)[0]
-
-    def explain(self, windows: Floats) -> Sequence[Explanation]:
-        return [Explanation(*parts) for parts in zip(*self._run(windows)[1:], strict=True)]
-
-    def _run(self, windows: Floats) -> list[Floats]:
-        with torch.no_grad():
-            return [part.numpy() for part in self._graph(torch.from_numpy(windows))]
-
-
-# -- jobs ------------------------------------------------------------------------------------------------------
-
-
-def look_job(job: FleetJob) -> Product:
-    """Channels and period of an asset, and where each channel lies."""
-    table = in_order(job.sources[0].table(job.options.columns))
-    order = sorted(table.names)
-    values = table.values[:, [table.names.index(name) for name in order]]
-    middle, moves = places_of(values)
-    return Product({"channels": order, "period_ns": sample_period_ns([table]), "middle": middle, "spread": moves})
-
-
-def serve_job(job: FleetJob) -> Product:
-    """Whether a shared model serves an asset as well as its own does; `worse` in its facts: how it does not."""
-    options: ServeOptions = job.options
-    shared = OnnxModel.load(Path(options.shared.path))
-    table = spread(in_order(job.sources[0].table(options.fitting.columns)), MOST_LINES)
-    recording, fitted = trained([first_part(table, UNTIL)], options.fitting)
-    own = _model_of(recording, fitted)
-    whole = recording_of([table], options.fitting.rows, options.fitting.columns.label)
-    length = max(own.spec.length, shared.spec.length)
-    train, held_out = retrain.split(whole.segments, length)
-    chosen = fit.Options(length=length, seed=options.fitting.seed, channels=recording.channels)
-    injected = retrain.injections(train, held_out, length, chosen)
-    trial = retrain.Trial(WEEKLY, (), tuple(held_out), injected)
-    outcome = retrain.compare(cast(OnnxModel, own), shared, trial)  # of either no more is asked than the core asks
-    return Product({"shared": options.shared.key, "serves": outcome.replaced, "worse": outcome.worse})
-
-
-def _model_of(recording: Recording, fitted: fit.Fitted) -> GraphModel:
-    rows = values_of(stretches(recording.segments, fitted.candidate.length))
-    return GraphModel(fitted.graph, spec_of(fitted, recording, Origin("own"), rows))
 
 
 # -- the way through them --------------------------------------------------------------------------------------
@@ -115,15 +39,15 @@ def found_classes(
     """The classes, each asset that is in none alone, and what cannot be read. BadData where nothing can."""
     by_name = {source.asset: source for source in sources}
     looked = run(
-        [FleetJob(source.asset, look_job, (source,), options) for source in sources],
+        [FleetJob(source.asset, LOOK, (source,), options) for source in sources],
         book.below("look"),
         engine,
         reporter,
     )
     proposals = proposed(looked)
-    quick = replace(options, until=UNTIL, family=QUICK if options.family == fit.AUTO else options.family)
+    quick = replace(options, until=UNTIL, family=QUICK if options.family == AUTO else options.family)
     sharing = [
-        FleetJob(name, fit_job, tuple(by_name[asset] for asset in members), quick)
+        FleetJob(name, FIT, tuple(by_name[asset] for asset in members), quick)
         for name, members in proposals.items()
         if len(members) > 1
     ]
@@ -131,7 +55,7 @@ def found_classes(
     shared = {row.key: row for row in run(sharing, at, engine, reporter) if row.is_done}
     quick = replace(quick, until=1.0)
     serving = [
-        FleetJob(asset, serve_job, (by_name[asset],), ServeOptions(_file(at, shared[name]), quick))
+        FleetJob(asset, SERVE, (by_name[asset],), ServeOptions(_file(at, shared[name]), quick))
         for name in shared
         for asset in proposals[name]
     ]

@@ -5,7 +5,7 @@ held-out normal rows and on faults injected into them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,7 +15,7 @@ from edge_ae.core.rules import AlertRules
 from edge_ae.core.timestamps import rfc3339
 from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel
-from edge_ae.store.recording.options import AS_IT_IS, ReadOptions
+from edge_ae.store.recording.options import ReadOptions
 from edge_ae_train import fit, retrain
 from edge_ae_train.data.history import Hindsight, Past, recall
 from edge_ae_train.data.recorded import Series
@@ -23,33 +23,9 @@ from edge_ae_train.export import Origin
 from edge_ae_train.fleet.fitting import MOST_CLASS_LINES, digest_of, spread
 from edge_ae_train.fleet.jobs import FleetJob, Product, file_name
 from edge_ae_train.fleet.judging import series_of
-from edge_ae_train.fleet.models import ModelFile
 from edge_ae_train.fleet.sources import AssetSource
-
-
-@dataclass(frozen=True, slots=True)
-class CompareOptions:
-    """`other`: the candidate."""
-
-    model: ModelFile
-    other: ModelFile
-    rules: AlertRules
-    columns: ReadOptions = AS_IT_IS
-    seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class RetrainOptions:
-    """As of `edge-ae-train retrain`, for all models of a fleet."""
-
-    model: ModelFile
-    rules: AlertRules
-    hindsight: Hindsight
-    columns: ReadOptions = AS_IT_IS
-    family: str = fit.AUTO
-    length: int | None = None
-    seed: int = 0
-    thorough: bool = False
+from edge_ae_train.fleet.work import CompareOptions, RetrainOptions
+from edge_ae_train.training_options import AUTO
 
 
 def compare_job(job: FleetJob) -> Product:
@@ -62,7 +38,7 @@ def compare_job(job: FleetJob) -> Product:
         )
     past, _ = _past(job.sources, current, options.rules, Hindsight(), options.columns)
     length = max(current.spec.length, candidate.spec.length)
-    chosen = _fit_options(current.spec, fit.AUTO, length, options.seed)
+    chosen = _fit_options(current.spec, AUTO, length, options.seed)
     train, held_out = retrain.split(past.normal, length)
     injected = retrain.injections(train, held_out, length, chosen)
     trial = retrain.Trial(past.rules, past.assets, tuple(held_out), injected)

@@ -6,7 +6,8 @@ from tempfile import TemporaryDirectory
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae_train.data.recorded import Series
 from edge_ae_train.fleet.jobs import FleetJob, Product, file_name
-from edge_ae_train.fleet.judging import JudgeOptions, series_of
+from edge_ae_train.fleet.judging import series_of
+from edge_ae_train.fleet.work import JudgeOptions
 from edge_ae_train.report.report import report_of
 
 
