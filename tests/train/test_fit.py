@@ -107,7 +107,7 @@ def test_windows_with_holes_are_calibrated_as_the_model_file_scores_them() -> No
     candidate, graph = fitted.candidate, fitted.graph
     windows = WindowSet([Segment(rows)], graph.standardise, TRAINED_LENGTH)
     calibration = candidate.calibration
-    distances = candidate.trained.distances(windows.chunks(100), calibration.whitening, calibration.temper)
+    distances = candidate.trained.distances(windows.chunks(100), calibration.whitening)
     physical = np.stack([rows[end - TRAINED_LENGTH + 1 : end + 1] for end in windows.ends])
     with torch.no_grad():
         scores = graph(torch.from_numpy(physical))[0].numpy()

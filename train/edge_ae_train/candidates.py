@@ -26,7 +26,7 @@ from edge_ae_train.models import autoencoders, linear
 from edge_ae_train.models.trainer import Recipe, train
 from edge_ae_train.progress import Reporter, in_parts
 from edge_ae_train.scoring.calibrate import Calibration, HeldOut, calibrate
-from edge_ae_train.scoring.graph import PLAIN, TEMPERED, Measure, Views
+from edge_ae_train.scoring.graph import Measure, Views
 from edge_ae_train.scoring.preprocess import Scaler, Standardise
 from edge_ae_train.scoring.sight import Seen, Sight
 from edge_ae_train.scoring.whitening import Whitening, fit_whitening
@@ -103,11 +103,11 @@ class Trained:
                 squares.append(float(((residuals[0] * there) ** 2).sum() / there.sum()))
         return np.concatenate(averages, axis=1), float(np.mean(squares))
 
-    def distances(self, chunks: Iterable[Chunk], whitening: Whitening, temper: float) -> NDArray[np.float64]:
+    def distances(self, chunks: Iterable[Chunk], whitening: Whitening) -> NDArray[np.float64]:
         """[view, window], the latent's last, as the model file would measure them."""
-        measure = Measure(self.views, whitening, self.latent, temper).eval()
+        measure = Measure(self.views, whitening, self.latent).eval()
         with torch.no_grad():
-            parts = [measure(values, present)[0].numpy() for values, present in chunks]
+            parts = [measure.distances(values, present).numpy() for values, present in chunks]
         return np.concatenate(parts, axis=1).astype(np.float64)
 
 
@@ -141,10 +141,8 @@ class Candidate:
         return float(np.mean([block.error for block in self.blocks]))
 
 
-def train_candidate(
-    family: str, material: Material, reporter: Reporter, effort: Effort = WHOLE
-) -> tuple[Candidate, Candidate]:
-    """The same network with plain and with tempered squares. Raises BadData where too little can be held out."""
+def train_candidate(family: str, material: Material, reporter: Reporter, effort: Effort = WHOLE) -> Candidate:
+    """Raises BadData where too little can be held out."""
     few = material.rows < FEW_ROWS
     blocks: list[HeldOutBlock] = []
     trained = None
@@ -165,10 +163,8 @@ def train_candidate(
         part = next(parts, reporter)
         part.step(f"{family}: all rows")
         trained = train_on(family, material.parts, material, part)
-    held = [block.windows for block in blocks]
-    plain, tempered = (calibrate(held, material.floor, OFF_DELAY_HOPS, temper) for temper in (PLAIN, TEMPERED))
-    candidate = Candidate(family, trained, material.length, tuple(blocks), plain)
-    return candidate, replace(candidate, calibration=tempered)
+    calibration = calibrate([block.windows for block in blocks], material.floor, OFF_DELAY_HOPS)
+    return Candidate(family, trained, material.length, tuple(blocks), calibration)
 
 
 def held_out_blocks(rows: int) -> list[Span]:
@@ -203,8 +199,8 @@ def held_out_rows(parts: Sequence[Segment], block: Span, length: int) -> list[Se
     return cut(parts, max(first - length + 1, 0), last)
 
 
-def _distances(trained: Trained, windows: WindowSet, whitening: Whitening, temper: float) -> NDArray[np.float64]:
-    return trained.distances(windows.chunks(MOST_CHUNKS), whitening, temper)
+def _distances(trained: Trained, windows: WindowSet, whitening: Whitening) -> NDArray[np.float64]:
+    return trained.distances(windows.chunks(MOST_CHUNKS), whitening)
 
 
 def train_on(

@@ -124,7 +124,7 @@ def _require_rows(rows: int, length: int, family: str) -> None:
 def assemble(candidate: Candidate, scaler: Scaler, discrete: DiscreteScore | None = None) -> ScoredNetwork:
     """The graph that ships."""
     calibration, trained = candidate.calibration, candidate.trained
-    measure = Measure(trained.views, calibration.whitening, trained.latent, calibration.temper)
+    measure = Measure(trained.views, calibration.whitening, trained.latent)
     return ScoredNetwork(scaler, measure, calibration.limit, discrete).eval()
 
 

@@ -71,12 +71,12 @@ class Race:
 
     def run(self, family: str, reporter: Reporter, effort: Effort = WHOLE, every: int = 1) -> Contender:
         """`every`: one in so many of the faults is looked for."""
-        pair = train_candidate(family, self._material, reporter.part(0.0, TRAINED), effort)
+        candidate = train_candidate(family, self._material, reporter.part(0.0, TRAINED), effort)
         if self._trials is None:
             one = self._material
-            self._trials = select.plan(pair[0], one.standardise, one.seed, one.judged)
+            self._trials = select.plan(candidate, one.standardise, one.seed, one.judged)
         reporter.step(f"{family}: looking for injected faults", TRAINED)
-        return select.better_of(*pair, select.thinned(self._trials, every))
+        return Contender(candidate, select.found(candidate, select.thinned(self._trials, every)))
 
 
 def _out_after(

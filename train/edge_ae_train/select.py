@@ -15,7 +15,6 @@ from edge_ae_train.candidates import Candidate, Span
 from edge_ae_train.data import fault_injection
 from edge_ae_train.data.dataset import CHUNK, standardised
 from edge_ae_train.data.fault_injection import Injection
-from edge_ae_train.scoring.graph import TEMPERED
 from edge_ae_train.scoring.preprocess import Standardise
 
 TRIAL_RATE = 1e-3  # alerts a window at which candidates are compared
@@ -38,8 +37,7 @@ class Contender:
     @property
     def facts(self) -> dict[str, Any]:
         """What the model file's report says of it."""
-        tempered = self.candidate.calibration.temper == TEMPERED
-        return {"found": self.found, "error": self.candidate.error, "tempered": tempered}
+        return {"found": self.found, "error": self.candidate.error}
 
 
 def plan(candidate: Candidate, standardise: Standardise, seed: int, judged: Sequence[int] | None = None) -> Trials:
@@ -67,18 +65,12 @@ def found(candidate: Candidate, trials: Trials) -> dict[str, float]:
         parts = [injection.windows(candidate.length) for injection in injections]
         values = torch.from_numpy(np.concatenate(parts))
         chunks = [(part, torch.ones_like(part)) for part in torch.split(values, CHUNK)]
-        scores = calibration.score(block.trained.distances(chunks, whitening, calibration.temper))
+        scores = calibration.score(block.trained.distances(chunks, whitening))
         ends = np.cumsum([len(part) for part in parts])[:-1]
         for injection, part in zip(injections, np.split(scores, ends), strict=True):
             for key in ("all", injection.strength, injection.kind):
                 outcome.setdefault(key, []).append(bool(part.max() > boundary))
     return {key: float(np.mean(hits)) for key, hits in outcome.items()}
-
-
-def better_of(plain: Candidate, tempered: Candidate, trials: Trials) -> Contender:
-    """The tempered one only where it finds more than chance would: a tempered score hides how bad a fault is."""
-    usual, drawn_in = (Contender(candidate, found(candidate, trials)) for candidate in (plain, tempered))
-    return drawn_in if drawn_in.found["all"] - usual.found["all"] > TIE else usual
 
 
 def best(shares: Mapping[str, Mapping[str, float]]) -> str:

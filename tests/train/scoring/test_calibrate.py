@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from edge_ae_train.scoring.calibrate import HeldOut, calibrate, fit_tail, reach
-from edge_ae_train.scoring.graph import LATENT_WEIGHT
+from edge_ae_train.scoring.graph import VIEW_WEIGHTS
 from edge_ae_train.scoring.whitening import Whitening
 from numpy.typing import NDArray
 
@@ -16,14 +16,14 @@ FLOOR = np.full(3, 0.01, np.float32)
 
 
 def block(windows: int, seed: int, times: float = 1.0) -> HeldOut:
-    """Windows of two views, and of a latent that is noise of its own."""
+    """Windows of eight views, their energies' two, and a latent that is noise of its own."""
     rng = np.random.default_rng(seed)
-    averages: Floats = (times * rng.normal(size=(2, windows, 3))).astype(np.float32)
-    latent = np.abs(rng.normal(size=(1, windows)))
+    averages: Floats = (times * rng.normal(size=(8, windows, 3))).astype(np.float32)
+    others = np.abs(rng.normal(size=(3, windows)))
 
-    def distances(whitening: Whitening, _temper: float) -> NDArray[np.float64]:
+    def distances(whitening: Whitening) -> NDArray[np.float64]:
         white = (averages - whitening.mean) @ whitening.root
-        return np.concatenate([np.sqrt((white**2).mean(axis=2)), latent])
+        return np.concatenate([np.sqrt((white**2).mean(axis=2)), others])
 
     return HeldOut(averages, distances)
 
@@ -31,25 +31,49 @@ def block(windows: int, seed: int, times: float = 1.0) -> HeldOut:
 def test_the_budget_holds_on_windows_not_seen() -> None:
     calibration = calibrate([block(2000, seed) for seed in range(4)], FLOOR, gap=0)
     fresh = block(100_000, 99)
-    scores = calibration.score(fresh.distances(calibration.whitening, calibration.temper))
+    scores = calibration.score(fresh.distances(calibration.whitening))
     for per_window in (1e-2, 1e-3):
         realised = (scores > calibration.tail.boundary(per_window)).mean()
         assert 0.4 < realised / per_window < 2.5
     assert math.isclose(np.median(scores), calibration.typical, rel_tol=0.05)
 
 
+def directions(whitening: Whitening) -> Floats:
+    """What its dimensions are made of, whatever tails they are measured by: those are of all blocks, as the limits are."""
+    found: Floats = whitening.root / np.linalg.norm(whitening.root, axis=1, keepdims=True)
+    return found
+
+
 def test_a_block_is_measured_by_what_the_others_taught() -> None:
     blocks = [block(300, seed) for seed in range(3)]
     calibration = calibrate(blocks, FLOOR, gap=0)
     changed = calibrate([block(300, 0, times=9.0), *blocks[1:]], FLOOR, gap=0)
-    np.testing.assert_array_equal(calibration.crossed[0].root, changed.crossed[0].root)
-    assert not np.array_equal(calibration.crossed[1].root, changed.crossed[1].root)
+    np.testing.assert_allclose(directions(calibration.crossed[0]), directions(changed.crossed[0]), atol=1e-6)
+    assert not np.allclose(directions(calibration.crossed[1]), directions(changed.crossed[1]), atol=1e-6)
 
 
 def test_the_latent_alone_must_be_further_away_to_count() -> None:
     calibration = calibrate([block(2000, seed) for seed in range(4)], FLOOR, gap=0)
-    far = np.quantile(np.abs(np.random.default_rng(5).normal(size=100_000)), 0.99)
-    assert math.isclose(calibration.limit[-1], far / LATENT_WEIGHT, rel_tol=0.05)
+    weight, least = VIEW_WEIGHTS[-1], VIEW_WEIGHTS[:-1].min()
+    assert math.isclose(calibration.limit[-1] / calibration.limit[-2], math.sqrt(2.0 / weight), rel_tol=0.1)
+    assert weight < least
+
+
+def test_one_held_out_window_in_a_hundred_scores_more_than_one() -> None:
+    blocks = [block(2000, seed) for seed in range(4)]
+    calibration = calibrate(blocks, FLOOR, gap=0)
+    scores = [
+        calibration.score(one.distances(crossed)) for one, crossed in zip(blocks, calibration.crossed, strict=True)
+    ]
+    assert math.isclose((np.concatenate(scores) > 1.0).mean(), 0.01, rel_tol=0.05)
+
+
+def test_what_is_odd_in_every_view_is_odder_than_what_is_as_odd_in_one() -> None:
+    calibration = calibrate([block(2000, seed) for seed in range(4)], FLOOR, gap=0)
+    limits = calibration.limit.astype(np.float64) * np.sqrt(VIEW_WEIGHTS / VIEW_WEIGHTS.sum())
+    one, every = 0.5 * limits, 1.5 * limits
+    one[3] = 1.5 * limits[3]
+    assert calibration.score(every[:, None])[0] > 2 * calibration.score(one[:, None])[0]
 
 
 def test_windows_held_out_limit_how_rare_an_alert_is_vouched_for() -> None:

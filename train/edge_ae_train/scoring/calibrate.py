@@ -3,6 +3,8 @@
 The held-out rows come as blocks in time. Whitening is fitted on all blocks but one and tried on that one, in turn, so
 that the distances which set the limits and the tail are those of data that neither network nor whitening has seen (but
 for the rows of one window, which two neighbouring blocks share).
+
+    averages ─► whitening ─► over the tails of each channel ─► distances ─► over the limits of each view ─► score ─► tail
 """
 
 from collections.abc import Callable, Sequence
@@ -13,10 +15,10 @@ from numpy.typing import NDArray
 
 from edge_ae.core.model_spec import Floats, Tail
 from edge_ae.core.timestamps import SECOND, duration_text
-from edge_ae_train.scoring.graph import LATENT_WEIGHT, PLAIN
-from edge_ae_train.scoring.whitening import Whitening, fit_whitening
+from edge_ae_train.scoring.graph import VIEW_WEIGHTS
+from edge_ae_train.scoring.whitening import Whitening, fit_whitening, tail_excess
 
-LIMIT_QUANTILE = 0.99  # of each view's distance on held-out windows: where its ratio is 1
+LIMIT_QUANTILE = 0.99  # of each view's distance, and of the score, on held-out windows: where it is 1
 LEAST_LIMIT = 0.1  # for a view in which nothing moves
 TAIL_QUANTILE = 0.9  # the tail begins here
 MIN_PEAKS = 5
@@ -28,11 +30,10 @@ SHAPE_RANGE = (-0.15, 0.5)  # no tail is taken for lighter than that of Gaussian
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """A block's windows: averages [view, window, channel] of their residuals, and `distances` [view, window] in a
-    whitening and a tempering (see `tempered`)."""
+    """A block's windows: averages [view, window, channel] of their residuals, and `distances` [view, window] in a whitening."""
 
     averages: Floats
-    distances: Callable[[Whitening, float], NDArray[np.float64]]
+    distances: Callable[[Whitening], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,30 +41,55 @@ class Calibration:
     """What turns a network's views into a score, and a budget into a boundary."""
 
     whitening: Whitening
-    limit: Floats  # [view], the latent's last
+    limit: Floats  # [view], the latent's last: the distance that makes a score of 1 by itself
     tail: Tail
     typical: float
     crossed: tuple[Whitening, ...]  # for each block: fitted on the other blocks
     windows: int  # held out, all blocks together
-    temper: float
 
     def score(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
         """Of windows [window], from their distances [view, window]."""
-        highest: NDArray[np.float64] = (distances / self.limit[:, None]).max(axis=0)
-        return highest
+        return score_of(distances, self.limit)
 
 
-def calibrate(blocks: Sequence[HeldOut], floor: Floats, gap: int, temper: float = PLAIN) -> Calibration:
-    """`floor`: see Scaler; `gap`: windows that part two clusters; `temper`: see `tempered`."""
-    crossed = tuple(_whiten([b for j, b in enumerate(blocks) if j != i], floor) for i in range(len(blocks)))
-    held_out = [block.distances(whitening, temper) for block, whitening in zip(blocks, crossed, strict=True)]
-    limit = np.maximum(np.quantile(np.concatenate(held_out, axis=1), LIMIT_QUANTILE, axis=1), LEAST_LIMIT)
-    limit[-1] /= LATENT_WEIGHT
-    scores = [(block / limit[:, None]).max(axis=0) for block in held_out]
+def calibrate(blocks: Sequence[HeldOut], floor: Floats, gap: int) -> Calibration:
+    """`floor`: see Scaler; `gap`: windows that part two clusters."""
+    crossed = [_whiten([b for j, b in enumerate(blocks) if j != i], floor) for i in range(len(blocks))]
+    excess = _tail_excess(blocks, crossed)
+    crossed = [whitening.tamed(excess) for whitening in crossed]
+    held_out = [block.distances(whitening) for block, whitening in zip(blocks, crossed, strict=True)]
+    limit = _limit(np.concatenate(held_out, axis=1))
+    scores = [score_of(block, limit) for block in held_out]
     typical = float(np.median(np.concatenate(scores)))
-    windows = sum(len(block) for block in scores)
-    tail = fit_tail(scores, gap)
-    return Calibration(_whiten(blocks, floor), limit.astype(np.float32), tail, typical, crossed, windows, temper)
+    windows, tail = sum(map(len, scores)), fit_tail(scores, gap)
+    return Calibration(_whiten(blocks, floor).tamed(excess), limit, tail, typical, tuple(crossed), windows)
+
+
+def _tail_excess(blocks: Sequence[HeldOut], crossed: Sequence[Whitening]) -> Floats:
+    """[view, channel]; view by view, for the windows of all are many."""
+    pairs = list(zip(blocks, crossed, strict=True))
+    views = range(len(crossed[0].root))
+    return np.stack(
+        [
+            tail_excess(np.concatenate([whitening.white(block.averages, view) for block, whitening in pairs]))
+            for view in views
+        ]
+    )
+
+
+def score_of(distances: NDArray[np.float64], limit: Floats) -> NDArray[np.float64]:
+    """[window] of distances [view, window]."""
+    score: NDArray[np.float64] = np.sqrt(((distances / limit[:, None]) ** 2).sum(axis=0))
+    return score
+
+
+def _limit(distances: NDArray[np.float64]) -> Floats:
+    """[view] of distances [view, window]: each over its own limit, weighed, and all together brought to 1 where a score is."""
+    own = np.maximum(np.quantile(distances, LIMIT_QUANTILE, axis=1), LEAST_LIMIT)
+    limit = own * np.sqrt(VIEW_WEIGHTS.sum() / VIEW_WEIGHTS)
+    unit = float(np.quantile(score_of(distances, limit), LIMIT_QUANTILE))
+    found: Floats = (limit * max(unit, LEAST_LIMIT)).astype(np.float32)
+    return found
 
 
 def reach(windows: int, hop_ns: int) -> str:

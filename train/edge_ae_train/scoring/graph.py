@@ -2,25 +2,25 @@
 
     window - restored by the network      ─┐
                                            ├─ averages at 4 scales ─ whitening ─ squares ─┐
-    window - predicted from half a window   │                                              ├─ distance / limit ─ max ─► score
-             before, by the forecaster       ─┴─ whitening ─ squares ─ averages at 3 scales ─┤
+    window - predicted from half a window   │                                              ├─ over limits ─ root mean square ─► score
+             before, by the forecaster       ─┴─ whitening ─ squares ─ average over time ────┤
     latent ────────────────────────────────── whitening ─ squares ────────────────────────┘
     discrete channels, which have no part in all this: what they never did ─ by counting ─── max ─► the higher score
 
 The network's residual is what breaks a relation; the forecaster's is what a machine does that its past did not announce: a
 level that has moved stays visible for half a window, a slow drift of the weather hardly ever is. Averages of a residual see
 a shift, averages of its squares (the energy of a multivariate EWMA chart: Huwang, Yeh, Wu, 2007) see noise, oscillation and
-all that changes sign. Each view has its own limit, so that 1 means the same for all; the latent's counts LATENT_WEIGHT, for
-places move with the seasons and relations do not.
+all that changes sign. Each view has its own limit, so that 1 means the same for all, and its own weight (see VIEW_WEIGHTS).
+The score is their weighted root mean square: what is a little odd in all views is as rare as what is very odd in one, and the
+largest alone would not see it. So the score's square is a sum over views and channels, and a channel's share is its part.
 
-Where channels come and go, far squares are tempered: one that has gone for good must leave the others to be heard, and a few
-spikes in training must set no boundary that no fault reaches. Elsewhere that hides how bad a fault is; injected faults decide.
+Far squares are tempered: a channel that has gone for good must leave the others to be heard, and a few spikes in training must
+set no boundary that no fault reaches. How far a fault is shows in the squares as they are.
 A residual that is missing is filled as values are (see `preprocess`); from a row that lacks some channels nothing is predicted.
 
-Views and weights were chosen on injected faults: random plants, the pump simulator, and normal recordings.
+Views, weights and tempering were chosen on random plants, the pump simulator, and faults put into normal rows.
 """
 
-import math
 from typing import Protocol
 
 import numpy as np
@@ -44,9 +44,10 @@ from edge_ae_train.scoring.sight import Sight
 from edge_ae_train.scoring.whitening import Whitening
 
 DECAYS = (1.0, 0.3, 0.1, 0.03)  # weight of the newest row in each exponential average
-PLAIN = math.inf  # whitened squares stay squares
-TEMPERED = 3.0  # whitened squares beyond this grow with their root; chosen on injected faults
-LATENT_WEIGHT = 0.5  # of the latent's ratio beside the others'
+ENERGY = 2  # the scale of DECAYS over which squares are averaged: with more of them no more faults were found
+TEMPER = 10.0  # whitened squares beyond this grow with their root
+# Of the squares of averages, of the energies, of the latent: places move with the seasons, and relations do not.
+VIEW_WEIGHTS = np.array([1.0] * 2 * len(DECAYS) + [2.0] * 2 + [0.25])
 
 
 class Forecaster(Protocol):
@@ -111,11 +112,9 @@ class Views(nn.Module):
 class Measure(nn.Module):
     """Distances of whitened views, and by channel the squares that they are made of."""
 
-    def __init__(self, views: Views, channels: Whitening, latent: Whitening, temper: float) -> None:
-        """`channels` whitens the averages, scale by scale; the newest row's also whitens each row for the energies.
-        `temper`: PLAIN or TEMPERED."""
+    def __init__(self, views: Views, channels: Whitening, latent: Whitening) -> None:
+        """`channels` whitens the averages, scale by scale; the newest row's also whitens each row for the energies."""
         super().__init__()
-        self.temper = temper
         self.views = views
         scales = len(views.weights)
         row_mean = channels.mean[::scales]
@@ -138,18 +137,20 @@ class Measure(nn.Module):
     def _constant(self, name: str, value: Floats) -> None:
         self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(value, np.float32)))
 
-    def forward(self, values: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Distances [view + 1, batch], the latent's last: root mean squares, about 1 on normal data. Squares [view, batch,
-        channel], untempered, for the shares. Latent, restored window."""
+    def forward(self, values: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Squares [view, batch, channel], tempered, and as they are: about 1 on normal data. The latent's, tempered, their mean
+        [batch]. Latent, restored window."""
         residuals, latent, restored = self.views(values)
         rows, averages = where_missing(present, self._with_holes, self._whole, (residuals, present))
         shifts, powers = (averages @ self.root) ** 2, (rows @ self.row_root) ** 2
         places = ((latent - self.latent_mean) @ self.latent_root) ** 2
-        squares = felt = torch.cat([shifts, self._energies(powers)])
-        if self.temper != PLAIN:
-            felt = torch.cat([tempered(shifts, self.temper), self._energies(tempered(powers, self.temper))])
-        distances = torch.cat([rms(felt), rms(tempered(places, self.temper))[None]])
-        return distances, squares, latent, restored
+        felt = torch.cat([tempered(shifts), self._energies(tempered(powers))])
+        return felt, torch.cat([shifts, self._energies(powers)]), mean(tempered(places)), latent, restored
+
+    def distances(self, values: Tensor, present: Tensor) -> Tensor:
+        """[view + 1, batch], the latent's last: root mean squares."""
+        felt, _, place, _, _ = self(values, present)
+        return torch.cat([mean(felt), place[None]]).sqrt()
 
     def _whole(self, residuals: Tensor, _present: Tensor) -> Parts:
         """Centred residuals [2, batch, length, channel], and centred averages [2 * scale, batch, channel]."""
@@ -163,31 +164,33 @@ class Measure(nn.Module):
         return rows, fill((self.views.averages(rows) + self.offset) * seen, self.root, seen)
 
     def _energies(self, powers: Tensor) -> Tensor:
-        return over_time(powers, self.views.weights[1:])
+        return over_time(powers, self.views.weights[ENERGY : ENERGY + 1])
 
 
 class ScoredNetwork(nn.Module):
     """The whole graph of a model file: physical window in, score and reasons out."""
 
     def __init__(self, scaler: Scaler, measure: Measure, limit: Floats, discrete: DiscreteScore | None = None) -> None:
-        """`limit` [view + 1]: the distances at which the ratio is 1, the latent's last. `discrete`: what the
-        discrete channels say by themselves; None: there are none."""
+        """`limit` [view + 1]: the distances that make a score of 1 by themselves, the latent's last. `discrete`: what
+        the discrete channels say by themselves; None: there are none."""
         super().__init__()
         self.standardise = Standardise(scaler)
         self.measure = measure
         self.discrete = discrete
-        self.register_buffer("limit", torch.from_numpy(np.ascontiguousarray(limit[:, None], np.float32)))
+        weight = 1.0 / limit.astype(np.float64) ** 2
+        judged = measure.root.shape[-1]
+        self.register_buffer("weight", torch.from_numpy((weight[:-1, None, None] / judged).astype(np.float32)))
+        self.register_buffer("latent_weight", torch.tensor(float(weight[-1]), dtype=torch.float32))
 
-    limit: Tensor
+    weight: Tensor
+    latent_weight: Tensor
 
     def forward(self, window: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """score [b], channel_score [b, c], reconstruction [b, l, c], latent [b, k] of window [b, l, c]."""
         values, present = self.standardise(window)
-        distances, squares, latent, restored = self.measure(values, present)
-        ratios = distances / self.limit
-        score, views = ratios.amax(0), ratios[:-1]
-        winner = (views >= views.amax(0)).to(values.dtype)[..., None]
-        squares = self.standardise.by_channel(self.measure.views.by_feature((winner * squares).sum(0)))
+        felt, squares, place, latent, restored = self.measure(values, present)
+        score = torch.sqrt(total((self.weight * felt).sum(0))[:, 0] + self.latent_weight * place)
+        squares = self.standardise.by_channel(self.measure.views.by_feature((self.weight * squares).sum(0)))
         if self.discrete is not None:
             score, squares = _louder((score, squares), self.discrete(window))
         expected = self.measure.views.shown(self.standardise.restore(restored), window)
@@ -202,11 +205,11 @@ def scale_weights(length: int) -> Floats:
     return normed
 
 
-def tempered(squares: Tensor, temper: float) -> Tensor:
-    """Squares, those beyond `temper` drawn in to grow with their root (pseudo-Huber: Charbonnier et al., 1997):
+def tempered(squares: Tensor) -> Tensor:
+    """Squares, those beyond TEMPER drawn in to grow with their root (pseudo-Huber: Charbonnier et al., 1997):
     2 k (sqrt(1 + q / k) - 1), written without the difference of near numbers. Square roots are exact wherever a value
     lies in memory; a runtime's logarithm is not."""
-    return squares if temper == PLAIN else 2.0 * squares / (1.0 + torch.sqrt(1.0 + squares / temper))
+    return 2.0 * squares / (1.0 + torch.sqrt(1.0 + squares / TEMPER))
 
 
 def over_time(values: Tensor, weights: Tensor) -> Tensor:
@@ -215,9 +218,9 @@ def over_time(values: Tensor, weights: Tensor) -> Tensor:
     return (values.transpose(2, 3) @ weights.transpose(0, 1)).permute(0, 3, 1, 2).flatten(0, 1)
 
 
-def rms(squares: Tensor) -> Tensor:
-    """Root mean over the last axis."""
-    return torch.sqrt(squares @ squares.new_full((squares.shape[-1],), 1.0 / squares.shape[-1]))
+def mean(squares: Tensor) -> Tensor:
+    """Over the last axis, which goes."""
+    return squares @ squares.new_full((squares.shape[-1],), 1.0 / squares.shape[-1])
 
 
 def _louder(one: Parts, other: Parts) -> Parts:

@@ -18,6 +18,7 @@ from edge_ae.core.model_spec import Floats
 FLOOR = 0.05  # standard deviations: finer relations between channels than this are not trusted
 DRIFT_WEIGHT = 4.0  # chosen on held-out normal rows: fewer false alerts, and as many injected faults found
 LEAST_VARIANCE = 1e-12  # of a direction: what single precision can still divide by
+TAIL_QUANTILE, GAUSSIAN_TAIL = 0.999, 10.83  # the square of a Gaussian's deviations that one in a thousand exceeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,15 @@ class Whitening:
 
     mean: Floats
     root: Floats
+
+    def white(self, averages: Floats, view: int) -> Floats:
+        """[window, dimension] of averages [view, window, dimension]."""
+        white: Floats = (averages[view] - self.mean[view]) @ self.root[view]
+        return white
+
+    def tamed(self, excess: Floats) -> "Whitening":
+        """With the squares of each whitened dimension over its `excess` [view, dimension]. The root is symmetric no more."""
+        return Whitening(self.mean, (self.root / np.sqrt(excess)[:, None, :]).astype(np.float32))
 
 
 def fit_whitening(blocks: Sequence[Floats], floor: Floats) -> Whitening:
@@ -41,6 +51,13 @@ def fit_whitening(blocks: Sequence[Floats], floor: Floats) -> Whitening:
         for view, centre, moved in zip(together, mean, block_means, strict=True)
     ]
     return Whitening(mean.astype(np.float32), np.stack(roots).astype(np.float32))
+
+
+def tail_excess(white: Floats) -> Floats:
+    """How far the squares of each whitened dimension go beyond a Gaussian's, one in a thousand of them: [dimension] of
+    [window, dimension], 1 at the least. For a channel has tails of its own, and whitening knows its variance alone."""
+    found: Floats = np.maximum(np.quantile(white**2, TAIL_QUANTILE, axis=0) / GAUSSIAN_TAIL, 1.0).astype(np.float32)
+    return found
 
 
 def whitening_root(
