@@ -1,7 +1,9 @@
 """Assets are found wherever recordings lie, and each is read by itself; one that is broken is that asset's alone."""
 
+import gzip
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -100,15 +102,48 @@ def test_place_may_be_the_address_of_an_object_store(scheme: str, tmp_path: Path
     assert {name: len(flow(source)) for name, source in found.items()} == {"p1": 4, "p2": 8}
 
 
+def test_place_that_a_store_does_not_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=r"memory://nowhere: cannot be listed \("):
+        assets_of("memory://nowhere", tmp_path)
+
+
 def test_address_that_nothing_opens_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadData, match=r"nostore://x/y: cannot be opened \(.*nostore"):
         assets_of("nostore://x/y", tmp_path)
 
 
-def test_text_in_an_object_store_is_refused(tmp_path: Path) -> None:
-    write(tmp_path, p_csv=csv_of(0))
-    with pytest.raises(BadData, match=r"p.csv is no Parquet file"):
-        assets_of(f"file://{tmp_path}", tmp_path)
+def in_memory(place: str, **files: bytes) -> str:
+    """A store that fsspec keeps in this process."""
+    store = fsspec.filesystem("memory")
+    for name, data in files.items():
+        store.pipe(f"/{place}/{name.replace('__', '/').replace('_csv', '.csv').replace('_gz', '.gz')}", data)
+    return f"memory://{place}"
+
+
+def test_text_files_in_an_object_store_are_read_compressed_or_not(tmp_path: Path) -> None:
+    packed = gzip.compress(csv_of(3).encode())
+    place = in_memory("texts", p1_csv=csv_of(0).encode(), p2__a_csv=csv_of(0).encode(), p2__b_csv_gz=packed)
+    found = assets_of(place, tmp_path)
+    assert {name: flow(source) for name, source in found.items()} == {"p1": [0, 1, 2], "p2": [0, 1, 2, 3, 4, 5]}
+    assert found["p1"].table(AS_IT_IS).path == Path("/texts/p1.csv")
+
+
+def test_text_file_of_many_assets_in_an_object_store_is_split(tmp_path: Path) -> None:
+    lines = "".join(f"{START + n},{'ab'[n % 2]},{n}\n" for n in range(6))
+    found = assets_of(in_memory("many", all_csv=f"time,pump,flow\n{lines}".encode()), tmp_path, "pump")
+    assert {name: flow(source) for name, source in found.items()} == {"a": [0, 2, 4], "b": [1, 3, 5]}
+
+
+def test_fault_in_a_text_file_of_a_store_names_it_as_the_store_does(tmp_path: Path) -> None:
+    place = in_memory(
+        "faults", good_csv=csv_of(0).encode(), bad_csv=b"time,flow\n1790000000,x\n", gone_csv=b"time,flow\n"
+    )
+    found = assets_of(place, tmp_path)
+    fsspec.filesystem("memory").rm("/faults/gone.csv")
+    assert flow(found["good"]) == [0, 1, 2]
+    for name, sentence in (("bad", "^/faults/bad.csv, line 2"), ("gone", "^/faults/gone.csv: cannot be read")):
+        with pytest.raises(BadData, match=sentence):
+            found[name].table(AS_IT_IS)
 
 
 @pytest.mark.parametrize("column", [None, "pump"])

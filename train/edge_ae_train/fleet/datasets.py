@@ -1,12 +1,15 @@
-"""Files of recordings on this machine or in an object store: listed, and Parquet read, for one asset at a time.
+"""Files of recordings on this machine or in an object store: listed, and read, for one asset at a time.
 
 pyarrow opens what it knows (file, s3, gs, hdfs), fsspec any other address where its package is installed. What filters rows
-to an asset's is pyarrow.dataset, which reads no more of a file than it must.
+to an asset's is pyarrow.dataset, which reads no more of a Parquet file than it must. A text file in a store is copied to this
+machine, a chunk at a time and for as long as it is read: what it means takes several looks at it.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from edge_ae.errors import BadData
@@ -14,6 +17,7 @@ from edge_ae.store.recording.options import ReadOptions
 from edge_ae.store.recording.table import Table
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
+CHUNK_BYTES = 1 << 20  # of a text file in a store, in memory at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +81,16 @@ def _listed_in_store(place: str) -> Iterator[StoredFile]:
     from pyarrow import fs
 
     store, root = opened(place)
-    info = store.get_file_info(root)
-    selected = [info] if info.type == fs.FileType.File else store.get_file_info(fs.FileSelector(root, recursive=True))
-    for one in sorted(selected, key=lambda one: one.path):
+    try:
+        info = store.get_file_info(root)
+        is_file = info.type == fs.FileType.File
+        found = [info] if is_file else store.get_file_info(fs.FileSelector(root, recursive=True))
+    except Exception as error:  # a store's package raises what it likes: no way in, no such bucket, no network
+        raise BadData(f"{place}: cannot be listed ({_first_line(error)})") from None
+    for one in sorted(found, key=lambda one: one.path):
         if one.type != fs.FileType.File or not one.path.endswith(SUFFIXES):
             continue
-        if not one.path.endswith(".parquet"):
-            raise BadData(f"{place}: {one.path} is no Parquet file, and in an object store those alone are read")
-        folder = str(PurePosixPath(one.path).parent.relative_to(PurePosixPath(root))) if one is not info else ""
+        folder = "" if is_file else str(PurePosixPath(one.path).parent.relative_to(PurePosixPath(root)))
         identity = f"{place} {one.path} {one.size} {one.mtime_ns}"
         yield StoredFile(one.path, "" if folder == "." else folder, place, identity)
 
@@ -120,7 +126,7 @@ def values(file: StoredFile, column: str) -> list[str]:
         for batch in whole.to_batches(columns=[column]):
             names.update(map(str, batch.column(0).unique().to_pylist()))
     except (pa.ArrowException, OSError) as error:
-        raise BadData(f"{file.path}: is no readable Parquet file ({str(error).splitlines()[0]})") from None
+        raise BadData(f"{file.path}: is no readable Parquet file ({_first_line(error)})") from None
     return sorted(names)
 
 
@@ -138,7 +144,7 @@ def read(file: StoredFile, column: str | None, asset: str, columns: ReadOptions)
         wanted = [name for name in whole.schema.names if not (inside and name == column)]
         found = whole.to_table(columns=wanted, filter=is_asked, use_threads=False)
     except (pa.ArrowException, OSError) as error:
-        raise BadData(f"{file.path}: is no readable Parquet file ({str(error).splitlines()[0]})") from None
+        raise BadData(f"{file.path}: is no readable Parquet file ({_first_line(error)})") from None
     ignore = [name for name in columns.ignore if name in wanted]
     return parquet_table(found, Path(file.path), replace(columns, asset=None, ignore=ignore))
 
@@ -152,5 +158,34 @@ def _is(field: Any, asset: str) -> Any:
     return (known if pa.types.is_string(field.type) else known.cast(pa.string())) == asset
 
 
+@contextmanager
+def on_this_machine(file: StoredFile) -> Iterator[Path]:
+    """The file itself, or a copy of one in a store. Sentences on the copy name the file."""
+    if not file.store:
+        yield Path(file.path)
+        return
+    with TemporaryDirectory(prefix="edge-ae-") as scratch:
+        copy = Path(scratch, PurePosixPath(file.path).name)
+        _copy(file, copy)
+        try:
+            yield copy
+        except BadData as fault:
+            raise BadData(str(fault).replace(str(copy), file.path)) from None
+
+
+def _copy(file: StoredFile, copy: Path) -> None:
+    """As it is, compressed or not."""
+    try:
+        with _store(file).open_input_stream(file.path, compression=None) as source, copy.open("wb") as out:
+            while chunk := source.read(CHUNK_BYTES):
+                out.write(chunk)
+    except Exception as error:  # as in listing
+        raise BadData(f"{file.path}: cannot be read ({_first_line(error)})") from None
+
+
 def _store(file: StoredFile) -> Any:
     return opened(file.store)[0] if file.store else None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

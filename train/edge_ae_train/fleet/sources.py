@@ -5,10 +5,11 @@
     data/asset=pump-3/...         with --asset-column asset: a partition of a Parquet dataset, an asset each
     fleet.parquet, fleet.csv      with --asset-column: its values are the assets
 
-A place is a path, or the URI of an object store that pyarrow or fsspec opens; there, and in partitions, files are Parquet.
+A place is a path, or the URI of an object store that pyarrow or fsspec opens; in partitions, files are Parquet.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -56,14 +57,26 @@ class AssetSource:
         return replace(whole, assets=None)
 
     def _tables(self, columns: ReadOptions) -> Iterator[list[Table]]:
-        if self.column is None and not self.files[0].store:
-            yield read_tables([file.path for file in self.files], replace(columns, asset=None))
+        if self.column is None and not any(file.store and file.is_parquet for file in self.files):
+            yield self._read(self.files, columns)
             return
         for file in self.files:
             if file.is_parquet:
                 yield [datasets.read(file, self.column, self.asset, columns)]
             else:
-                yield read_tables([file.path], replace(columns, asset=self.column))
+                yield self._read((file,), columns)
+
+    def _read(self, files: Sequence[StoredFile], columns: ReadOptions) -> list[Table]:
+        """All together: a column to ignore need not be in each."""
+        with ExitStack() as stack:
+            there = {stack.enter_context(datasets.on_this_machine(file)): file for file in files}
+            tables = read_tables(there, replace(columns, asset=self.column))
+        return [_known_as(there[table.path].path, table) for table in tables]
+
+
+def _known_as(path: str, table: Table) -> Table:
+    notes = tuple(note.replace(str(table.path), path) for note in table.notes)
+    return replace(table, path=Path(path), notes=notes)
 
 
 def find(places: Sequence[str], column: str | None, columns: ReadOptions, parts: Path) -> list[AssetSource]:
@@ -114,7 +127,8 @@ def _by_column(files: Sequence[StoredFile], column: str, columns: ReadOptions, p
 def _of_texts(files: Sequence[StoredFile], column: str, columns: ReadOptions, parts: Path) -> Iterator[AssetSource]:
     for file in files:
         try:
-            split = lines_of_assets.split(Path(file.path), replace(columns, asset=column), parts)
+            with datasets.on_this_machine(file) as path:
+                split = lines_of_assets.split(path, replace(columns, asset=column), parts)
         except BadData as fault:
             yield AssetSource(file.path, (file,), fault=str(fault))
             continue
