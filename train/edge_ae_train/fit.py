@@ -32,7 +32,8 @@ FEW_FOUND = 0.7  # of the large injected faults
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the user may choose; the defaults need no other option. `length` None: from the data. `channels`: with
-    their kinds; empty: all are analog. `thorough`: every family is trained whole."""
+    their kinds; empty: all are analog. `thorough`: every family is trained whole. `alone`: the family that is asked for is
+    compared with no other."""
 
     family: str = AUTO
     length: int | None = None
@@ -40,6 +41,7 @@ class Options:
     seed: int = 0
     channels: tuple[Channel, ...] = ()
     thorough: bool = False
+    alone: bool = False
 
     @property
     def turns(self) -> tuple[float, ...]:
@@ -66,7 +68,7 @@ def fit(segments: Sequence[Segment], options: Options, reporter: Reporter = SILE
     """`segments`: of normal operation, in the order of time. Raises BadData with one sentence."""
     torch.set_num_threads(1)  # the networks are too small for two, and on a busy core OpenMP's barriers cost 40 times
     material = material_of(segments, options)
-    families = _families(options.family)
+    families = (options.family,) if options.alone else _families(options.family)
     halving = options.family == AUTO and not options.thorough
     compared = compare(families, material, reporter, halving=halving)
     contenders = compared.contenders

@@ -13,6 +13,7 @@ from edge_ae_train.fleet.sources import AssetSource, find
 from edge_ae_train.fleet.work import FitOptions
 
 from edge_ae.errors import BadData
+from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.store.recording.options import AS_IT_IS
 from edge_ae.store.recording_csv import write_csv
 from tests.train.fleet.test_ledger import Here
@@ -99,6 +100,8 @@ def test_like_assets_are_found_and_tested_and_a_second_run_does_nothing_again(tm
     members = {key: [source.asset for source in inside] for key, inside in found.members.items()}
     assert members == {"class-1": ["n1", "n2"], "r1": ["r1"]}
     assert found.notes[0] == "class-1: a shared model serves 2 of 2 assets as well as their own"
+    shared = OnnxModel.load(tmp_path / "models" / "steps" / "share" / "class-1.onnx")
+    assert list(shared.report["candidates"]) == ["pca"], "no other family is trained for the test"
     again: Any = Here()
     with ledger(tmp_path / "models") as book:
         assert found_classes(sources, options, book, again).notes == found.notes

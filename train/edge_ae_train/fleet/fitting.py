@@ -85,9 +85,9 @@ def trained(tables: Sequence[Table], options: FitOptions) -> tuple[Recording, fi
     recording = recording_of([reordered(one, tables[0]) for one in tables], options.rows, options.columns.label)
     if len(tables) > 1:
         recording = replace(recording, segments=tuple(in_time(recording.segments)))
-    chosen = fit.Options(
-        options.family, options.rows.length, options.hop, options.seed, recording.channels, options.thorough
-    )
+    length, channels = options.rows.length, recording.channels
+    asked = (options.family, length, options.hop, options.seed, channels, options.thorough, options.alone)
+    chosen = fit.Options(*asked)
     return recording, fit.fit(recording.segments, chosen)
 
 

@@ -45,7 +45,8 @@ def found_classes(
         reporter,
     )
     proposals = proposed(looked)
-    quick = replace(options, until=UNTIL, family=QUICK if options.family == AUTO else options.family)
+    family = QUICK if options.family == AUTO else options.family
+    quick = replace(options, until=UNTIL, family=family, alone=True)
     sharing = [
         FleetJob(name, FIT, tuple(by_name[asset] for asset in members), quick)
         for name, members in proposals.items()

@@ -29,7 +29,7 @@ UNTIL = 0.8  # of each asset's time: what a shared model and an asset's own are 
 @dataclass(frozen=True, slots=True)
 class FitOptions:
     """As of `edge-ae-train fit`, for all models of a fleet. `units`: of channels, by name. `until`: the part of each
-    asset's time that is used, from its beginning."""
+    asset's time that is used, from its beginning. `alone`: the family is compared with no other."""
 
     columns: ReadOptions = AS_IT_IS
     rows: RowOptions = AS_FOUND
@@ -39,6 +39,7 @@ class FitOptions:
     units: tuple[tuple[str, str], ...] = ()
     until: float = 1.0
     thorough: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
