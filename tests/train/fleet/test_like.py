@@ -18,7 +18,7 @@ from edge_ae.store.recording.options import AS_IT_IS
 from edge_ae.store.recording_csv import write_csv
 from tests.train.fleet.test_ledger import Here
 
-ROWS = 800
+ROWS = 1200
 
 
 def looked(asset: str, middle: float, channels: str = "ab", period_ns: int = 1) -> JobRow:
