@@ -11,6 +11,7 @@ from edge_ae_train.candidates import FAMILIES, WHOLE, Effort
 from edge_ae_train.data import fault_injection
 from edge_ae_train.data.segments import Segment
 from edge_ae_train.fit import Options, fit, material_of
+from edge_ae_train.models.linear import LINEAR
 from edge_ae_train.progress import SILENT, Reporter
 from edge_ae_train.search import RUNGS, Race, compare
 from edge_ae_train.select import REPEATS, TIE, Contender, thinned
@@ -24,6 +25,9 @@ class PaperRace:
     def __init__(self, shares: Mapping[str, tuple[float, ...]]) -> None:
         self.shares = shares
         self.ran: list[tuple[str, float]] = []
+
+    def whole(self, family: str, reporter: Reporter) -> Contender:
+        return self.run(family, reporter)
 
     def run(self, family: str, _reporter: Reporter, effort: Effort = WHOLE, _every: int = 1) -> Contender:
         self.ran.append((family, effort.steps))
@@ -41,17 +45,11 @@ def raced(monkeypatch: pytest.MonkeyPatch, shares: Mapping[str, tuple[float, ...
 
 
 def test_of_networks_that_may_win_half_go_on_and_one_is_trained_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    lead = {
-        "cva": (0.4,),
-        "cae": (0.5, 0.5, 0.5),
-        "ae": (0.6, 0.6, 0.6),
-        "dae": (0.7, 0.7, 0.7),
-        "vae": (0.5, 0.5, 0.5),
-    }
-    race, whole = raced(monkeypatch, lead)
-    assert whole == {"cva", "dae"}
+    finding = {"cva": (0.4,), "pca": (0.3,), "ae": (0.6,) * 3, "dae": (0.7,) * 3, "vae": (0.5,) * 3}
+    race, whole = raced(monkeypatch, finding)
+    assert whole == {"cva", "pca", "dae"}
     eighth, third = (rung.effort.steps for rung in RUNGS)
-    assert [(family, steps) for family, steps in race.ran if steps > eighth and family != "cva"] == [
+    assert [(family, steps) for family, steps in race.ran if steps > eighth and family not in LINEAR] == [
         ("ae", third),
         ("dae", third),
         ("dae", 1.0),
@@ -62,15 +60,21 @@ def test_what_lags_further_behind_than_training_makes_up_for_is_trained_no_furth
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lag = 0.6 + TIE - RUNGS[0].growth
-    race, whole = raced(monkeypatch, {"cva": (0.6,), "cae": (lag - 0.02,) * 3, "ae": (lag - 0.04,) * 3})
-    assert whole == {"cva"}
-    assert {steps for family, steps in race.ran if family != "cva"} == {RUNGS[0].effort.steps}
+    race, whole = raced(monkeypatch, {"cva": (0.6,), "pca": (0.3,), "ae": (lag - 0.02,) * 3, "dae": (lag - 0.04,) * 3})
+    assert whole == {"cva", "pca"}
+    assert {steps for family, steps in race.ran if family not in LINEAR} == {RUNGS[0].effort.steps}
+
+
+def test_a_hybrid_that_leads_raises_what_the_others_have_to_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    finding = {"cva": (0.5,), "pca": (0.4,), "hybrid": (0.8,), "ae": (0.6,) * 3}
+    assert raced(monkeypatch, finding)[1] == {"cva", "pca", "hybrid"}
+    assert raced(monkeypatch, finding | {"hybrid": (0.5,)})[1] == {"cva", "pca", "hybrid", "ae"}
 
 
 def test_no_network_is_tried_where_none_can_lead_by_more_than_chance(monkeypatch: pytest.MonkeyPatch) -> None:
-    race, whole = raced(monkeypatch, {"cva": (1.0 - TIE / 2,), "cae": (1.0, 1.0, 1.0)})
-    assert whole == {"cva"}
-    assert race.ran == [("cva", 1.0)]
+    race, whole = raced(monkeypatch, {"cva": (1.0 - TIE / 2,), "pca": (0.5,), "ae": (1.0,) * 3})
+    assert whole == {"cva", "pca"}
+    assert race.ran == [("cva", 1.0), ("pca", 1.0)]
 
 
 @pytest.mark.parametrize(("rows", "blocks"), [(600, 2), (4200, 4)], ids=["few rows, folds", "many rows"])

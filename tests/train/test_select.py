@@ -30,9 +30,13 @@ def test_injected_faults_are_cut_as_the_model_cuts_them() -> None:
         ({"pca": 0.40, "cva": 0.44, "cae": 0.44}, "pca"),
         ({"pca": 0.30, "cva": 0.38, "cae": 0.40}, "cva"),
         ({"pca": 0.30, "cva": 0.38, "cae": 0.50}, "cae"),
+        ({"cva": 0.40, "pca": 0.30, "hybrid": 0.44, "cae": 0.44}, "hybrid"),
+        ({"cva": 0.40, "pca": 0.42, "hybrid": 0.42, "cae": 0.44}, "cva"),
     ],
 )
-def test_of_families_that_find_as_many_but_for_chance_the_simplest_ships(found: dict[str, float], chosen: str) -> None:
+def test_of_families_that_find_as_many_but_for_chance_the_simplest_ships_or_the_hybrid_that_earned_its_share(
+    found: dict[str, float], chosen: str
+) -> None:
     assert select.best({family: {"all": share} for family, share in found.items()}) == chosen
 
 

@@ -23,6 +23,7 @@ from edge_ae.errors import BadData
 from edge_ae_train.data.dataset import CHUNK, WindowSet, spread_over, standardised
 from edge_ae_train.data.segments import Segment, cut, thinned, values_of
 from edge_ae_train.models import autoencoders, linear
+from edge_ae_train.models.hybrid import HYBRID
 from edge_ae_train.models.trainer import Recipe, train
 from edge_ae_train.progress import Reporter, in_parts
 from edge_ae_train.scoring.calibrate import Calibration, HeldOut, calibrate
@@ -31,7 +32,7 @@ from edge_ae_train.scoring.preprocess import Scaler, Standardise
 from edge_ae_train.scoring.sight import Seen, Sight
 from edge_ae_train.scoring.whitening import Whitening, fit_whitening
 
-FAMILIES = (*linear.LINEAR, *autoencoders.NEURAL)  # the simplest first
+FAMILIES = (*linear.LINEAR, HYBRID, *autoencoders.NEURAL)  # the simplest first
 
 FEW_ROWS = 4000  # below this every block is held out in turn
 FOLDS = 4
@@ -154,17 +155,25 @@ def train_candidate(family: str, material: Material, reporter: Reporter, effort:
             part = next(parts)
             part.step(f"{family}: held-out block {number + 1}")
             trained = train_on(family, _others(material, block, both_sides=few), material, part, effort.steps)
-        blocks += _held_out(trained, material, block)
-    if len(blocks) < 2:
-        raise BadData(
-            f"no two stretches of {material.length} rows without a gap to calibrate on: record for longer, without gaps"
-        )
+        blocks += held_out(trained, material, block)
+    _require_two(blocks, material)
     if (few and effort == WHOLE) or trained is None:
         part = next(parts, reporter)
         part.step(f"{family}: all rows")
         trained = train_on(family, material.parts, material, part)
+    return calibrated(family, trained, blocks, material)
+
+
+def calibrated(family: str, trained: Trained, blocks: Sequence[HeldOutBlock], material: Material) -> Candidate:
     calibration = calibrate([block.windows for block in blocks], material.floor, OFF_DELAY_HOPS)
     return Candidate(family, trained, material.length, tuple(blocks), calibration)
+
+
+def _require_two(blocks: Sequence[HeldOutBlock], material: Material) -> None:
+    if len(blocks) < 2:
+        raise BadData(
+            f"no two stretches of {material.length} rows without a gap to calibrate on: record for longer, without gaps"
+        )
 
 
 def held_out_blocks(rows: int) -> list[Span]:
@@ -181,16 +190,21 @@ def _others(material: Material, block: Span, *, both_sides: bool) -> list[Segmen
     return before + (cut(material.parts, last + material.length, material.rows) if both_sides else [])
 
 
-def _held_out(trained: Trained, material: Material, block: Span) -> list[HeldOutBlock]:
+def held_out(trained: Trained, material: Material, block: Span) -> list[HeldOutBlock]:
     """The block; none where no stretch of it has room for a fault behind a window of normal rows."""
     parts = held_out_rows(material.parts, block, material.length)
-    windows = WindowSet(parts, material.standardise, material.length, material.hop)
+    windows = held_out_windows(material, block)
     longest = max(values_of(parts), key=len, default=material.parts[0].values[:0])
     if len(windows) == 0 or len(longest) <= material.length:
         return []
     averages, error = trained.averages(windows.chunks(MOST_CHUNKS))
     held = HeldOut(averages, partial(_distances, trained, windows))
     return [HeldOutBlock(block, trained, held, longest, error)]
+
+
+def held_out_windows(material: Material, block: Span) -> WindowSet:
+    parts = held_out_rows(material.parts, block, material.length)
+    return WindowSet(parts, material.standardise, material.length, material.hop)
 
 
 def held_out_rows(parts: Sequence[Segment], block: Span, length: int) -> list[Segment]:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from edge_ae.core.expression import Expression
 
 AUTO = "auto"  # the family that finds most
-FAMILIES = ("cva", "pca", "cae", "ae", "dae", "vae")
+FAMILIES = ("cva", "pca", "hybrid", "cae", "ae", "dae", "vae")
 
 
 def training_options(parser: argparse.ArgumentParser, named_after: str | None) -> None:

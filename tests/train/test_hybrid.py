@@ -1,0 +1,137 @@
+"""The hybrid: a network's share where it earns one, and where it earns none the linear model itself."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from edge_ae_train import blend, candidates, search, select
+from edge_ae_train.blend import blended
+from edge_ae_train.candidates import Material
+from edge_ae_train.data.segments import Recording, Segment
+from edge_ae_train.export import Origin, save
+from edge_ae_train.fit import Fitted, Options, fit, material_of
+from edge_ae_train.models.hybrid import HYBRID, Hybrid, errors, shares
+from edge_ae_train.models.trainer import Recipe
+from edge_ae_train.progress import SILENT
+from edge_ae_train.search import Race
+from torch import Tensor, nn
+
+from edge_ae.core.model_spec import Floats
+from tests.models import TRAINED_LENGTH, pump
+
+ROWS = 600
+
+
+class Restores(nn.Module):
+    """Restores so many of each channel's deviations wrongly, whatever is in the window."""
+
+    def __init__(self, *wrong_by: float) -> None:
+        super().__init__()
+        self.wrong_by = torch.tensor(wrong_by)
+
+    def forward(self, window: Tensor) -> tuple[Tensor, Tensor]:
+        return window[:, -1], window + self.wrong_by
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "Recipe", lambda: Recipe(batch=16, steps=20, check_every=10))
+    monkeypatch.setattr(candidates, "LEAST_STEPS", 20)
+    monkeypatch.setattr(candidates, "FOLDS", 2)
+
+
+def rows() -> Floats:
+    return pump(ROWS).values.astype(np.float32)
+
+
+def material() -> Material:
+    return material_of([Segment(rows())], Options(length=TRAINED_LENGTH))
+
+
+def scores(fitted: Fitted) -> Floats:
+    windows = np.lib.stride_tricks.sliding_window_view(rows(), TRAINED_LENGTH, axis=0).transpose(0, 2, 1)
+    with torch.no_grad():
+        found: Floats = fitted.graph(torch.from_numpy(np.ascontiguousarray(windows)))[0].numpy()
+    return found
+
+
+def shares_beside(linear: Restores, network: Restores) -> list[float]:
+    chunk = (torch.zeros(5, 4, 3), torch.ones(5, 4, 3))
+    found: list[float] = shares(errors(linear, network, [chunk, chunk], torch.full((4,), 0.25))).tolist()
+    return found
+
+
+def test_a_channel_has_the_share_that_leaves_least_and_none_where_the_network_makes_it_worse() -> None:
+    assert shares_beside(Restores(1.0, 1.0, 1.0), Restores(0.0, -1.0, 2.0)) == [1.0, 0.5, 0.0]
+
+
+def test_a_gain_of_next_to_nothing_is_no_share() -> None:
+    assert shares_beside(Restores(1.0, 1.0, 1.0), Restores(0.997, 1.0, 0.5)) == [0.0, 0.0, 1.0]
+
+
+def test_what_is_missing_and_rows_that_the_score_does_not_look_at_decide_nothing() -> None:
+    values = torch.zeros(2, 4, 1)
+    present = torch.tensor([1.0, 0.0, 1.0, 1.0]).view(1, 4, 1).expand(2, 4, 1)
+    weights = torch.tensor([0.0, 5.0, 1.0, 1.0])
+    assert errors(Restores(1.0), Restores(0.0), [(values, present)], weights).flatten().tolist() == [4.0, 4.0, 4.0]
+
+
+def test_shares_move_the_linear_restoration_towards_the_networks_and_the_latent_is_the_linear_one() -> None:
+    hybrid = Hybrid(Restores(1.0, 1.0), Restores(3.0, 3.0), torch.tensor([0.0, 0.5]))
+    latent, restored = hybrid(torch.zeros(1, 4, 2))
+    assert restored[0, 0].tolist() == [1.0, 2.0]
+    assert latent.shape == (1, 2)
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_shares_of_a_block_come_from_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = material()
+    race = Race(one)
+    linear, network = (race.whole(family, SILENT).candidate for family in ("cva", "cae"))
+    lefts = iter([1.0, 3.0])
+    monkeypatch.setattr(blend, "errors", lambda *_: torch.full((3, 10), next(lefts)))
+    monkeypatch.setattr(blend, "shares", lambda found: found[0] / 100)
+    mixed = blended(linear, network, one)
+    found = [network.share[0].item() for network in (views_of(mixed.blocks[0]), views_of(mixed.blocks[1]))]
+    assert found == pytest.approx([0.03, 0.01])
+    assert views_of(mixed).share[0].item() == pytest.approx(0.04)
+
+
+def views_of(one: candidates.Candidate | candidates.HeldOutBlock) -> Hybrid:
+    network = one.trained.views.network
+    assert isinstance(network, Hybrid)
+    return network
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("reason", ["no channel gains", "no more faults are found"])
+def test_where_the_network_earns_nothing_the_hybrid_is_the_linear_model(
+    monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    segments = [Segment(rows())]
+    linear = fit(segments, Options(family="cva", length=TRAINED_LENGTH))
+    if reason == "no channel gains":
+        monkeypatch.setattr(blend, "shares", lambda found: torch.zeros(found.shape[1]))
+        monkeypatch.setattr(search, "GAIN", -1.0)
+    else:
+        monkeypatch.setattr(search, "GAIN", 1.0)
+    monkeypatch.setattr(select, "best", lambda shares: next(iter(shares)))
+    hybrid = fit(segments, Options(family=HYBRID, length=TRAINED_LENGTH))
+    assert hybrid.candidate.family == HYBRID
+    np.testing.assert_allclose(scores(hybrid), scores(linear), rtol=1e-5)
+    assert hybrid.report["candidates"][HYBRID]["found"] == linear.report["candidates"]["cva"]["found"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_hybrid_with_a_share_is_one_graph_that_proves_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blend, "shares", lambda found: torch.linspace(0.1, 0.9, found.shape[1]))
+    monkeypatch.setattr(search, "GAIN", -1.0)
+    fitted = fit([Segment(rows())], Options(family=HYBRID, length=TRAINED_LENGTH))
+    assert isinstance(fitted.candidate.trained.views.network, Hybrid)
+    recording = Recording(pump(2).names, 10**10, (Segment(rows()),))
+    model = save(fitted, recording, Origin("m"), tmp_path / "m.onnx")
+    assert model.spec.family == HYBRID
+    windows = np.lib.stride_tricks.sliding_window_view(rows(), TRAINED_LENGTH, axis=0).transpose(0, 2, 1)
+    np.testing.assert_allclose(model.score(np.ascontiguousarray(windows)), scores(fitted), rtol=1e-4, atol=1e-5)
+    assert set(fitted.report["candidates"]) == {"cva", "pca", HYBRID}
