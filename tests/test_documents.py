@@ -350,7 +350,16 @@ def test_alert_example_is_what_the_code_writes() -> None:
     )
     similar = Similar(shown["similar_to"], shown["similar_distance"])
     episode = Episode(
-        shown["id"], onset, raised, top, peak, shares(), seq=shown["seq"], published=True, similar=similar
+        shown["id"],
+        onset,
+        raised,
+        top,
+        peak,
+        shares(),
+        seq=shown["seq"],
+        published=True,
+        similar=similar,
+        magnitude=shown["magnitude"],
     )
     model = ModelName(shown["model"]["name"], shown["model"]["version"], shown["model"]["sha256"])
     source = AlertSource(shown["node"], shown["asset"], model)
@@ -360,7 +369,8 @@ def test_alert_example_is_what_the_code_writes() -> None:
 
 
 def test_alert_example_gives_its_own_reason_and_severity() -> None:
-    assert (reason(shares()), severity(example()["ratio"])) == (example()["reason"], example()["severity"])
+    shown = example()
+    assert (reason(shares()), severity(shown["ratio"], shown["magnitude"])) == (shown["reason"], shown["severity"])
 
 
 def counters() -> Iterator[str]:

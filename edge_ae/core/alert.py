@@ -154,6 +154,7 @@ def _raise(
     identity = alert_id(source, onset, Cause.SCORE if condition is None else condition.cause)
     parts = (verdict, evidence.shares)
     episode = Episode(identity, onset, t_ns, t_ns, *parts, similar=evidence.similar, condition=condition)
+    episode = replace(episode, magnitude=evidence.magnitude)
     if condition is None:
         episode = replace(episode, ruled_out=evidence.ruled_out)
     return _unpublished(replace(state, phase=Phase.ACTIVE, since_ns=t_ns, episode=episode), t_ns)
@@ -191,8 +192,13 @@ def _shown(episode: Episode, t_ns: int) -> Episode:
 def _with_peak(episode: Episode, verdict: Verdict, t_ns: int, evidence: Evidence) -> Episode:
     if verdict.ratio <= episode.peak.ratio:
         return episode
-    known = evidence if evidence.shares else Evidence(episode.shares, episode.similar)
-    return replace(episode, peak=verdict, peak_ns=t_ns, shares=known.shares, similar=known.similar)
+    known = evidence if evidence.shares else Evidence(episode.shares, episode.similar, magnitude=episode.magnitude)
+    return _at_peak(episode, verdict, t_ns, known)
+
+
+def _at_peak(episode: Episode, verdict: Verdict, t_ns: int, evidence: Evidence) -> Episode:
+    known = replace(episode, shares=evidence.shares, similar=evidence.similar, magnitude=evidence.magnitude)
+    return replace(known, peak=verdict, peak_ns=t_ns)
 
 
 def _reconsidered(
@@ -212,8 +218,7 @@ def _reconsidered(
     counted_ns = t_ns if episode.counted_ns is None else episode.counted_ns
     if t_ns - counted_ns < on_delay_ns:
         return replace(episode, counted_ns=counted_ns)
-    now = replace(episode, peak=verdict, peak_ns=t_ns, shares=evidence.shares, similar=evidence.similar)
-    return replace(now, counted_ns=None, ruled_out=None)
+    return replace(_at_peak(episode, verdict, t_ns, evidence), counted_ns=None, ruled_out=None)
 
 
 def _update(state: AlertState, t_ns: int, rules: AlertRules, *, high: bool) -> Stepped:

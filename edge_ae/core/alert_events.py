@@ -57,8 +57,10 @@ class Alert:
     id: the same in every run over the same data.
     type: which step in the alert's life this is; None: the present state, of which nothing is being published.
     seq: counts the published steps from 1 up; 0: none was.
-    severity: "low", "medium" or "high", by the peak.
-    score, threshold, ratio: of the window with the highest ratio, the peak.
+    severity: "low", "medium" or "high", by the magnitude; where there is none, by the ratio.
+    score, threshold, ratio: of the window with the highest ratio, the peak: how rare it is.
+    magnitude: how far it is: of the accused channel that is furthest from normal, in its normal deviations; None: the model is of an
+        earlier version, or the accused channels are discrete.
     onset_ns: event time of the first row of the excursion.
     raised_ns: event time of the row that made the alert active.
     peak_ns: event time of the peak.
@@ -86,6 +88,7 @@ class Alert:
     score: float | None = None
     threshold: float | None = None
     ratio: float | None = None
+    magnitude: float | None = None
     onset_ns: int | None = None
     raised_ns: int | None = None
     peak_ns: int | None = None

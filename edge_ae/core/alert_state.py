@@ -56,12 +56,13 @@ class AlertSource:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a window's explanation gives: the channels by their part in the score, the nearest operating mode, and what stands
-    against an alert of such a window by the rules of its channels."""
+    """What a window's explanation gives: the channels by their part in the score, the nearest operating mode, what stands
+    against an alert of such a window by the rules of its channels, and how far the accused are from normal."""
 
     shares: tuple[Share, ...] = ()
     similar: Similar | None = None
     ruled_out: Suppression | None = None
+    magnitude: float | None = None
 
 
 NO_EVIDENCE = Evidence()
@@ -83,7 +84,7 @@ class Episode:
     `published`: subscribers know of it, so they must get its end. `published_ns`, `published_ratio`: the event time and the
     peak's ratio of the last event, or of the last step that was withheld. `condition`: the last one that stood; None: it is the
     score's alone. `ruled_out`: what the rules of its channels have against it; None: nothing, or nothing any more. `counted_ns`:
-    since when its windows have been of a channel that counts. `withheld`: what it was last withheld by.
+    since when its windows have been of a channel that counts. `withheld`: what it was last withheld by. `magnitude`: at the peak.
     """
 
     id: str
@@ -103,6 +104,7 @@ class Episode:
     ruled_out: Suppression | None = None
     counted_ns: int | None = None
     withheld: Suppression | None = None
+    magnitude: float | None = None
 
     @property
     def cause(self) -> Cause:

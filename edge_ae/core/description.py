@@ -10,8 +10,9 @@ from edge_ae.core.events import Share
 from edge_ae.core.health_events import CommonStop
 from edge_ae.core.timestamps import minute_text
 
-SEVERITY = ((4.0, "high"), (2.0, "medium"), (0.0, "low"))  # peak ratio from here on
-SERIOUS = 2.0  # What raises an alert whatever the score says counts as much as this ratio.
+BY_RATIO = ((4.0, "high"), (2.0, "medium"), (0.0, "low"))  # at the peak, from here on
+BY_MAGNITUDE = ((10.0, "high"), (5.0, "medium"), (0.0, "low"))  # normal deviations at the peak, from here on
+SERIOUS = "medium"  # at least, is what raises an alert whatever the score says
 CHANNELS_IN_REASON = 3
 WORTH_NAMING = 0.1  # a share below this is not part of the reason
 DIGITS, MOST_DIGITS = 4, 8  # of a value in the reason; a float32 has no more
@@ -49,10 +50,11 @@ def _with_episode(alert: Alert, episode: Episode, cleared_ns: int | None) -> Ale
         alert,
         id=episode.id,
         seq=episode.seq,
-        severity=severity(episode.peak.ratio if episode.condition is None else max(episode.peak.ratio, SERIOUS)),
+        severity=_severity(episode),
         score=episode.peak.score,
         threshold=episode.peak.threshold,
         ratio=episode.peak.ratio,
+        magnitude=episode.magnitude,
         onset_ns=episode.onset_ns,
         raised_ns=episode.raised_ns,
         peak_ns=episode.peak_ns,
@@ -80,9 +82,15 @@ def stop_text(stop: CommonStop, period_ns: int) -> str:
     return f"{count} of {stop.of} channels stopped moving together at {when}: {named}{more}"
 
 
-def severity(ratio: float) -> str:
-    """ "low", "medium" or "high", by the peak ratio of an alert, 0 or more."""
-    return next(word for start, word in SEVERITY if ratio >= start)
+def _severity(episode: Episode) -> str:
+    word = severity(episode.peak.ratio, episode.magnitude)
+    return SERIOUS if episode.condition is not None and word == "low" else word
+
+
+def severity(ratio: float, magnitude: float | None = None) -> str:
+    """ "low", "medium" or "high", by how far an alert's peak is from normal; where nobody knows, by its ratio. Both are 0 or more."""
+    value, table = (ratio, BY_RATIO) if magnitude is None else (magnitude, BY_MAGNITUDE)
+    return next(word for start, word in table if value >= start)
 
 
 def reason(shares: Sequence[Share]) -> str:

@@ -28,7 +28,7 @@ from edge_ae.core.asset_input import AssetInput
 from edge_ae.core.asset_rules import AssetRules
 from edge_ae.core.description import describe
 from edge_ae.core.events import Readings, Scored, Verdict, Window
-from edge_ae.core.expectation import shares_of
+from edge_ae.core.expectation import magnitude_of, shares_of
 from edge_ae.core.health_events import AssetHealth, Watching
 from edge_ae.core.model_spec import Explanation, Model
 from edge_ae.core.peak_hours import HourlyPeaks
@@ -176,7 +176,7 @@ class Detector:
         modes = self.spec.modes
         similar = None if modes is None else modes.similar(explanation.latent.tolist())
         shares = shares_of(self.spec, window.values, explanation)
-        return Evidence(shares, similar, self.own_rules.ruled_out(shares))
+        return Evidence(shares, similar, self.own_rules.ruled_out(shares), magnitude_of(explanation))
 
     # -- what operators do ---------------------------------------------------------------------------------
 

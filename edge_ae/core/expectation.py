@@ -76,6 +76,15 @@ def _most_suspicious(explanation: Explanation, accused: list[int]) -> int:
     return int(parts.argmax())
 
 
+def magnitude_of(explanation: Explanation) -> float | None:
+    """Of the accused channel that is furthest from normal, in its normal deviations; None where the graph knows of none."""
+    if explanation.magnitude is None:
+        return None
+    known = np.nan_to_num(explanation.magnitude)
+    furthest = float(known[list(explanation.accused)].max() if explanation.accused else known.max())
+    return furthest if furthest > 0.0 else None
+
+
 def shares_of(spec: ModelSpec, window: Floats, explanation: Explanation) -> tuple[Share, ...]:
     """The channels by their part in the score, largest first; observed and expected at the newest value seen."""
     known = np.nan_to_num(explanation.channel_score).astype(np.float64)

@@ -193,12 +193,15 @@ class Explanation:
     channel_score [channel]: each channel's part.
     reconstruction [length, channel]: what the model expected, in physical units.
     latent [latent]: the window's place in the latent space.
+    magnitude [channel]: how far each channel has been of late from what the model expected, in its normal deviations; of a discrete
+        channel 0. None: the file is of an earlier version.
     accused: indices of the fewest channels without which the window would be normal, where somebody has looked for them.
     """
 
     channel_score: Floats
     reconstruction: Floats
     latent: Floats
+    magnitude: Floats | None = None
     accused: tuple[int, ...] = ()
 
 

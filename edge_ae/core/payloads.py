@@ -63,6 +63,7 @@ def alert_payload(alert: Alert) -> dict[str, Any]:
         "score": significant(alert.score),
         "threshold": significant(alert.threshold),
         "ratio": significant(alert.ratio),
+        "magnitude": significant(alert.magnitude),
         "quality": significant(alert.quality),
         "ts_onset": _time(alert.onset_ns),
         "ts_raised": _time(alert.raised_ns),

@@ -8,6 +8,7 @@ has checked the digest, the metadata, the graph's shapes, and the golden vectors
             channel_score   float32 [batch, channel]
             reconstruction  float32 [batch, length, channel]   physical units
             latent          float32 [batch, latent]
+            magnitude       float32 [batch, channel]   normal deviations; not in files of an earlier version
 """
 
 import hashlib
@@ -47,6 +48,7 @@ KEYS = (
 )
 OPTIONAL = ("modes", "deviations", "when")  # which files of an earlier version lack
 OUTPUTS = ("score", "channel_score", "reconstruction", "latent")
+MAGNITUDE = "magnitude"  # an output which files of an earlier version lack
 CURRENT, MODEL = "current", "model.onnx"  # of a folder of models: the link to the one in use, and what each is called
 GOLDEN_TOLERANCE = 1e-4  # relative: another processor's rounding, and no more
 MAX_FILE_BYTES = 64 * 1024 * 1024
@@ -62,6 +64,8 @@ class OnnxModel:
         self.report = report
         self.provider: str = session.get_providers()[0]
         self._session = session
+        there = any(output.name == MAGNITUDE for output in session.get_outputs())
+        self._outputs = (*OUTPUTS, MAGNITUDE) if there else OUTPUTS
 
     @classmethod
     def load(cls, path: Path | str, verify: Verify | None = None) -> "OnnxModel":
@@ -86,12 +90,12 @@ class OnnxModel:
 
     def explain(self, windows: Floats) -> Sequence[Explanation]:
         """What each window's score is made of."""
-        parts = self._run(("channel_score", "reconstruction", "latent"), windows)
+        parts = self._run(self._outputs[1:], windows)
         return [Explanation(*part) for part in zip(*parts, strict=True)]
 
     def run(self, windows: Floats) -> dict[str, Floats]:
         """Every output by name."""
-        return dict(zip(OUTPUTS, self._run(OUTPUTS, windows), strict=True))
+        return dict(zip(self._outputs, self._run(self._outputs, windows), strict=True))
 
     def _run(self, names: Sequence[str], windows: Floats) -> list[Floats]:
         """A lone window goes twice: a product with one row takes another kernel, which rounds otherwise than a batch."""
@@ -283,6 +287,8 @@ def _check_shapes(session: ort.InferenceSession, spec: ModelSpec, path: Path) ->
         "latent": [None, None if spec.modes is None else len(spec.modes.spread)],
     }
     found = {node.name: node for node in (*session.get_inputs(), *session.get_outputs())}
+    if MAGNITUDE in found:
+        expected[MAGNITUDE] = [None, channels]
     for name, shape in expected.items():
         node = found.get(name)
         if node is None or node.type != "tensor(float)" or not _fits(node.shape, shape):

@@ -111,14 +111,14 @@ def test_the_peak_is_kept_with_its_time_and_its_shares() -> None:
     assert (episode.peak.ratio, episode.peak_ns, episode.shares) == (5.0, 1 * SECOND, SHARES)
 
 
-def test_the_mode_that_the_peak_is_nearest_to_is_kept_over_a_restart() -> None:
+def test_the_mode_and_the_magnitude_of_the_peak_are_kept_over_a_restart() -> None:
     state, places = AlertState(), (Similar("mode 1", 2.0), Similar("mode 2", 7.0), None)
     for t_s, (ratio, place) in enumerate(zip((2.0, 5.0, 3.0), places, strict=True)):
         shares = () if place is None else SHARES
-        evidence = Evidence(shares, place)
+        evidence = Evidence(shares, place, magnitude=2.0 * ratio)
         state, _ = alert.step(state, Verdict(t_s, ratio, 1.0, ratio), t_s * SECOND, RULES, SOURCE, evidence)
     assert state.episode is not None
-    assert state.episode.similar == Similar("mode 2", 7.0)
+    assert (state.episode.similar, state.episode.magnitude) == (Similar("mode 2", 7.0), 10.0)
     assert alert_snapshot.restore(orjson.loads(orjson.dumps(alert_snapshot.snapshot(state)))) == state
 
 
@@ -130,9 +130,9 @@ def test_an_active_alert_of_version_0_1_is_taken_up() -> None:
     assert alert_snapshot.restore(saved) == state
 
 
-def test_a_checkpoint_from_before_there_were_modes_is_taken_up() -> None:
+def test_a_checkpoint_from_before_there_were_modes_and_magnitudes_is_taken_up() -> None:
     saved = orjson.loads(orjson.dumps(alert_snapshot.snapshot(Asset().see(HIGH).state)))
-    del saved["episode"]["similar"]
+    del saved["episode"]["similar"], saved["episode"]["magnitude"]
     assert alert_snapshot.restore(saved).episode is not None
 
 

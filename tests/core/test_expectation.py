@@ -1,11 +1,12 @@
 """What is expected of a window's channels does not bend towards its fault."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from edge_ae.core.description import reason
-from edge_ae.core.expectation import NEVER_SEEN, UNUSUAL, expected_by_others, shares_of
+from edge_ae.core.expectation import NEVER_SEEN, UNUSUAL, expected_by_others, magnitude_of, shares_of
 from edge_ae.core.model_spec import Channel, Explanation, Floats, Kind
 from tests.models import LENGTH, FakeModel, spec_of
 
@@ -79,3 +80,16 @@ def test_of_a_discrete_channel_one_of_its_values_is_expected_and_what_is_unusual
     assert [(share.expected, share.unusual) for share in seen] == [(1.0, UNUSUAL), (2.5, "")]
     assert [(share.expected, share.unusual) for share in strange] == [(1.0, NEVER_SEEN), (2.5, "")]
     assert reason(strange) == ("mode 4, a value never seen (75 % of the deviation); flow 2, expected 2.5 (low, 25 %)")
+
+
+def test_the_magnitude_is_that_of_the_accused_channel_that_is_furthest() -> None:
+    far, window = np.array([9.0, 4.0, 2.0, 0.0], np.float32), window_of(0.0, 8.0, -4.0, 0.0)
+    accused = expected_by_others(Mean(), window, replace(explanation_of(window), magnitude=far), THRESHOLD)
+    assert magnitude_of(accused) == 4.0
+    assert magnitude_of(replace(accused, accused=())) == 9.0
+
+
+def test_a_model_that_knows_no_magnitude_has_none_nor_has_a_discrete_channel() -> None:
+    known = explanation_of(window_of(0.0, 8.0, 0.0, 0.0))
+    assert magnitude_of(known) is None
+    assert magnitude_of(replace(known, magnitude=np.array([3.0, 0.0, 1.0, 0.0], np.float32), accused=(1,))) is None

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_ae.core.alert_events import EventType, FloodSummary, ModelName
-from edge_ae.core.alert_state import AlertSource, AlertState, Episode, Phase, Shelving, Transition
+from edge_ae.core.alert_state import AlertSource, AlertState, Cause, Condition, Episode, Phase, Shelving, Transition
 from edge_ae.core.description import describe, reason, severity
 from edge_ae.core.events import Row, Share, Verdict
 from edge_ae.core.model_spec import Similar
@@ -26,7 +26,7 @@ from edge_ae.core.payloads import (
 from edge_ae.core.timestamps import SECOND
 from tests.models import spec_of
 
-_CONTRACT = """schema id type asset node state active suppressed suppressed_by acked shelved shelved_until severity severity_level score threshold ratio quality ts_onset
+_CONTRACT = """schema id type asset node state active suppressed suppressed_by acked shelved shelved_until severity severity_level score threshold ratio magnitude quality ts_onset
     ts_raised ts_peak ts_cleared duration_s top_channel top_share reason cause similar_to
     similar_distance channels model seq"""
 CONTRACT = set(_CONTRACT.split())
@@ -84,6 +84,7 @@ def test_an_alert_has_every_field_of_the_contract() -> None:
         "score": 2.5,
         "threshold": 1.0,
         "ratio": 2.5,
+        "magnitude": None,
         "quality": 1.0,
         "ts_onset": "1970-01-01T00:00:10.000Z",
         "ts_raised": "1970-01-01T00:00:12.000Z",
@@ -182,6 +183,18 @@ def test_no_alert_has_the_severity_level_0() -> None:
 )
 def test_severity_goes_by_the_peak(ratio: float, word: str) -> None:
     assert severity(ratio) == word
+
+
+@pytest.mark.parametrize(("magnitude", "word"), [(4.99, "low"), (5.0, "medium"), (10.0, "high"), (1e9, "high")])
+def test_severity_is_how_far_an_alert_is_and_not_how_rare(magnitude: float, word: str) -> None:
+    body = body_of(AlertState(Phase.ACTIVE, episode=episode(magnitude=magnitude)))
+    assert (body["magnitude"], body["ratio"], body["severity"]) == (magnitude, 2.5, word)
+
+
+def test_what_raises_an_alert_whatever_the_score_says_is_medium_at_least() -> None:
+    stopped = Condition(Cause.STOPPED, 10 * SECOND, "all stopped")
+    near, far = (episode(magnitude=magnitude, condition=stopped) for magnitude in (1.0, 12.0))
+    assert [body_of(AlertState(Phase.ACTIVE, episode=one))["severity"] for one in (near, far)] == ["medium", "high"]
 
 
 def test_a_body_lists_so_many_channels_and_no_more() -> None:

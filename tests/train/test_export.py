@@ -11,7 +11,7 @@ import torch
 from edge_ae_train.export import Contents, export
 
 from edge_ae.core.model_spec import Floats
-from edge_ae.model.onnx_model import KEYS, OPTIONAL, OUTPUTS, PREFIX, OnnxModel
+from edge_ae.model.onnx_model import KEYS, MAGNITUDE, OPTIONAL, OUTPUTS, PREFIX, OnnxModel
 from tests.models import TRAIN_ROWS, TRAINED_LENGTH, DistanceGraph, hand_made, pump, spec_of, trained, write_model
 
 
@@ -29,7 +29,7 @@ def test_the_file_has_every_key_and_output_and_nothing_of_the_workshop(pump_path
     proto = onnx.load(pump_path)
     expected = {*KEYS, *OPTIONAL} - {"when"}  # it learned from every state
     assert {prop.key.removeprefix(PREFIX) for prop in proto.metadata_props} == expected
-    assert tuple(output.name for output in proto.graph.output) == OUTPUTS
+    assert tuple(output.name for output in proto.graph.output) == (*OUTPUTS, MAGNITUDE)
     assert {
         opset.domain for opset in proto.opset_import if any(n.domain == opset.domain for n in proto.graph.node)
     } <= {
@@ -92,3 +92,19 @@ def test_a_failed_export_leaves_the_old_file(tmp_path: Path, tmp_path_factory: p
         export(graph, Contents(spec, {}, "d" * 64), np.ones((4, spec.length, 2), np.float32), out)
     assert out.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_the_magnitude_grows_with_a_fault_as_long_as_values_are_not_cut(pump_path: Path) -> None:
+    """Where the score is tempered: five times as far is five times the magnitude, and not five times the score."""
+    model, usual = OnnxModel.load(pump_path), windows()[:1]
+    unit = usual[0, :, 0].std()
+    found = []
+    for size in (3.0, 15.0):
+        faulty = usual.copy()
+        faulty[:, -4:, 0] += size * unit
+        outputs = model.run(faulty)
+        found.append((outputs["magnitude"][0, 0], outputs["score"][0]))
+    (near, low), (far, high) = found
+    assert 4.0 < far / near < 5.5
+    assert high / low < 3.5
+    assert np.median(model.run(windows())["magnitude"]) < 1.5

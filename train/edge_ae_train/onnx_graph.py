@@ -21,7 +21,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from edge_ae.model.onnx_model import OUTPUTS
+from edge_ae.model.onnx_model import MAGNITUDE, OUTPUTS
 
 MOST_STRUCTURES = 16  # that a process keeps, some MB each; the one used longest ago goes
 
@@ -37,7 +37,8 @@ class _Structure:
 
 
 def onnx_graph(network: nn.Module, rows: int, channels: int) -> onnx.ModelProto:
-    """The graph of a network, evaluating, that takes windows [batch, rows, channels] and gives OUTPUTS."""
+    """The graph of a network, evaluating, that takes windows [batch, rows, channels] and gives OUTPUTS, and MAGNITUDE
+    where it is known."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     structure = _Structure(_all_but_values(network), rows, channels, network)
     with warnings.catch_warnings():
@@ -54,11 +55,13 @@ def onnx_graph(network: nn.Module, rows: int, channels: int) -> onnx.ModelProto:
 def _traced(structure: _Structure) -> Any:
     """The graph as onnx_ir has it, in which each tensor of the network still goes by its name."""
     example = torch.zeros(2, structure.rows, structure.channels)
+    with torch.no_grad():
+        given = len(structure.network(example))
     program = torch.onnx.export(
         structure.network,
         (example,),
         input_names=["window"],
-        output_names=list(OUTPUTS),
+        output_names=[*OUTPUTS, MAGNITUDE][:given],
         dynamic_shapes={"window": {0: torch.export.Dim("batch")}},
         dynamo=True,
         verbose=False,

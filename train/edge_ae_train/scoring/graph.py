@@ -15,7 +15,8 @@ The score is their weighted root mean square: what is a little odd in all views 
 largest alone would not see it. So the score's square is a sum over views and channels, and a channel's share is its part.
 
 Far squares are tempered: a channel that has gone for good must leave the others to be heard, and a few spikes in training must
-set no boundary that no fault reaches. How far a fault is shows in the squares as they are.
+set no boundary that no fault reaches. So the score says how rare a window is. How far it is, in physical terms, the energies say as
+they are: their root is the magnitude of each channel, in deviations of which normal rows exceed 3.3 once in a thousand.
 A residual that is missing is filled as values are (see `preprocess`); from a row that lacks some channels nothing is predicted.
 
 Views, weights and tempering were chosen on random plants, the pump simulator, and faults put into normal rows.
@@ -44,10 +45,11 @@ from edge_ae_train.scoring.sight import Sight
 from edge_ae_train.scoring.whitening import Whitening
 
 DECAYS = (1.0, 0.3, 0.1, 0.03)  # weight of the newest row in each exponential average
+ENERGIES = 2  # of the residuals that a network and a forecaster leave
 ENERGY = 2  # the scale of DECAYS over which squares are averaged: with more of them no more faults were found
 TEMPER = 10.0  # whitened squares beyond this grow with their root
 # Of the squares of averages, of the energies, of the latent: places move with the seasons, and relations do not.
-VIEW_WEIGHTS = np.array([1.0] * 2 * len(DECAYS) + [2.0] * 2 + [0.25])
+VIEW_WEIGHTS = np.array([1.0] * 2 * len(DECAYS) + [2.0] * ENERGIES + [0.25])
 
 
 class Forecaster(Protocol):
@@ -185,16 +187,21 @@ class ScoredNetwork(nn.Module):
     weight: Tensor
     latent_weight: Tensor
 
-    def forward(self, window: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """score [b], channel_score [b, c], reconstruction [b, l, c], latent [b, k] of window [b, l, c]."""
+    def forward(self, window: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """score [b], channel_score [b, c], reconstruction [b, l, c], latent [b, k], magnitude [b, c] of window [b, l, c]."""
         values, present = self.standardise(window)
         felt, squares, place, latent, restored = self.measure(values, present)
         score = torch.sqrt(total((self.weight * felt).sum(0))[:, 0] + self.latent_weight * place)
-        squares = self.standardise.by_channel(self.measure.views.by_feature((self.weight * squares).sum(0)))
+        magnitude = torch.sqrt(self._by_channel(squares[-ENERGIES:].mean(0)))
+        squares = self._by_channel((self.weight * squares).sum(0))
         if self.discrete is not None:
             score, squares = _louder((score, squares), self.discrete(window))
         expected = self.measure.views.shown(self.standardise.restore(restored), window)
-        return score, _shares(score, squares), expected, latent
+        return score, _shares(score, squares), expected, latent, magnitude
+
+    def _by_channel(self, squares: Tensor) -> Tensor:
+        """[batch, channel] of [batch, judged feature]."""
+        return self.standardise.by_channel(self.measure.views.by_feature(squares))
 
 
 def scale_weights(length: int) -> Floats:
