@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_ae.cli.options import config_option, seconds
+from edge_ae.config.installation import earliest_ns
+from edge_ae.core.timestamps import SECOND
 from edge_ae.errors import BadConfig
 
 if TYPE_CHECKING:
@@ -32,7 +34,6 @@ EXAMPLE = "edge-ae check --config /etc/edge-ae/edge-ae.toml --listen 30"
 NOTHING_WATCHED = "no stream has a model: nothing is watched yet, edge-ae record records"
 NO_METRICS = "metrics.port: the library for it is missing: pip install prometheus-client"
 MODEL_S = 60.0
-DAY_S = 86_400
 UNITS = (
     Path("/etc/systemd/system/edge-ae.service"),
     Path("/usr/lib/systemd/system/edge-ae.service"),
@@ -290,7 +291,7 @@ def by_hand(
 
 def clock(now_s: float) -> str | None:
     """A machine without a battery-backed clock starts in the past: before this program was installed."""
-    if now_s > Path(__file__).stat().st_mtime - DAY_S:
+    if now_s * SECOND > earliest_ns():
         return None
     today = time.strftime("%Y-%m-%d", time.gmtime(now_s))
     return f"the clock says {today}, which was before this program was installed; set it (timedatectl set-ntp true)"

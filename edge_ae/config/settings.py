@@ -23,6 +23,7 @@ from edge_ae.config.fields import (
     TopicLevel,
     WatchedState,
 )
+from edge_ae.config.installation import earliest_ns
 from edge_ae.core.field_paths import places_of
 from edge_ae.core.formats.decoder import ASSET_NAME, Stream
 from edge_ae.core.rules import NO_RULE, AlertRules, ChannelRule, budget_ns, min_deviation_of
@@ -327,5 +328,6 @@ class Settings(Section):
             asset=self.asset_of(stream),
             max_bytes=self.limits.payload_bytes,
             max_future_ns=seconds_ns(stream.max_future_s),
+            clock_set_ns=earliest_ns(),
             time_zone=None if stream.time_zone is None else ZoneInfo(stream.time_zone),
         )

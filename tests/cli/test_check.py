@@ -12,7 +12,9 @@ import pytest
 
 from edge_ae import wiring
 from edge_ae.cli import check
+from edge_ae.config.installation import earliest_ns
 from edge_ae.config.loading import inspect, load
+from edge_ae.config.settings import Settings
 from edge_ae.core.timestamps import SECOND
 from edge_ae.errors import BadConfig
 from edge_ae.mqtt import probe
@@ -235,6 +237,11 @@ def test_a_check_by_hand_says_what_it_was_not_given(
 def test_a_clock_before_the_program_is_wrong() -> None:
     assert check.clock(time.time()) is None
     assert "the clock says 1970-01-01" in (check.clock(0.0) or "")
+
+
+def test_a_clock_before_the_program_finds_no_reading_in_the_future() -> None:
+    settings = Settings.model_validate({"node": "n1", "state_dir": "/x", "streams": [{"topic": "t/{asset}"}]})
+    assert settings.stream(settings.streams[0]).clock_set_ns == earliest_ns()
 
 
 def test_what_the_acl_forbids_is_reported(tmp_path: Path, broker: Broker) -> None:

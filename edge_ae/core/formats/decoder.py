@@ -68,6 +68,7 @@ class Stream:
     asset: str | None = None  # the asset where the topic does not name one
     max_bytes: int = 256 * 1024
     max_future_ns: int = 24 * 3600 * SECOND
+    clock_set_ns: int = YEAR_2000_NS  # our clock, while it says less, has not been set and finds no time in the future
     time_zone: tzinfo | None = None  # of times without an offset; None: UTC
 
     @property
@@ -112,7 +113,7 @@ class Decoder:
         self._words = None if stream.strict else word_table(stream.words)
         self.filter = topic_filter(stream.topic)
         self._topic = topic_regex(stream.topic)
-        self._max_future_ns = stream.max_future_ns
+        self._max_future_ns, self._clock_set_ns = stream.max_future_ns, stream.clock_set_ns
         self._zone = stream.time_zone
         self._newest: dict[str, int] = {}  # asset -> its time before, where local times have a zone
         self._routes: dict[str, Route | None] = {}
@@ -283,7 +284,7 @@ class Decoder:
             raise BadPayload("bad_time", f"its time {quoted(stamp)} cannot be used: {error}") from None
         if t_ns < YEAR_2000_NS:
             raise BadPayload("before_2000", f"its time {quoted(stamp)} is before the year 2000: is the clock set?")
-        if t_ns > arrival_ns + self._max_future_ns:
+        if t_ns > arrival_ns + self._max_future_ns and arrival_ns >= self._clock_set_ns:
             raise BadPayload("future", f"its time {quoted(stamp)} is in the future: is the clock set?")
         return t_ns
 

@@ -304,6 +304,18 @@ def test_a_payload_that_cannot_be_used_has_a_reason(payload: Any, options: dict[
     assert reason(payload, **options) == expected
 
 
+def test_clock_that_has_not_been_set_finds_no_time_in_the_future() -> None:
+    payload = json.dumps({"ts": TS, "a": 1}).encode()
+    day_ns = 86_400 * SECOND
+    assert decoder(time="ts").decode(TOPIC, payload, 100 * SECOND) == [pump(THEN, a=1.0)], "a board without a battery"
+    installed: dict[str, Any] = {"time": "ts", "clock_set_ns": NOW - 60 * day_ns}
+    assert decoder(**installed).decode(TOPIC, payload, NOW - 61 * day_ns) == [pump(THEN, a=1.0)], (
+        "it says when it was built"
+    )
+    with pytest.raises(BadPayload, match="in the future"):
+        decoder(**installed).decode(TOPIC, payload, NOW - 59 * day_ns)
+
+
 @pytest.mark.parametrize("asset", ["..", "", "a\x07b", ".hidden", "x" * 65, "a+b", "a#"])
 def test_what_cannot_be_a_folder_is_no_asset(asset: str) -> None:
     assert reason({"a": 1}, topic=f"plant/{asset}/telemetry") == "bad_topic"
