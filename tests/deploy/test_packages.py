@@ -211,6 +211,23 @@ def test_package_takes_over_from_the_installer_and_keeps_what_is_the_owners(mach
     assert (machine.root / "var/lib/private/edge-ae/edge-ae.db").exists()
 
 
+def test_package_leaves_what_was_made_by_hand_and_names_it(machine: Copy) -> None:
+    by_hand = {
+        "etc/systemd/system/edge-ae.service": "[Service]\nExecStart=/opt/edge-ae/bin/edge-ae run\n",
+        "opt/edge-ae/pyvenv.cfg": "home = /usr/bin\n",
+    }
+    for name, text in by_hand.items():
+        (machine.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (machine.root / name).write_text(text)
+    said = machine.run("sh", "-c", "dpkg --force-depends -i /edge-ae.deb 2>&1")
+    assert {name: (machine.root / name).read_text() for name in by_hand} == by_hand
+    assert (
+        "edge-ae: /etc/systemd/system/edge-ae.service was written by hand and goes before the package's: it stays"
+        in said
+    )
+    assert "edge-ae: /opt/edge-ae was not made by install.sh: it stays, and the package does not use it\n" in said
+
+
 def test_tool_that_is_missing_is_a_sentence(tmp_path: Path) -> None:
     env = os.environ | NO_NETWORK | {"PATH": "/no/such", "SOURCE_DATE_EPOCH": WHEN}
     command = [sys.executable, "-m", "deploy.packages", "--out", str(tmp_path), "--only", "amd64"]
