@@ -80,12 +80,18 @@ def test_daemon_is_restarted_watched_and_reloaded() -> None:
         "NotifyAccess": "main",
         "WatchdogSec": "30",
         "Restart": "on-failure",
-        "ExecReload": "/bin/kill -HUP $MAINPID",
+        "ExecReload": "/bin/sh -c 'kill -HUP $MAINPID'",
         "DynamicUser": "yes",
         "StateDirectory": "edge-ae",
         "UMask": "0077",
     }
     assert {key: unit.get(key) for key in expected} == expected
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith(".service")])
+def test_unit_runs_nothing_that_a_minimal_image_lacks(name: str) -> None:
+    programs = {value.split()[0] for key, value in service(name).items() if key.startswith("Exec")}
+    assert programs <= {"/usr/bin/env", "/bin/sh"}, "procps, with /bin/kill, is not in every image"
 
 
 def test_recorder_is_restarted_and_watched_and_writes_where_it_may() -> None:
