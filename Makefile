@@ -11,6 +11,10 @@
 #   make sparkplug         pysparkplug into out/sparkplug, an edge node for the tests that read one
 #   make packages [ARGS="--python 3.13"]   wheels, Debian packages for amd64 and arm64, checksums, bills of materials into out/packages; needs dpkg-deb
 #   make arm               an arm64 Debian under qemu: installed without a network, all families' scores and a daemon's alerts as here; root
+#   make vm [CUTS=20 ARGS="--accelerator kvm"]   a Debian with systemd in a virtual machine: installed, upgraded, killed, cut off from power, removed; root
+#   make roots             the Debian packages in clean roots: come, take over, stand aside, go; root
+#   make container         the image, built without a registry on a Debian root, and run; root
+#   make machines          arm, roots, container and vm; each left out, with the reason, where its tools are missing
 #   make docs              the documents as a site in out/docs, every link checked
 #   make fuzz [BYTES=10000000 FILES=10000 TRACES=100000 PACKETS=200000]   hostile payloads, packets, spoilt models, lives of alerts: each used or refused
 
@@ -25,7 +29,7 @@ HASS_PACKAGES := homeassistant==2025.4.4 home-assistant-frontend==20250411.0 pah
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo fleet test lint types tests node-red homeassistant sparkplug packages arm docs bench bench-quality chaos soak fuzz format clean
+.PHONY: help demo fleet test lint types tests node-red homeassistant sparkplug packages arm vm roots container machines docs bench bench-quality chaos soak fuzz format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -88,8 +92,14 @@ out/cyclonedx/bin/cyclonedx-py:
 packages: .venv/bin/python out/cyclonedx/bin/cyclonedx-py
 	CYCLONEDX=out/cyclonedx/bin/cyclonedx-py $(BIN)/python -m deploy.packages $(ARGS)
 
-arm: .venv/.dev
-	PYTHON=$(BIN)/python $(BIN)/python -m tests.machines.arm
+arm roots container vm: .venv/.dev
+	PYTHON=$(BIN)/python $(BIN)/python -m tests.machines.$@ $(if $(CUTS),--cuts $(CUTS)) $(ARGS)
+
+# One at a time, for each wants the whole machine. A part that is left out ends with 77, and has said why.
+machines: .venv/.dev
+	@failed=0; for part in arm roots container vm; do \
+		PYTHON=$(BIN)/python $(BIN)/python -m tests.machines.$$part || [ $$? -eq 77 ] || failed=1; \
+	done; exit $$failed
 
 .venv/.docs: .venv/bin/python pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'

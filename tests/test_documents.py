@@ -178,7 +178,7 @@ def test_option_that_is_named_belongs_to_a_program() -> None:
     helps = [sub.format_help() for program in PROGRAMS for sub in subparsers(program).values()]
     helps += [PROGRAMS["edge-ae"]().format_help()] + [path.read_text() for path in (ROOT / "deploy").glob("*.sh")]
     helps += [sub.format_help() for sub in commands_of(subparsers("edge-ae-train")["fleet"]).choices.values()]
-    foreign = {"--offline", "--format"}  # of systemd-analyze, of podman
+    foreign = {"--offline", "--format", "--build-arg", "--accelerator"}  # of systemd-analyze, of podman, of make vm
     named = {option for part in code(PROSE) for option in re.findall(r"(?<!\S)--[a-z-]+", part)}
     assert [option for option in named - foreign if option not in "".join(helps)] == []
 

@@ -20,7 +20,7 @@ from statistics import median
 
 import numpy as np
 
-from tests.bench import discovery, footprint, latency, live_page, long_fit, rows, scrape
+from tests.bench import discovery, footprint, latency, live_page, long_fit, rows, scale, scrape
 from tests.bench.parts import ROOT, mosquitto
 from tests.bench.plant import CHANNELS, Plant, plant
 from tests.bench.throughput import Scene, Speed, bare, daemon
@@ -42,6 +42,7 @@ class Sizes:
     rows: int = 30_000  # of a recording
     long_rows: int = 1_000_000  # of one that is trained on
     page_s: float = 30.0  # with a browser before the live page
+    house: tuple[int, int, float] = (1000, 190, 1.0)  # assets, rows of each, rows a second: two checkpoints among them
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,21 @@ def footprints(scene: Scene, wide: Scene, sizes: Sizes, say: Say) -> Iterator[Fi
     yield Figure(f"{what}: written to disk", f"{disk:.1f} MB/day", beside, "<= 50 MB/day", disk <= 50)
 
 
+def full_house(scene: Scene, sizes: Sizes, say: Say) -> Iterator[Figure]:
+    assets, rows, hz = sizes.house
+    say(f"{assets:,} assets for {rows / hz:.0f} s")
+    found = scale.house(scene, "house", assets, rows, hz)
+    yield Figure(
+        f"{assets:,} assets x {len(scene.plant.names)} channels at {hz:g} Hz: processor",
+        f"{found.light.cpu_percent:.0f} %",
+        "of one core",
+    )
+    yield Figure("  resident memory", f"{found.rss_mb:.0f} MB")
+    yield Figure("  written to disk", f"{found.light.disk_mb_a_day / 1000:.1f} GB/day", "with an alert every second")
+    p50, p99 = np.percentile(found.ms, (50, 99))
+    yield Figure("  arrival to alert, p50 and p99", f"{p50:.1f} ms, {p99:.1f} ms", f"{len(found.ms)} alerts")
+
+
 def bridges(scene: Scene, say: Say) -> Iterator[Figure]:
     say("discovery")
     ms = discovery.announced_ms(scene, "discovery")
@@ -181,6 +197,7 @@ def figures(folder: Path, narrow: Plant, wide: Plant, sizes: Sizes, say: Say) ->
         scene = Scene(folder, port, narrow)
         found = [*throughput(scene, sizes, say), *reaction(scene, sizes, say)]
         found += footprints(scene, replace(scene, plant=wide), sizes, say)
+        found += full_house(scene, sizes, say)
         found += [*bridges(scene, say), *page(scene, sizes, say)]
         return [*found, *offline(scene, sizes, say), *training(sizes, say)]
 

@@ -11,7 +11,17 @@ from tests.bench.plant import Plant
 from tests.conftest import MOSQUITTO
 from tests.models import pump, trained
 
-SMALL = Sizes(rounds=1, flood=300, memory=2_500, day_rows=60, light_s=1.0, rows=200, long_rows=3000, page_s=1.0)
+SMALL = Sizes(
+    rounds=1,
+    flood=300,
+    memory=2_500,
+    day_rows=60,
+    light_s=1.0,
+    rows=200,
+    long_rows=3000,
+    page_s=1.0,
+    house=(100, 20, 20.0),
+)
 
 
 @pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
@@ -33,6 +43,7 @@ def test_every_figure_is_measured_and_no_message_is_lost(
         "growth",
         "processor",
         "disk",
+        "100 assets",
         "discovery",
         "scrape",
         "live page",

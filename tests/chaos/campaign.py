@@ -21,7 +21,7 @@ import orjson
 
 from tests.chaos import verdict
 from tests.chaos.faults import KINDS
-from tests.chaos.people import past_alerts, retained_alerts
+from tests.chaos.people import Witness, past_alerts, retained_alerts
 from tests.chaos.plant import GUEST, plant, undisturbed
 from tests.chaos.verdict import Verdict
 from tests.chaos.world import MODEL, World, world
@@ -80,7 +80,7 @@ def campaign(faults: int, seed: int, out: Path, say: Say = lambda _: None) -> tu
         rows = field.gateway.finish(END_ROWS)
         expected = undisturbed(field.gateway.plant, rows, out)
         (out / "expected.jsonl").write_bytes(b"\n".join(orjson.dumps(event) for event in expected))
-        _settle(field, {verdict.key(event) for event in expected})
+        settle(field.witness, {verdict.key(event) for event in expected})
         (out / "heard.jsonl").write_bytes(b"\n".join(orjson.dumps(one.event) for one in field.witness.heard))
         return course, _judged(field, expected)
 
@@ -98,13 +98,13 @@ def _judged(field: World, expected: Sequence[verdict.Event]) -> Verdict:
     return replace(found, lost=lost, stuck=stuck, sent_twice=again)
 
 
-def _settle(field: World, wanted: set[verdict.Key]) -> None:
+def settle(witness: Witness, wanted: set[verdict.Key]) -> None:
     """Until all is heard, or nothing more comes."""
     heard, since = -1, time.monotonic()
     while time.monotonic() - since < PATIENCE_S / 6:
-        if len(field.witness.heard) != heard:
-            heard, since = len(field.witness.heard), time.monotonic()
-        elif wanted <= {verdict.key(one.event) for one in field.witness.heard} and time.monotonic() - since > 1.0:
+        if len(witness.heard) != heard:
+            heard, since = len(witness.heard), time.monotonic()
+        elif wanted <= {verdict.key(one.event) for one in witness.heard} and time.monotonic() - since > 1.0:
             return
         time.sleep(0.05)
 

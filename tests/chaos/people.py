@@ -45,12 +45,12 @@ class Gateway:
     `unheard_ns`: when the broker last said that nobody listens to the guest.
     """
 
-    def __init__(self, plant: Plant, port: int, seed: int) -> None:
+    def __init__(self, plant: Plant, port: int, seed: int, rows_a_second: float = ROWS_A_SECOND) -> None:
         self.plant = plant
         self.sent_ns: list[int] = []  # of row 0, 1, 2, ...
         self.unheard_ns = 0
         self.counts: Counter[str] = Counter()
-        self._port = port
+        self._port, self._rows_a_second = port, rows_a_second
         self._dice = random.Random(seed)
         self._shuffled = self._repeated = 0
         self._confirmed = 0  # rows
@@ -120,7 +120,7 @@ class Gateway:
                 self._confirmed = len(self.sent_ns)
 
     def _due(self) -> int:
-        return int((time.monotonic_ns() - self._start_ns) / 1e9 * ROWS_A_SECOND)
+        return int((time.monotonic_ns() - self._start_ns) / 1e9 * self._rows_a_second)
 
     def _again(self, talk: "Talk") -> None:
         """What the broker may have forgotten, in order, and what it has not confirmed."""

@@ -7,6 +7,7 @@ one replay ─► broker ─┬─► a daemon, here             ─┐
 """
 
 import csv
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from edge_ae_train.candidates import FAMILIES
 
 from tests.conftest import Broker, Subscriber, wait_for
 from tests.machines import arm_root
+from tests.machines.findings import LEFT_OUT
 from tests.models import TRAIN_ROWS, TRAINED_LENGTH, pump, train_model
 
 TOLERANCE = 1e-5  # relative: the two processors round products of float32 otherwise
@@ -31,11 +33,11 @@ SAME = ("type", "state", "severity", "ts_onset", "ts_raised", "ts_cleared", "top
 
 
 def main() -> int:
-    """0: all equal; 1: something differs, or 77 where the machine cannot do it, as automake has it."""
+    """0: all equal; 1: something differs; LEFT_OUT where the machine cannot do it."""
     reason = arm_root.lacking()
     if reason is not None:
         print(f"arm: left out: {reason}")
-        return 77
+        return LEFT_OUT
     root = arm_root.installed()
     with TemporaryDirectory() as folder:
         work = Path(folder)
@@ -75,7 +77,7 @@ def scores(root: Path, core: str, work: Path) -> Iterator[str]:
         for family in FAMILIES:
             words = ["score", "--model", f"{family}.onnx", "--data", "pump.csv", "--out", f"{family}.csv"]
             subprocess.run([sys.executable, "-m", "edge_ae", *_in(work, words)], check=True)
-            arm_root.run(root, core, ["edge-ae", *_in(Path("/work"), words)])
+            arm_root.run(root, core, shlex.join(["edge-ae", *_in(Path("/work"), words)]))
             here, there = (table(place / f"{family}.csv") for place in (work, root / "work"))
             furthest = max(_apart(a["score"], b["score"]) for a, b in zip(here, there, strict=True))
             alike = [a["alert"] for a in here] == [b["alert"] for b in there]
