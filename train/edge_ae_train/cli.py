@@ -45,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _fit(options: Namespace) -> int:
     from edge_ae_train import fit
     from edge_ae_train.data import prepare
+    from edge_ae_train.data.hours import unseen_times
     from edge_ae_train.data.kinds import table_of
     from edge_ae_train.data.loading import recordings
     from edge_ae_train.data.names import proposal
@@ -80,6 +81,8 @@ def _fit(options: Namespace) -> int:
     if sentence := fit.what_hides_faults(fitted, model, recording.segments):
         print(sentence)
     print(reach(fitted.candidate.calibration.windows, options.hop * recording.period_ns))
+    if sentence := unseen_times(recording.segments, recording.period_ns, options.time_zone or UTC):
+        print(sentence)
     print(
         f"{options.out}: {model.spec.family}, {len(model.spec.channels)} channels, windows of {model.spec.length} rows, "
         f"{options.out.stat().st_size / 1000:.0f} kB"
