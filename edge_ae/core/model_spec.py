@@ -86,14 +86,21 @@ class Tail:
     scale: of the excess of the clusters' peaks over `level`, in the unit of the score, above 0.
     shape: of that excess; 0: exponential, above 0: heavier.
     rate: clusters a window, above 0.
+    gross: the score that most gross faults pass, at least; no budget puts the boundary beyond it. Infinite: not known, as in a file
+        of an earlier version, or so low that normal data passes it.
     """
 
     level: float
     scale: float
     shape: float
     rate: float
+    gross: float = math.inf
 
     def boundary(self, alerts_per_window: float) -> float:
+        """The score that normal data exceeds `alerts_per_window` times a window on average, but no more than `gross`."""
+        return min(self.extrapolated(alerts_per_window), self.gross)
+
+    def extrapolated(self, alerts_per_window: float) -> float:
         """The score that normal data exceeds `alerts_per_window` times a window on average.
 
         Pickands' peaks-over-threshold quantile: level + scale / shape * ((rate / p) ** shape - 1). Never below `level`,
@@ -103,6 +110,13 @@ class Tail:
         if abs(self.shape) < 1e-6:
             return self.level + self.scale * math.log(excess)
         return float(self.level + self.scale / self.shape * (excess**self.shape - 1.0))
+
+    def exceeded(self, score: float) -> float:
+        """How often a window normal data exceeds a score on average: the inverse of `extrapolated`, 0 beyond the tail's end."""
+        excess = max(score - self.level, 0.0) / self.scale
+        if abs(self.shape) < 1e-6:
+            return self.rate * math.exp(-excess)
+        return self.rate * float(max(1.0 + self.shape * excess, 0.0) ** (-1.0 / self.shape))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ learned from a window that looks suspicious:
 
     spending   alerts came more often, or more seldom, than the budget allows: the tail is asked for fewer, or for more, up
                to SPENDING_LIMIT either way (adaptive conformal inference: Gibbs and Candes, 2021). An alert well above
-               the boundary is a fault, not an error of the tail, and is not counted
+               the boundary is a fault, not an error of the tail, and is not counted. Where gross faults keep the boundary
+               below the tail's, alerts move it in proportion, also beyond them: they have shown what normal is
     drift      the median score of quiet windows has moved: followed slowly, up to DRIFT_LIMIT. Quiet is what lies below
                the tail's beginning
     residue    an excursion is over, the score has come more than half-way back, yet not down to normal (the water is
@@ -72,6 +73,8 @@ class Threshold:
     def _calibrate(self, budget_per_window: float) -> None:
         self._budget = budget_per_window
         self._base = max(self._tail.boundary(budget_per_window), TINY)  # as calibrated
+        extrapolated = self._tail.extrapolated(budget_per_window)
+        self._below = self._base / extrapolated if self._base < extrapolated else 1.0  # for the sake of gross faults
         self._typical = math.log(self._usual / self._base)
         self._suspicious = math.log(max(self._tail.level, self._usual) / self._base)
 
@@ -88,7 +91,8 @@ class Threshold:
     def value(self) -> float:
         """The score at which a window is no longer normal, above 0."""
         lift = self._lift
-        budgeted = max(self._tail.boundary(self._budget * math.exp(-lift.spent)), TINY)
+        asked = self._tail.extrapolated(self._budget * math.exp(-lift.spent)) * self._below
+        budgeted = max(asked, self._tail.level, TINY)
         followed = budgeted * math.exp(lift.accepted + max(lift.drift, 0.0))
         return max(followed, self._base * math.exp(lift.residue)) if lift.residue > 0.0 else followed
 

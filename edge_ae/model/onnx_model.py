@@ -48,6 +48,7 @@ KEYS = (
 )
 OPTIONAL = ("modes", "deviations", "when")  # which files of an earlier version lack
 OUTPUTS = ("score", "channel_score", "reconstruction", "latent")
+TAIL = ("level", "scale", "shape", "rate", "gross")  # the last one may be missing
 MAGNITUDE = "magnitude"  # an output which files of an earlier version lack
 CURRENT, MODEL = "current", "model.onnx"  # of a folder of models: the link to the one in use, and what each is called
 GOLDEN_TOLERANCE = 1e-4  # relative: another processor's rounding, and no more
@@ -208,7 +209,7 @@ def _spec(session: ort.InferenceSession, meta: Mapping[str, str], sha256: str, p
             period_ns=int(meta["sample_period_ns"]),
             length=int(session.get_inputs()[0].shape[1]),
             hop=int(meta["hop"]),
-            tail=Tail(*(float(tail[key]) for key in ("level", "scale", "shape", "rate"))),
+            tail=Tail(**{key: float(tail[key]) for key in TAIL if key in tail or key != "gross"}),
             typical=float(tail["typical"]),
             trained_at=meta["trained_at"],
             hold_rows=int(meta["hold_rows"]),
@@ -268,7 +269,8 @@ def _check_sense(spec: ModelSpec, path: Path) -> None:
         "a channel is of an unknown kind; update this program": all(c.kind in set(Kind) for c in spec.channels),
         "an angle has no full turn": all(_has_turn(c) for c in spec.channels),
         "the deviations are not sensible numbers": all(0.0 <= c.deviation < math.inf for c in spec.channels),
-        "the tail is not made of sensible numbers": all(map(math.isfinite, tail)) and min(tail[1], tail[3]) > 0,
+        "the tail is not made of sensible numbers": all(map(math.isfinite, tail))
+        and min(tail[1], tail[3], spec.tail.gross) > 0,
         "the modes are not made of sensible numbers": _sensible(spec.modes),
         f"it is for a state that its channels cannot tell, {spec.when[:100]!r}": _can_tell(spec),
     }

@@ -43,6 +43,18 @@ def test_the_boundary_is_exceeded_as_often_as_asked() -> None:
     assert math.isclose(tail.rate * survival, 0.001)
 
 
+@given(st.floats(1e-6, 1e-2), st.sampled_from([-0.1, 0.0, 0.3]))
+def test_how_often_a_boundary_is_exceeded_is_the_budget_that_it_was_made_for(per_window: float, shape: float) -> None:
+    tail = Tail(2.0, 0.5, shape, 0.05)
+    assert math.isclose(tail.exceeded(tail.boundary(per_window)), per_window, rel_tol=1e-6)
+
+
+def test_no_budget_puts_the_boundary_beyond_gross_faults() -> None:
+    tail = Tail(2.0, 0.5, 0.2, 0.05, gross=3.0)
+    assert [tail.boundary(per_window) for per_window in (0.05, 1e-6)] == [2.0, 3.0]
+    assert tail.extrapolated(1e-6) > 3.0
+
+
 @given(shape=st.floats(-0.5, 0.5), per_window=st.floats(1e-9, 0.05))
 def test_an_exponential_tail_is_the_limit_of_the_pareto_tail(shape: float, per_window: float) -> None:
     near = Tail(1.0, 0.3, shape * 1e-4, 0.05).boundary(per_window)

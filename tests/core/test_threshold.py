@@ -54,6 +54,16 @@ def test_a_smaller_budget_is_a_higher_boundary() -> None:
     assert len(set(found)) == 4
 
 
+def test_gross_faults_keep_the_boundary_low_until_alerts_have_shown_that_what_passes_is_normal() -> None:
+    one, free = (Threshold(spec_of(tail=Tail(1.0, 0.2, 0.3, 0.05, gross)), 1e-6) for gross in (1.5, math.inf))
+    assert one.value == 1.5
+    for _ in range(3):
+        walk(one, [1.01 * one.value, 0.0])
+    assert 1.5 < one.value < free.value
+    walk(one, [0.0] * 100)
+    assert one.value > 1.5
+
+
 def test_a_verdict_is_the_score_over_the_boundary() -> None:
     assert threshold().judge(7, 0.5) == Verdict(7, 0.5, 1.0, 0.5)
 

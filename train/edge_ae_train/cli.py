@@ -80,7 +80,8 @@ def _fit(options: Namespace) -> int:
     print_comparison(fitted.report)
     if sentence := fit.what_hides_faults(fitted, model, recording.segments):
         print(sentence)
-    print(reach(fitted.candidate.calibration.windows, options.hop * recording.period_ns))
+    calibration = fitted.candidate.calibration
+    print(reach(calibration.windows, calibration.tail, options.hop * recording.period_ns))
     if sentence := unseen_times(recording.segments, recording.period_ns, options.time_zone or UTC):
         print(sentence)
     print(

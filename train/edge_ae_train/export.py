@@ -151,7 +151,7 @@ def _metadata(contents: Contents, golden: Floats, scores: Floats) -> dict[str, s
         "hop": str(spec.hop),
         "hold_rows": str(spec.hold_rows),
         "family": spec.family,
-        "tail": json.dumps(asdict(spec.tail) | {"typical": spec.typical}),
+        "tail": json.dumps(_tail_facts(spec)),
         "golden": json.dumps(vectors),
         "trained_at": spec.trained_at,
         "train_data_sha256": contents.data_sha256,
@@ -161,6 +161,11 @@ def _metadata(contents: Contents, golden: Floats, scores: Floats) -> dict[str, s
     known = {"deviations": json.dumps(errors)} if any(error > 0.0 for error in errors) else {}
     known |= {"when": spec.when} if spec.when else {}
     return {PREFIX + key: value for key, value in {**contents.extra, **known, **values}.items()}
+
+
+def _tail_facts(spec: ModelSpec) -> dict[str, float]:
+    facts = asdict(spec.tail) | {"typical": spec.typical}
+    return {key: value for key, value in facts.items() if value != np.inf}  # JSON has no infinity
 
 
 def _channel_facts(channel: Channel) -> dict[str, Any]:

@@ -96,7 +96,7 @@ class Race:
         if self._trials is None:
             one = self._material
             self._trials = select.plan(candidate, one.standardise, one.seed, one.judged)
-        return Contender(candidate, select.found(candidate, select.thinned(self._trials, every)))
+        return select.tried(candidate, select.thinned(self._trials, every))
 
     def _hybrid(self, reporter: Reporter) -> Contender:
         """The better linear family with a network's share; by itself, where it finds more with it by no more than chance."""

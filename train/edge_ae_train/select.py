@@ -4,8 +4,8 @@ Held-out rows alone are used, and for each block the whitening of the other bloc
 on which it is compared. The boundary of each candidate is the one that its own tail gives for TRIAL_RATE.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from edge_ae_train.data.dataset import CHUNK, standardised
 from edge_ae_train.data.fault_injection import Injection
 from edge_ae_train.models.hybrid import HYBRID
 from edge_ae_train.models.linear import LINEAR
+from edge_ae_train.scoring.calibrate import below_gross
 from edge_ae_train.scoring.preprocess import Standardise
 
 TRIAL_RATE = 1e-3  # alerts a window at which candidates are compared
@@ -58,11 +59,23 @@ def thinned(trials: Trials, every: int) -> Trials:
     return {span: injections[::every] for span, injections in trials.items()}
 
 
-def found(candidate: Candidate, trials: Trials) -> dict[str, float]:
-    """The share found, of each strength and of each kind, and `all`."""
-    outcome: dict[str, list[bool]] = {}
-    calibration = candidate.calibration
+def tried(candidate: Candidate, trials: Trials) -> Contender:
+    """What it finds of the faults, and how far beyond normal the gross ones take it."""
+    calibration, outcome = candidate.calibration, dict[str, list[bool]]()
     boundary = calibration.tail.boundary(TRIAL_RATE)
+    highest = list(_highest(candidate, trials))
+    for injection, score in highest:
+        for key in ("all", injection.strength, injection.kind):
+            outcome.setdefault(key, []).append(score > boundary)
+    gross = np.array([score for injection, score in highest if injection.is_gross])
+    tail = below_gross(calibration.tail, gross, calibration.windows)
+    candidate = replace(candidate, calibration=replace(calibration, tail=tail))
+    return Contender(candidate, {key: float(np.mean(hits)) for key, hits in outcome.items()})
+
+
+def _highest(candidate: Candidate, trials: Trials) -> Iterator[tuple[Injection, float]]:
+    """Each fault with the highest score of its windows."""
+    calibration = candidate.calibration
     for block, whitening in zip(candidate.blocks, calibration.crossed, strict=True):
         injections = trials[block.span]
         parts = [injection.windows(candidate.length) for injection in injections]
@@ -71,9 +84,7 @@ def found(candidate: Candidate, trials: Trials) -> dict[str, float]:
         scores = calibration.score(block.trained.distances(chunks, whitening))
         ends = np.cumsum([len(part) for part in parts])[:-1]
         for injection, part in zip(injections, np.split(scores, ends), strict=True):
-            for key in ("all", injection.strength, injection.kind):
-                outcome.setdefault(key, []).append(bool(part.max() > boundary))
-    return {key: float(np.mean(hits)) for key, hits in outcome.items()}
+            yield injection, float(part.max())
 
 
 def best(shares: Mapping[str, Mapping[str, float]]) -> str:

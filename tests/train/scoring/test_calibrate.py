@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from edge_ae_train.scoring.calibrate import HeldOut, calibrate, fit_tail, reach
+from edge_ae_train.scoring.calibrate import HeldOut, below_gross, calibrate, fit_tail, reach
 from edge_ae_train.scoring.graph import VIEW_WEIGHTS
 from edge_ae_train.scoring.whitening import Whitening
 from numpy.typing import NDArray
 
-from edge_ae.core.model_spec import Floats
+from edge_ae.core.model_spec import Floats, Tail
 from edge_ae.core.timestamps import SECOND
 
 FLOOR = np.full(3, 0.01, np.float32)
@@ -78,10 +78,34 @@ def test_what_is_odd_in_every_view_is_odder_than_what_is_as_odd_in_one() -> None
 
 def test_windows_held_out_limit_how_rare_an_alert_is_vouched_for() -> None:
     calibration = calibrate([block(300, seed) for seed in range(3)], FLOOR, gap=0)
+    tail = calibration.tail
     assert calibration.windows == 900
-    assert reach(900, 60 * SECOND).startswith("calibrated on 900 held-out windows, 15.0 hours: a budget of less")
-    assert "windows, 2.15 min:" in reach(129, SECOND)
-    assert "windows, 5.0 days:" in reach(7200, 60 * SECOND)
+    assert reach(900, tail, 60 * SECOND).startswith("calibrated on 900 held-out windows, 15.0 hours: a budget of less")
+    assert "windows, 2.15 min:" in reach(129, tail, SECOND)
+    assert "windows, 5.0 days:" in reach(7200, tail, 60 * SECOND)
+
+
+def test_the_boundary_stays_where_nine_in_ten_gross_faults_pass_unless_normal_data_does() -> None:
+    tail, faults = Tail(1.0, 0.2, 0.0, 0.05), np.linspace(2.0, 12.0, 101)
+    known = below_gross(tail, faults, windows=1000)
+    assert known.gross == 3.0
+    assert known.boundary(1e-9) == 3.0
+    assert below_gross(tail, faults / 2.0, windows=1000) == tail  # normal data exceeds 1.78 once in as many windows
+
+
+@pytest.mark.parametrize(
+    ("gross", "said"),
+    [
+        (math.inf, "gross faults do not stand out from what is normal here"),
+        (20.0, "every budget leaves the boundary below gross faults"),
+        (
+            2.0,
+            "a budget of less than one alert in 2.1 days would put the boundary beyond gross faults: it stays where 90% of",
+        ),
+    ],
+)
+def test_fit_says_which_budget_gross_faults_leave_room_for(gross: float, said: str) -> None:
+    assert reach(900, Tail(1.0, 0.2, 0.0, 0.05, gross), 60 * SECOND).splitlines()[1].startswith(said)
 
 
 def test_one_long_excursion_is_one_alert_and_not_its_windows() -> None:

@@ -104,6 +104,7 @@ KINDS: dict[str, Change] = {
     "frequency change": frequency_change,
     "regime swap": regime_swap,
 }
+GROSS = ("spike", "step", "noise burst", "regime swap")  # that are, when they are large, far from normal in any data
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,11 @@ class Injection:
     strength: str
     rows: Floats
     start: int
+
+    @property
+    def is_gross(self) -> bool:
+        """Whether it is far from normal, whatever the data."""
+        return self.kind in GROSS and self.strength == "large"
 
     def clipped(self, limit: Floats) -> "Injection":
         """`limit` [channel]: no value is further from 0."""

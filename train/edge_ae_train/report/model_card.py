@@ -10,6 +10,7 @@ from edge_ae.core.timestamps import SECOND
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae_train.report.page import Block, Chapter, Grid, Picture
 from edge_ae_train.report.pictures import found_picture
+from edge_ae_train.scoring.calibrate import room_for_gross_faults
 
 STRENGTHS = ("all", "small", "medium", "large")  # these lines of the comparison first, then the kinds of fault
 FACTS = {
@@ -37,10 +38,15 @@ def model_section(model: OnnxModel) -> Chapter:
             "The owner chooses how many alerts are acceptable on normal data; the boundary of the score follows from it "
             f"(a usual score is {spec.typical:.3g}).",
             Grid(("budget", "boundary"), budgets),
+            _sentence(room_for_gross_faults(spec.tail, spec.hop * spec.period_ns)),
             "The sensors, and what was seen of them in training.",
             Grid(("sensor", "unit", "kind", "smallest", "largest", "smallest step"), channels),
         ),
     )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def training_section(model: OnnxModel) -> Iterable[Chapter]:

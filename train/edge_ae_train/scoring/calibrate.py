@@ -7,8 +7,9 @@ for the rows of one window, which two neighbouring blocks share).
     averages ─► whitening ─► over the tails of each channel ─► distances ─► over the limits of each view ─► score ─► tail
 """
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,9 @@ MIN_PEAKS = 5
 PRIOR_SHAPE = 0.0  # the tail's shape before any peak is seen: exponential
 PRIOR_PEAKS = 30  # and how many peaks that prior is worth
 HOUR_NS = 3600 * SECOND
+GROSS_PASS = 0.9  # of gross faults: more than the boundary may ever hide
+LEAST_RATE = 1e-12  # alerts a window
+LONG_NS = 366 * 24 * HOUR_NS  # a budget that is rarer than one alert in so long is nobody's
 SHAPE_RANGE = (-0.15, 0.5)  # no tail is taken for lighter than that of Gaussian rows' distances
 
 
@@ -92,8 +96,15 @@ def _limit(distances: NDArray[np.float64]) -> Floats:
     return found
 
 
-def reach(windows: int, hop_ns: int) -> str:
-    """How rare an alert the held-out windows can vouch for, in a sentence."""
+def below_gross(tail: Tail, faults: NDArray[np.float64], windows: int) -> Tail:
+    """The tail, and the score that GROSS_PASS of gross faults pass, with the highest scores `faults` [fault]. Not known where normal
+    data is seen to pass it: there the budget holds, and the faults cannot be told from what is normal."""
+    passed = float(np.quantile(faults, 1.0 - GROSS_PASS))
+    return replace(tail, gross=passed) if passed > tail.extrapolated(1.0 / windows) else tail
+
+
+def reach(windows: int, tail: Tail, hop_ns: int) -> str:
+    """How rare an alert the held-out windows can vouch for, and gross faults leave room for, in a sentence or two."""
     hours = windows * hop_ns / HOUR_NS
     span = (
         f"{hours / 24:.1f} days"
@@ -102,9 +113,24 @@ def reach(windows: int, hop_ns: int) -> str:
         if hours >= 1
         else duration_text(windows * hop_ns)
     )
-    return (
+    vouched = (
         f"calibrated on {windows:,} held-out windows, {span}: a budget of less than one alert in that time is extrapolated; "
         "the device corrects it by the alerts that it counts, over a few times the budget's interval"
+    )
+    return f"{vouched}\n{room_for_gross_faults(tail, hop_ns)}"
+
+
+def room_for_gross_faults(tail: Tail, hop_ns: int) -> str:
+    """From which budget on the boundary would lie beyond them, in a sentence."""
+    if tail.gross == math.inf:
+        return "gross faults do not stand out from what is normal here: a rare budget may hide some of them"
+    windows = 1.0 / max(tail.exceeded(tail.gross), LEAST_RATE)
+    if windows * hop_ns > LONG_NS:
+        return "every budget leaves the boundary below gross faults"
+    days = windows * hop_ns / HOUR_NS / 24
+    return (
+        f"a budget of less than one alert in {days:.2g} days would put the boundary beyond gross faults: it stays where "
+        f"{GROSS_PASS:.0%} of them pass"
     )
 
 
