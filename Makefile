@@ -1,6 +1,6 @@
 # Each target sets itself up: nothing but Python >= 3.11, make and a network is needed.
 #   make demo [DATA=DIR] [WEB=1]   a pump station with faults, watched from socket to alert; WEB=1: with the live page
-#   make fleet             40 pumps of three makes, four of them sick: fit, backtest, report; on a local Ray cluster, too, where ray is installed
+#   make fleet             40 pumps of three makes, four of them sick: fit, backtest, report; on a local Ray cluster, too, where ray can be installed
 #   make test              all that CI runs: lint, types, tests
 #   make bench             speed, latency, memory, side by side with a bare loop
 #   make bench-quality [DATA=DIR SEEDS=3]   detection beside the classics, the budget, sick sensors, reasons; hours
@@ -53,7 +53,9 @@ help:
 demo: .venv/.demo $(if $(WEB),.venv/.web)
 	$(BIN)/python deploy/demo.py $(if $(DATA),--data '$(DATA)') $(if $(WEB),--web)
 
-fleet: .venv/.dev
+fleet: .venv/.demo
+	@test -e .venv/.ray || { $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[ray]' && touch .venv/.ray; } \
+		|| echo 'ray cannot be installed here (pip says why above): its part is left out'
 	$(BIN)/python deploy/fleet.py
 
 test: lint types tests
