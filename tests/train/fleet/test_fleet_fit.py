@@ -10,8 +10,17 @@ import pytest
 from edge_ae_train.cli import main
 from edge_ae_train.data.prepare import RowOptions
 from edge_ae_train.data.segments import Segment
-from edge_ae_train.fleet import classes
-from edge_ae_train.fleet.fitting import ReadAsset, alike, fit_job, in_time, spread
+from edge_ae_train.fleet import classes, fitting
+from edge_ae_train.fleet.fitting import (
+    LEAST_RUN,
+    MOST_CLASS_LINES,
+    ReadAsset,
+    alike,
+    fit_job,
+    in_time,
+    share_of,
+    spread,
+)
 from edge_ae_train.fleet.jobs import FleetJob
 from edge_ae_train.fleet.sources import AssetSource, find
 from edge_ae_train.fleet.work import FIT, FitOptions
@@ -76,6 +85,18 @@ def test_model_is_the_same_to_the_bit_whatever_ran_its_job(fitted: Fitted) -> No
     (source,) = find([str(fitted.data / "b1.csv")], None, AS_IT_IS, fitted.out)
     product = fit_job(FleetJob("beta", FIT, (source,), FitOptions(rows=RowOptions(length=16), family="pca")))
     assert product.files["beta.onnx"] == (fitted.out / "beta.onnx").read_bytes()
+
+
+def test_assets_beyond_those_a_class_is_trained_on_are_read_and_share_its_model(
+    fitted: Fitted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "MOST_CLASS_ASSETS", 1)
+    by_name = {source.asset: source for source in find([str(fitted.data)], None, AS_IT_IS, fitted.out)}
+    sources = tuple(by_name[name] for name in ("b1", "a1", "empty"))
+    product = fit_job(FleetJob("beta", FIT, sources, FitOptions(rows=RowOptions(length=16), family="pca")))
+    assert product.files["beta.onnx"] == (fitted.out / "beta.onnx").read_bytes()
+    assert product.facts["assets"] == ["b1", "a1"]
+    assert "no lines of values" in product.facts["left_out"]["empty"]
 
 
 def test_time_of_a_model_is_that_of_its_newest_line(fitted: Fitted) -> None:
@@ -161,6 +182,24 @@ def test_long_recording_gives_a_class_runs_from_all_its_time() -> None:
     assert len(lines) == 8_000
     assert (lines[0], lines[-1]) == (0, 99_999)
     assert (np.diff(lines) > 1).sum() == 7
+
+
+@pytest.mark.parametrize(("assets", "trained_on"), [(2, 2), (300, 300), (400, 400), (401, 201), (10_000, 400)])
+def test_class_of_any_size_is_trained_on_runs_that_hold_windows(assets: int, trained_on: int) -> None:
+    shares = [share_of(place, assets) for place in range(assets)]
+    used = [share for share in shares if share > 0]
+    assert len(used) == trained_on
+    assert sum(used) <= MOST_CLASS_LINES
+    lines = spread(read_asset("p", lines=50_000).table, used[0], 0.5).t_ns // SECOND
+    runs = np.split(lines, np.flatnonzero(np.diff(lines) > 1) + 1)
+    assert min(map(len, runs)) >= LEAST_RUN
+
+
+def test_runs_of_large_classes_lie_at_different_times_and_an_asset_beyond_them_gives_none() -> None:
+    table = read_asset("p", lines=50_000).table
+    firsts = [int(spread(table, 1000, at).t_ns[0] // SECOND) for at in (0.0, 0.5, 0.9)]
+    assert firsts == [0, 24_500, 44_100]
+    assert len(spread(table, 0)) == 0
 
 
 def test_rows_of_a_class_come_in_order_of_time() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edge_ae_train.data.prepare import RowOptions
+from edge_ae_train.fleet import like
 from edge_ae_train.fleet.jobs import DONE, FAILED, JobRow
 from edge_ae_train.fleet.ledger import ledger
 from edge_ae_train.fleet.like import found_classes, grouped, parted, proposed
@@ -46,6 +47,16 @@ def test_makes_that_lie_apart_are_parted_and_pumps_of_one_make_are_not() -> None
     ]
     one_make = [looked(f"p{n}", at) for n, at in enumerate(rng.normal(scale=0.3, size=20))]
     assert [len(part) for part in parted(one_make)] == [20]
+
+
+def test_thousands_of_assets_are_parted_as_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All distances between ten thousand assets would take gigabytes."""
+    monkeypatch.setattr(like, "MOST_GROUPED", 30)
+    rng = np.random.default_rng(0)
+    makes = {"north": 10.0, "river": 20.0, "tower": 45.0}
+    rows = [looked(f"{make}-{n}", at + rng.normal(scale=0.3)) for n in range(100) for make, at in makes.items()]
+    parts = [{row.key.split("-")[0] for row in part} for part in parted(rows)]
+    assert sorted(map(sorted, parts)) == [["north"], ["river"], ["tower"]]
 
 
 def served(serves: bool, *worse: str) -> JobRow:

@@ -41,18 +41,18 @@ def by_asset(found: Sequence[AssetSource]) -> Grouping:
 def of_file(path: Path, found: Sequence[AssetSource]) -> Grouping:
     """As a CSV says, with the columns asset and class. BadData where it cannot be read."""
     known = read(path)
-    members: dict[str, tuple[AssetSource, ...]] = {}
+    members: dict[str, list[AssetSource]] = {}
     faults: dict[str, str] = {}
     for source in found:
         if (name := known.get(source.asset)) is None:
             faults[source.asset] = f"{path} names no class for it; add a line"
         else:
-            members[name] = (*members.get(name, ()), source)
+            members.setdefault(name, []).append(source)
     absent = sorted(set(known) - {source.asset for source in found})
     notes = (f"{path}: no recording of {', '.join(absent[:10])}",) if absent else ()
     if not members:
         raise BadData(f"{path}: names none of the assets, such as {found[0].asset!r}")
-    return Grouping(members, faults, notes)
+    return Grouping({name: tuple(sources) for name, sources in members.items()}, faults, notes)
 
 
 def read(path: Path, header: tuple[str, str] = HEADER) -> dict[str, str]:

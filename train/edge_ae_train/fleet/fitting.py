@@ -4,6 +4,7 @@ The same inputs and options give the same bytes, whatever ran the job and when: 
 """
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +31,11 @@ from edge_ae_train.fleet.sources import AssetSource
 from edge_ae_train.fleet.work import FitOptions
 
 MOST_CLASS_LINES = 400_000  # that a class's model is trained on, all its assets together
-CLASS_RUNS = 8  # an asset's share of them comes from so many parts of its time
+MOST_CLASS_ASSETS = (
+    400  # that it is trained on; of more, so many that are spread over their names: the others are read, too
+)
+CLASS_RUNS = 8  # an asset's share of the lines comes from so many parts of its time,
+LEAST_RUN = 1000  # or from fewer, for a run of lines holds some windows at least
 TIME_SLICES = 10  # a class's rows are put in order of time by so many slices: none is held out of one asset alone
 
 
@@ -50,14 +55,14 @@ class ReadAsset:
 def fit_job(job: FleetJob) -> Product:
     """The model file of the job's key, and what it was made from."""
     began_s, options = monotonic(), job.options
-    share = None if len(job.sources) == 1 else MOST_CLASS_LINES // len(job.sources)
-    read, left_out = _read(job.sources, options, share)
+    read, left_out = _read(job.sources, options)
     members, others = alike(read)
     left_out |= others
     if not members:
         raise BadData("; ".join(dict.fromkeys(left_out.values())))
-    recording, fitted = trained([one.table for one in members], options)
-    origin = _origin(job.key, recording, members, dict(options.units))
+    teachers = [one for one in members if len(one.table) > 0] or members
+    recording, fitted = trained([one.table for one in teachers], options)
+    origin = _origin(job.key, recording, teachers, dict(options.units))
     with TemporaryDirectory() as scratch:
         model = save(fitted, recording, origin, Path(scratch, "model.onnx"))
         data = Path(scratch, "model.onnx").read_bytes()
@@ -91,14 +96,12 @@ def trained(tables: Sequence[Table], options: FitOptions) -> tuple[Recording, fi
     return recording, fit.fit(recording.segments, chosen)
 
 
-def _read(
-    sources: Sequence[AssetSource], options: FitOptions, share: int | None
-) -> tuple[list[ReadAsset], dict[str, str]]:
+def _read(sources: Sequence[AssetSource], options: FitOptions) -> tuple[list[ReadAsset], dict[str, str]]:
     """The assets that can be read, one after the other and each no longer than its share; and why the others cannot.
 
     Of a single asset the fault is the job's."""
     read, faults = [], {}
-    for source in sources:
+    for place, source in enumerate(sources):
         try:
             table = first_part(in_order(source.table(options.columns)), options.until)
             period_ns = sample_period_ns([table])
@@ -107,8 +110,16 @@ def _read(
                 raise
             faults[source.asset] = source.named(str(fault))
             continue
-        read.append(ReadAsset(source.asset, table if share is None else spread(table, share), period_ns))
+        if len(sources) > 1:
+            table = spread(table, share_of(place, len(sources)), place / len(sources))
+        read.append(ReadAsset(source.asset, table, period_ns))
     return read, faults
+
+
+def share_of(place: int, assets: int) -> int:
+    """The lines that the asset at that place of a class gives to its model."""
+    every = math.ceil(assets / MOST_CLASS_ASSETS)
+    return MOST_CLASS_LINES // math.ceil(assets / every) if place % every == 0 else 0
 
 
 def alike(read: Sequence[ReadAsset]) -> tuple[list[ReadAsset], dict[str, str]]:
@@ -133,12 +144,14 @@ def first_part(table: Table, until: float) -> Table:
     return table if until >= 1.0 else take(table, slice(0, int(until * len(table))))
 
 
-def spread(table: Table, most: int) -> Table:
-    """At most so many lines: CLASS_RUNS runs of lines that follow one another, spread over all."""
+def spread(table: Table, most: int, at: float = 0.0) -> Table:
+    """At most so many lines: runs of lines that follow one another, spread over all. A single run lies `at` that part of them."""
     if len(table) <= most:
         return table
-    run = max(most // CLASS_RUNS, 1)
-    firsts = np.linspace(0, len(table) - run, CLASS_RUNS).astype(np.int64)
+    count = min(max(most // LEAST_RUN, 1), CLASS_RUNS)
+    run = most // count
+    places = np.linspace(0.0, 1.0, count) if count > 1 else np.array([at])
+    firsts = (places * (len(table) - run)).astype(np.int64)
     lines = np.unique(np.concatenate([np.arange(first, first + run) for first in firsts]))
     return take(table, lines)
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from shutil import rmtree
 from typing import IO, Any
@@ -58,7 +58,7 @@ class Ledger:
             for name, data in product.files.items():
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 write_whole(self.folder / name, data, mode=READABLE)
-            write_whole(self._row_path(job.key), _json(asdict(row)), mode=READABLE)
+            write_whole(self._row_path(job.key), _json(_facts(row)), mode=READABLE)
         except OSError as error:
             raise BadData(
                 f"{self.folder}: {job.key} cannot be written ({reason_of(error)}); what was written before is whole: mend that "
@@ -68,7 +68,7 @@ class Ledger:
 
     def write_table(self, rows: Sequence[JobRow]) -> None:
         """All rows of a run, in one file."""
-        write_whole(self.folder / TABLE, _json([asdict(row) for row in rows]), mode=READABLE)
+        write_whole(self.folder / TABLE, _json([_facts(row) for row in rows]), mode=READABLE)
 
     def _read(self, key: str) -> JobRow | None:
         """None: there is none, or a file that we have not written."""
@@ -119,6 +119,11 @@ def rows_of(folder: Path) -> list[JobRow]:
     except (OSError, ValueError, TypeError) as error:
         why = reason_of(error) if isinstance(error, OSError) else "it is not what a run writes"
         raise BadData(f"{folder / TABLE}: cannot be read ({why}); name the folder that a fleet command wrote") from None
+
+
+def _facts(row: JobRow) -> dict[str, Any]:
+    """As `asdict`, but for what is in them: a copy of the facts of ten thousand rows takes seconds, and memory."""
+    return {one.name: getattr(row, one.name) for one in fields(row)}
 
 
 def _json(facts: Any) -> bytes:

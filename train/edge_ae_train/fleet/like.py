@@ -25,6 +25,7 @@ from edge_ae_train.progress import SILENT, Reporter
 from edge_ae_train.training_options import AUTO
 
 QUICK = "cva"  # the family that the test takes where the user leaves the choice: all six for each asset would take the night
+MOST_GROUPED = 1000  # assets with the same channels: all distances between them are looked at
 MOST_CLASSES = 8  # that a group of assets with the same channels is parted into
 APART = 0.5  # silhouette from which on groups are apart: also the two halves of one make are, in one channel,
 CENTRES_APART = 0.5  # so that their centres must differ by half of what some channel moves by, too
@@ -79,7 +80,8 @@ def grouped(
         together = served_well if len(served_well) > 1 else []
         if together:
             members[name] = tuple(sources[one] for one in together)
-        alone = [one for one in assets if one not in together]
+        shares = set(together)
+        alone = [one for one in assets if one not in shares]
         members |= {one: (sources[one],) for one in alone}
         if len(assets) > 1:
             notes.append(f"{name}: a shared model serves {len(together)} of {len(assets)} assets as well as their own")
@@ -130,18 +132,27 @@ def parted(rows: Sequence[JobRow]) -> list[list[JobRow]]:
 
 
 def _labels(places: NDArray[np.float64]) -> list[int]:
+    """Of very many assets some are grouped, evenly spread over their names, and each other belongs where its nearest does."""
+    some = places[np.linspace(0, len(places) - 1, min(len(places), MOST_GROUPED)).astype(np.int64)]
+    labels = _grouped_apart(some)
+    if len(some) == len(places):
+        return [int(label) for label in labels]
+    return [int(labels[np.abs(some - place).max(axis=1).argmin()]) for place in places]
+
+
+def _grouped_apart(places: NDArray[np.float64]) -> NDArray[np.int64]:
     from sklearn.cluster import AgglomerativeClustering
     from sklearn.metrics import silhouette_score
 
     if len(np.unique(places, axis=0)) < 3:
-        return [0] * len(places)
+        return np.zeros(len(places), np.int64)
     best, chosen = APART, np.zeros(len(places), np.int64)
     for count in range(2, min(MOST_CLASSES, len(places) - 1) + 1):
         labels = AgglomerativeClustering(count, linkage="average").fit_predict(places)
         score = float(silhouette_score(places, labels))
         if score > best and _nearest_centres(places, labels) >= CENTRES_APART:
             best, chosen = score, labels
-    return [int(label) for label in chosen]
+    return chosen
 
 
 def _nearest_centres(places: NDArray[np.float64], labels: NDArray[np.int64]) -> float:

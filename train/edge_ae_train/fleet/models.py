@@ -66,11 +66,13 @@ def with_models(folder: ModelFolder, found: Sequence[AssetSource]) -> tuple[dict
 def by_model(folder: ModelFolder, found: Sequence[AssetSource]) -> tuple[Grouping, dict[str, ModelFile]]:
     """The assets of each model, and the models by their keys."""
     models, faults = with_models(folder, found)
-    members: dict[str, tuple[AssetSource, ...]] = {}
+    members: dict[str, list[AssetSource]] = {}
     for source in found:
         if (model := models.get(source.asset)) is not None:
-            members[model.key] = (*members.get(model.key, ()), source)
-    return Grouping(members, faults), {model.key: model for model in models.values()}
+            members.setdefault(model.key, []).append(source)
+    return Grouping({key: tuple(sources) for key, sources in members.items()}, faults), {
+        model.key: model for model in models.values()
+    }
 
 
 def devices_of(folder: ModelFolder, listed: Path | None) -> dict[str, ModelFile]:

@@ -20,7 +20,7 @@ from edge_ae_train import fit, retrain
 from edge_ae_train.data.history import Hindsight, Past, recall
 from edge_ae_train.data.recorded import Series
 from edge_ae_train.export import Origin
-from edge_ae_train.fleet.fitting import MOST_CLASS_LINES, digest_of, spread
+from edge_ae_train.fleet.fitting import digest_of, share_of, spread
 from edge_ae_train.fleet.jobs import FleetJob, Product, file_name
 from edge_ae_train.fleet.judging import series_of
 from edge_ae_train.fleet.sources import AssetSource
@@ -70,10 +70,12 @@ def _past(
 ) -> tuple[Past, dict[str, str]]:
     """What the model says of the assets' recordings, and why some could not be read. BadData where none could."""
     series, left_out = [], {}
-    for source in sources:
+    for place, source in enumerate(sources):
+        if (share := share_of(place, len(sources))) == 0:
+            continue
         try:
             table = series_of(source, model.spec, columns)
-            series.append(Series(source.asset, spread(table, MOST_CLASS_LINES // len(sources))))
+            series.append(Series(source.asset, spread(table, share, place / len(sources))))
         except BadData as fault:
             if len(sources) == 1:
                 raise

@@ -1,8 +1,9 @@
 """Jobs -> rows: those that are done already as they are, the others by an engine, each kept as soon as it ends."""
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
-from edge_ae_train.fleet.jobs import Engine, FleetJob, JobRow
+from edge_ae_train.fleet.jobs import DONE, FAILED, Engine, FleetJob, JobRow
 from edge_ae_train.fleet.ledger import Ledger
 from edge_ae_train.progress import SILENT, Reporter
 
@@ -13,18 +14,20 @@ def run(jobs: Sequence[FleetJob], book: Ledger, engine: Engine, reporter: Report
     left = [job for job in jobs if job.key not in rows]
     if rows and left:
         reporter.note(f"{book.folder}: {len(rows)} of {len(jobs)} are done already")
-    _say(rows.values(), len(jobs), engine, reporter)
+    states = Counter(row.state for row in rows.values())
+    _say(states, len(jobs), engine, reporter)
     for number, (job, product, attempts) in enumerate(engine.run(left) if left else (), start=1):
         row = rows[job.key] = book.keep(job, product, attempts)
+        states[row.state] += 1
         if not row.is_done:
             reporter.note(f"{job.key}: {row.reason}")
-        _say(rows.values(), len(jobs), engine, reporter, number / len(left))
+        _say(states, len(jobs), engine, reporter, number / len(left))
     table = [rows[job.key] for job in jobs]
     book.write_table(table)
     return table
 
 
-def _say(rows: Collection[JobRow], total: int, engine: Engine, reporter: Reporter, share: float = 0.0) -> None:
-    done = sum(row.is_done for row in rows)
-    failed, running = len(rows) - done, min(engine.workers, total - len(rows))
+def _say(states: Mapping[str, int], total: int, engine: Engine, reporter: Reporter, share: float = 0.0) -> None:
+    done, failed = states[DONE], states[FAILED]
+    running = min(engine.workers, total - done - failed)
     reporter.step(f"{done} of {total} done, {running} running, {failed} failed", share)
