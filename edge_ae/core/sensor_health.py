@@ -20,7 +20,6 @@ The limits come from the channel's own profile in training. Blocks lie on the ab
 
 import math
 from array import array
-from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ae.core.array_text import array_of, text_of
 from edge_ae.core.channel_profile import BLOCK, MIN_CHANGES, Flags, Ints, Motion, distinct, motion
 from edge_ae.core.common_stop import TOGETHER, StopWatch, in_company
 from edge_ae.core.events import Row
@@ -279,15 +279,15 @@ class SensorHealth:
         return {
             "counts": dict(self.counts),
             "end": self._end,
-            "rows": _text(np.array(self._rows)),
-            "past": _text(np.array([self._newest, self._unchanged, self._coarse], np.float64)),
+            "rows": text_of(np.array(self._rows)),
+            "past": text_of(np.array([self._newest, self._unchanged, self._coarse], np.float64)),
             "faults": [[index, str(sick.fault), sick.since_slot] for index, sick in self._faults.items()],
             "absent": list(self._absent.items()),
             "back": list(self._back.items()),
             "out": list(self._out),
             "out_since": list(self._out.values()),
             "far": list(self._far.items()),
-            "since": _text(self._since.astype(np.float64)),
+            "since": text_of(self._since.astype(np.float64)),
             "stop": self._stops.snapshot(),
             "frozen_since": self.frozen_since,
             "pace": self._pace.snapshot(),
@@ -297,8 +297,8 @@ class SensorHealth:
         """Take up where `snapshot` was made."""
         self.counts = Counter(state["counts"])
         self._end = state["end"]
-        self._rows = array("d", _array(state["rows"]).tolist())
-        newest, unchanged, coarse = _array(state["past"]).reshape(3, -1)
+        self._rows = array("d", array_of(state["rows"], np.float64).tolist())
+        newest, unchanged, coarse = array_of(state["past"], np.float64).reshape(3, -1)
         self._newest = newest.astype(np.float32)
         self._unchanged, self._coarse = unchanged.astype(np.int64), coarse.astype(np.int64)
         self._faults = {i: SickChannel(self._limits.names[i], SensorFault(f), slot) for i, f, slot in state["faults"]}
@@ -307,7 +307,7 @@ class SensorHealth:
         since = state.get("out_since", [NEVER] * len(state["out"]))  # this and what follows is younger than version 0.2
         self._out, self._far = dict(zip(state["out"], since, strict=True)), Counter(dict(state["far"]))
         if "since" in state:
-            self._since = _array(state["since"]).astype(np.int64)
+            self._since = array_of(state["since"], np.float64).astype(np.int64)
             self._stops.restore(state["stop"])
             self.frozen_since = state["frozen_since"]
             self._pace.restore(state["pace"])
@@ -326,11 +326,3 @@ class _Block:
         """Whether a channel has a value in most of the rows [channel]."""
         flags: Flags = self.lost.mean(axis=0) < 0.5
         return flags
-
-
-def _text(array: NDArray[np.float64]) -> str:
-    return b64encode(array.tobytes()).decode()
-
-
-def _array(text: str) -> NDArray[np.float64]:
-    return np.frombuffer(b64decode(text), np.float64)

@@ -8,7 +8,6 @@ A window is whole: it has `length` rows since the start or the last jump in slot
 trainer for a whole stretch of rows at once (`scored_ends`), so that calibration sees the windows that the device scores.
 """
 
-from base64 import b64decode, b64encode
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, overload
@@ -16,6 +15,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ae.core.array_text import array_of, text_of
 from edge_ae.core.events import Row, Window
 from edge_ae.core.model_spec import Floats
 
@@ -134,13 +134,13 @@ class Windower:
     def snapshot(self) -> dict[str, Any]:
         """What a restart must know, as plain values."""
         rows = self._buffer[self._end - len(self._missing) : self._end]
-        return {"slot": self._slot, "rows": b64encode(rows.tobytes()).decode(), "skipped": self.skipped}
+        return {"slot": self._slot, "rows": text_of(rows), "skipped": self.skipped}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up where `snapshot` was made."""
         self._restart()
         channels = self._buffer.shape[1]
-        rows = np.frombuffer(b64decode(state["rows"]), np.float32).reshape(-1, channels)
+        rows = array_of(state["rows"], np.float32).reshape(-1, channels)
         first = 0 if state["slot"] is None else state["slot"] - len(rows) + 1
         for index, values in enumerate(rows):
             self._append(Row(first + index, tuple(values.tolist())))
