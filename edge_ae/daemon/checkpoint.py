@@ -10,10 +10,10 @@ the watch goes on without it, and takes it up once it can be read.
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from typing import Any
 
-from edge_ae.core.deduplication import Deduplicator
+from edge_ae.core.deduplication import Deduplicator, Receipt
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.timestamps import SECOND, seconds_ns
 from edge_ae.core.topics import topic_fault
@@ -78,6 +78,11 @@ class Checkpoints:
             message.connection, message.mid, message.dup, message.topic, message.payload
         )
 
+    def used(self, message: Message, assets: Collection[str]) -> None:
+        """Take note of the assets that a message has changed."""
+        if message.qos > 0:
+            self.deduplicator.used(message.connection, message.mid, assets)
+
     def reconnected(self, session: Session) -> None:
         """Earlier connections have nothing to be acknowledged any more."""
         self._connection = session.number
@@ -108,32 +113,53 @@ class Checkpoints:
         """Write a checkpoint now; no window may be due. False: the disk fails, and nothing is acknowledged."""
         self._policy.tried(now_ns)
         self.deduplicator.forget(now_ns)
-        self._take_hours()
-        changes = self._changes() if self.keeps_state else Changes()
-        if not self._store.commit(changes):
+        if not self._commit(self._ingest.touched, None):
             return False
         self._changed = False
-        self._ingest.touched.clear()
-        self._removed.clear()
         self._acknowledge(now_ns)
         return True
 
-    def _take_hours(self) -> None:
+    def write_assets(self, names: Iterable[str], now_ns: int) -> bool:
+        """Write a checkpoint of these assets alone, as far as that can be done: an alert does not wait for all the others.
+
+        What is new of those is not on disk then, and the messages that brought it are not acknowledged.
+        """
+        assets = frozenset(names)
+        covered = None if self._ingest.touched <= assets else self.deduplicator.covered_by(assets)
+        if covered is None:
+            self._ingest.touched |= assets
+            return self.write(now_ns)
+        if not self._commit(assets, covered):
+            return False
+        self._link.ack(self.deduplicator.settle_some(covered))
+        return True
+
+    def _commit(self, names: Set[str], covered: Set[Receipt] | None) -> bool:
+        """The state of some assets to disk. `covered`: the messages that brought what is new of them; None: all."""
+        self._take_hours(names)
+        changes = self._changes(names, covered) if self.keeps_state else Changes()
+        if not self._store.commit(changes):
+            return False
+        self._ingest.touched -= names
+        self._removed.clear()
+        return True
+
+    def _take_hours(self, names: Set[str]) -> None:
         """Hours that are over go to the store, which has them until they are on disk."""
         detectors = self._ingest.fleet.detectors
-        for name in self._ingest.touched & detectors.keys():
+        for name in names & detectors.keys():
             self._store.peaks.add(name, detectors[name].peaks.take_over())
 
-    def _changes(self) -> Changes:
+    def _changes(self, names: Set[str], covered: Set[Receipt] | None) -> Changes:
         """What has become of the node since the last checkpoint."""
         fleet, origins = self._ingest.fleet, self._ingest.origins
         assert fleet.due == 0
-        touched = [name for name in self._ingest.touched if name in fleet.detectors]
+        touched = names & fleet.detectors.keys()
         assets = {name: AssetState(origins[name], fleet.detectors[name].snapshot()) for name in touched}
         node = {
             "base": self._options.base,
             "name": self._options.node,
-            "input": self.deduplicator.snapshot(),
+            "input": self.deduplicator.snapshot(covered),
             "flood": self._publisher.flood.snapshot(),
             "subscribed": sorted(self.subscriptions),
             "retained": sorted(self._bridges.kept),

@@ -1,7 +1,7 @@
 """Messages -> readings in the fleet, by the feeds that take their topic. What cannot be used is handed to `Refusals`."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,25 +58,27 @@ class Ingest:
         """How an asset of the fleet is watched."""
         return next(feed.watch for feed in self.feeds if feed.decoder.filter == self.origins[asset])
 
-    def take(self, message: Message) -> bool:
-        """Use a message. False: no feed takes its topic."""
+    def take(self, message: Message) -> Collection[str] | None:
+        """Use a message. Returns the assets that it brought readings of; None: no feed takes its topic."""
         feeds = self._routes.get(message.topic)
         if feeds is None:
             feeds = self._route(message.topic)
-        for feed in feeds:
-            try:
-                self._push(feed, message)
-            except BadPayload as fault:
-                self.refusals.refuse(message.topic, fault, message.arrival_ns)
-        return len(feeds) > 0
+        if len(feeds) == 1:
+            return self._use(feeds[0], message)
+        return {asset for feed in feeds for asset in self._use(feed, message)} if feeds else None
 
-    def _push(self, feed: Feed, message: Message) -> None:
-        many = feed.decoder.decode(message.topic, message.payload, message.arrival_ns, retained=message.retain)
+    def _use(self, feed: Feed, message: Message) -> Collection[str]:
+        try:
+            many = feed.decoder.decode(message.topic, message.payload, message.arrival_ns, retained=message.retain)
+        except BadPayload as fault:
+            self.refusals.refuse(message.topic, fault, message.arrival_ns)
+            return ()
         self.used += 1
         for readings in many:
             self.fleet.push(readings, feed.watch)
             if readings.asset in self.fleet.detectors:  # not one too many
                 self._note(readings, feed)
+        return {readings.asset for readings in many}
 
     def _note(self, readings: Readings, feed: Feed) -> None:
         asset = readings.asset

@@ -165,13 +165,18 @@ class Daemon:
 
     def _use(self, messages: Sequence[Message], now_ns: int) -> None:
         self.counts["received"] += len(messages)
-        receive, take, own = self.checkpoints.receive, self.ingest.take, self._prefix + "/"
+        checkpoints, take, own = self.checkpoints, self.ingest.take, self._prefix + "/"
         for message in messages:
             if message.topic.startswith(own):
                 # A command finds what the messages before it have made, and no checkpoint covers it before it is carried out.
                 self._step(now_ns)
-            if receive(message) and not take(message):
+            if not checkpoints.receive(message):
+                continue
+            assets = take(message)
+            if assets is None:
                 self._other(message, now_ns)
+            else:
+                checkpoints.used(message, assets)
 
     def _step(self, now_ns: int) -> None:
         """Score and judge what is due, and publish what comes of it."""
@@ -182,8 +187,7 @@ class Daemon:
         """Events go out after the checkpoint that covers them; where the disk fails, they go out all the same."""
         assets = self.publisher.take(results, self.fleet, now_ns)
         if self.store.changed and self.store.fault is None:
-            self.ingest.touched.update(assets)
-            self.checkpoints.write(now_ns)
+            self.checkpoints.write_assets(assets, now_ns)
         self.publisher.publish_pending(now_ns)
         for asset in assets:
             self.publisher.show(self.fleet.detectors[asset])
@@ -220,6 +224,7 @@ class Daemon:
         fault: str | None = None
         try:
             self._command_rate.spend(now_ns)
+            self.checkpoints.used(message, (asset,))
             self._carry_out(asset, name, message.payload, now_ns)
         except BadPayload as error:
             fault = str(error)

@@ -1,6 +1,11 @@
+import zlib
+from base64 import b64encode
+from struct import pack
+
 from edge_ae.core.deduplication import REMEMBERED_NS, Deduplicator
 
 LIMIT = 4
+CHECKSUM = zlib.crc32(b"x", zlib.crc32(b"topic")) & 0xFFFF
 
 
 def receive(dedup: Deduplicator, mid: int, *, dup: bool = False, payload: bytes = b"x", connection: int = 1) -> bool:
@@ -12,8 +17,8 @@ def test_duplicate_is_acknowledged_and_not_used() -> None:
     dedup = Deduplicator(LIMIT)
     assert not receive(dedup, 1)
     assert receive(dedup, 1, dup=True)
-    assert (dedup.duplicates, dedup.unacknowledged) == (1, 2)
-    assert dedup.settle(0) == [(1, 1), (1, 1)]
+    assert (dedup.duplicates, dedup.unacknowledged) == (1, 1)
+    assert dedup.settle(0) == [(1, 1)]
     assert dedup.unacknowledged == 0
 
 
@@ -76,6 +81,55 @@ def test_snapshot_holds_the_newest_and_no_more_than_can_come_again() -> None:
     again = Deduplicator(LIMIT)
     again.restore(dedup.snapshot())
     assert [mid for mid in range(1, 11) if receive(again, mid, dup=True)] == [7, 8, 9, 10]
+
+
+def test_what_versions_before_0_3_kept_is_known() -> None:
+    dedup = Deduplicator(LIMIT)
+    dedup.restore({"known": b64encode(pack("<HHHH", 7, CHECKSUM, 3, CHECKSUM)).decode(), "duplicates": 5})
+    assert [receive(dedup, mid, dup=True) for mid in (3, 7, 5)] == [True, True, False]
+    assert dedup.duplicates == 7
+
+
+def test_packet_ids_that_begin_anew_are_known_over_a_restart() -> None:
+    dedup, again = Deduplicator(LIMIT), Deduplicator(LIMIT)
+    for mid in (65_534, 65_535, 1, 2):
+        receive(dedup, mid)
+    again.restore(dedup.snapshot())
+    assert all(receive(again, mid, dup=True) for mid in (65_534, 65_535, 1, 2))
+
+
+def test_checkpoint_of_some_assets_covers_their_messages_and_no_others() -> None:
+    dedup, again = Deduplicator(LIMIT), Deduplicator(LIMIT)
+    for mid, asset in ((1, "a"), (2, "b"), (3, "a")):
+        receive(dedup, mid)
+        dedup.used(1, mid, (asset,))
+    covered = dedup.covered_by({"a"})
+    assert covered == {(1, 1), (1, 3)}
+    again.restore(dedup.snapshot(covered))
+    assert [receive(again, mid, dup=True) for mid in (1, 2, 3)] == [True, False, True]
+    assert dedup.settle_some(covered) == [(1, 1), (1, 3)]
+    assert dedup.settle(0) == [(1, 2)]
+
+
+def test_assets_of_one_message_are_saved_together_or_not_at_all() -> None:
+    dedup = Deduplicator(LIMIT)
+    receive(dedup, 1)
+    dedup.used(1, 1, {"a", "b"})
+    assert dedup.covered_by({"a"}) is None
+    assert dedup.covered_by({"a", "b"}) == {(1, 1)}
+    assert dedup.covered_by({"c"}) == set()
+
+
+def test_message_that_no_checkpoint_covers_comes_again_also_over_a_new_connection() -> None:
+    dedup, again = Deduplicator(LIMIT), Deduplicator(LIMIT)
+    receive(dedup, 1)
+    dedup.used(1, 1, ("a",))
+    dedup.reconnected(2, present=True)
+    assert receive(dedup, 1, dup=True, connection=2)
+    again.restore(dedup.snapshot(dedup.covered_by({"b"})))
+    assert not receive(again, 1, dup=True)
+    again.restore(dedup.snapshot(dedup.covered_by({"a"})))
+    assert receive(again, 1, dup=True)
 
 
 def test_new_session_begins_with_new_packet_ids() -> None:

@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edge_ae.core.timestamps import SECOND
+from edge_ae.daemon import loop
 from edge_ae.daemon.loop import Daemon
 from edge_ae.mqtt.link import Session
 from edge_ae.store.node_store import FILE, NodeStore, pack
@@ -99,6 +101,67 @@ def test_only_assets_that_had_readings_are_written_again(tmp_path: Path) -> None
     run(tried, link, rows(5, 6, "p2"))
     assert tried.checkpoints.write(3)
     assert tried.store.bytes_written - written - 2 * idle < written / 2
+
+
+def gateway_rows(first: int, last: int) -> list[tuple[str, bytes]]:
+    """Rows of p1, each second one in a message with one of p2, which is calm."""
+    bodies = [json.loads(payload) for _, payload in rows(first, last)]
+    return [
+        (
+            "gateway",
+            json.dumps({"ts": body["ts"], "p1": body, **({} if n % 2 else {"p2": {"a": 1.0, "b": 1.0}})}).encode(),
+        )
+        for n, body in enumerate(bodies)
+    ]
+
+
+def mixed(parts: list[list[tuple[str, bytes]]]) -> list[tuple[str, bytes]]:
+    """One of each in turn."""
+    return [one for turn in zip(*parts, strict=True) for one in turn]
+
+
+CALM = [(topic, payload.replace(b"50.0", b"1.0")) for topic, payload in rows(0, 40, "p2")]
+ALONE = mixed([rows(0, 40), CALM])
+TOGETHER = gateway_rows(0, 60)
+
+
+@pytest.mark.parametrize("turn", [1, 7, 256])
+@pytest.mark.parametrize("messages", [ALONE, TOGETHER])
+def test_crash_behind_an_alert_loses_doubles_and_changes_nothing(
+    tmp_path: Path, messages: list[tuple[str, bytes]], turn: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The alert of one asset is on disk; the rows of another are not, and the broker delivers them once more."""
+    monkeypatch.setattr(loop, "BATCH", turn)
+    whole, link = started(tmp_path / "whole")
+    run(whole, link, messages)
+    for crash in range(18, len(messages), 9):
+        first, link = started(tmp_path / str(crash))
+        run(first, link, messages[:crash])
+        first.store.close()  # nothing more is written
+        second, again = started(tmp_path / str(crash))
+        again.put_again(messages[:crash], link.given)
+        again.put(messages[crash:])
+        while again.waiting:
+            second.turn()
+        assert states(second) == states(whole), crash
+        assert [m.key for m in second.store.outbox.pending(9)] == [m.key for m in whole.store.outbox.pending(9)], crash
+
+
+def states(tried: Daemon) -> dict[str, dict[str, Any]]:
+    """Of all assets, but for their pace, which is found anew, and what is said of it."""
+    return {name: {**state, "pace": None, "fault": None} for name, state in tried.fleet.snapshot().items()}
+
+
+def test_alert_of_one_asset_does_not_wait_for_the_state_of_the_others(tmp_path: Path) -> None:
+    tried, link = started(tmp_path)
+    run(tried, link, ALONE[:20] + rows(10, 11))
+    run(tried, link, rows(11, 12))
+    assert "p2" in tried.ingest.touched
+    assert len(tried.store.outbox.pending(9)) == 1
+    saved = stored(tmp_path).load()
+    assert saved is not None
+    assert list(saved.assets) == ["p1"]
+    assert 0 < len(link.given) < tried.counts["received"]
 
 
 def test_node_that_is_called_otherwise_leaves_no_alert_active_under_its_old_name(

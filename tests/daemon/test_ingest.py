@@ -62,7 +62,7 @@ def test_every_stream_that_asks_for_a_topic_takes_it() -> None:
 def test_payload_that_cannot_be_used_is_counted_under_its_topic(caplog: pytest.LogCaptureFixture) -> None:
     tried = ingest()
     for asset in ("p1", "p2", "p1"):
-        assert tried.take(message(f"plant/{asset}/telemetry", b"{"))
+        assert tried.take(message(f"plant/{asset}/telemetry", b"{")) == ()
     assert [line.partition(":")[0] for line in caplog.messages] == ["plant/p1/telemetry", "plant/p2/telemetry"]
     assert tried.refusals.counts == {"not_json": 3}
 

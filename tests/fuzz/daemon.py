@@ -4,7 +4,7 @@ Its model is that of the tests whose scores can be worked out by hand; it takes 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,16 @@ class Deaf:
         self._inbox: list[Message] = []
 
     def put(self, messages: Iterable[tuple[str, bytes]]) -> None:
+        self._inbox += self._numbered(messages)
+
+    def put_again(self, messages: Iterable[tuple[str, bytes]], acknowledged: Collection[tuple[int, int]]) -> None:
+        """What a broker delivers again of a `put` whose connection has ended."""
+        again = (one._replace(dup=True) for one in self._numbered(messages))
+        self._inbox += [one for one in again if (one.connection, one.mid) not in acknowledged]
+
+    def _numbered(self, messages: Iterable[tuple[str, bytes]]) -> list[Message]:
         arrival_ns = T0_NS + 7 * 86_400 * SECOND  # later than any payload's own time by far
-        self._inbox += [
+        return [
             Message(arrival_ns + number, topic, payload, 1, number % 65_535 + 1, False, self.connection)
             for number, (topic, payload) in enumerate(messages)
         ]
