@@ -16,9 +16,10 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,12 @@ from edge_ae.core.rules import AlertRules
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.offline import score_table
 from tests.bench import cost, health, series, shares
+from tests.bench.aims import AIMS, KEYS, OURS, Aim
 from tests.bench.baselines import BASELINES, QUANTILE
 from tests.bench.grid import Grid
-from tests.bench.random_plants import random_plants
+from tests.bench.random_plants import quiet_plants, random_plants
 from tests.bench.series import Case
 
-OURS = "edge-ae"
 DATA = Path("../shared/data")
 PARTS = ("cost", "sensors", "share", "skab", "smd", "budget", "simulated", "plants")  # short ones first
 Part = tuple[dict[str, Any], Grid]  # what goes into the JSON file, and what people read
@@ -47,6 +48,8 @@ ROWS_PER_ALERT = 1000  # the budget of the leaderboards: one alert in as many ro
 BUDGETS = (1000, 10_000)  # rows
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")  # a process a core
 BUDGET_HOLDS = (0.5, 2.0)  # realised over asked
+LEAST_HOLDING = 0.9  # of the recordings
+QUIET_PLANTS, QUIET_TRAIN_DAYS, QUIET_DAYS = 8, 4, 35
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,9 @@ def one(job: tuple[str, Case, int]) -> tuple[str, int, dict[str, Any]]:
         return detector, seed, figures(case, answer)
 
 
-def leaderboard(title: str, cases: Iterable[Case], seeds: int, pool: ProcessPoolExecutor) -> Part:
+def leaderboard(
+    title: str, cases: Iterable[Case], seeds: int, pool: ProcessPoolExecutor, aims: Sequence[Aim] = ()
+) -> Part:
     jobs = [(name, case, seed) for case in cases for seed in range(seeds) for name in (OURS, *BASELINES)]
     done: dict[str, dict[int, list[dict[str, Any]]]] = {}
     for number, (name, seed, found) in enumerate(pool.map(one, jobs)):
@@ -137,13 +142,11 @@ def leaderboard(title: str, cases: Iterable[Case], seeds: int, pool: ProcessPool
     recordings = len(jobs) // seeds // (1 + len(BASELINES))
     grid = Grid(
         f"{title}: {recordings} recordings, {seeds} seeds (mean, and +- half the range over seeds)",
-        ("detector", "F1", "FAR %", "missed %", "VUS-PR", "AUC-PR", "best F1", "affil. F1", "recall"),
+        ("detector", *KEYS.values()),
         [(name, *(_spread([run[key] for run in runs]) for key in KEYS)) for name, runs in summary.items()],
+        "; ".join(aim.kept(summary) for aim in aims),
     )
     return {"pooled": summary, "cases": done}, grid
-
-
-KEYS = ("f1", "far", "mar", "vus_pr", "auc_pr", "best_f1", "affiliation_f1", "event_recall")
 
 
 def pooled(found: Sequence[dict[str, Any]]) -> dict[str, float]:
@@ -192,9 +195,11 @@ def budget(cases: Iterable[Case], pool: Executor) -> Part:
         lines = [(*line, f"{raised} / {asked:.1f}") for line, (raised, asked) in zip(lines, pairs, strict=True)]
         kept = [holds(raised, asked) for raised, asked in pairs if asked >= 1.0]
         holding.append({"rows_per_alert": per, "holding": sum(kept), "series": len(kept)})
-        last = (*last, f"{sum(kept)} of {len(kept)}")
+        last = (*last, f"{sum(kept)} of {len(kept)}: {'yes' if sum(kept) >= LEAST_HOLDING * len(kept) else 'NO'}")
     header = ("recording, family", "normal rows", *(f"1 per {rows:,}" for rows in BUDGETS))
-    note = "a recording in which less than one alert was asked for does not count"
+    note = (
+        f"a recording in which less than one alert was asked for does not count; aim {LEAST_HOLDING:.0%} of the others"
+    )
     grid = Grid("budget on normal rows: alerts raised / asked", header, [*lines, last], note)
     return {"series": found, "holding": holding}, grid
 
@@ -291,18 +296,25 @@ def main() -> int:
         parts: dict[str, Callable[[], Part]] = {
             "cost": lambda: scoring(pool),
             "simulated": lambda: leaderboard("simulated pumps", series.simulated(), options.seeds, pool),
-            "plants": lambda: leaderboard("random plants", random_plants(range(PLANTS)), options.seeds, pool),
-            "budget": lambda: budget(series.normal(data), pool),
+            "plants": lambda: leaderboard(
+                "random plants", random_plants(range(PLANTS)), options.seeds, pool, AIMS["plants"]
+            ),
+            "budget": lambda: budget(chain(series.normal(data), _quiet()), pool),
             "sensors": lambda: sensors(pool),
             "share": lambda: share(pool),
         }
         if data is not None:
-            parts["skab"] = lambda: leaderboard("SKAB", series.skab(data), options.seeds, pool)
-            parts["smd"] = lambda: leaderboard("SMD", series.smd(data), options.seeds, pool)
+            parts["skab"] = lambda: leaderboard("SKAB", series.skab(data), options.seeds, pool, AIMS["skab"])
+            parts["smd"] = lambda: leaderboard("SMD", series.smd(data), options.seeds, pool, AIMS["smd"])
         wanted = [name for name in PARTS if name in parts and (options.only is None or name in options.only)]
         _run({name: parts[name] for name in wanted}, options.out)
     print(f"\n{options.workers} processes; everything in {options.out}, the tables in {options.out.with_suffix('.md')}")
     return 0
+
+
+def _quiet() -> Iterator[Case]:
+    day = 24 * 60  # rows, of a minute each
+    return quiet_plants(range(QUIET_PLANTS), QUIET_TRAIN_DAYS * day, QUIET_DAYS * day)
 
 
 def _run(parts: Mapping[str, Callable[[], Part]], out: Path) -> None:

@@ -60,6 +60,16 @@ def random_plants(seeds: Iterable[int]) -> Iterator[Case]:
         yield random_plant(seed)[0]
 
 
+def quiet_plants(seeds: Iterable[int], train: int, rows: int) -> Iterator[Case]:
+    """The same machines with nothing wrong: rows to learn from, and so many more to hold a budget against."""
+    for seed in seeds:
+        rng = np.random.default_rng([seed, 20])
+        plant = _plant(train + rows, train, rng)
+        clean = plant.analog()
+        analog = clean / np.maximum(clean[:train].std(axis=0), 1e-6) + plant.noise
+        yield _case(f"quiet plant {seed}", analog, plant.shown, train, np.zeros(train + rows, np.bool_), rng)
+
+
 @dataclass(frozen=True)
 class Fault:
     """Rows `span` of a case. `kind`: the name of what was done to a sensor, to a command, or to the plant."""
@@ -93,16 +103,21 @@ def random_plant(seed: int) -> tuple[Case, list[Fault]]:
             analog[fault.span, channel] = SENSOR_FAULTS[fault.kind](analog[fault.span, channel], rng)
     differs = np.abs(analog - clean / unit - plant.noise).max(axis=1) > LEAST_DIFFERENCE
     differs |= (plant.shown != healthy.shown).any(axis=1)
-    scale, offset = 10.0 ** rng.uniform(-1, 3, analog.shape[1]), rng.uniform(-3, 3, analog.shape[1])
-    values = np.concatenate([((analog + offset) * scale).round(4), plant.shown], axis=1)
-    names = tuple(f"a{n}" for n in range(analog.shape[1])) + tuple(f"c{n}" for n in range(plant.shown.shape[1]))
     label = np.zeros(rows, np.bool_)
     for span in spans:
         rows_of = span.start + np.flatnonzero(differs[span])
         if len(rows_of):  # a valve that sticks where it would have stayed is no fault
             label[rows_of[0] : rows_of[-1] + 1] = True
-    t_ns = START_NS + MINUTE * np.arange(rows)
-    return Case(f"plant {seed}", table_of(f"plant{seed}", names, t_ns, values), start, label), faults
+    return _case(f"plant {seed}", analog, plant.shown, start, label, rng), faults
+
+
+def _case(name: str, analog: Rows, shown: Rows, start: int, label: NDArray[np.bool_], rng: Rng) -> Case:
+    """In units and with offsets of the channels' own, a row a minute."""
+    scale, offset = 10.0 ** rng.uniform(-1, 3, analog.shape[1]), rng.uniform(-3, 3, analog.shape[1])
+    values = np.concatenate([((analog + offset) * scale).round(4), shown], axis=1)
+    names = tuple(f"a{n}" for n in range(analog.shape[1])) + tuple(f"c{n}" for n in range(shown.shape[1]))
+    t_ns = START_NS + MINUTE * np.arange(len(values))
+    return Case(name, table_of(name.replace(" ", ""), names, t_ns, values), start, label)
 
 
 def _spans(start: int, rows: int, rng: Rng) -> list[slice]:

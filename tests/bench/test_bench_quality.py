@@ -12,6 +12,7 @@ from edge_ae.core.model_spec import Floats
 from edge_ae.core.timestamps import SECOND
 from edge_ae.model.onnx_model import OnnxModel
 from tests.bench import cost, quality, shares
+from tests.bench.aims import OURS, Aim
 from tests.bench.grid import Grid
 from tests.bench.series import Case, table_of
 from tests.bench.shares import START, TEST_ROWS, Outcome
@@ -69,7 +70,22 @@ def test_a_recording_too_short_for_one_alert_does_not_count_for_that_budget(monk
     with ThreadPoolExecutor(1) as pool:
         figures, grid = quality.budget([nothing] * len(found), pool)
     assert [(one["holding"], one["series"]) for one in figures["holding"]] == [(2, 3), (1, 2)]
-    assert grid.rows[-1][2:] == ("2 of 3", "1 of 2")
+    assert grid.rows[-1][2:] == ("2 of 3: NO", "1 of 2: NO")
+
+
+@pytest.mark.parametrize(
+    ("aim", "said"),
+    [
+        (Aim("auc_pr", times_best=1.2), "AUC-PR 0.500, aim 1.2 times the 0.450 of PCA: NO"),
+        (Aim("auc_pr", times_best=1.0), "AUC-PR 0.500, aim 1 times the 0.450 of PCA: yes"),
+        (Aim("f1", least=0.82), "F1 0.820, aim 0.82 at least: yes"),
+        (Aim("far", most=15.0), "FAR % 16.000, aim 15 at most: NO"),
+    ],
+)
+def test_a_leaderboard_says_whether_its_aim_was_reached(aim: Aim, said: str) -> None:
+    ours = [{"auc_pr": found, "f1": 0.82, "far": 16.0} for found in (0.4, 0.6)]
+    others = {"PCA": [{"auc_pr": 0.45, "f1": 0.9, "far": 1.0}], "CVA": [{"auc_pr": 0.3, "f1": 0.1, "far": 2.0}]}
+    assert aim.kept({OURS: ours} | others) == said
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.bench.random_plants import COMMAND_FAULTS, FAULTS, SENSOR_FAULTS, random_plant
+from tests.bench.random_plants import COMMAND_FAULTS, FAULTS, SENSOR_FAULTS, quiet_plants, random_plant
 
 SEEDS = range(6)
 
@@ -31,3 +31,10 @@ def test_a_valve_that_sticks_where_it_would_have_stayed_is_no_fault() -> None:
     assert silent <= {"stuck command", "never together"}
     assert silent
     assert {fault.kind for _, fault in spans} == {*SENSOR_FAULTS, *COMMAND_FAULTS}
+
+
+def test_a_quiet_plant_is_as_long_as_asked_and_nothing_is_wrong_in_it() -> None:
+    (case,) = quiet_plants([3], 800, 400)
+    assert (len(case.table), case.start) == (1200, 800)
+    assert not case.label.any()
+    assert np.isfinite(case.table.values).all()
