@@ -5,7 +5,8 @@ may deliver it again, to us or to us after a crash. Such a duplicate, known by t
 been used already and is only acknowledged.
 
 A checkpoint may be of some assets alone. It covers the messages that brought nothing of any other; what it keeps knows nothing of
-the rest, which a crash brings back.
+the rest, which a crash brings back. Acknowledgements wait for the next one of all assets: they are to be sent in the order in
+which the messages came (MQTT 5, 4.6).
 """
 
 import zlib
@@ -80,18 +81,17 @@ class Deduplicator:
             self._older, self._recent, self._turned_ns = self._recent, {}, now_ns
         return receipts
 
-    def settle_some(self, covered: Set[Receipt]) -> list[Receipt]:
-        """A checkpoint covers these messages: what is to be acknowledged now."""
-        receipts = [one for one in covered if one in self._unacknowledged]
-        for one in covered:
-            self._unacknowledged.pop(one, None)
+    def cover(self, receipts: Set[Receipt]) -> None:
+        """A checkpoint covers these messages."""
+        for one in list(receipts):
             self._uncovered.pop(one, None)
-        return receipts
 
     def settle_oldest(self) -> list[Receipt]:
         """Acknowledge one message that no checkpoint covers."""
         receipts = list(islice(self._unacknowledged, 1))
-        self.settle_some(set(receipts))
+        for one in receipts:
+            del self._unacknowledged[one]
+            self._uncovered.pop(one, None)
         return receipts
 
     def forget(self, now_ns: int) -> None:

@@ -122,7 +122,7 @@ class Checkpoints:
     def write_assets(self, names: Iterable[str], now_ns: int) -> bool:
         """Write a checkpoint of these assets alone, as far as that can be done: an alert does not wait for all the others.
 
-        What is new of those is not on disk then, and the messages that brought it are not acknowledged.
+        What is new of those is not on disk then. Nothing is acknowledged, for acknowledgements keep the order of the messages.
         """
         assets = frozenset(names)
         covered = None if self._ingest.touched <= assets else self.deduplicator.covered_by(assets)
@@ -131,7 +131,7 @@ class Checkpoints:
             return self.write(now_ns)
         if not self._commit(assets, covered):
             return False
-        self._link.ack(self.deduplicator.settle_some(covered))
+        self.deduplicator.cover(covered)
         return True
 
     def _commit(self, names: Set[str], covered: Set[Receipt] | None) -> bool:

@@ -107,8 +107,18 @@ def test_checkpoint_of_some_assets_covers_their_messages_and_no_others() -> None
     assert covered == {(1, 1), (1, 3)}
     again.restore(dedup.snapshot(covered))
     assert [receive(again, mid, dup=True) for mid in (1, 2, 3)] == [True, False, True]
-    assert dedup.settle_some(covered) == [(1, 1), (1, 3)]
-    assert dedup.settle(0) == [(1, 2)]
+    dedup.cover(covered)
+    again.restore(dedup.snapshot(dedup.covered_by({"c"})))
+    assert [receive(again, mid, dup=True) for mid in (1, 2, 3)] == [True, False, True]
+
+
+def test_acknowledgements_keep_the_order_of_the_messages_whatever_was_covered_first() -> None:
+    dedup = Deduplicator(LIMIT)
+    for mid, asset in ((1, "b"), (2, "a")):
+        receive(dedup, mid)
+        dedup.used(1, mid, (asset,))
+    dedup.cover(dedup.covered_by({"a"}) or set())
+    assert dedup.settle(0) == [(1, 1), (1, 2)]
 
 
 def test_assets_of_one_message_are_saved_together_or_not_at_all() -> None:
