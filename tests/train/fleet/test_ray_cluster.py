@@ -1,17 +1,25 @@
 """The same jobs on a local Ray cluster of two workers: one that dies is replaced by Ray, and no cluster is said in a line."""
 
+import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from edge_ae_train.fleet import ray_cluster
 from edge_ae_train.fleet.jobs import FleetJob, Product
+from edge_ae_train.fleet.ledger import ledger
 from edge_ae_train.fleet.processes import DIED
 from edge_ae_train.fleet.ray_cluster import LOCAL, RayCluster
+from edge_ae_train.fleet.run import run
 
 from edge_ae.errors import BadData
+from tests.conftest import wait_for
 from tests.train.fleet import works
+from tests.train.fleet.test_ledger import Here
 
 pytest.importorskip("ray", reason="ray is not installed: pip install '.[ray]'")
 
@@ -63,6 +71,32 @@ def test_cluster_that_goes_away_ends_the_run_with_what_is_done_kept(monkeypatch:
     assert next(found)[0].key == "first"
     with pytest.raises(BadData, match=r"the cluster local went away .* what is done is kept"):
         next(found)
+
+
+def test_run_on_a_cluster_that_is_killed_goes_on_elsewhere(tmp_path: Path) -> None:
+    """As a machine that is switched off: all of its processes are gone at once. What was done is not done again."""
+    done, out = works.job("done", works.echo, 1), tmp_path / "out"
+    jobs = [done, works.job("long", works.begin, str(tmp_path / "pid"))]
+    killed: list[int] = []
+
+    def kill() -> None:
+        wait_for(lambda: (tmp_path / "pid").exists() and (out / "rows" / "done.json").exists(), "the second job", 120)
+        ours = psutil.Process().children(recursive=True)
+        killed.extend(one.pid for one in ours if one.name() in ("raylet", "gcs_server"))
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with ledger(out) as book, pytest.raises(BadData, match=r"the cluster local went away"):
+        run(jobs, book, RayCluster(LOCAL, 2))
+    killer.join()
+    assert killed
+    here = Here()
+    with ledger(out) as book:
+        rows = run([done, works.job("long", works.echo, 2)], book, here)
+    assert here.did == ["long"]
+    assert all(row.is_done for row in rows)
 
 
 def test_models_are_those_of_processes_to_the_bit(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from edge_ae_train.fleet.ledger import ledger
 from edge_ae_train.fleet.rollout import DeviceRecord, Rise, Rollout, decide, waves_of
 from edge_ae_train.signing import keygen
 
+from edge_ae.cli.main import main as device_main
 from edge_ae.model.signature import verifier
 from tests.models import hand_made
 
@@ -53,6 +54,18 @@ def test_folder_of_a_device_has_its_signed_model_and_proves_it(models: Path, tmp
             data = (folder / one["name"]).read_bytes()
             assert (one["bytes"], one["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
         verifier(public)((folder / "make.onnx").read_bytes(), folder / "make.onnx")
+
+
+def test_device_installs_what_its_folder_holds_and_refuses_it_altered(models: Path, tmp_path: Path) -> None:
+    public = keygen(tmp_path / "model.key")
+    words = ["fleet", "rollout", "--models", str(models), "--out", str(tmp_path / "r")]
+    assert main([*words, "--key", str(tmp_path / "model.key")]) == 0
+    (file,) = (tmp_path / "r").glob("wave-1/*/make.onnx")
+    install = ["model", "install", str(file), "--in", str(tmp_path / "device"), "--key", str(public), "--promote"]
+    assert device_main(install) == 0
+    assert (tmp_path / "device" / "current" / "model.onnx").read_bytes() == file.read_bytes()
+    file.write_bytes((models / "make.onnx").read_bytes() + b" ")
+    assert device_main(install) == 1
 
 
 def test_devices_of_a_file_get_the_models_of_their_assets(models: Path, tmp_path: Path) -> None:

@@ -8,10 +8,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from edge_ae_train.fleet.jobs import FleetJob
+from edge_ae_train.fleet.ledger import ledger
+from edge_ae_train.fleet.run import run
 from edge_ae_train.fleet.sources import AssetSource, find
+from edge_ae_train.fleet.work import LOOK, FitOptions
 
 from edge_ae.errors import BadData
 from edge_ae.store.recording.options import AS_IT_IS, ReadOptions
+from tests.train.fleet.test_ledger import Here
 
 START = 1_790_000_000
 
@@ -155,6 +160,19 @@ def test_broken_file_is_the_fault_of_its_asset_alone(column: str | None, tmp_pat
     with pytest.raises(BadData, match=r"bad.parquet: is no readable Parquet file"):
         bad.table(AS_IT_IS)
     assert list(found) == ["good"]
+
+
+def test_one_corrupt_file_among_three_hundred_is_one_failed_row(tmp_path: Path) -> None:
+    text = csv_of(0, lines=20)
+    write(tmp_path / "data", **{f"p{n}_csv": text for n in range(300)})
+    (tmp_path / "data" / "p123.csv").write_bytes(bytes(range(256)) * 20)
+    (tmp_path / "data" / "p7.csv").write_bytes(b"")
+    sources = find([str(tmp_path / "data")], None, AS_IT_IS, tmp_path)
+    with ledger(tmp_path / "out") as book:
+        rows = run([FleetJob(one.asset, LOOK, (one,), FitOptions()) for one in sources], book, Here())
+    assert len(rows) == 300
+    assert {row.key for row in rows if not row.is_done} == {"p7", "p123"}
+    assert all(str(tmp_path / "data" / f"{row.key}.csv") in row.reason for row in rows if not row.is_done)
 
 
 def test_two_assets_of_one_name_are_refused(tmp_path: Path) -> None:
