@@ -74,7 +74,7 @@ def test_cluster_that_goes_away_ends_the_run_with_what_is_done_kept(monkeypatch:
 
 
 def test_run_on_a_cluster_that_is_killed_goes_on_elsewhere(tmp_path: Path) -> None:
-    """As a machine that is switched off: all of its processes are gone at once. What was done is not done again."""
+    """Its only node is gone: Ray itself would wait for ever. What was done is not done again."""
     done, out = works.job("done", works.echo, 1), tmp_path / "out"
     jobs = [done, works.job("long", works.begin, str(tmp_path / "pid"))]
     killed: list[int] = []
@@ -82,7 +82,7 @@ def test_run_on_a_cluster_that_is_killed_goes_on_elsewhere(tmp_path: Path) -> No
     def kill() -> None:
         wait_for(lambda: (tmp_path / "pid").exists() and (out / "rows" / "done.json").exists(), "the second job", 120)
         ours = psutil.Process().children(recursive=True)
-        killed.extend(one.pid for one in ours if one.name() in ("raylet", "gcs_server"))
+        killed.extend(one.pid for one in ours if one.name() == "raylet")
         for pid in killed:
             os.kill(pid, signal.SIGKILL)
 

@@ -17,6 +17,7 @@ from edge_ae_train.fleet.processes import ATTEMPTS, DIED, THREAD_SETTINGS
 LOCAL = "local"  # in place of an address: a cluster of this machine's cores
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 CONNECT_S = 10.0
+LOOK_S = 5.0  # between two looks at whether the cluster is still there: Ray itself would wait for ever
 AHEAD = 4  # jobs for each core that are handed in before their turn
 
 
@@ -61,7 +62,11 @@ class RayCluster:
                 pending[remote.remote(job)] = job
             if not pending:
                 return
-            (done, *_), _ = ray.wait(list(pending), num_returns=1)
+            ended, _ = ray.wait(list(pending), num_returns=1, timeout=LOOK_S)
+            if not ended:
+                _require_alive(ray)
+                continue
+            (done,) = ended
             job = pending.pop(done)
             try:
                 yield job, ray.get(done), 1
@@ -89,6 +94,11 @@ def _join(ray: Any, address: str, workers: int | None) -> None:
         ray.init(address, runtime_env=threads, log_to_driver=False, logging_level="ERROR", **own)
     except (RayError, ConnectionError, ValueError, RuntimeError, OSError, TimeoutError) as error:
         raise BadData(f"--ray {address}: no cluster can be joined there ({_first_line(error)})") from None
+
+
+def _require_alive(ray: Any) -> None:
+    if not any(node["Alive"] for node in ray.nodes()):
+        raise ConnectionError("none of its nodes is alive")
 
 
 def _require_reachable(address: str) -> None:
