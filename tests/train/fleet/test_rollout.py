@@ -144,6 +144,12 @@ def test_next_reads_evaluations_and_files_and_its_status_says_go_or_stop(
     assert capsys.readouterr().out.startswith("stop: wave 2: alerts rise")
 
 
+def test_fewer_waves_than_none_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["fleet", "rollout", "--out", str(tmp_path), "--next", "--gone", "-4"])
+    assert "'-4' should be how many waves have gone, 0 or more" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

@@ -108,7 +108,7 @@ def test_place_may_be_the_address_of_an_object_store(scheme: str, tmp_path: Path
 
 
 def test_place_that_a_store_does_not_have_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match=r"memory://nowhere: cannot be listed \("):
+    with pytest.raises(BadData, match=r"memory://nowhere: is not there"):
         assets_of("memory://nowhere", tmp_path)
 
 

@@ -85,6 +85,8 @@ def _listed_in_store(place: str) -> Iterator[StoredFile]:
         info = store.get_file_info(root)
         is_file = info.type == fs.FileType.File
         found = [info] if is_file else store.get_file_info(fs.FileSelector(root, recursive=True))
+    except FileNotFoundError:
+        raise BadData(f"{place}: is not there; name a folder or a file of recordings") from None
     except Exception as error:  # a store's package raises what it likes: no way in, no such bucket, no network
         raise BadData(f"{place}: cannot be listed ({_first_line(error)})") from None
     for one in sorted(found, key=lambda one: one.path):

@@ -117,7 +117,7 @@ def _rollout_options(parser: Parser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the roll-out's folder")
     parser.add_argument("--next", action="store_true", help="say whether the next wave of the roll-out in DIR may go")
-    parser.add_argument("--gone", type=int, default=0, metavar="N", help="with --next: how many waves have gone")
+    parser.add_argument("--gone", type=_gone, default=0, metavar="N", help="with --next: how many waves have gone")
     for name, what in (("before", "with the old models"), ("since", "with the new models")):
         parser.add_argument(
             f"--{name}",
@@ -172,6 +172,12 @@ def _gigabytes(text: str) -> int:
     if not 0.1 <= value <= 10_000:
         raise argparse.ArgumentTypeError(f"{text!r} should be gigabytes, from 0.1 to 10000")
     return round(value * 1e9)
+
+
+def _gone(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} should be how many waves have gone, 0 or more")
+    return int(text)
 
 
 def _shares(text: str) -> tuple[float, ...]:
