@@ -135,3 +135,12 @@ def test_a_hybrid_with_a_share_is_one_graph_that_proves_itself(tmp_path: Path, m
     windows = np.lib.stride_tricks.sliding_window_view(rows(), TRAINED_LENGTH, axis=0).transpose(0, 2, 1)
     np.testing.assert_allclose(model.score(np.ascontiguousarray(windows)), scores(fitted), rtol=1e-4, atol=1e-5)
     assert set(fitted.report["candidates"]) == {"cva", "pca", HYBRID}
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_same_seed_makes_the_same_hybrid(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blend, "shares", lambda found: torch.full((found.shape[1],), 0.5))
+    monkeypatch.setattr(search, "GAIN", -1.0)
+    one, other = (fit([Segment(rows())], Options(family=HYBRID, length=TRAINED_LENGTH, seed=3)) for _ in range(2))
+    assert isinstance(one.candidate.trained.views.network, Hybrid)
+    np.testing.assert_array_equal(scores(one), scores(other))
