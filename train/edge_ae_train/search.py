@@ -1,8 +1,8 @@
 """Which families are trained, and how far: each as far as it may still win.
 
-    cva, pca ─── whole ────────────────────────────────────────────────────────────────────────┐
-    networks ─── an eighth of their steps ─── the better half: a third ─── the best: whole ────┴─► what is compared
-                           └─ out: what lags further behind the linear families than training makes up for
+    cva, pca, cae, and hybrid of them ─── whole ────────────────────────────────────────────────┐
+    ae, dae, vae ─── an eighth of their steps ─── the better half: a third ─── the best: whole ─┴─► what is compared
+                          └─ out: what lags further behind the leader than training makes up for
 
 Successive halving (Jamieson and Talwalkar, AISTATS 2016) by the share of the injected faults that each finds. Each rung trains
 anew, for the learning rate falls to nothing within its steps: so few steps show what they are worth. Knows families by their
@@ -107,7 +107,7 @@ class Race:
         mixed = self._judged(blended(linear.candidate, found[CONVOLUTION].candidate, self._material))
         if mixed.found["all"] - linear.found["all"] > GAIN:
             return mixed
-        return Contender(replace(linear.candidate, family=HYBRID), linear.found)
+        return replace(linear, candidate=replace(linear.candidate, family=HYBRID))
 
 
 def _out_after(

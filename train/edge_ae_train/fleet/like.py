@@ -24,9 +24,7 @@ from edge_ae_train.fleet.work import FIT, LOOK, SERVE, UNTIL, FitOptions, ServeO
 from edge_ae_train.progress import SILENT, Reporter
 from edge_ae_train.training_options import AUTO
 
-QUICK = (
-    "cva"  # the family that the test takes where the user leaves the choice: all for each asset would take the night
-)
+QUICK = "cva"  # what the test takes where the user leaves the choice: all families for each asset take the night
 MOST_GROUPED = 1000  # assets with the same channels: all distances between them are looked at
 MOST_CLASSES = 8  # that a group of assets with the same channels is parted into
 APART = 0.5  # silhouette from which on groups are apart: also the two halves of one make are, in one channel,
