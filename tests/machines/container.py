@@ -19,7 +19,7 @@ from tests.chaos.world import MODEL
 from tests.conftest import MOSQUITTO, Broker, Subscriber, wait_for
 from tests.machines import base_root
 from tests.machines.base_root import CHECKOUT, KEPT, PYTHON
-from tests.machines.findings import Finding, closed, said
+from tests.machines.findings import Finding, clean_up_on_sigterm, closed, guarded
 from tests.machines.vm_life import settings
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -33,15 +33,15 @@ class Store:
 
     folder: Path
 
-    def podman(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    def podman(self, *words: str | Path, around: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
         places = ("--root", self.folder / "images", "--runroot", self.folder / "run", "--storage-driver", "vfs")
-        command = ["podman", *map(str, places), "--cgroup-manager", "cgroupfs", *map(str, words)]
+        command = [*around, "podman", *map(str, places), "--cgroup-manager", "cgroupfs", *map(str, words)]
         return subprocess.run(
             command, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
 
-    def must(self, *words: str | Path) -> str:
-        done = self.podman(*words)
+    def must(self, *words: str | Path, around: Sequence[str] = ()) -> str:
+        done = self.podman(*words, around=around)
         assert done.returncode == 0, f"podman {words[0]} ended with {done.returncode}: {done.stdout[-600:]}"
         return done.stdout.strip()
 
@@ -58,14 +58,14 @@ def checks() -> Iterator[Finding]:
         alive.callback(store.podman, "rm", "--all", "--force")
         alive.callback(store.podman, "rmi", "--all", "--force")
         (folder / "pip.conf").write_text(PIP)
-        yield from said(built(store, "amd64", "docker"))
-        yield from said(looks_after_itself(store))
-        yield from said(built(store, "amd64", "oci"))
+        yield from guarded(built(store, "amd64", "docker"))
+        yield from guarded(looks_after_itself(store))
+        yield from guarded(built(store, "amd64", "oci"))
         arm = base_root.lacking_arm()
         if arm is not None:
             yield Finding("arm64", f"left out: {arm}")
             return
-        yield from said(built(store, "arm64", "docker"))
+        yield from guarded(built(store, "arm64", "docker"))
 
 
 def built(store: Store, architecture: str, form: str) -> Iterator[Finding]:
@@ -74,8 +74,9 @@ def built(store: Store, architecture: str, form: str) -> Iterator[Finding]:
         store.must("import", "--arch", architecture, base_root.archive(architecture), base)
     wheels = _wheels(store.folder, architecture)
     volumes = ["-v", f"{wheels}:/wheels:ro", "-v", f"{store.folder / 'pip.conf'}:/etc/pip.conf:ro"]
-    words = ["build", "--format", form, "--isolation", "chroot", "--network", "none", "--arch", architecture, *volumes]
-    store.must(*words, "--build-arg", f"BASE={base}", "-t", image, "-f", CHECKOUT / "deploy/Containerfile", CHECKOUT)
+    words = ["build", "--format", form, "--isolation", "chroot", "--network", "host", "--arch", architecture, *volumes]
+    words += ["--build-arg", f"BASE={base}", "-t", image, "-f", str(CHECKOUT / "deploy/Containerfile")]
+    store.must(*words, CHECKOUT, around=["unshare", "-n"])  # the host's network is then one with nothing in it
     (facts,) = json.loads(store.must("image", "inspect", image))
     check = (facts.get("HealthCheck") or facts["Config"].get("Healthcheck") or {}).get("Test", [])
     seen = f"{facts['Size'] / 1e6:.0f} MB, {facts['Architecture']}, HEALTHCHECK {' '.join(check[1:3]) or 'dropped'}"
@@ -153,6 +154,7 @@ def looks_after_itself(store: Store) -> Iterator[Finding]:
 
 
 def main() -> int:
+    clean_up_on_sigterm()
     return closed("container", lacking(), checks)
 
 

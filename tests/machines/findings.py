@@ -18,16 +18,12 @@ class Finding:
     holds: bool | None = None
 
 
-def said(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Each as it comes, for such a check takes minutes. One that fails amid its work is a NO, and the end of its kind."""
+def guarded(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """A check that fails amid its work is a NO, and the end of its kind alone."""
     try:
-        for found in findings:
-            print(line(found), flush=True)
-            yield found
+        yield from findings
     except (AssertionError, OSError, subprocess.SubprocessError) as error:
-        found = Finding("the rest of these", str(error), False)
-        print(line(found), flush=True)
-        yield found
+        yield Finding("the rest of these", str(error), False)
 
 
 def line(found: Finding, width: int = 0) -> str:
@@ -40,12 +36,19 @@ def table(findings: Sequence[Finding]) -> str:
     return "\n".join(line(found, width) for found in findings)
 
 
+def clean_up_on_sigterm() -> None:
+    """Folders, mounts and machines go with the process, also where it is told to end."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
 def closed(name: str, reason: str | None, check: Callable[[], Iterator[Finding]]) -> int:
     """Runs a check to its table. 0: all holds; 1: something does not; LEFT_OUT, with the reason."""
     if reason is not None:
         print(f"{name}: left out: {reason}")
         return LEFT_OUT
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all is cleaned up
-    findings = list(check())
+    findings = []
+    for found in guarded(check()):
+        findings.append(found)
+        print(line(found), flush=True)  # as it comes, for such a check takes minutes
     print(f"\n{table(findings)}")
     return int(any(found.holds is False for found in findings))

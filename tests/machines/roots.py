@@ -11,14 +11,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.machines import base_root
 from tests.machines.arm_root import CPUINFO
 from tests.machines.base_root import CHECKOUT, KEPT
-from tests.machines.findings import Finding, closed, said
+from tests.machines.findings import Finding, clean_up_on_sigterm, closed, guarded
 
 CORE = "cortex-a72"
 WHEN = "1767225600"  # of every file, whatever is committed meanwhile
@@ -68,6 +68,9 @@ class Root:
         return self.must(TRACES)
 
 
+Kind = Callable[[Root], Iterator[Finding]]
+
+
 def lacking() -> str | None:
     return base_root.lacking("dpkg-deb")
 
@@ -98,16 +101,20 @@ def checks() -> Iterator[Finding]:
         folder = Path(scratch)
         arm = base_root.lacking_arm()
         debs = packages(folder / "once", "amd64", *(() if arm else ("arm64",)))
-        yield from said(twice(folder, debs))
-        kinds: list[Callable[[Root], Iterator[Finding]]] = [life, over_an_older, over_a_hand_made, refused]
+        yield from guarded(twice(folder, debs))
+        kinds: list[Kind] = [life, over_an_older, over_a_hand_made, refused]
         for kind in kinds:
-            with root(folder, "amd64", debs) as clean:
-                yield from said(kind(clean))
+            yield from guarded(_in_a_clean_root(kind, folder, "amd64", debs))
         if arm is not None:
             yield Finding("arm64", f"left out: {arm}")
             return
-        with root(folder, "arm64", {"amd64": debs["arm64"]}) as clean:
-            yield from said(Finding(f"{CORE}: {found.what}", found.seen, found.holds) for found in life(clean))
+        arm_found = guarded(_in_a_clean_root(life, folder, "arm64", {"amd64": debs["arm64"]}))
+        yield from (replace(found, what=f"{CORE}: {found.what}") for found in arm_found)
+
+
+def _in_a_clean_root(kind: Kind, folder: Path, architecture: str, debs: dict[str, Path]) -> Iterator[Finding]:
+    with root(folder, architecture, debs) as clean:
+        yield from kind(clean)
 
 
 def twice(folder: Path, debs: dict[str, Path]) -> Iterator[Finding]:
@@ -187,6 +194,7 @@ def _last_error(out: str) -> str:
 
 
 def main() -> int:
+    clean_up_on_sigterm()
     return closed("roots", lacking(), checks)
 
 

@@ -71,7 +71,7 @@ class VirtualMachine(Mortal):
         disks = [f"file={path},format=qcow2,if=virtio,cache={self._cache}" for path in (self.root, self.state)]
         disks.append(f"file={self._kit.stick},format=raw,if=virtio,readonly=on")
         masked = " ".join(f"systemd.mask={unit}.service" for unit in UNWATCHED)
-        words = f"root=/dev/vda ro console=ttyS0 net.ifnames=0 panic=-1 quiet {masked}"
+        words = f"root=/dev/vda ro console=ttyS0 net.ifnames=0 panic=-1 quiet no_timer_check {masked}"
         return [
             *("qemu-system-x86_64", "-accel", self._accelerator, "-cpu", processor, "-smp", "1", "-m", str(MEMORY_MB)),
             *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-rtc", f"base={rtc}"),

@@ -16,7 +16,7 @@ from tests.chaos.plant import plant
 from tests.chaos.world import MODEL
 from tests.machines import vm_root
 from tests.machines.base_root import KEPT
-from tests.machines.findings import Finding, closed, said
+from tests.machines.findings import Finding, clean_up_on_sigterm, closed, guarded
 from tests.machines.vm_life import life
 from tests.machines.vm_power import power
 
@@ -30,11 +30,11 @@ def checks(options: argparse.Namespace) -> Iterator[Finding]:
         folder = Path(scratch)
         kit = vm_root.kit(folder, {"pump.onnx": pump.model})
         if "life" in options.only:
-            yield from said(life(kit, folder, options.accelerator))
+            yield from guarded(life(kit, folder, options.accelerator))
         if "power" in options.only:
             for number, (cache, cuts) in enumerate(shares(options.cuts)):
                 place = folder / f"power-{number}"
-                yield from said(power(kit, pump, place, options.accelerator, cache, cuts))
+                yield from guarded(power(kit, pump, place, options.accelerator, cache, cuts))
 
 
 def shares(cuts: int) -> list[tuple[str, int]]:
@@ -49,6 +49,7 @@ def main() -> int:
     parser.add_argument("--cuts", type=int, default=20, help="power cuts amid alerts (%(default)s)")
     parser.add_argument("--accelerator", default="tcg", choices=["tcg", "kvm"])
     options = parser.parse_args()
+    clean_up_on_sigterm()
     return closed("vm", vm_root.lacking(), lambda: checks(options))
 
 

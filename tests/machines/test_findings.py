@@ -1,0 +1,47 @@
+"""What the checks on machines say where they cannot be done, where something is wrong, and where they break off."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.machines import base_root, vm, vm_root
+from tests.machines.findings import LEFT_OUT, Finding, closed
+
+WELL, SEEN, ILL = Finding("starts", "active", True), Finding("unsafe", "1 lost"), Finding("stops", "hangs", False)
+
+
+def breaks_off() -> Iterator[Finding]:
+    yield WELL
+    raise AssertionError("the machine does not come up")
+
+
+def test_check_that_cannot_be_done_is_left_out_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    assert closed("vm", "mosquitto missing", lambda: iter([ILL])) == LEFT_OUT
+    assert capsys.readouterr().out == "vm: left out: mosquitto missing\n"
+
+
+@pytest.mark.parametrize(("found", "status"), [([WELL, SEEN], 0), ([WELL, ILL], 1)])
+def test_what_does_not_hold_is_a_failure_and_what_is_only_seen_is_none(found: list[Finding], status: int) -> None:
+    assert closed("vm", None, lambda: iter(found)) == status
+
+
+def test_check_that_breaks_off_is_a_failure_and_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    assert closed("vm", None, breaks_off) == 1
+    table = capsys.readouterr().out.split("\n\n")[1].splitlines()
+    assert table == ["  starts            | active | yes", "  the rest of these | the machine does not come up | NO"]
+
+
+def test_tools_that_are_missing_are_named_with_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/no/such")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert "apt-get install" in (vm_root.lacking() or "")
+    assert "qemu-system-x86" in (vm_root.lacking() or "")
+    assert base_root.lacking("podman") == "mmdebstrap, podman missing: apt-get install mmdebstrap podman"
+
+
+def test_power_is_cut_as_often_as_asked_with_the_caches_that_keep_what_is_flushed() -> None:
+    for cuts in (1, 2, 20, 21):
+        shares = vm.shares(cuts)
+        assert sum(count for cache, count in shares if cache != "unsafe") == cuts
+        assert [cache for cache, _ in shares if cache == "unsafe"] == ["unsafe"]
