@@ -20,7 +20,7 @@ from tests.machines.findings import Finding, clean_up_on_sigterm, closed, guarde
 from tests.machines.vm_life import life
 from tests.machines.vm_power import power
 
-UNSAFE_CUTS = 3
+UNSAFE_CUTS = 2
 
 
 def checks(options: argparse.Namespace) -> Iterator[Finding]:
