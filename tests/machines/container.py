@@ -24,7 +24,13 @@ from tests.machines.vm_life import settings
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 PIP = "[global]\nno-index = true\nfind-links = /wheels\n"
-AS_HERE = ("--cgroups=disabled", "--ulimit=host")  # what this machine lets share out is not what is tried
+UNIFIED = Path(
+    "/sys/fs/cgroup/cgroup.controllers"
+).exists()  # crun takes control groups of the first version alone for a fault
+LIMITS = (
+    "--ulimit=nofile=4096:4096",
+    "--ulimit=nproc=4096:4096",
+)  # podman asks for more, which not every root may give
 NO_TIMERS = {"DISABLE_HC_SYSTEMD": "true"}  # podman's health checks are run by hand here: not everywhere is a systemd
 
 
@@ -36,7 +42,8 @@ class Store:
 
     def podman(self, *words: str | Path, around: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
         places = ("--root", self.folder / "images", "--runroot", self.folder / "run", "--storage-driver", "vfs")
-        command = [*around, "podman", *map(str, places), "--cgroup-manager", "cgroupfs", *map(str, words)]
+        how = ["--cgroup-manager", "cgroupfs", *([] if UNIFIED else ["--runtime", "runc"])]
+        command = [*around, "podman", *map(str, places), *how, *map(str, words)]
         return subprocess.run(
             command,
             env=os.environ | NO_TIMERS,
@@ -53,7 +60,8 @@ class Store:
 
 
 def lacking() -> str | None:
-    return base_root.lacking("podman") or (None if MOSQUITTO else "mosquitto missing: apt-get install mosquitto")
+    tools = ("podman",) if UNIFIED else ("podman", "runc")
+    return base_root.lacking(*tools) or (None if MOSQUITTO else "mosquitto missing: apt-get install mosquitto")
 
 
 def checks() -> Iterator[Finding]:
@@ -137,7 +145,7 @@ def looks_after_itself(store: Store) -> Iterator[Finding]:
             "edge-ae",
             "--network",
             "host",
-            *AS_HERE,
+            *LIMITS,
             *volumes,
             "-v",
             "state:/var/lib/edge-ae",
