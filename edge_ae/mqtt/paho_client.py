@@ -22,7 +22,8 @@ from edge_ae.mqtt.publish_packet import MalformedPublish, answer_address, proper
 
 READ_BYTES = 64 * 1024  # from the socket at once
 WRITE_BYTES = 256 * 1024  # that wait for a broker which does not read
-DISCONNECT = 0xE0  # the packet's type, in its first byte
+PUBLISH, DISCONNECT = 0x30, 0xE0  # packets' types, in their first byte
+AT_ONCE = 64  # messages that are read behind another without asking paho
 V5, V311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
 
 
@@ -137,19 +138,47 @@ class FastClient(PlainClient):
             return MQTTErrorCode.MQTT_ERR_CONN_LOST
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
+    def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
+        """Read a packet as paho does, and the messages that came with it: paho has a dozen calls for each."""
+        result = super().loop_read(max_packets)
+        if result == MQTTErrorCode.MQTT_ERR_SUCCESS and self._in_packet["command"] == 0:  # it is between two packets
+            for _ in range(AT_ONCE):
+                if not self._read_message():
+                    break
+        return result
+
+    def _read_message(self) -> bool:
+        """The next packet, if it is a message that is whole in memory. All else is left to paho, such as one of 16 kB or more."""
+        data, start = self._unread, self._position
+        if self.on_publication is None or len(data) < start + 3 or data[start] & 0xF4 != PUBLISH:
+            return False
+        length, begin = data[start + 1], start + 2
+        if length > 127:
+            length, begin = length & 127 | data[begin] << 7, begin + 1
+        end = begin + length
+        if length > 0x3FFF or end > len(data):
+            return False
+        self._position = end
+        self._publication(data[start], data[begin:end])
+        return True
+
     def _handle_publish(self) -> MQTTErrorCode:
-        """paho makes a dozen objects of each message, and ends the connection over a property that it does not like."""
-        command, packet = self._in_packet["command"], self._in_packet["packet"]
-        qos = command >> 1 & 3
-        if self.on_publication is None or qos > 1:  # nothing is subscribed to with QoS 2
+        command = self._in_packet["command"]
+        if self.on_publication is None or command & 4 > 0:  # nothing is subscribed to with QoS 2
             return super()._handle_publish()
+        self._publication(command, self._in_packet["packet"])
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _publication(self, command: int, packet: bytes | bytearray) -> None:
+        """paho makes a dozen objects of each message, and ends the connection over a property that it does not like."""
+        qos = command >> 1 & 3
         topic_end = 2 + int.from_bytes(packet[:2])
         start = topic_end + 2 * qos
         mid = int.from_bytes(packet[topic_end:start])
         response = correlation = None
         if start > len(packet):  # without an id that could be acknowledged
             self.on_refused("bad_packet")
-            return MQTTErrorCode.MQTT_ERR_SUCCESS
+            return
         try:
             topic = packet[2:topic_end].decode()
             if self._protocol is V5:
@@ -159,10 +188,10 @@ class FastClient(PlainClient):
                     response, correlation, start = self._properties(packet, start)
         except ValueError as error:
             self._refuse("bad_packet" if isinstance(error, MalformedPublish) else "bad_topic", qos, mid)
-            return MQTTErrorCode.MQTT_ERR_SUCCESS
+            return
         flags = qos, mid, command & 8 > 0, self.number, command & 1 > 0
+        assert self.on_publication is not None
         self.on_publication(Message(time.time_ns(), topic, bytes(packet[start:]), *flags, response, correlation))
-        return MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _properties(self, packet: bytes | bytearray, start: int) -> tuple[str | None, bytes | None, int]:
         """Response topic, correlation data, and where the payload begins. Properties that are none cost only themselves."""
@@ -186,7 +215,12 @@ def fits(base: Callable[..., Any]) -> bool:
         if method is None or list(inspect.signature(method).parameters) != arguments:
             return False
     packet = getattr(one, "_in_packet", None)
-    return isinstance(packet, dict) and {"command", "packet"} <= packet.keys() and getattr(one, "_protocol", None) is V5
+    return (
+        isinstance(packet, dict)
+        and {"command", "packet"} <= packet.keys()
+        and packet["command"] == 0
+        and getattr(one, "_protocol", None) is V5
+    )
 
 
 @lru_cache(maxsize=1)

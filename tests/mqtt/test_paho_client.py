@@ -9,12 +9,13 @@ from typing import Any
 
 import paho.mqtt.client as mqtt
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 from edge_ae.mqtt import connection
 from edge_ae.mqtt.link import Link, Message
 from edge_ae.mqtt.options import Broker as Address
 from edge_ae.mqtt.options import LinkOptions
-from edge_ae.mqtt.paho_client import FastClient, PlainClient, client_class, fits
+from edge_ae.mqtt.paho_client import V5, FastClient, PlainClient, client_class, fits
 from tests.conftest import wait_for
 from tests.mqtt.packets import HandWritten, properties, publish, text
 
@@ -172,6 +173,38 @@ def test_no_property_costs_the_connection_or_the_message(bad: tuple[int, bytes])
     assert broker.connections == 1
     one.stop()
     broker.close()
+
+
+class Pieces:
+    """A socket that gives what a broker has sent, so many bytes at a time."""
+
+    def __init__(self, data: bytes, size: int) -> None:
+        self._pieces = [data[at : at + size] for at in range(0, len(data), size)]
+
+    def recv(self, _size: int) -> bytes:
+        if not self._pieces:
+            raise BlockingIOError
+        return self._pieces.pop(0)
+
+
+PAYLOADS = [b"", b"1", b"a" * 100, b"b" * 130, b"c" * 16_000, b"d" * 20_000, b"2"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 129, 4096, 65_536])
+def test_messages_are_the_same_however_the_bytes_of_them_come(size: int) -> None:
+    packets = [publish(b"in/a", payload, number % 2, number) for number, payload in enumerate(PAYLOADS * 20, 1)]
+    answers = [b"\xd0\x00" if number % 5 == 0 else b"" for number in range(len(packets))]  # to pings, among them
+    one = FastClient(CallbackAPIVersion.VERSION2, protocol=V5, manual_ack=True)
+    got: list[Message] = []
+    one.on_publication = got.append
+    one._sock = Pieces(b"".join(a + b for a, b in zip(answers, packets, strict=True)), size)  # type: ignore[assignment]
+    while one._sock._pieces or one.has_unread:  # type: ignore[union-attr]
+        assert one.loop_read() == MQTTErrorCode.MQTT_ERR_SUCCESS
+    one._sock = None
+    assert [(message.payload, message.qos) for message in got] == [
+        (payload, number % 2) for number, payload in enumerate(PAYLOADS * 20, 1)
+    ]
+    assert [message.mid for message in got] == [number * (number % 2) for number in range(1, len(got) + 1)]
 
 
 def test_packet_that_is_none_is_counted_and_acknowledged() -> None:
