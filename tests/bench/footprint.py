@@ -2,13 +2,17 @@
 
 import time
 from dataclasses import dataclass
+from importlib.metadata import files, requires
 from itertools import pairwise
+from pathlib import Path
 
 import psutil
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.bench import packets
 from tests.bench.packets import Packets
-from tests.bench.parts import Ear, Node, Publisher, cpu_ns
+from tests.bench.parts import ROOT, Ear, Node, Publisher, cpu_ns
 from tests.bench.plant import SECOND
 from tests.bench.throughput import Scene
 
@@ -39,10 +43,10 @@ class Memory:
         return self.rss[-1] - self.rss[0]
 
 
-def memory(scene: Scene, name: str, messages: int) -> Memory:
-    """With ASSETS assets, under as many messages as it can take."""
+def memory(scene: Scene, name: str, messages: int, assets: int = ASSETS) -> Memory:
+    """Under as many messages as it can take."""
     node = Node(scene.folder, name, scene.port, scene.plant.model)
-    what, ends = parts(scene, node, messages)
+    what, ends = parts(scene, node, messages, assets)
     with Ear(scene.port, *node.says) as ear, node.run(ear) as process, Publisher(scene.port, what) as publisher:
         found = []
         for begin, end in pairwise([0, *ends]):
@@ -53,19 +57,34 @@ def memory(scene: Scene, name: str, messages: int) -> Memory:
     return Memory(tuple(found))
 
 
-def parts(scene: Scene, node: Node, messages: int) -> tuple[Packets, list[int]]:
+def parts(scene: Scene, node: Node, messages: int, assets: int) -> tuple[Packets, list[int]]:
     """PARTS parts of the messages with a probe behind each, and where each part ends."""
     made: list[bytes] = []
     ends: list[int] = []
-    rows = -(-messages // ASSETS)
+    rows = -(-messages // assets)
     for number, payload in enumerate(scene.plant.payloads(rows)):
-        for asset in range(min(ASSETS, messages - number * ASSETS)):
+        for asset in range(min(assets, messages - number * assets)):
             made.append(packets.publish(node.topic(f"pump-{asset}"), payload, 1, len(made)))
             sent = len(made) - len(ends)
             if sent * PARTS >= (len(ends) + 1) * messages:
                 made.append(node.probe("pump-0", len(made), 1))
                 ends.append(len(made))
     return packets.write(scene.folder / f"{node.name}.packets", made), ends
+
+
+def installed_mb() -> float:
+    """The files of the package, and of the libraries that it needs without any extra."""
+    found: set[str] = set()
+    wanted = {"edge-ae"}
+    while wanted:
+        name = wanted.pop()
+        found.add(canonicalize_name(name))
+        needs = (Requirement(line) for line in requires(name) or ())
+        wanted |= {one.name for one in needs if one.marker is None or one.marker.evaluate({"extra": ""})}
+        wanted = {one for one in wanted if canonicalize_name(one) not in found}
+    libraries = (path.locate() for name in found - {"edge-ae"} for path in files(name) or ())
+    own = (ROOT / "edge_ae").rglob("*")
+    return sum(Path(str(path)).stat().st_size for path in (*libraries, *own) if Path(str(path)).is_file()) / MB
 
 
 @dataclass(frozen=True)
