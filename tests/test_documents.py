@@ -24,8 +24,8 @@ from pydantic_core import PydanticUndefined
 
 import edge_ae
 from edge_ae.cli.main import parser as device_parser
-from edge_ae.config.loading import PREFIX
 from edge_ae.config.settings import Settings
+from edge_ae.config.sources import PREFIX
 from edge_ae.core.alert_events import EventType, ModelName
 from edge_ae.core.alert_state import AlertSource, AlertState, Episode, Transition
 from edge_ae.core.commands import PARSERS, parse

@@ -246,6 +246,12 @@ def test_importing_the_core_loads_neither_runtime_nor_broker_nor_settings() -> N
     assert loaded_by(every) & {"onnxruntime", "paho", "pydantic", "pydantic_settings", *HEAVY} == set()
 
 
+def test_reading_of_variables_is_loaded_only_where_there_is_one() -> None:
+    load = "from edge_ae.config.loading import inspect; inspect(None, {'HOME': '/tmp', '%s': 'pump'})"
+    assert loaded_by(load % "EDGE_AE_NODE") >= {"pydantic_settings", "asyncio"}
+    assert loaded_by(load % "OTHER_NODE") & {"pydantic_settings", "asyncio"} == set()
+
+
 def test_importing_the_whole_device_side_loads_nothing_of_the_trainer() -> None:
     """Six modules are the live page itself, and import its library: a command loads them, and only that one."""
     page = {f"edge_ae.web.{name}" for name in ("answers", "components", "gone", "pages", "request_deadline", "server")}

@@ -14,21 +14,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import SecretStr, ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
 
 from edge_ae.config import sources
 from edge_ae.config.consistency import contradictions
 from edge_ae.config.messages import meant, sentences
 from edge_ae.config.settings import NotifyUrl, Settings
+from edge_ae.config.sources import PREFIX
 from edge_ae.errors import BadConfig
-
-PREFIX = "EDGE_AE_"
-
-
-class _Environment(BaseSettings, Settings):
-    """The same fields, as pydantic-settings finds them in environment variables."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__")
 
 
 class Inspection(NamedTuple):
@@ -106,12 +98,13 @@ def _without(raw: dict[str, Any], places: Sequence[Sequence[str | int]]) -> dict
 
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
-    source = EnvSettingsSource(_Environment)
-    source.env_vars = {name.lower(): value for name, value in env.items() if value != ""}
-    try:
-        return source()
-    except SettingsError as error:
-        raise BadConfig(f"{PREFIX}...: {error}; lists and tables are written as JSON there") from None
+    """Upper and lower case are one; an empty variable is none."""
+    variables = {name: value for name, value in env.items() if name.upper().startswith(PREFIX) and value != ""}
+    if not variables:
+        return {}
+    from edge_ae.config.environment import tables_of
+
+    return tables_of(variables)
 
 
 def _unknown_variables(env: Mapping[str, str]) -> Iterator[str]:

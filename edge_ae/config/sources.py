@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from edge_ae.errors import BadConfig
 
+PREFIX = "EDGE_AE_"  # of the variables that are settings
 CREDENTIAL = "mqtt-password"
 URLS_CREDENTIAL = "notify-urls"
 WEB_CREDENTIAL = "web-password"
