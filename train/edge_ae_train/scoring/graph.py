@@ -16,7 +16,7 @@ largest alone would not see it. So the score's square is a sum over views and ch
 
 Far squares are tempered: a channel that has gone for good must leave the others to be heard, and a few spikes in training must
 set no boundary that no fault reaches. So the score says how rare a window is. How far it is, in physical terms, the energies say as
-they are: their root is the magnitude of each channel, in deviations of which normal rows exceed 3.3 once in a thousand.
+they are: their root is the magnitude of each channel, in its normal deviations.
 A residual that is missing is filled as values are (see `preprocess`); from a row that lacks some channels nothing is predicted.
 
 Views, weights and tempering were chosen on random plants, the pump simulator, and faults put into normal rows.
