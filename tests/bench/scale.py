@@ -33,6 +33,6 @@ def house(scene: Scene, name: str, assets: int, rows: int, hz: float = 1.0) -> H
         spent = Spent.of(process).since(before)
         rss = process.memory_info().rss / MB
         node.answered(ear, what.count - 1)
-        node.stats(ear, used=what.count - 2)
+        node.stats(ear, used=what.count - 2, scores_left_out=True)
         heard = list(ear.heard)
     return House(spent, rss, latency.latencies_ms(scene, what, heard, assets))
