@@ -86,6 +86,11 @@ def find_layout(head: Head, options: ReadOptions) -> Layout:
     names = (names[0].lstrip("# "), *names[1:])
     if head.delimiter == BLANKS and times == (0, 1) and header.width == head.width - 1:
         names = (names[0], *names)  # one name for "2026-03-02 10:00:00", which a blank parts
+    if max(times) >= len(names):
+        raise BadData(
+            f"{head.path}, line {header.number}: names {len(names)} column{'s' if len(names) > 1 else ''}, but the times are in "
+            f"column {max(times) + 1}; name every column"
+        )
     units = () if units_row is None else tuple(units_row.cells)
     columns = Columns(head, header.number, names, times, head.rows[first:], units)
     roles = columns.roles(options)

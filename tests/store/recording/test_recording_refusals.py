@@ -204,6 +204,13 @@ def test_any_bytes_are_a_table_or_a_sentence(tmp_path: Path, content: bytes) -> 
         assert len(table) == len(table.times) == len(table.values) > 0
 
 
+def test_line_of_names_that_ends_before_the_times_is_refused(tmp_path: Path) -> None:
+    content = f"1,{DAY}:01,2.5\n{DAY}:00\n{DAY}:00,01/02/2026\n1,{DAY}:00,t\n1\na,01/02/2026\n"
+    assert refusal(tmp_path, content, time=["t"]) == (
+        ", line 2: names 1 column, but the times are in column 3; name every column"
+    )
+
+
 def test_missing_value_that_is_a_number_is_missing_however_it_is_written(tmp_path: Path) -> None:
     table = read(
         tmp_path, "time,flow,label\n1780000000,-999,1\n1780000001,-999.00,0\n1780000002,1,1\n", missing=("-999",)
