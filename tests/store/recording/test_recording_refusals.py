@@ -207,7 +207,7 @@ def test_any_bytes_are_a_table_or_a_sentence(tmp_path: Path, content: bytes) -> 
 def test_line_of_names_that_ends_before_the_times_is_refused(tmp_path: Path) -> None:
     content = f"1,{DAY}:01,2.5\n{DAY}:00\n{DAY}:00,01/02/2026\n1,{DAY}:00,t\n1\na,01/02/2026\n"
     assert refusal(tmp_path, content, time=["t"]) == (
-        ", line 2: names 1 column, but the times are in column 3; name every column"
+        ", line 6: names 2 columns, but the times are in column 3; name every column"
     )
 
 
