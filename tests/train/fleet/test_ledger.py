@@ -137,5 +137,6 @@ def test_any_name_makes_a_file_name_within_its_folder(key: str, tmp_path: Path) 
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_names_that_differ_late_have_files_of_their_own() -> None:
+def test_names_that_differ_late_or_in_a_blank_have_files_of_their_own() -> None:
     assert file_name("x" * 300 + "1") != file_name("x" * 300 + "2")
+    assert file_name(" a") != file_name("a")

@@ -1,6 +1,7 @@
 """Assets are found wherever recordings lie, and each is read by itself; one that is broken is that asset's alone."""
 
 import gzip
+from collections.abc import Sequence
 from pathlib import Path
 
 import fsspec
@@ -33,7 +34,7 @@ def write(folder: Path, **files: str) -> Path:
     return folder
 
 
-def parquet(path: Path, assets: list[str] | None, first: int, lines: int = 4) -> None:
+def parquet(path: Path, assets: Sequence[str | None] | None, first: int, lines: int = 4) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     times = (np.arange(lines) + START + first) * 1_000_000_000
     columns = {"time": pa.array(times, pa.timestamp("ns", "UTC")), "flow": np.arange(lines) + float(first)}
@@ -96,6 +97,53 @@ def test_fault_in_a_text_file_of_many_assets_names_that_file(tmp_path: Path) -> 
     with pytest.raises(BadData) as caught:
         found["b"].table(AS_IT_IS)
     assert found["b"].named(str(caught.value)).startswith(f"{tmp_path / 'all.csv'}, lines of b, line 3")
+
+
+def lines_of(names: str, first: int = 0) -> str:
+    return "time,pump,flow\n" + "".join(f"{START + first + n},{name},{first + n}\n" for n, name in enumerate(names))
+
+
+def test_asset_whose_lines_lie_in_a_file_of_each_month_is_one_recording(tmp_path: Path) -> None:
+    data = write(tmp_path / "data", m1_csv=lines_of("abab"), m2_csv=lines_of("abab", 10))
+    found = assets_of(data, tmp_path, "pump")
+    assert {name: flow(source) for name, source in found.items()} == {"a": [0, 2, 10, 12], "b": [1, 3, 11, 13]}
+
+
+def test_files_called_alike_in_two_folders_keep_their_lines_apart(tmp_path: Path) -> None:
+    data = write(tmp_path / "data", north__all_csv=lines_of("aa"), south__all_csv=lines_of("bb", 10))
+    found = assets_of(data, tmp_path, "pump")
+    assert {name: flow(source) for name, source in found.items()} == {"a": [0, 1], "b": [10, 11]}
+
+
+def test_lines_without_an_assets_name_are_a_fault_of_their_own(tmp_path: Path) -> None:
+    data = write(tmp_path / "data", all_csv=lines_of("a a").replace(", ,", ",,"))
+    parquet(data / "x.parquet", ["b", None], 0)
+    found = assets_of(data, tmp_path, "pump")
+    assert (flow(found["a"]), flow(found["b"])) == ([0, 2], [0, 2])
+    assert [source.fault for source in found.values() if source.fault] == [
+        f"{data / name}: has lines without a name in the column 'pump'; they are left out"
+        for name in ("all.csv", "x.parquet")
+    ]
+
+
+def test_link_that_leads_nowhere_is_the_fault_of_its_asset_alone(tmp_path: Path) -> None:
+    data = write(tmp_path / "data", p1_csv=csv_of(0))
+    (data / "p2.csv").symlink_to("nowhere")
+    found = assets_of(data, tmp_path)
+    assert flow(found["p1"]) == [0, 1, 2]
+    with pytest.raises(BadData, match=r"p2\.csv"):
+        found["p2"].table(AS_IT_IS)
+
+
+def test_folder_called_as_a_file_is_no_file(tmp_path: Path) -> None:
+    parquet(tmp_path / "p1.parquet" / "part-0.parquet", None, 0)
+    assert list(assets_of(tmp_path, tmp_path)) == ["p1.parquet"]
+
+
+def test_what_a_fleet_command_wrote_among_the_recordings_is_no_recording(tmp_path: Path) -> None:
+    data = write(tmp_path, p1_csv=csv_of(0), models__classes_csv="asset,class\np1,p1\n", classes_csv=csv_of(0))
+    (data / "models" / "fleet.json").write_text("[]")
+    assert list(assets_of(data, tmp_path)) == ["classes", "p1"]
 
 
 @pytest.mark.parametrize("scheme", ["file", "local"], ids=["pyarrow's", "fsspec's"])

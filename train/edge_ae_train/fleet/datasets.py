@@ -17,19 +17,22 @@ from edge_ae.store.recording.options import ReadOptions
 from edge_ae.store.recording.table import Table
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
+OURS = {"classes.csv": "fleet.json", "report.parquet": "report.json"}  # no recording, where fleet wrote it beside that
 CHUNK_BYTES = 1 << 20  # of a text file in a store, in memory at once
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
     """`path`: absolute, in its store. `folder`: below the place that was named, that it lies in. `store`: the place's URI;
-    empty: this machine. `identity`: its path, size and time of change. `is_partition`: its folders say its asset."""
+    empty: this machine. `identity`: its path, size and time of change. `is_partition`: its folders say its asset. `origin`: the
+    file that its lines were split from."""
 
     path: str
     folder: str = ""
     store: str = ""
     identity: str = ""
     is_partition: bool = False
+    origin: str = ""
 
     @property
     def is_parquet(self) -> bool:
@@ -61,7 +64,8 @@ def listed(place: str) -> Iterator[StoredFile]:
         return
     found = [file for file in path.rglob("*") if file.name.endswith(SUFFIXES) and not _is_hidden(file, path)]
     for file in sorted(found):
-        yield _local(file, path)
+        if not file.is_dir() and not _is_ours(file):
+            yield _local(file, path)
 
 
 def _is_hidden(file: Path, root: Path) -> bool:
@@ -69,12 +73,23 @@ def _is_hidden(file: Path, root: Path) -> bool:
     return any(part[0] in "._" for part in file.relative_to(root).parts)
 
 
+def _is_ours(file: Path) -> bool:
+    """What a fleet command wrote for people, into a folder among the recordings."""
+    beside = OURS.get(file.name)
+    return beside is not None and file.with_name(beside).exists()
+
+
 def _local(file: Path, root: Path) -> StoredFile:
-    known = file.stat()
     folder = str(file.parent.relative_to(root))
-    return StoredFile(
-        str(file), "" if folder == "." else folder, identity=f"{file} {known.st_size} {known.st_mtime_ns}"
-    )
+    return StoredFile(str(file), "" if folder == "." else folder, identity=_identity(file))
+
+
+def _identity(file: Path) -> str:
+    try:
+        known = file.stat()
+    except OSError:  # a link that leads nowhere, or just removed: whoever reads it says so, of its asset alone
+        return f"{file} gone"
+    return f"{file} {known.st_size} {known.st_mtime_ns}"
 
 
 def _listed_in_store(place: str) -> Iterator[StoredFile]:
@@ -116,7 +131,7 @@ def opened(place: str) -> tuple[Any, str]:
 
 
 def values(file: StoredFile, column: str) -> list[str]:
-    """The different values of a column, read a batch at a time."""
+    """The different values of a column, read a batch at a time; "" of rows without one."""
     import pyarrow as pa
     from pyarrow import dataset
 
@@ -126,7 +141,8 @@ def values(file: StoredFile, column: str) -> list[str]:
             raise BadData(f"{file.path}: has no column {column!r}; it has {', '.join(whole.schema.names)}")
         names: set[str] = set()
         for batch in whole.to_batches(columns=[column]):
-            names.update(map(str, batch.column(0).unique().to_pylist()))
+            found = batch.column(0).unique().to_pylist()
+            names.update("" if one is None else str(one) for one in found)
     except (pa.ArrowException, OSError) as error:
         raise BadData(f"{file.path}: is no readable Parquet file ({_first_line(error)})") from None
     return sorted(names)

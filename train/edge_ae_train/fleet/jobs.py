@@ -100,8 +100,9 @@ def job_reason(job: FleetJob, text: str) -> str:
 
 def file_name(key: str) -> str:
     """What files of an asset or class are called: any name may come from a column, `..` and `a/b` among them."""
-    name = quote(key, safe=" ()+,@").lstrip()
-    name = f"%2E{name[1:]}" if name.startswith(".") else name
+    name = quote(key, safe=" ()+,@")
+    if name.startswith((".", " ")):  # hidden, or taken for another's where a person types it
+        name = f"%{ord(name[0]):02X}{name[1:]}"
     if len(name) <= LONGEST_NAME:
         return name
     return f"{name[: LONGEST_NAME - 9]}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"

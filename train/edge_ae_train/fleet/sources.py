@@ -28,13 +28,12 @@ from edge_ae_train.fleet.datasets import StoredFile
 class AssetSource:
     """One asset's recordings. `column`: in which the files name the assets of their lines; None: all lines are its own.
 
-    `origin`: what the files were split from. `fault`: why they cannot be read.
+    `fault`: why they cannot be read.
     """
 
     asset: str
     files: tuple[StoredFile, ...]
     column: str | None = None
-    origin: str = ""
     fault: str = ""
 
     @property
@@ -44,8 +43,9 @@ class AssetSource:
 
     def named(self, text: str) -> str:
         """A sentence with the files' names as the user knows them."""
-        for file in self.files if self.origin else ():
-            text = text.replace(file.path, f"{self.origin}, lines of {self.asset}")
+        for file in self.files:
+            if file.origin:
+                text = text.replace(file.path, f"{file.origin}, lines of {self.asset}")
         return text
 
     def table(self, columns: ReadOptions) -> Table:
@@ -105,36 +105,37 @@ def _by_place(files: Iterable[StoredFile]) -> Iterator[AssetSource]:
 
 
 def _by_column(files: Sequence[StoredFile], column: str, columns: ReadOptions, parts: Path) -> Iterator[AssetSource]:
-    """Of partitions the folders say it, and no file is opened; of others their column does."""
+    """An asset's lines may lie in several files: one for each month, with the lines of all."""
     members: dict[str, list[StoredFile]] = {}
-    texts: list[StoredFile] = []
-    for file in files:
-        if (value := file.partition(column)) is not None:
-            members.setdefault(unquote(value), []).append(replace(file, is_partition=True))
-        elif file.is_parquet:
-            try:
-                for name in datasets.values(file, column):
-                    members.setdefault(name, []).append(file)
-            except BadData as fault:  # one broken file of many
-                yield AssetSource(file.path, (file,), fault=str(fault))
-        else:
-            texts.append(file)
-    for asset, inside in members.items():
-        yield AssetSource(asset, tuple(inside), column)
-    yield from _of_texts(texts, column, columns, parts)
-
-
-def _of_texts(files: Sequence[StoredFile], column: str, columns: ReadOptions, parts: Path) -> Iterator[AssetSource]:
-    for file in files:
+    for place, file in enumerate(files):
         try:
-            with datasets.on_this_machine(file) as path:
-                split = lines_of_assets.split(path, replace(columns, asset=column), parts)
-        except BadData as fault:
+            inside = _assets_in(file, column, columns, parts / f"{place}")
+        except BadData as fault:  # one broken file of many
             yield AssetSource(file.path, (file,), fault=str(fault))
             continue
-        for asset, part in split.items():
-            inside = StoredFile(str(part), identity=f"{file.identity} {asset}")
-            yield AssetSource(asset, (inside,), column, origin=file.path)
+        for asset, own in inside.items():
+            if asset.strip():
+                members.setdefault(asset, []).append(own)
+            else:
+                nameless = f"{file.path}: has lines without a name in the column {column!r}; they are left out"
+                yield AssetSource(f"lines without a name in {file.path}", (file,), fault=nameless)
+    for asset, own_files in members.items():
+        yield AssetSource(asset, tuple(own_files), column)
+
+
+def _assets_in(file: StoredFile, column: str, columns: ReadOptions, parts: Path) -> dict[str, StoredFile]:
+    """Where the lines of each asset of a file lie. Of partitions the folders say it, and no file is opened; of others their
+    column does."""
+    if (value := file.partition(column)) is not None:
+        return {unquote(value): replace(file, is_partition=True)}
+    if file.is_parquet:
+        return dict.fromkeys(datasets.values(file, column), file)
+    with datasets.on_this_machine(file) as path:
+        split = lines_of_assets.split(path, replace(columns, asset=column), parts)
+    return {
+        asset: StoredFile(str(part), identity=f"{file.identity} {asset}", origin=file.path)
+        for asset, part in split.items()
+    }
 
 
 def _require_own_names(found: Sequence[AssetSource]) -> None:
@@ -142,7 +143,7 @@ def _require_own_names(found: Sequence[AssetSource]) -> None:
     for source in found:
         other = first.setdefault(source.asset, source)
         if other is not source:
-            places = " and ".join(one.origin or one.files[0].path for one in (other, source))
+            places = " and ".join(one.files[0].origin or one.files[0].path for one in (other, source))
             raise BadData(
                 f"two assets are called {source.asset!r}: {places}; give each folder or file a name of its own"
             )
