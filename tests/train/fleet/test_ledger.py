@@ -64,7 +64,11 @@ def test_run_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("spoilt", ["a.txt", "rows/a.json"])
-@pytest.mark.parametrize("content", [None, b"", b"{}"], ids=["gone", "empty", "other"])
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b"{}", b'{"key": "a", "state": "done", "files": null}', b'{"a":' * 9000],
+    ids=["gone", "empty", "other", "edited", "deep"],
+)
 def test_file_or_row_that_is_not_as_it_was_written_is_made_again(
     spoilt: str, content: bytes | None, tmp_path: Path
 ) -> None:

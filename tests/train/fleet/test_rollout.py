@@ -15,6 +15,7 @@ from edge_ae_train.signing import keygen
 from edge_ae.cli.main import main as device_main
 from edge_ae.model.signature import verifier
 from tests.models import hand_made
+from tests.train.fleet.test_judged import FACTS
 
 SHA = "a" * 64
 
@@ -122,6 +123,8 @@ def test_rise_is_more_than_luck() -> None:
     assert not Rise(1, 1.0, 3, 1.0).is_one
     assert Rise(1, 1.0, 6, 1.0).is_one
     assert Rise(300, 1000.0, 1200, 1000.0).is_one
+    assert Rise(300, 1000.0, 10_100, 10_000.0).chance == pytest.approx(0.1600, abs=1e-3)
+    assert Rise(300, 1000.0, 10**9, 10_000.0).is_one
 
 
 def test_next_reads_evaluations_and_files_and_its_status_says_go_or_stop(
@@ -132,8 +135,7 @@ def test_next_reads_evaluations_and_files_and_its_status_says_go_or_stop(
     plan = json.loads((out / "plan.json").read_text())
     ((first,), *_), sha256 = plan["waves"], next(iter(plan["models"].values()))["sha256"]
     with ledger(tmp_path / "since") as book:
-        facts = {"alerts": 1, "weeks": 4.0, "budget_per_week": 1.0, "model_sha256": sha256}
-        book.write_table([JobRow(first, DONE, facts=facts)])
+        book.write_table([JobRow(first, DONE, facts=FACTS | {"model_sha256": sha256})])
     (tmp_path / "before.json").write_text(json.dumps({first: {"alerts": 2, "weeks": 4.0}}))
     (tmp_path / "worse.json").write_text(json.dumps({first: {"alerts": 20, "weeks": 4.0}}))
     capsys.readouterr()
@@ -156,6 +158,11 @@ def test_fewer_waves_than_none_are_refused(tmp_path: Path, capsys: pytest.Captur
         ("[]", "no JSON object of devices"),
         ('{"a": {"alerts": 1, "weeks": 0}}', "watched for no time"),
         ("{", "no JSON"),
+        ('{"a": ' * 9000, "no JSON object of devices"),
+        ('{"a": 3}', 'a: should be an object such as {"alerts": 2, "weeks": 1.5}'),
+        ('{"a": {"alerts": Infinity, "weeks": 1}}', "a: alerts should be a number from 0 to 1e+09, not inf"),
+        ('{"a": {"alerts": -1, "weeks": 1}}', "a: alerts should be a number from 0 to 1e+09, not -1"),
+        ('{"a": {"alerts": 1, "weeks": 1, "budget_per_week": NaN}}', "a: budget_per_week should be a number"),
     ],
 )
 def test_file_that_is_no_record_of_devices_is_refused(
@@ -165,3 +172,22 @@ def test_file_that_is_no_record_of_devices_is_refused(
     words = ["fleet", "rollout", "--out", str(tmp_path), "--next", "--since", str(tmp_path / "since.json")]
     assert main(words) == 1
     assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        '{"schema": 1, "waves": [["a"], ["b"]], "models": {}}',
+        '{"schema": 1, "waves": [["a"]], "models": []}',
+        '{"schema": 2, "waves": [], "models": {}}',
+        '{"a": ' * 9000,
+    ],
+    ids=["list", "no models", "models", "schema", "deep"],
+)
+def test_plan_that_was_edited_by_hand_is_refused(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "plan.json").write_text(text)
+    (tmp_path / "told.json").write_text('{"a": {"alerts": 1, "weeks": 1}}')
+    told = ["--before", str(tmp_path / "told.json"), "--since", str(tmp_path / "told.json")]
+    assert main(["fleet", "rollout", "--out", str(tmp_path), "--next", "--gone", "1", *told]) == 1
+    assert "plan.json: cannot be read (it is not what rollout plan writes)" in capsys.readouterr().err

@@ -95,7 +95,7 @@ def _compare(options: Namespace) -> int:
 
     rows = _run(options, plan)
     _show(rows, ("replaced", "worse"))
-    better = sum(row.is_done and row.facts["replaced"] for row in rows)
+    better = sum(row.is_done and bool(row.facts.get("replaced")) for row in rows)
     print(f"of {len(rows)} assets, {options.other} is no worse for {better}")
     return _end(options, rows)
 
@@ -129,15 +129,13 @@ def _retrain(options: Namespace) -> int:
 
 
 def _report(options: Namespace) -> int:
-    from edge_ae_train.fleet.ledger import rows_of
+    from edge_ae_train.fleet.judged import judged_rows
     from edge_ae_train.fleet.overview import overview
     from edge_ae_train.fleet.ranking import ranked
 
     if options.singles is not None and (options.models is None or not options.data):
         raise BadData("--singles needs --models and --data: single reports are drawn from the recordings")
-    rows = rows_of(options.judged)
-    if any(row.is_done and "newest_alerts" not in row.facts for row in rows):
-        raise BadData(f"{options.judged}: is not what fleet evaluate or fleet backtest writes")
+    rows = judged_rows(options.judged)
     first = [machine.asset for machine in ranked(rows)[: options.singles or 0]]
     print(f"open {overview(rows, options.out, _singles(options, first) if first else {})}")
     return 0

@@ -23,6 +23,8 @@ from edge_ae_train.fleet.jobs import DONE, FAILED, FleetJob, JobRow, Product, fi
 
 ROWS, TABLE, STEPS, PARTS, LOCK = "rows", "fleet.json", "steps", ".parts", ".lock"
 READABLE = 0o666  # less the umask
+UNREADABLE = (OSError, ValueError, TypeError, RecursionError)  # what reading JSON as rows may raise
+KINDS = {"key": str, "state": str, "reason": str, "fingerprint": str, "attempts": int, "facts": dict, "files": dict}
 
 
 class Ledger:
@@ -73,9 +75,8 @@ class Ledger:
     def _read(self, key: str) -> JobRow | None:
         """None: there is none, or a file that we have not written."""
         try:
-            facts = json.loads(self._row_path(key).read_bytes())
-            return JobRow(**facts)
-        except (OSError, ValueError, TypeError):
+            return _row(json.loads(self._row_path(key).read_bytes()))
+        except UNREADABLE:
             return None
 
     def _digest(self, name: str) -> str | None:
@@ -115,10 +116,18 @@ def _locked(folder: Path) -> IO[str]:
 def rows_of(folder: Path) -> list[JobRow]:
     """The table of a folder's newest run. BadData where there is none."""
     try:
-        return [JobRow(**facts) for facts in json.loads((folder / TABLE).read_bytes())]
-    except (OSError, ValueError, TypeError) as error:
+        return [_row(facts) for facts in json.loads((folder / TABLE).read_bytes())]
+    except UNREADABLE as error:
         why = reason_of(error) if isinstance(error, OSError) else "it is not what a run writes"
         raise BadData(f"{folder / TABLE}: cannot be read ({why}); name the folder that a fleet command wrote") from None
+
+
+def _row(facts: Any) -> JobRow:
+    """As it was written. TypeError where it is no row: whoever edits files by hand may write anything."""
+    row = JobRow(**facts)
+    if wrong := [name for name, kind in KINDS.items() if not isinstance(getattr(row, name), kind)]:
+        raise TypeError(f"{wrong[0]} is no {KINDS[wrong[0]].__name__}")
+    return row
 
 
 def _facts(row: JobRow) -> dict[str, Any]:

@@ -78,9 +78,9 @@ def _points(facts: Mapping[str, Any], oddness: Oddness | None) -> Iterable[tuple
 
 def _classes(rows: Sequence[JobRow]) -> list[list[JobRow]]:
     """Rows of machines that share a model; of those that have one each, the rows with the same channels."""
-    by_model: dict[str, list[JobRow]] = {}
+    by_model: dict[tuple[str, ...], list[JobRow]] = {}
     for row in rows:
-        by_model.setdefault(row.facts["model"], []).append(row)
+        by_model.setdefault((row.facts["model"], *row.facts["channels"]), []).append(row)
     by_channels: dict[tuple[str, ...], list[JobRow]] = {}
     for members in by_model.values():
         if len(members) == 1:

@@ -21,12 +21,15 @@ from typing import Any
 from edge_ae.errors import BadData
 from edge_ae.store.atomic import reason_of, write_whole
 from edge_ae_train.fleet.jobs import file_name
-from edge_ae_train.fleet.ledger import rows_of
+from edge_ae_train.fleet.judged import judged_rows
 from edge_ae_train.fleet.models import ModelFile
 
 PLAN, MANIFEST = "plan.json", "manifest.json"
+SCHEMA = 1  # of both
 SHARES = (0.05, 0.25, 1.0)  # of the devices that have the new models with each wave
 CHANCE = 0.01  # of so many alerts by luck, at the rate from before: what is rarer is a rise
+MANY = 10_000  # alerts, from which on Poisson's law is the normal one, which takes no sum over all of them
+MOST = {"alerts": 1e9, "weeks": 1e4, "budget_per_week": 1e6}  # that a file may say of a device: two centuries of weeks
 READABLE = 0o666  # less the umask
 
 
@@ -42,6 +45,8 @@ class Rise:
     @property
     def chance(self) -> float:
         """Of as many alerts or more, where nothing has changed (Poisson)."""
+        if self.alerts > MANY:
+            return math.erfc((self.alerts - 0.5 - self.expected) / math.sqrt(2.0 * self.expected)) / 2.0
         below = sum(
             math.exp(-self.expected + n * math.log(self.expected) - math.lgamma(n + 1)) for n in range(self.alerts)
         )
@@ -80,7 +85,7 @@ def plan(
         for number, wave in enumerate(waves, start=1):
             for device in wave:
                 _write_device(out / f"wave-{number}" / file_name(device), device, models[device], key)
-        facts = {"schema": 1, "waves": waves, "models": {name: asdict(model) for name, model in models.items()}}
+        facts = {"schema": SCHEMA, "waves": waves, "models": {name: asdict(model) for name, model in models.items()}}
         write_whole(out / PLAN, _json(facts), mode=READABLE)
     except OSError as error:
         raise BadData(f"{out}: the roll-out cannot be written ({reason_of(error)})") from None
@@ -97,7 +102,7 @@ def _write_device(folder: Path, device: str, model: ModelFile, key: Path | None)
 
         sign(target, key)
     files = [path for path in sorted(folder.iterdir()) if path.name != MANIFEST]
-    facts = {"schema": 1, "device": device, "model": model.key, "files": [_entry(path) for path in files]}
+    facts = {"schema": SCHEMA, "device": device, "model": model.key, "files": [_entry(path) for path in files]}
     write_whole(folder / MANIFEST, _json(facts), mode=READABLE)
 
 
@@ -182,20 +187,30 @@ class Rollout:
 def records(path: Path) -> dict[str, DeviceRecord]:
     """Of a folder that fleet evaluate wrote, or a JSON file: {"pump-7": {"alerts": 2, "weeks": 1.5}, ...}. BadData."""
     if path.is_dir():
-        facts = {row.key: row.facts for row in rows_of(path) if row.is_done}
+        facts = {row.key: row.facts for row in judged_rows(path) if row.is_done}
         names = ("alerts", "weeks", "budget_per_week", "model_sha256")
         return {key: DeviceRecord(*(one[name] for name in names)) for key, one in facts.items()}
     try:
-        found = {
-            str(device): DeviceRecord(int(one["alerts"]), float(one["weeks"]), float(one.get("budget_per_week", 0.0)))
-            for device, one in json.loads(path.read_bytes()).items()
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        why = reason_of(error) if isinstance(error, OSError) else f"it is no JSON object of devices: {error!r}"
-        raise BadData(f"{path}: cannot be read ({why})") from None
-    if unwatched := [device for device, one in found.items() if not one.weeks > 0]:
-        raise BadData(f"{path}: {unwatched[0]} was watched for no time; weeks must be above 0")
-    return found
+        told = dict(json.loads(path.read_bytes()).items())
+    except OSError as error:
+        raise BadData(f"{path}: cannot be read ({reason_of(error)})") from None
+    except (ValueError, AttributeError, RecursionError):
+        raise BadData(f"{path}: cannot be read (it is no JSON object of devices)") from None
+    return {device: _record(f"{path}: {device}", one) for device, one in told.items()}
+
+
+def _record(where: str, told: Any) -> DeviceRecord:
+    """What somebody else's program says of a device. BadData, which begins with `where`."""
+    try:
+        values = {name: float(told[name]) for name in ("alerts", "weeks")}
+        values["budget_per_week"] = float(told.get("budget_per_week", 0.0))
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        raise BadData(f'{where}: should be an object such as {{"alerts": 2, "weeks": 1.5}}') from None
+    if not values["weeks"] > 0:
+        raise BadData(f"{where} was watched for no time; weeks must be above 0")
+    if wrong := [name for name, value in values.items() if not 0 <= value <= MOST[name]]:
+        raise BadData(f"{where}: {wrong[0]} should be a number from 0 to {MOST[wrong[0]]:g}, not {values[wrong[0]]:g}")
+    return DeviceRecord(int(values["alerts"]), values["weeks"], values["budget_per_week"])
 
 
 def read_plan(folder: Path) -> Rollout:
@@ -203,8 +218,11 @@ def read_plan(folder: Path) -> Rollout:
     try:
         facts = json.loads((folder / PLAN).read_bytes())
         models = {device: str(model["sha256"]) for device, model in facts["models"].items()}
-        return Rollout([list(map(str, wave)) for wave in facts["waves"]], models)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        waves = [list(map(str, wave)) for wave in facts["waves"]]
+        if facts["schema"] != SCHEMA or not all(device in models for wave in waves for device in wave):
+            raise ValueError
+        return Rollout(waves, models)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         why = reason_of(error) if isinstance(error, OSError) else "it is not what rollout plan writes"
         raise BadData(f"{folder / PLAN}: cannot be read ({why}); name the folder of the roll-out") from None
 
