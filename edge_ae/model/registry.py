@@ -83,7 +83,7 @@ class Registry:
         spec = OnnxModel.load(source, verify).spec
         with self._alone():
             current = self._target(CURRENT)
-            if current is not None:
+            if current not in (None, spec.sha256):  # the one in use once more: its file may be what has to be mended
                 _require_like(OnnxModel.load(self.folder / current / MODEL).spec, spec, source, self.folder)
             self._copy(source, spec.sha256)
             if current is None:
@@ -113,7 +113,8 @@ class Registry:
     # -- files -------------------------------------------------------------------------------------------------
 
     def _copy(self, source: Path, sha256: str) -> None:
-        """Whole under its name, or not there: it is made beside, and gets its name last."""
+        """Whole under its name, or not there: it is made beside, and gets its name last. Of a model that is there already, which
+        may be the one in use, each file is replaced by itself: the folder of what is in use is never gone."""
         beside, scratch = signature_path(source), self.folder / SCRATCH
         with _said(self.folder):
             shutil.rmtree(scratch, ignore_errors=True)
@@ -124,8 +125,13 @@ class Registry:
                     write_whole(signature_path(scratch / MODEL), beside.read_bytes(), mode=READABLE)
                 if OnnxModel.load(scratch / MODEL).spec.sha256 != sha256:
                     raise BadModel(f"{source}: was written over while it was installed; install it again")
-                shutil.rmtree(self.folder / sha256, ignore_errors=True)  # the same model, perhaps without a signature
-                scratch.rename(self.folder / sha256)
+                place = self.folder / sha256
+                if place.is_dir():
+                    for path in (signature_path(scratch / MODEL), scratch / MODEL):
+                        if path.exists():
+                            path.replace(place / path.name)
+                else:
+                    scratch.rename(place)
                 _settle(self.folder)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)

@@ -191,6 +191,29 @@ def test_a_power_cut_leaves_a_whole_model_in_use_and_the_next_command_goes_on(
     assert len(registry.models()) == 2
 
 
+@pytest.mark.parametrize("step", range(12))
+def test_a_power_cut_while_the_model_in_use_is_installed_once_more_leaves_it_in_use(
+    registry: Registry, files: list[Path], monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    registry.install(files[0])
+    with monkeypatch.context() as cutting:
+        was_cut = cut_at(cutting, step)
+        try:
+            registry.install(files[0])
+        except BaseException:
+            assert was_cut()
+    assert in_use(registry) == "2026-01-01T00:00:00Z"
+
+
+def test_a_model_in_use_that_was_spoiled_is_mended_by_installing_it_once_more(
+    registry: Registry, files: list[Path]
+) -> None:
+    model, _ = registry.install(files[0])
+    model.path.write_bytes(b"nothing")
+    assert registry.install(files[0])[0].is_current
+    assert in_use(registry) == "2026-01-01T00:00:00Z"
+
+
 class FolderOfModels(RuleBasedStateMachine):
     """Any order of commands, against what a person would note on paper."""
 
