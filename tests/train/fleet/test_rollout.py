@@ -9,6 +9,7 @@ from edge_ae_train.cli import main
 from edge_ae_train.fleet.cli import STOPPED
 from edge_ae_train.fleet.jobs import DONE, JobRow
 from edge_ae_train.fleet.ledger import ledger
+from edge_ae_train.fleet.models import model_folder
 from edge_ae_train.fleet.rollout import DeviceRecord, Rise, Rollout, decide, waves_of
 from edge_ae_train.signing import keygen
 
@@ -191,3 +192,41 @@ def test_plan_that_was_edited_by_hand_is_refused(text: str, tmp_path: Path, caps
     told = ["--before", str(tmp_path / "told.json"), "--since", str(tmp_path / "told.json")]
     assert main(["fleet", "rollout", "--out", str(tmp_path), "--next", "--gone", "1", *told]) == 1
     assert "plan.json: cannot be read (it is not what rollout plan writes)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("waves", ["", ",", "abc", "5;100", "5,nan,100", "5,5", "100,5", "0,100", "5,25"])
+def test_waves_that_are_no_rising_parts_are_refused_with_an_example(
+    waves: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["fleet", "rollout", "--models", str(tmp_path), "--out", str(tmp_path), "--waves", waves])
+    assert f"{waves!r} should be rising parts in %, the last 100, such as 5,25,100" in capsys.readouterr().err
+
+
+def test_folder_of_a_roll_out_that_was_cut_short_is_not_added_to(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left = tmp_path / "r" / "wave-1" / "pump-of-wave-3"
+    left.mkdir(parents=True)
+    assert main(["fleet", "rollout", "--models", str(models), "--out", str(tmp_path / "r")]) == 1
+    assert f"{left.parent}: is of a roll-out that was cut short; remove {tmp_path / 'r'}" in capsys.readouterr().err
+
+
+def test_model_files_of_any_name_are_rolled_out_without_a_table_of_classes(models: Path, tmp_path: Path) -> None:
+    data, folder = (models / "make.onnx").read_bytes(), tmp_path / "models"
+    folder.mkdir()
+    for name in ("hall%2F1", "Pumpe Süd"):  # as a fit writes hall/1, and as a person copies a file there
+        (folder / f"{name}.onnx").write_bytes(data)
+    assert main(["fleet", "rollout", "--models", str(folder), "--out", str(tmp_path / "r"), "--waves", "100"]) == 0
+    plan = json.loads((tmp_path / "r" / "plan.json").read_text())
+    assert sorted(plan["models"]) == ["Pumpe Süd", "hall/1"]
+    found = model_folder(folder).model_of("Pumpe Süd")
+    assert found is not None
+    assert found.path == str(folder / "Pumpe Süd.onnx")
+
+
+def test_one_model_for_all_needs_the_devices_named(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fleet", "rollout", "--models", str(models / "make.onnx"), "--out", str(tmp_path / "r")]) == 1
+    assert "is one model for all; say with --devices which devices there are" in capsys.readouterr().err

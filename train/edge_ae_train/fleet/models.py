@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from edge_ae.errors import BadData
 from edge_ae_train.fleet import classes
@@ -36,11 +37,22 @@ class ModelFolder:
     def model_of(self, asset: str) -> ModelFile | None:
         """None: there is none."""
         key = self.classes.get(asset, asset)
-        path = self.path if self.path.is_file() else self.path / f"{file_name(key)}.onnx"
+        path = self.path if self.path.is_file() else self._file_of(key)
         if not path.is_file():
             return None
         key = path.stem if self.path.is_file() else key
         return ModelFile(key, str(path.absolute()), hashlib.sha256(path.read_bytes()).hexdigest())
+
+    def _file_of(self, key: str) -> Path:
+        """As fleet commands write its name, or as a person does who copies `Pumpe Süd.onnx` there."""
+        written, plain = (self.path / f"{name}.onnx" for name in (file_name(key), key))
+        is_name = "/" not in key and "\0" not in key
+        return plain if is_name and not written.exists() and plain.is_file() else written
+
+    @property
+    def keys(self) -> list[str]:
+        """Of the model files in the folder."""
+        return [unquote(path.stem) for path in sorted(self.path.glob("*.onnx"))]
 
 
 def model_folder(path: Path) -> ModelFolder:
@@ -78,11 +90,13 @@ def by_model(folder: ModelFolder, found: Sequence[AssetSource]) -> tuple[Groupin
 def devices_of(folder: ModelFolder, listed: Path | None) -> dict[str, ModelFile]:
     """The model of each device: `listed` is a CSV of device and asset or class; None: a device for each asset of the folder.
     BadData where a device has none."""
-    known = folder.classes or {path.stem: path.stem for path in sorted(folder.path.glob("*.onnx"))}
+    if listed is None and folder.path.is_file():
+        raise BadData(f"{folder.path}: is one model for all; say with --devices which devices there are")
+    known = folder.classes or folder.keys
     asked = {asset: asset for asset in known} if listed is None else classes.read(listed, DEVICES)
     models = {device: folder.model_of(asset) for device, asset in asked.items()}
     if lacking := [device for device, model in models.items() if model is None]:
         raise BadData(f"{folder.path}: holds no model for {len(lacking)} devices, such as {lacking[0]}")
     if not models:
-        raise BadData(f"{folder.path}: holds no models")
+        raise BadData(f"{folder.path}: holds no models" if listed is None else f"{listed}: names no device")
     return {device: model for device, model in models.items() if model is not None}

@@ -1,6 +1,7 @@
 """What can be asked of `edge-ae-train fleet`: its commands, their options, and what the values must be. Imports nothing heavy."""
 
 import argparse
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -168,7 +169,7 @@ def _engine_options(parser: Parser) -> None:
 
 
 def _gigabytes(text: str) -> int:
-    value = float(text)
+    value = _number(text)
     if not 0.1 <= value <= 10_000:
         raise argparse.ArgumentTypeError(f"{text!r} should be gigabytes, from 0.1 to 10000")
     return round(value * 1e9)
@@ -180,8 +181,16 @@ def _gone(text: str) -> int:
     return int(text)
 
 
+def _number(text: str) -> float:
+    """NaN where it is none: no bound holds for it."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
 def _shares(text: str) -> tuple[float, ...]:
-    shares = tuple(float(part) / 100 for part in text.split(","))
+    shares = tuple(_number(part) / 100 for part in text.split(","))
     if list(shares) != sorted(set(shares)) or not shares[0] > 0 or shares[-1] != 1.0:
         raise argparse.ArgumentTypeError(f"{text!r} should be rising parts in %, the last 100, such as 5,25,100")
     return shares

@@ -80,6 +80,8 @@ def plan(
     """Writes the folders of all waves, and the plan last; returns the waves. BadData where they cannot be written."""
     if (out / PLAN).exists():
         raise BadData(f"{out / PLAN}: is there already; a roll-out has a folder of its own")
+    if left := sorted(out.glob("wave-*")):  # whoever copies a wave to its devices would copy those, too
+        raise BadData(f"{left[0]}: is of a roll-out that was cut short; remove {out}, and give the same command again")
     waves = waves_of(list(models), shares)
     try:
         for number, wave in enumerate(waves, start=1):
