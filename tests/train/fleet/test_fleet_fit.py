@@ -21,7 +21,7 @@ from edge_ae_train.fleet.fitting import (
     share_of,
     spread,
 )
-from edge_ae_train.fleet.jobs import FleetJob
+from edge_ae_train.fleet.jobs import DONE, FAILED, FleetJob, JobRow
 from edge_ae_train.fleet.sources import AssetSource, find
 from edge_ae_train.fleet.work import FIT, FitOptions
 
@@ -209,3 +209,8 @@ def test_rows_of_a_class_come_in_order_of_time() -> None:
     starts = [part.start_slot for part in parts]
     assert starts == sorted(starts) or max(b - a for a, b in zip(starts[1:], starts, strict=False)) <= 11
     assert {part.asset for part in parts[-2:]} == {"a", "b"}
+
+
+def test_asset_that_is_called_as_its_class_has_a_row_where_the_class_is_trained_without_it() -> None:
+    rows = [JobRow("pumps", DONE, facts={"left_out": {"pumps": "is empty"}})]
+    assert [(row.key, row.state, row.reason) for row in classes.left_out(rows)] == [("pumps", FAILED, "is empty")]

@@ -199,3 +199,14 @@ def test_rules_without_an_off_delay_have_the_detector_s(small: Small) -> None:
     asked = replace(HOURLY, off_delay_ns=10 * spec.hop * spec.period_ns)
     assert (alerts_under(HOURLY, spec, slots, scores) == alerts_under(asked, spec, slots, scores)).all()
     assert alerts_under(HOURLY, spec, slots, scores).any()
+
+
+def test_table_is_not_written_over_a_recording(
+    small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = tmp_path / "small.csv"
+    recording.write_bytes(small.normal.read_bytes())
+    words = ["fleet", "evaluate", "--models", str(small.model), "--data", str(recording), "--out", str(tmp_path / "e")]
+    assert main([*words, "--json", str(recording)]) == 1
+    assert "is called as a recording or a model is; name a file that ends in .json" in capsys.readouterr().err
+    assert recording.read_bytes() == small.normal.read_bytes()

@@ -247,9 +247,13 @@ def _run(options: Namespace, plan: "Plan") -> list["JobRow"]:
 
 def _engine(options: Namespace) -> "Engine":
     """What runs the jobs; whatever the command cannot do is said before it begins."""
+    from edge_ae_train.fleet.datasets import SUFFIXES
+
     table: Path | None = getattr(options, "json", None)
     if table is not None and (table.is_dir() or not os.access(table.parent, os.W_OK)):
         raise BadData(f"{table}: cannot be written; name a file in a directory that exists and is yours")
+    if table is not None and table.name.endswith((*SUFFIXES, ".onnx")):  # a slip here would cost a recording
+        raise BadData(f"{table}: is called as a recording or a model is; name a file that ends in .json")
     from edge_ae_train.fleet.processes import Processes, capacity
     from edge_ae_train.fleet.ray_cluster import RayCluster
 
