@@ -12,7 +12,6 @@ which the messages came (MQTT 5, 4.6).
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Collection, Mapping, Set
-from itertools import islice
 from struct import iter_unpack
 from typing import Any
 
@@ -40,7 +39,7 @@ class Deduplicator:
     def __init__(self, limit: int) -> None:
         self.duplicates = 0
         self._limit = limit
-        self._unacknowledged: dict[Receipt, None] = {}
+        self._unacknowledged: list[Receipt] = []
         self._uncovered: dict[Receipt, Collection[str]] = {}  # Used since the last checkpoint -> the assets concerned.
         self._recent: dict[int, int] = {}  # Packet id -> checksum.
         self._older: dict[int, int] = {}
@@ -54,7 +53,7 @@ class Deduplicator:
     def is_duplicate(self, connection: int, mid: int, dup: bool, topic: str, payload: bytes) -> bool:
         """Take note of a message, which is to be acknowledged. True: it has been used before, and is not to be used again."""
         receipt = connection, mid
-        self._unacknowledged[receipt] = None
+        self._unacknowledged.append(receipt)
         checksum = zlib.crc32(payload, zlib.crc32(topic.encode())) & CHECKSUM_BITS
         if dup and self._recent.get(mid, self._older.get(mid)) == checksum:
             self.duplicates += 1
@@ -75,8 +74,7 @@ class Deduplicator:
 
     def settle(self, now_ns: int) -> list[Receipt]:
         """A checkpoint covers all that has come: what is to be acknowledged now."""
-        receipts = list(self._unacknowledged)
-        self._unacknowledged, self._uncovered = {}, {}
+        receipts, self._unacknowledged, self._uncovered = self._unacknowledged, [], {}
         if now_ns - self._turned_ns >= REMEMBERED_NS or len(self._recent) >= self._limit:
             self._older, self._recent, self._turned_ns = self._recent, {}, now_ns
         return receipts
@@ -88,10 +86,8 @@ class Deduplicator:
 
     def settle_oldest(self) -> list[Receipt]:
         """Acknowledge one message that no checkpoint covers."""
-        receipts = list(islice(self._unacknowledged, 1))
-        for one in receipts:
-            del self._unacknowledged[one]
-            self._uncovered.pop(one, None)
+        receipts, self._unacknowledged = self._unacknowledged[:1], self._unacknowledged[1:]
+        self.cover(set(receipts))
         return receipts
 
     def forget(self, now_ns: int) -> None:
@@ -103,7 +99,7 @@ class Deduplicator:
         """What earlier connections brought cannot be acknowledged any more: it comes again. `present` False: the broker
         has a new session, which delivers nothing again, and its packet ids start anew.
         """
-        self._unacknowledged = {receipt: None for receipt in self._unacknowledged if receipt[0] == connection}
+        self._unacknowledged = [receipt for receipt in self._unacknowledged if receipt[0] == connection]
         if not present:
             self._recent, self._older, self._uncovered = {}, {}, {}
 

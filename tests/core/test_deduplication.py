@@ -17,8 +17,8 @@ def test_duplicate_is_acknowledged_and_not_used() -> None:
     dedup = Deduplicator(LIMIT)
     assert not receive(dedup, 1)
     assert receive(dedup, 1, dup=True)
-    assert (dedup.duplicates, dedup.unacknowledged) == (1, 1)
-    assert dedup.settle(0) == [(1, 1)]
+    assert (dedup.duplicates, dedup.unacknowledged) == (1, 2)
+    assert dedup.settle(0) == [(1, 1), (1, 1)]
     assert dedup.unacknowledged == 0
 
 
