@@ -163,7 +163,7 @@ def test_a_variational_model_restores_discrete_channels_from_its_latent_as_it_mu
     network = graph.measure.views.network
     assert isinstance(network, VariationalAutoencoder)
     with torch.no_grad():
-        _, accused, expected, latent = graph(torch.from_numpy(windows(plant(1, 40))))
+        _, accused, expected, latent, _ = graph(torch.from_numpy(windows(plant(1, 40))))
         restored = graph.standardise.restore(network.decode(latent))
     torch.testing.assert_close(expected, restored)
     assert expected.shape == (*accused.shape[:1], LENGTH, len(CHANNELS))
