@@ -1,8 +1,9 @@
 """Which channels a window's deviation is of, and what they should have been: expected by those that are not accused of it.
 
 A model restores a window from all of its values, the wrong ones among them, so that what it expects of healthy channels bends
-towards the fault. The accused are the fewest channels without which the window is normal, found one by one, by their parts
-in the score; once they are taken for missing, the graph fills them from the others, and nothing bends.
+towards the fault. The accused are the fewest channels without which the window is normal, found one by one: of those with the
+largest parts in the score the one without which least of it is left, for a channel that the wrong one misleads may have a part as
+large. Once they are taken for missing, the graph fills them from the others, and nothing bends.
 """
 
 import math
@@ -16,6 +17,7 @@ from edge_ae.core.model_spec import Channel, Explanation, Floats, Model, ModelSp
 TINY = 1e-300  # a sum of shares that is nothing
 NEVER_SEEN = "a value never seen"
 UNUSUAL = "never so long, so often, or beside the others as they are"
+SUSPECTS = 3  # channels that are tried at a time
 MOST_ACCUSED = 8  # channels, and half of all: where more deviate, it is the machine that is elsewhere
 
 
@@ -28,15 +30,15 @@ def expected_by_others(model: Model, window: Floats, explanation: Explanation, t
     while float(now.channel_score.sum()) > threshold:
         if len(accused) >= _most_accused(window):
             return replace(explanation, accused=tuple(range(window.shape[1])))
-        accused.append(_most_suspicious(now, accused))
-        masked[:, accused] = np.nan
-        (now,) = model.explain(masked[None])
+        channel, now = _tried(model, masked, now, accused)
+        accused.append(channel)
+        masked[:, channel] = np.nan
     return replace(explanation, reconstruction=now.reconstruction, accused=tuple(accused))
 
 
 class Suspicion:
     """The same of an asset that is looked at again and again: the accused of one look are taken over to the next, so that a look
-    costs one call, and a deviation of k channels is explained with the k-th look."""
+    costs one call, two where one more is accused, and a deviation of k channels is explained with the k-th look."""
 
     def __init__(self) -> None:
         self.clear()
@@ -47,20 +49,20 @@ class Suspicion:
         self._elsewhere = False  # more channels deviate than can be accused, and none is
 
     def expected(self, model: Model, window: Floats, threshold: float, *, at_once: bool = False) -> Floats:
-        """What is expected [length, channel] of a window. `at_once`: with as many calls as it takes, up to MOST_ACCUSED + 2."""
+        """What is expected [length, channel] of a window. `at_once`: with as many calls as it takes, up to twice MOST_ACCUSED and two."""
         while True:
             masked = window.copy()
             masked[:, self._accused] = np.nan
             (now,) = model.explain(masked[None])
             settled = self._elsewhere or float(now.channel_score.sum()) <= threshold
             if not settled:
-                self._accuse(now, window)
+                self._accuse(model, masked, now)
             if settled or not at_once:
                 return now.reconstruction
 
-    def _accuse(self, now: Explanation, window: Floats) -> None:
-        if len(self._accused) < _most_accused(window):
-            self._accused.append(_most_suspicious(now, self._accused))
+    def _accuse(self, model: Model, masked: Floats, now: Explanation) -> None:
+        if len(self._accused) < _most_accused(masked):
+            self._accused.append(_tried(model, masked, now, self._accused)[0])
         else:
             self._accused, self._elsewhere = [], True
 
@@ -69,11 +71,17 @@ def _most_accused(window: Floats) -> int:
     return min(MOST_ACCUSED, len(window[0]) // 2)
 
 
-def _most_suspicious(explanation: Explanation, accused: list[int]) -> int:
-    """The channel with the largest part in the score, of those that are not accused yet."""
+def _tried(model: Model, masked: Floats, explanation: Explanation, accused: list[int]) -> tuple[int, Explanation]:
+    """Of the SUSPECTS not accused yet the channel without which least of the score is left, and the window without it."""
     parts = np.nan_to_num(explanation.channel_score)
     parts[accused] = -1.0
-    return int(parts.argmax())
+    suspects = np.argsort(-parts, kind="stable")[: min(SUSPECTS, len(parts) - len(accused))].tolist()
+    windows = np.repeat(masked[None], len(suspects), axis=0)
+    for window, channel in zip(windows, suspects, strict=True):
+        window[:, channel] = np.nan
+    found = model.explain(windows)
+    least = int(np.argmin([float(one.channel_score.sum()) for one in found]))
+    return suspects[least], found[least]
 
 
 def magnitude_of(explanation: Explanation) -> float | None:

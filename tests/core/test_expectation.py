@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from edge_ae.core.description import reason
-from edge_ae.core.expectation import NEVER_SEEN, UNUSUAL, expected_by_others, magnitude_of, shares_of
+from edge_ae.core.expectation import NEVER_SEEN, SUSPECTS, UNUSUAL, expected_by_others, magnitude_of, shares_of
 from edge_ae.core.model_spec import Channel, Explanation, Floats, Kind
 from tests.models import LENGTH, FakeModel, spec_of
 
@@ -36,22 +36,42 @@ def window_of(*newest: float) -> Floats:
 
 
 def expected(*newest: float) -> tuple[list[float], int]:
-    """What is expected at the newest row, and how often the model was asked for it."""
+    """What is expected at the newest row, and for how many windows the model was asked."""
     model, window = Mean(), window_of(*newest)
     found = expected_by_others(model, window, explanation_of(window), THRESHOLD)
     return found.reconstruction[-1].tolist(), model.explained
 
 
 def test_the_wrong_channel_has_no_part_in_what_is_expected_of_the_others() -> None:
-    assert expected(0.0, 8.0, 0.0, 0.0) == ([0.0] * 4, 1)
+    assert expected(0.0, 8.0, 0.0, 0.0) == ([0.0] * 4, SUSPECTS)
+
+
+class Misled(Mean):
+    """Where channel 1 is there, what is expected of channel 2 follows it, so that its part is the larger one."""
+
+    def explain(self, windows: Floats) -> Sequence[Explanation]:
+        self.explained += len(windows)
+        return [misled(window) for window in windows]
+
+
+def misled(window: Floats) -> Explanation:
+    leads = np.nan_to_num(window[-1, 1])
+    parts = np.array([0.0, leads, 1.2 * leads, 0.0]) * ~np.isnan(window[-1])
+    return Explanation(parts, np.full(window.shape, 1.2 * leads), window[-1])
+
+
+def test_the_channel_without_which_least_is_left_is_accused_and_not_the_one_it_misleads() -> None:
+    window = window_of(0.0, 8.0, 0.0, 0.0)
+    found = expected_by_others(Misled(), window, misled(window), THRESHOLD)
+    assert (found.accused, found.reconstruction[-1].tolist()) == ((1,), [0.0] * 4)
 
 
 def test_as_many_channels_are_masked_as_it_takes() -> None:
-    assert expected(0.0, 8.0, -4.0, 0.0) == ([0.0] * 4, 2)
+    assert expected(0.0, 8.0, -4.0, 0.0) == ([0.0] * 4, 2 * SUSPECTS)
 
 
 def test_where_most_channels_are_elsewhere_none_is_accused() -> None:
-    assert expected(8.0, 8.0, 8.0, 0.0) == ([6.0] * 4, 2)
+    assert expected(8.0, 8.0, 8.0, 0.0) == ([6.0] * 4, 2 * SUSPECTS)
 
 
 def test_a_window_within_its_threshold_is_expected_as_the_model_restores_it() -> None:

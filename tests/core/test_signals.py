@@ -8,6 +8,7 @@ import pytest
 
 from edge_ae.core.detector import Watch
 from edge_ae.core.events import Readings, Scored, Signals
+from edge_ae.core.expectation import SUSPECTS
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.model_spec import Channel, Kind
 from edge_ae.core.payloads import signals_payload
@@ -155,7 +156,7 @@ def test_first_look_at_a_fault_is_not_bent(faulty: Looked) -> None:
     assert expected_now(faulty.rows(*[FAULT] * 6)) == [CALM] * 4
 
 
-def test_later_looks_cost_one_call_each_and_accuse_one_channel_more_each(faulty: Looked) -> None:
+def test_later_looks_cost_one_window_each_and_the_suspects_where_one_channel_more_is_accused(faulty: Looked) -> None:
     faulty.rows(FAULT).look()
     looks, calls = [], []
     for _ in range(4):
@@ -163,7 +164,7 @@ def test_later_looks_cost_one_call_each_and_accuse_one_channel_more_each(faulty:
         before = faulty.model.explained
         looks.append(expected_now(faulty))
         calls.append(faulty.model.explained - before)
-    assert calls == [1] * 4
+    assert calls == [1 + SUSPECTS, 1 + SUSPECTS, 1, 1]
     assert [look == [CALM] * 4 for look in looks] == [False, False, True, True]
 
 
