@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from edge_ae.cli.options import add_command
 from edge_ae.core.printable import printable
-from edge_ae.core.timestamps import SECOND, rfc3339
+from edge_ae.core.timestamps import HOUR, SECOND, rfc3339
 
 if TYPE_CHECKING:
     from edge_ae.model.onnx_model import OnnxModel
@@ -22,7 +22,7 @@ FOLDER = "/etc/edge-ae/models/pump"
 
 TAKE_UP = "a running daemon takes it up with: systemctl reload edge-ae"
 NAME_CHARS = 60
-WEEK_NS = 7 * 86_400 * SECOND
+WEEK_NS = 7 * 24 * HOUR
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -85,9 +85,13 @@ def _as_json(parser: ArgumentParser) -> None:
 
 
 def _list(options: Namespace) -> int:
-    from edge_ae.model.registry import Registry
+    from edge_ae.errors import BadModel
 
-    models = Registry(options.folder).models()
+    if not options.folder.is_dir():
+        raise BadModel(
+            f"{options.folder}: is no folder of models; edge-ae model install FILE --in {options.folder} makes one"
+        )
+    models = _registry(options.folder).models()
     if options.json:
         print(json.dumps([_facts_of_place(one) for one in models], indent=2))
         return 0

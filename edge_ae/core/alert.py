@@ -152,11 +152,18 @@ def _raise(
 ) -> Stepped:
     onset = t_ns if state.onset_ns is None else state.onset_ns
     identity = alert_id(source, onset, Cause.SCORE if condition is None else condition.cause)
-    parts = (verdict, evidence.shares)
-    episode = Episode(identity, onset, t_ns, t_ns, *parts, similar=evidence.similar, condition=condition)
-    episode = replace(episode, magnitude=evidence.magnitude)
-    if condition is None:
-        episode = replace(episode, ruled_out=evidence.ruled_out)
+    episode = Episode(
+        identity,
+        onset,
+        t_ns,
+        t_ns,
+        verdict,
+        evidence.shares,
+        similar=evidence.similar,
+        condition=condition,
+        ruled_out=evidence.ruled_out if condition is None else None,
+        magnitude=evidence.magnitude,
+    )
     return _unpublished(replace(state, phase=Phase.ACTIVE, since_ns=t_ns, episode=episode), t_ns)
 
 

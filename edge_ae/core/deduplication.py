@@ -81,7 +81,7 @@ class Deduplicator:
 
     def cover(self, receipts: Set[Receipt]) -> None:
         """A checkpoint covers these messages."""
-        for one in list(receipts):
+        for one in receipts:
             self._uncovered.pop(one, None)
 
     def settle_oldest(self) -> list[Receipt]:

@@ -21,7 +21,7 @@ from edge_ae.core.model_spec import ModelSpec
 from edge_ae.errors import BadModel
 from edge_ae.model.onnx_model import CURRENT, MODEL, OnnxModel, in_use, read_file
 from edge_ae.model.signature import Verify, signature_path
-from edge_ae.store.atomic import reason_of, write_whole
+from edge_ae.store.atomic import reason_of, settle, write_whole
 
 PREVIOUS = "previous"
 SCRATCH = ".installing"
@@ -130,9 +130,10 @@ class Registry:
                     for path in (signature_path(scratch / MODEL), scratch / MODEL):
                         if path.exists():
                             path.replace(place / path.name)
+                    settle(place)
                 else:
                     scratch.rename(place)
-                _settle(self.folder)
+                    settle(self.folder)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
 
@@ -151,7 +152,7 @@ class Registry:
             scratch.unlink(missing_ok=True)
             scratch.symlink_to(sha256)
             scratch.replace(self.folder / name)
-            _settle(self.folder)
+            settle(self.folder)
 
     def _target(self, name: str) -> str | None:
         """The SHA-256 that a link names; None where there is no link, or no model under that name."""
@@ -187,15 +188,6 @@ def _require_like(current: ModelSpec, candidate: ModelSpec, source: Path, folder
             f"{source}: {' and '.join(differs)}, unlike the model in use in {folder}; "
             "install it into a folder of its own, and name that in the settings"
         )
-
-
-def _settle(folder: Path) -> None:
-    """What was renamed is so after a power cut."""
-    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(place)
-    finally:
-        os.close(place)
 
 
 @contextmanager

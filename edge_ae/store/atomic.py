@@ -32,11 +32,16 @@ def write_whole(
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    settle(path.parent)
+
+
+def settle(directory: Path) -> None:
+    """What was put into a directory, or renamed in it, is so after a power cut. Raises OSError."""
+    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(directory)
+        os.fsync(opened)
     finally:
-        os.close(directory)
+        os.close(opened)
 
 
 @contextlib.contextmanager

@@ -79,6 +79,12 @@ def test_an_empty_folder_says_how_it_gets_a_model(tmp_path: Path, capsys: pytest
     assert (out, err) == ("", f"no model is there; edge-ae model install FILE --in {tmp_path} puts one there\n")
 
 
+def test_a_folder_that_is_not_there_is_a_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = run(capsys, "list", tmp_path / "nothing")
+    assert (status, out) == (1, "")
+    assert err.startswith(f"edge-ae: {tmp_path / 'nothing'}: is no folder of models; edge-ae model install FILE --in")
+
+
 def test_only_what_differs_is_shown(folder: Path, newer: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "diff", folder, newer)
     assert out == "trained  2026-01-01T00:00:00Z -> 2026-02-02T00:00:00Z\n"

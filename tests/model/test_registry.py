@@ -172,18 +172,22 @@ def cut_at(monkeypatch: pytest.MonkeyPatch, step: int) -> Callable[[], bool]:
     return lambda: done > step
 
 
+def cut_off(monkeypatch: pytest.MonkeyPatch, step: int, command: Callable[[], object]) -> None:
+    """Give the command, and cut the power at the step, if it comes so far."""
+    with monkeypatch.context() as cutting:
+        was_cut = cut_at(cutting, step)
+        try:
+            command()
+        except BaseException:
+            assert was_cut()
+
+
 @pytest.mark.parametrize("step", range(16))
 def test_a_power_cut_leaves_a_whole_model_in_use_and_the_next_command_goes_on(
     registry: Registry, files: list[Path], monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     registry.install(files[0])
-    with monkeypatch.context() as cutting:
-        was_cut = cut_at(cutting, step)
-        try:
-            second, _ = registry.install(files[1])
-            registry.promote(second.sha256)
-        except BaseException:
-            assert was_cut()
+    cut_off(monkeypatch, step, lambda: registry.promote(registry.install(files[1])[0].sha256))
     assert in_use(registry) in ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z")
     second, _ = registry.install(files[1])
     registry.promote(second.sha256)
@@ -196,12 +200,7 @@ def test_a_power_cut_while_the_model_in_use_is_installed_once_more_leaves_it_in_
     registry: Registry, files: list[Path], monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     registry.install(files[0])
-    with monkeypatch.context() as cutting:
-        was_cut = cut_at(cutting, step)
-        try:
-            registry.install(files[0])
-        except BaseException:
-            assert was_cut()
+    cut_off(monkeypatch, step, lambda: registry.install(files[0]))
     assert in_use(registry) == "2026-01-01T00:00:00Z"
 
 

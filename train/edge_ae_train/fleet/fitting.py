@@ -31,9 +31,7 @@ from edge_ae_train.fleet.sources import AssetSource
 from edge_ae_train.fleet.work import FitOptions
 
 MOST_CLASS_LINES = 400_000  # that a class's model is trained on, all its assets together
-MOST_CLASS_ASSETS = (
-    400  # that it is trained on; of more, so many that are spread over their names: the others are read, too
-)
+MOST_CLASS_ASSETS = 400  # that it is trained on, spread over their names; of more, the others are read, too
 CLASS_RUNS = 8  # an asset's share of the lines comes from so many parts of its time,
 LEAST_RUN = 1000  # or from fewer, for a run of lines holds some windows at least
 TIME_SLICES = 10  # a class's rows are put in order of time by so many slices: none is held out of one asset alone
@@ -90,9 +88,15 @@ def trained(tables: Sequence[Table], options: FitOptions) -> tuple[Recording, fi
     recording = recording_of([reordered(one, tables[0]) for one in tables], options.rows, options.columns.label)
     if len(tables) > 1:
         recording = replace(recording, segments=tuple(in_time(recording.segments)))
-    length, channels = options.rows.length, recording.channels
-    asked = (options.family, length, options.hop, options.seed, channels, options.thorough, options.alone)
-    chosen = fit.Options(*asked)
+    chosen = fit.Options(
+        family=options.family,
+        length=options.rows.length,
+        hop=options.hop,
+        seed=options.seed,
+        channels=recording.channels,
+        thorough=options.thorough,
+        alone=options.alone,
+    )
     return recording, fit.fit(recording.segments, chosen)
 
 

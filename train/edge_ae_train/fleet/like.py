@@ -31,9 +31,6 @@ APART = 0.5  # silhouette from which on groups are apart: also the two halves of
 CENTRES_APART = 0.5  # so that their centres must differ by half of what some channel moves by, too
 
 
-# -- the way through them --------------------------------------------------------------------------------------
-
-
 def found_classes(
     sources: Sequence[AssetSource], options: FitOptions, book: Ledger, engine: Engine, reporter: Reporter = SILENT
 ) -> Grouping:
