@@ -19,7 +19,7 @@ from edge_ae.config.loading import load
 from edge_ae.config.rule_notes import ModelState, rule_notes, state_faults
 from edge_ae.config.settings import Alerts, Section, Settings, StreamSettings
 from edge_ae.core.formats.decoder import Decoder
-from edge_ae.core.timestamps import MS, SECOND, seconds_ns
+from edge_ae.core.timestamps import MS, seconds_ns
 from edge_ae.errors import BadConfig
 from edge_ae.model import signature
 from edge_ae.mqtt.connection import Filters
@@ -43,6 +43,7 @@ RELOADED = {"streams", "model_key", "limits.payload_bytes"} | {
     f"alerts.{name}" for name in Alerts.model_fields if not name.startswith("flood")
 }
 
+RUN_NS = 100 * MS  # no daemon is up again sooner: two runs in a row never count from the same number
 HOST_COMMANDS = 100  # of hosts of Sparkplug, that wait to be read
 
 log = logging.getLogger("edge_ae")
@@ -131,7 +132,7 @@ def _sparkplug(settings: Settings) -> "SparkplugEdgeNode | None":
     from edge_ae.bridges.sparkplug import SparkplugEdgeNode
     from edge_ae.bridges.sparkplug_metrics import EdgeIdentity
 
-    identity = EdgeIdentity(group, settings.edge_node, time.time_ns() // SECOND)
+    identity = EdgeIdentity(group, settings.edge_node, time.time_ns() // RUN_NS)
 
     def will(connection: int) -> Will:
         return Will(identity.topic("NDEATH"), identity.death(connection, time.time_ns() // MS))
