@@ -3,6 +3,7 @@
 import argparse
 import math
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 from edge_ae.cli.options import add_command, column_options, count, rules_options
@@ -191,7 +192,8 @@ def _number(text: str) -> float:
 
 def _shares(text: str) -> tuple[float, ...]:
     shares = tuple(_number(part) / 100 for part in text.split(","))
-    if list(shares) != sorted(set(shares)) or not shares[0] > 0 or shares[-1] != 1.0:
+    rising = all(later > sooner for sooner, later in pairwise((0.0, *shares)))
+    if not rising or shares[-1] != 1.0:
         raise argparse.ArgumentTypeError(f"{text!r} should be rising parts in %, the last 100, such as 5,25,100")
     return shares
 
