@@ -232,7 +232,9 @@ def feeds(settings: Settings, timed: "Callable[[Model], Model]" = _as_it_is) -> 
     """The streams with their models; a model file that serves several is loaded once. `timed`: what is done to each."""
     from edge_ae.core.detector import Watch
     from edge_ae.daemon.ingest import Feed
+    from edge_ae.daemon.model_source import ModelSource
     from edge_ae.model.onnx_model import OnnxModel
+    from edge_ae.model.registry import Registry
 
     missing = missing_to_watch(settings)
     if missing:
@@ -241,7 +243,12 @@ def feeds(settings: Settings, timed: "Callable[[Model], Model]" = _as_it_is) -> 
         log.warning("%s", warning)
     paths = [stream.model for stream in settings.streams if stream.model is not None]
     verify = None if settings.model_key is None else signature.verifier(settings.model_key)
-    models = {path: timed(OnnxModel.load(path, verify)) for path in dict.fromkeys(paths)}
+
+    def ready(path: Path) -> "Model":
+        return timed(OnnxModel.load(path, verify))
+
+    models = {path: ready(path) for path in dict.fromkeys(paths)}
+    folders = {path: ModelSource(Registry(path), ready, verify) for path in models if path.is_dir()}
     states = {path: ModelState(model.spec.names, model.spec.when) for path, model in models.items()}
     if faults := state_faults(settings, states):
         raise BadConfig("\n".join(faults))
@@ -252,6 +259,7 @@ def feeds(settings: Settings, timed: "Callable[[Model], Model]" = _as_it_is) -> 
             Decoder(settings.stream(stream), models[path].spec.names),
             Watch(models[path], settings.alerts.rules_of(stream), lateness_ns(stream, models[path].spec)),
             stream.qos,
+            folders.get(path),
         )
         for stream, path in zip(settings.streams, paths, strict=True)
     ]

@@ -27,6 +27,7 @@ from edge_ae.core.commands import (
 )
 from edge_ae.core.health_events import SensorFault, Watching
 from edge_ae.core.payloads import CHANNELS_LISTED, SCHEMA, SEVERITY_LEVELS
+from edge_ae.daemon.model_commands import KEYS as NODE_KEYS
 from edge_ae.daemon.stats import ASSETS_LISTED
 from tests.conftest import Broker, Node, Subscriber, wait_for
 
@@ -124,12 +125,18 @@ def test_words_and_limits_are_those_of_the_code() -> None:
     assert SCHEMAS["silence"]["properties"]["note"]["maxLength"] == MAX_SILENCE_NOTE
 
 
-def test_there_is_a_channel_for_every_command_and_its_keys_are_those_that_are_taken() -> None:
-    channels = {name: channel for name, channel in PAPERS["channels"].items() if "/cmd/" in (channel["address"] or "")}
-    assert set(channels) == set(PARSERS)
+@pytest.mark.parametrize(
+    ("where", "keys"),
+    [("{asset}/cmd/", {name: set(keys) for name, (_, keys) in PARSERS.items()}), ("{node}/cmd/", NODE_KEYS)],
+)
+def test_there_is_a_channel_for_every_command_and_its_keys_are_those_that_are_taken(
+    where: str, keys: dict[str, set[str]]
+) -> None:
+    channels = {name: channel for name, channel in PAPERS["channels"].items() if where in (channel["address"] or "")}
+    assert set(channels) == set(keys)
     for name, channel in channels.items():
         (message,) = (referred(one["$ref"]) for one in channel["messages"].values())
-        assert set(referred(message["payload"]["$ref"]).get("properties", {})) == set(PARSERS[name][1])
+        assert set(referred(message["payload"]["$ref"]).get("properties", {})) == set(keys[name])
 
 
 def test_examples_of_the_topics_page_are_as_the_papers_say() -> None:

@@ -35,6 +35,7 @@ from edge_ae.core.formats.values import FAULTS
 from edge_ae.core.model_spec import Similar
 from edge_ae.core.payloads import alert_payload
 from edge_ae.core.timestamps import parse_time_ns
+from edge_ae.daemon.model_commands import KEYS as NODE_KEYS
 from tests.conftest import Node, Subscriber, wait_for
 from tests.deploy.test_sample_settings import fields
 from tests.models import hand_made
@@ -311,7 +312,7 @@ def keys_shown(head: str) -> set[str]:
 def test_topic_that_is_named_anywhere_is_in_the_tables() -> None:
     topics = re.findall(r"(?<![\w/])edge-ae/(?:pi-7|\+|<node>)/[\w+/<>-]+", EVERYTHING)
     endings = {code(row[0])[0].rpartition("/")[2] for row in table("topic")}
-    assert {topic.rpartition("/")[2] for topic in topics} <= endings | {*PARSERS, "<command>"}
+    assert {topic.rpartition("/")[2] for topic in topics} <= endings | {*PARSERS, *NODE_KEYS, "<command>"}
 
 
 def test_commands_table_has_every_command_with_a_payload_that_works() -> None:
@@ -321,6 +322,10 @@ def test_commands_table_has_every_command_with_a_payload_that_works() -> None:
         for payload in code(row[1]):
             filled = re.sub(r"(?<=: )\.\.\.", '"x"', payload)
             parse(code(row[0])[0], filled.encode())
+
+
+def test_commands_of_the_node_are_in_their_table() -> None:
+    assert sorted(code(row[0])[0] for row in table("command of the node")) == sorted(NODE_KEYS)
 
 
 def example() -> dict[str, Any]:

@@ -50,7 +50,7 @@ ROOMS: dict[str, set[str]] = {
     "mqtt": {"core", "errors"},
     "config": {"core", "errors"},
     "offline": {"core", "errors", "model", "store"},
-    "daemon": {"core", "errors", "mqtt", "store"},
+    "daemon": {"core", "errors", "model", "mqtt", "store"},
     "bridges": {"core", "errors"},
     "web": {"core", "errors"},
     "wiring": {"bridges", "core", "config", "daemon", "errors", "model", "mqtt", "store"},

@@ -5,7 +5,7 @@ misspelt one does not go unnoticed.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -137,12 +137,17 @@ def parse(name: str, payload: bytes) -> Command:
     if name not in PARSERS:
         raise BadPayload("bad_command", f"{name[:40]!r} is no command; there are {', '.join(PARSERS)}")
     parser, keys = PARSERS[name]
+    return parser(fields_of(name, payload, keys))
+
+
+def fields_of(name: str, payload: bytes, keys: Sequence[str]) -> dict[str, Any]:
+    """The JSON object of a command that knows these keys. Raises BadPayload with a sentence."""
     fields = _object(payload)
     unknown = sorted(set(fields) - set(keys))
     if unknown:
         known = ", ".join(keys) or "none"
         raise BadPayload("bad_command", f"{name} does not know {', '.join(unknown)[:80]}; it takes {known}")
-    return parser(fields)
+    return fields
 
 
 def _object(payload: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from edge_ae.core.detector import Watch
 from edge_ae.core.events import Readings
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.formats.decoder import Decoder
+from edge_ae.daemon.model_source import ModelSource
 from edge_ae.daemon.refusals import Refusals
 from edge_ae.errors import BadPayload
 from edge_ae.mqtt.link import Message
@@ -19,11 +20,15 @@ ROUTES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A stream: how its payloads are read, how its assets are watched, and the QoS that it is subscribed to with."""
+    """A stream: how its payloads are read, how its assets are watched, and the QoS that it is subscribed to with.
+
+    `models`: the folder that the model is from; None: the settings name a file.
+    """
 
     decoder: Decoder
     watch: Watch
     qos: int = 1
+    models: ModelSource | None = None
 
 
 class RowRecorder(Protocol):

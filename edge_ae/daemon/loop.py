@@ -31,6 +31,8 @@ from edge_ae.daemon.checkpoint import Checkpoints
 from edge_ae.daemon.command_handler import CommandHandler, answer
 from edge_ae.daemon.history import History
 from edge_ae.daemon.ingest import Feed, Ingest, RowRecorder
+from edge_ae.daemon.model_commands import ModelCommands
+from edge_ae.daemon.node_commands import NodeCommands, encoded, name_of, named
 from edge_ae.daemon.options import DaemonOptions
 from edge_ae.daemon.publisher import Publisher
 from edge_ae.daemon.rebirths import Rebirths
@@ -64,6 +66,7 @@ class Daemon:
     """`run` until SIGTERM or SIGINT. `reload` is called on SIGHUP; what it raises as EdgeError leaves all as it was.
 
     `alerted` gets, of each new alert, the seconds since the oldest message of its turn arrived. `reports`: what bridges add to `stats`.
+    `node_commands`: those beside the ones about models.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Daemon:
         bridges: Sequence[Bridge] = (),
         alerted: Callable[[float], None] | None = None,
         reports: Reports | None = None,
+        node_commands: NodeCommands | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.counts: Counter[str] = Counter()
@@ -95,6 +99,7 @@ class Daemon:
         )
         self._commands = CommandHandler(store)
         self._command_rate = CommandRate()
+        self._node_commands = {**ModelCommands(self.ingest).table, **(node_commands or {})}
         self._views = LiveViews(options.prefix, link, History(options.node, store))
         self._rebirths = Rebirths(partial(link.publish, json=False))
         self._reload = reload
@@ -212,44 +217,50 @@ class Daemon:
             self.publisher.mark_received(message)
         if self.bridges.received(message):
             return
-        if not name or not topic.startswith(self._prefix + "/"):
+        node_command = name_of(topic, self._prefix)
+        if (not name and node_command is None) or not topic.startswith(self._prefix + "/"):
             self.counts["other_topics"] += 1
         elif message.retain:  # it would be carried out anew on every connection
             self._refuse(message, BadPayload("bad_command", "a command must not be retained"))
+        elif node_command is not None:
+            self._command(message, now_ns, lambda: self._carry_out_for_node(node_command, message, now_ns))
         else:
-            self._command(asset, name, message, now_ns)
+            self._command(message, now_ns, lambda: self._carry_out(asset, name, message, now_ns))
 
-    def _command(self, asset: str, name: str, message: Message, now_ns: int) -> None:
-        """Carry it out on the state that the messages before it have made."""
-        fault: str | None = None
+    def _command(self, message: Message, now_ns: int, carry_out: Callable[[], bytes]) -> None:
+        """Carry it out on the state that the messages before it have made, and answer."""
         try:
             self._command_rate.spend(now_ns)
-            self.checkpoints.used(message, (asset,))
-            self._carry_out(asset, name, message.payload, now_ns)
+            reply = carry_out()
         except BadPayload as error:
-            fault = str(error)
+            reply = answer(str(error))
             self._refuse(message, error)
         if message.response_topic is not None:
             self.link.publish(
-                message.response_topic,
-                answer(fault),
-                1,
-                expiry_s=ANSWER_EXPIRY_S,
-                correlation=message.correlation,
+                message.response_topic, reply, 1, expiry_s=ANSWER_EXPIRY_S, correlation=message.correlation
             )
 
     def _refuse(self, message: Message, fault: BadPayload) -> None:
         self.ingest.refusals.refuse(message.topic, fault, message.arrival_ns)
 
-    def _carry_out(self, asset: str, name: str, payload: bytes, now_ns: int) -> None:
+    def _carry_out_for_node(self, name: str, message: Message, now_ns: int) -> bytes:
+        command = named(self._node_commands, name)
+        if command.once:
+            self.checkpoints.write(now_ns)
+        carried_out = command.carry_out(message.payload, now_ns)
+        self.counts["commands"] += 1
+        return encoded(carried_out)
+
+    def _carry_out(self, asset: str, name: str, message: Message, now_ns: int) -> bytes:
+        self.checkpoints.used(message, (asset,))
         detector = self.fleet.detectors.get(asset)
         if detector is None:
             raise BadPayload("bad_command", f"no asset {asset[:64]!r} is watched here")
-        command = commands.parse(name, payload)
+        command = commands.parse(name, message.payload)
         if isinstance(command, commands.Question):
             self._views.answer(command, self.fleet, detector, now_ns)
             self.counts["commands"] += 1
-            return
+            return answer(None)
         events = self._commands.carry_out(command, detector, time.time_ns())
         self.counts["commands"] += 1
         log.info("%s: %s carried out", asset, name)
@@ -258,6 +269,7 @@ class Daemon:
         self.checkpoints.write(now_ns)
         self.publisher.show(detector)
         self.publisher.show_health(detector, now_ns)
+        return answer(None)
 
     # -- changes from outside ------------------------------------------------------------------------------
 
@@ -313,7 +325,8 @@ class Daemon:
     def _filters(self) -> list[tuple[str, int]]:
         """The publisher's mark with QoS 0: one that the broker delivers again would be an old one."""
         filters = self.bridges.filters | {feed.decoder.filter: feed.qos for feed in self.ingest.feeds}
-        return [*filters.items(), (f"{self._prefix}/+/cmd/+", 1), (self.publisher.mark_topic, 0)]
+        ours = [(f"{self._prefix}/+/cmd/+", 1), (f"{self._prefix}/cmd/+", 1), (self.publisher.mark_topic, 0)]
+        return [*filters.items(), *ours]
 
     def _finish(self) -> None:
         """Leave nothing undone that a restart would have to do again."""
