@@ -6,7 +6,9 @@ learned from a window that looks suspicious:
     spending   alerts came more often, or more seldom, than the budget allows: the tail is asked for fewer, or for more, up
                to SPENDING_LIMIT either way (adaptive conformal inference: Gibbs and Candes, 2021). An alert well above
                the boundary is a fault, not an error of the tail, and is not counted. Where gross faults keep the boundary
-               below the tail's, alerts move it in proportion, also beyond them: they have shown what normal is
+               below the tail's, alerts move it in proportion, also beyond them: they have shown what normal is. While an
+               alert lasts, the boundary comes back from where it has sunk: a level that only a sunk boundary calls odd
+               would hold that alert for ever
     drift      the median score of quiet windows has moved: followed slowly, up to DRIFT_LIMIT. Quiet is what lies below
                the tail's beginning
     residue    an excursion is over, the score has come more than half-way back, yet not down to normal (the water is
@@ -25,6 +27,7 @@ from edge_ae.core.events import Verdict
 from edge_ae.core.model_spec import ModelSpec
 
 SPENDING_STEP = 1.0  # an alert divides the rate asked of the tail by e; its budgeted time without one gives it back
+COMING_BACK = 0.01 * SPENDING_STEP  # a window of an alert: within 340 windows, the boundary is where it was calibrated
 SPENDING_LIMIT = math.log(30.0)  # a thirtieth of the budgeted rate, and thirty times
 FAULT_RATIO = 2.0  # An alert that reaches this is a fault and costs no budget.
 DRIFT_LIMIT = math.log(2.0)
@@ -119,6 +122,8 @@ class Threshold:
         lift = self._lift
         if active:
             lift.peak = max(lift.peak, ratio)
+            if lift.spent < 0.0 and costs_budget(lift.peak):
+                lift.spent = min(lift.spent + COMING_BACK, 0.0)
             return
         counted = 1.0 if lift.peak > 0.0 and costs_budget(lift.peak) else 0.0
         spent = lift.spent + SPENDING_STEP * (counted - self._budget)

@@ -149,6 +149,27 @@ def test_the_spending_moves_the_boundary_within_its_limits() -> None:
     assert STEEP.boundary(BUDGET) < other.value <= STEEP.boundary(BUDGET * math.exp(-SPENDING_LIMIT))
 
 
+def test_no_level_below_the_calibrated_boundary_is_an_alert_for_ever() -> None:
+    one = spending(STEEP)
+    calibrated = one.value
+    walk(one, [TYPICAL] * 10_000)
+    assert one.value < 0.9 * calibrated
+    assert [verdict.ratio >= 1.0 for verdict in walk(one, [0.95 * calibrated] * 400)][::399] == [True, False]
+
+
+def test_a_lasting_alert_lifts_no_boundary_beyond_the_calibrated_one() -> None:
+    one = spending(STEEP)
+    calibrated = one.value
+    walk(one, [TYPICAL] * 10_000)
+    assert walk(one, [1.2 * calibrated] * 5000)[-1].threshold == calibrated
+
+
+def test_while_a_fault_lasts_a_sunk_boundary_stays_where_it_is() -> None:
+    one = spending(STEEP)
+    walk(one, [TYPICAL] * 10_000)
+    assert len({verdict.threshold for verdict in walk(one, [FAULT_RATIO * one.value] * 1000)}) == 1
+
+
 def test_a_fault_is_not_charged_to_the_budget() -> None:
     one = spending(STEEP)
     calibrated = one.value
