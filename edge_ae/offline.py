@@ -6,7 +6,7 @@ A line whose time may be wrong, on which later lines decide, is answered as if i
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edge_ae.core.alert_events import Alert, AlertEvent
 from edge_ae.core.detector import Detector, Watch
-from edge_ae.core.events import Readings, Scored, Verdict, Window, slot_of
+from edge_ae.core.events import Readings, Scored, Stretch, Verdict, Window, slot_of
 from edge_ae.core.expectation import expected_by_others
 from edge_ae.core.fleet import MAX_BATCH, Fleet, scored
 from edge_ae.core.model_spec import Explanation, Floats, ModelSpec
@@ -97,7 +97,7 @@ class _Run:
         node, asset = source
         self._keeper = _OutputKeeper(model) if explained else None
         self._watch = watch if self._keeper is None else replace(watch, model=self._keeper)
-        self._period_ns = model.spec.period_ns
+        self._period_ns, self._names = model.spec.period_ns, model.spec.names
         self._fleet = Fleet(node)
         self._detector = self._fleet.add(asset, self._watch)
         self._line_of: dict[int, int] = {}  # slot that is not scored yet -> the line that it answers
@@ -107,8 +107,25 @@ class _Run:
         shape = (len(table) if explained else 0, len(model.spec.channels))
         self._channel_score, self._reconstruction = (np.full(shape, np.nan, np.float32) for _ in range(2))
 
-    def push(self, line: int, slot: int, readings: Readings, *, slot_goes_on: bool) -> None:
-        """Take a line. `slot_goes_on`: the next one is in the same slot."""
+    def push(self, line: int, stretch: Stretch, *, slot_goes_on: bool) -> None:
+        """Take the lines of a stretch, of which `line` is the first. `slot_goes_on`: it is the only one, and the next line is in its
+        slot, too."""
+        row, rows = 0, len(stretch)
+        while row < rows:
+            readings = stretch.readings(row, self._names)
+            self._push_one(line + row, stretch.slot + row, readings, slot_goes_on)
+            row += 1
+            row += self._push_many(line + row, stretch.rows(row, row + MAX_BATCH))
+
+    def _push_many(self, line: int, stretch: Stretch) -> int:
+        """Take as many lines as can be taken in one go; how many."""
+        taken = self._fleet.push_stretch(stretch) if len(stretch) > 0 else 0
+        self._line_of.update(zip(range(stretch.slot, stretch.slot + taken), range(line, line + taken), strict=True))
+        if self._fleet.due >= MAX_BATCH:
+            self._step()
+        return taken
+
+    def _push_one(self, line: int, slot: int, readings: Readings, slot_goes_on: bool) -> None:
         self._fleet.push(readings, self._watch)
         if slot_goes_on or self._detector.doubts:
             self._step()
@@ -204,12 +221,12 @@ def score_table(
     """
     columns = _columns(table, model.spec)
     run = _Run(table, model, watch, (node, asset), explained)
-    slots = slot_of(table.t_ns, model.spec.period_ns).tolist()
-    lines = zip(pairwise([*slots, None]), _readings(table, columns, model.spec, asset), strict=True)
-    for line, ((slot, following), readings) in enumerate(lines):
-        run.push(line, slot, readings, slot_goes_on=slot == following)
-        if line % PROGRESS_LINES == 0:
-            progress(line, len(slots))
+    slots = slot_of(table.t_ns, model.spec.period_ns)
+    goes_on = np.append(slots[1:] == slots[:-1], False)
+    for first, last in pairwise(_ends(slots, goes_on)):
+        t_ns, values = table.t_ns[first:last].tolist(), table.values[first:last, columns]
+        progress(first, len(slots))
+        run.push(first, Stretch(asset, int(slots[first]), t_ns, values), slot_goes_on=bool(goes_on[first]))
     return run.finish()
 
 
@@ -222,12 +239,12 @@ def _columns(table: Table, spec: ModelSpec) -> list[int]:
     return [table.names.index(name) for name in spec.names]
 
 
-def _readings(table: Table, columns: list[int], spec: ModelSpec, asset: str) -> Iterator[Readings]:
-    values = table.values[:, columns]
-    for first in range(0, len(table), PROGRESS_LINES):
-        part = slice(first, first + PROGRESS_LINES)
-        for t_ns, row in zip(table.t_ns[part].tolist(), values[part].tolist(), strict=True):
-            yield Readings(asset, t_ns, dict(zip(spec.names, row, strict=True)))
+def _ends(slots: NDArray[np.int64], goes_on: NDArray[np.bool_]) -> list[int]:
+    """Where the lines' stretches begin, and where the last one ends: each has a slot a line, without a gap, and a line whose slot goes
+    on with the next one is by itself."""
+    parted = (np.diff(slots) != 1) | goes_on[1:]
+    parted |= np.arange(1, len(slots)) % PROGRESS_LINES == 0
+    return sorted({0, *(np.flatnonzero(parted) + 1).tolist(), len(slots)})
 
 
 def _carried(active: NDArray[np.int8]) -> NDArray[np.bool_]:

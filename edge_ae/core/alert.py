@@ -64,12 +64,12 @@ def level(verdict: Verdict, deadband: float) -> Level:
     return Level.LOW if verdict.ratio < 1.0 - deadband else Level.MIDDLE
 
 
-def wants_evidence(state: AlertState, verdict: Verdict) -> bool:
-    """Whether the next step may publish this window, so that it needs the window's explanation."""
-    if verdict.ratio < 1.0:
+def wants_evidence(state: AlertState, ratio: float) -> bool:
+    """Whether the next step may publish a window with this ratio, so that it needs the window's explanation."""
+    if ratio < 1.0:
         return False
     episode = state.episode
-    return episode is None or episode.ruled_out is not None or verdict.ratio >= episode.peak.ratio
+    return episode is None or episode.ruled_out is not None or ratio >= episode.peak.ratio
 
 
 def alert_id(source: AlertSource, onset_ns: int, cause: Cause = Cause.SCORE) -> str:

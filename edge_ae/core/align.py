@@ -21,7 +21,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from edge_ae.core.events import Readings, Row, slot_of
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ae.core.events import Readings, Row, Stretch, slot_of
 from edge_ae.core.model_spec import Channel
 from edge_ae.core.slot_value import mean, merges_of
 from edge_ae.core.timestamps import SECOND
@@ -94,6 +97,23 @@ class Aligner:
         if self._aside:
             return self._take(slot, readings) + self._release(readings.t_ns + self._lateness)
         return self._take(slot, readings)
+
+    def closed_by(self, stretch: Stretch) -> NDArray[np.float64] | None:
+        """The rows [row, channel] that a stretch would close, from the slot before its own on; None where not all of that is as
+        usual, so that its readings are to be pushed one by one."""
+        before = self._open.get(stretch.slot - 1, ())
+        alone = len(self._open) == len(before) == 1 and self._last == stretch.slot - 2
+        usual = not self._aside and self._lateness == self._hold == 0 and self._reach >= 2 * self._period
+        if not (alone and usual):
+            return None
+        return np.concatenate([[self._raw(before)], stretch.values[:-1]])
+
+    def follow(self, stretch: Stretch) -> None:
+        """Take a stretch whose rows `closed_by` gave."""
+        last = len(stretch) - 1
+        self._open = {stretch.slot + last: [stretch.readings(last, self._channels)]}
+        self._watermark, self._horizon = stretch.t_ns[last], stretch.slot + last
+        self._last = self._horizon - 1
 
     def flush(self) -> list[Row]:
         """Close every slot that has readings: the end of a file, where nothing more can contradict what is ahead."""

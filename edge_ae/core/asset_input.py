@@ -14,11 +14,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge_ae.core.alert_state import Cause, Condition
 from edge_ae.core.align import Aligner
 from edge_ae.core.counters import CounterRates
 from edge_ae.core.description import stop_text
-from edge_ae.core.events import Readings, Row, Window
+from edge_ae.core.events import Readings, Row, Stretch, Window
 from edge_ae.core.health_events import ChannelFault, CommonStop, WarmUp
 from edge_ae.core.input_pace import InputPace
 from edge_ae.core.liveness import STALE, InputCounts, Liveness
@@ -71,6 +74,31 @@ class AssetInput:
         self._pushed += 1
         self._pace.push(readings)
         return self._windows(self._align.push(readings))
+
+    def push_stretch(self, stretch: Stretch) -> tuple[int, list[Window]]:
+        """What `push` would do with each of as many of its readings, from the first on, as are nothing special, done in one go: how
+        many these are, maybe none, and their windows."""
+        rows = self._usual(stretch)
+        if rows is None or len(rows) == 0:
+            return 0, []
+        part = stretch.rows(0, len(rows))
+        self._pushed += len(part)
+        self._pace.push_all(part.t_ns)
+        self._align.follow(part)
+        self._health.push_calm(rows)
+        windows = self._window.push_full(rows)
+        scored = {window.slot for window in windows}
+        for slot in range(part.slot - 1, part.slot + len(part) - 1):
+            self._watch_score(slot, scored=slot in scored)
+        return len(part), windows
+
+    def _usual(self, stretch: Stretch) -> NDArray[np.float64] | None:
+        """The rows [row, channel] that a stretch closes up to the first one that any stage has something to say of."""
+        plain = self._state.when is None and not self._counters.there
+        if not (plain and self._window.is_full and self._health.is_calm):
+            return None
+        rows = self._align.closed_by(stretch)
+        return None if rows is None else rows[: self._health.calm_rows(stretch.slot - 1, rows)]
 
     def flush(self) -> list[Window]:
         """The windows of the rows still open: the end of a file."""

@@ -36,6 +36,11 @@ class CounterRates:
         self._last: dict[int, Count] = {}
         self._before_fall: dict[int, Count] = {}  # the reading from which the newest one fell
 
+    @property
+    def there(self) -> bool:
+        """Whether there are any."""
+        return len(self._counters) > 0
+
     def push(self, row: Row) -> Row:
         """The row with the rate of each counter in place of its reading; NaN where there is none."""
         if not self._counters:

@@ -27,7 +27,7 @@ from edge_ae.core.alert_state import (
 from edge_ae.core.asset_input import AssetInput
 from edge_ae.core.asset_rules import AssetRules
 from edge_ae.core.description import describe
-from edge_ae.core.events import Readings, Scored, Verdict, Window
+from edge_ae.core.events import Readings, Scored, Stretch, Verdict, Window
 from edge_ae.core.expectation import magnitude_of, shares_of
 from edge_ae.core.health_events import AssetHealth, Watching
 from edge_ae.core.model_spec import Explanation, Model
@@ -79,6 +79,11 @@ class Detector:
     def push(self, readings: Readings) -> list[Window]:
         """The windows that became due with these readings, in order, often none."""
         return self._due(self._input.push(readings))
+
+    def push_stretch(self, stretch: Stretch) -> tuple[int, list[Window]]:
+        """The same for the first so many of its readings, in one go: how many these are, maybe none, and their windows."""
+        taken, windows = self._input.push_stretch(stretch)
+        return taken, self._due(windows)
 
     def flush(self) -> list[Window]:
         """The windows of the rows still open: the end of a file."""
@@ -146,7 +151,7 @@ class Detector:
 
     def wants_explanation(self, score: float) -> bool:
         """Whether `judge` will want this window's explanation."""
-        return alert.wants_evidence(self.alert, self._threshold.judge(0, score))
+        return alert.wants_evidence(self.alert, score / self._threshold.value)
 
     def turns_on_explanation(self, score: float) -> bool:
         """Whether there may be an alert with this score or not, as its explanation says."""

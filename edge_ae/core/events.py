@@ -38,6 +38,33 @@ class Readings:
     values: Mapping[str, float]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretch:
+    """Readings of one asset, each of all channels, each in the slot after that of the one before.
+
+    asset: its name.
+    slot: that of the first.
+    t_ns [row]: event times.
+    values [row, channel]: float64, in the model's order, NaN where missing.
+    """
+
+    asset: str
+    slot: int
+    t_ns: Sequence[int]
+    values: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.t_ns)
+
+    def readings(self, row: int, names: Sequence[str]) -> Readings:
+        """Those of one row. `names` [channel]."""
+        return Readings(self.asset, self.t_ns[row], dict(zip(names, self.values[row].tolist(), strict=True)))
+
+    def rows(self, first: int, last: int | None = None) -> "Stretch":
+        """A part of it."""
+        return Stretch(self.asset, self.slot + first, self.t_ns[first:last], self.values[first:last])
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One slot of the grid.

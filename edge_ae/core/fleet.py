@@ -9,7 +9,7 @@ import numpy as np
 
 from edge_ae.core.alert_events import AlertStep, Outcome
 from edge_ae.core.detector import Detector, Watch
-from edge_ae.core.events import Readings, Row, Window
+from edge_ae.core.events import Readings, Row, Stretch, Window
 from edge_ae.core.expectation import expected_by_others
 from edge_ae.core.model_spec import Explanation, Floats, Model
 
@@ -48,6 +48,15 @@ class Fleet:
             self._due.append((detector, window))
         if detector.has_unscored:
             self._unscored[detector.asset] = detector
+
+    def push_stretch(self, stretch: Stretch) -> int:
+        """Take the first so many readings of a known asset that are nothing special in one go; how many, maybe none."""
+        detector = self.detectors[stretch.asset]
+        taken, windows = detector.push_stretch(stretch)
+        self._due.extend((detector, window) for window in windows)
+        if detector.has_unscored:
+            self._unscored[detector.asset] = detector
+        return taken
 
     def flush(self) -> None:
         """Close the rows still open, of every asset: the end of a file."""

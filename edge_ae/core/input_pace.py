@@ -1,5 +1,7 @@
 """An asset's readings -> their pace beside that of its model's rows, and a sentence where the two differ."""
 
+from collections.abc import Sequence
+
 from edge_ae.core.events import Readings
 from edge_ae.core.model_spec import ModelSpec
 from edge_ae.core.pace import ANOTHER_PACE, Pace, pace_fault
@@ -21,6 +23,11 @@ class InputPace:
         """Take what came."""
         if self._has_pace:
             self._pace.push(readings.t_ns, readings.values)
+
+    def push_all(self, t_ns: Sequence[int]) -> None:
+        """Take the times, in order, of readings of all channels."""
+        if self._has_pace:
+            self._pace.push_all(t_ns)
 
     @property
     def step_ns(self) -> int | None:

@@ -7,7 +7,7 @@ changes nothing: a channel's last event times are kept in order, each once. One 
 """
 
 from bisect import insort
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice, pairwise
 from typing import Any
 
@@ -38,6 +38,16 @@ class Pace:
             value = values.get(name)
             if value is not None and value == value:
                 self._add(times, t_ns)
+
+    def push_all(self, t_ns: Sequence[int]) -> None:
+        """Take the times, in order, of readings of all channels that are followed."""
+        for times in self._times.values():
+            if t_ns[0] > times[-1]:
+                self._behind.clear()
+                times[:] = [*times, *t_ns[-TIMES:]][-TIMES:]
+            else:
+                for one in t_ns:
+                    self._add(times, one)
 
     def _follow(self, values: Mapping[str, float]) -> None:
         """The channels that are there and not followed yet, as far as there is room."""

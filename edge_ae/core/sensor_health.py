@@ -96,10 +96,30 @@ class SensorHealth:
             row = self._without_errors(row)
         values = row.values
         self._rows.extend(values)
-        calm = not (self._absent or self._out or self.sick)
-        if calm and all(map(lt, self._low, values)) and all(map(gt, self._high, values)):
+        if self.is_calm and all(map(lt, self._low, values)) and all(map(gt, self._high, values)):
             return row
         return self._masked(row)
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether nothing is known against any channel, so that a usual value is no news."""
+        return not (self._absent or self._out or self.sick)
+
+    def calm_rows(self, slot: int, rows: NDArray[np.float64]) -> int:
+        """How many rows [row, channel] from a slot on, with the first of them, begin no block and are usual in all channels: `push`
+        would keep them and give them as they are. There it `is_calm`."""
+        if not self._end - BLOCK <= slot < self._end:
+            return 0
+        rows = rows[: self._end - slot]
+        odd = ~((rows > self._low) & (rows < self._high))
+        for index, wrong in self._errors.items():
+            odd[:, index] |= np.isin(rows[:, index], list(wrong))
+        found = odd.any(axis=1)
+        return int(found.argmax()) if found.any() else len(rows)
+
+    def push_calm(self, rows: NDArray[np.float64]) -> None:
+        """Take rows that are `calm_rows`."""
+        self._rows.frombytes(rows.tobytes())
 
     # -- row by row ----------------------------------------------------------------------------------------
 

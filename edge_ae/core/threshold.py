@@ -65,13 +65,17 @@ LIFT = tuple(field.name for field in fields(_Lift))  # `asdict` copies deeply, w
 
 
 class Threshold:
-    """One asset's boundary. `budget_per_window`: alerts that the owner accepts, for one window of normal data."""
+    """One asset's boundary. `budget_per_window`: alerts that the owner accepts, for one window of normal data.
+
+    `value`: the score at which a window is no longer normal, above 0.
+    """
 
     def __init__(self, spec: ModelSpec, budget_per_window: float) -> None:
         self._tail = spec.tail
         self._usual = max(spec.typical, TINY)
         self._calibrate(budget_per_window)
         self._lift = _Lift(recent=self._typical)
+        self.value = self._found()
 
     def _calibrate(self, budget_per_window: float) -> None:
         self._budget = budget_per_window
@@ -89,10 +93,10 @@ class Threshold:
         lift.recent += by
         lift.excursion_sum += by * lift.excursion_windows
         lift.residue = max(lift.residue + by, 0.0) if lift.residue > 0.0 else 0.0
+        self.value = self._found()
 
-    @property
-    def value(self) -> float:
-        """The score at which a window is no longer normal, above 0."""
+    def _found(self) -> float:
+        """The value as it follows from all that was learned; called once after each change, for it is asked for more often."""
         lift = self._lift
         asked = self._tail.extrapolated(self._budget * math.exp(-lift.spent)) * self._below
         budgeted = max(asked, self._tail.level, TINY)
@@ -105,8 +109,7 @@ class Threshold:
 
     def judge(self, slot: int, score: float) -> Verdict:
         """Hold a score against the present boundary; changes nothing."""
-        threshold = self.value
-        return Verdict(slot, score, threshold, score / threshold)
+        return Verdict(slot, score, self.value, score / self.value)
 
     def learn(self, verdict: Verdict, active: bool) -> None:
         """Let a verdict that has been used move the boundary. `active`: with this window, the asset has an alert."""
@@ -117,6 +120,7 @@ class Threshold:
         quiet = level < self._suspicious + self._lift.accepted + max(self._lift.drift, 0.0)
         if quiet and self._lift.residue == 0.0:
             self._learn_drift(level)
+        self.value = self._found()
 
     def _learn_spending(self, ratio: float, active: bool) -> None:
         lift = self._lift
@@ -158,6 +162,7 @@ class Threshold:
         """Take the recent level for normal from now on: the way out of a lasting, wanted change."""
         accepted = min(max(self._lift.recent - self._typical, 0.0), LIFT_LIMIT)
         self._lift = _Lift(peak=self._lift.peak, accepted=accepted, recent=self._lift.recent)
+        self.value = self._found()
 
     def snapshot(self) -> dict[str, Any]:
         """What a restart must know, as plain values."""
@@ -166,3 +171,4 @@ class Threshold:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up where `snapshot` was made."""
         self._lift = _Lift(**state)
+        self.value = self._found()

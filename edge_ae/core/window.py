@@ -93,6 +93,22 @@ class Windower:
         return [window]
 
     @property
+    def is_full(self) -> bool:
+        """Whether there is a whole window without a missing value."""
+        return self.rows == self._length and self._total_missing == 0
+
+    def push_full(self, rows: NDArray[np.float64]) -> list[Window]:
+        """The windows that end with rows [row, channel] without a missing value, in the slots that follow; there `is_full`."""
+        assert self._slot is not None
+        kept = self._buffer[self._end - self._length + 1 : self._end]
+        joined = np.concatenate([kept, rows.astype(np.float32)])
+        first = self._slot + 1
+        self._buffer[: self._length] = joined[-self._length :]
+        self._end, self._slot = self._length, self._slot + len(rows)
+        slots = range(first + (-first - 1) % self._hop, first + len(rows), self._hop)
+        return [Window(slot, joined[slot - first : slot - first + self._length]) for slot in slots]
+
+    @property
     def rows(self) -> int:
         """How many there are since the start or the last jump in slots, up to `length`."""
         return len(self._missing)

@@ -148,9 +148,9 @@ def test_updates_are_apart_and_show_growth() -> None:
 def test_evidence_is_wanted_where_an_alert_may_begin_or_peak() -> None:
     asset = Asset()
     high, higher, low = (Verdict(0, r, 1.0, r) for r in (1.5, 2.5, 0.5))
-    assert [alert.wants_evidence(asset.state, v) for v in (high, low)] == [True, False]
+    assert [alert.wants_evidence(asset.state, v.ratio) for v in (high, low)] == [True, False]
     asset.see(2.0)
-    assert [alert.wants_evidence(asset.state, v) for v in (high, higher, low)] == [False, True, False]
+    assert [alert.wants_evidence(asset.state, v.ratio) for v in (high, higher, low)] == [False, True, False]
 
 
 # -- what operators do --------------------------------------------------------------------------------------
