@@ -154,11 +154,11 @@ check_clock() {
 
 install_packages() {
     check_place
+    rm -rf -- "$next" "$former" # of an installation that was cut off: it would take the room of this one
     check_room
     check_clock
     trap 'rm -rf -- "$next"' EXIT
     trap 'exit 130' INT TERM HUP
-    rm -rf -- "$next" "$former"
     begin_program
     package=$from
     if [ -d "$from" ]; then # a copy, because setuptools leaves files where it builds
@@ -172,6 +172,7 @@ install_packages() {
     if has_web; then package="${package}[web]"; fi
     pip_install "$package"
     rm -rf -- "$next/source"
+    slim_program
     "$next/bin/edge-ae" --help >/dev/null || die "the new program does not start on this machine, see above; $(what_stays)"
     take_place
 }
@@ -180,7 +181,7 @@ install_packages() {
 begin_program() {
     same='import sys; from pip import __version__; sys.exit(sys.version_info[:2] != tuple(map(int, sys.argv[1].split("."))))'
     version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-    if "$program/bin/python" -I -c "$same" "$version" 2>/dev/null; then
+    if "$program/bin/python" -IBc "$same" "$version" 2>/dev/null; then
         cp -a --reflink=auto -- "$program" "$next"
         rename_in "$next" "$program" "$next"
         # pip takes a wheel of the version that is there for installed already, whatever is in it.
@@ -188,7 +189,14 @@ begin_program() {
     else
         mkdir -p -- "$(dirname -- "$next")"
         "$python" -m venv --prompt edge-ae "$next" || die "$python could not make a virtual environment in $next, see above"
+        # Python 3.11 brings it, for packages that are built where they are used; none is here. Later ones do not.
+        "$next/bin/python" -Im pip --quiet uninstall --yes setuptools >/dev/null 2>&1 || true
     fi
+}
+
+# The libraries' tests and pip itself run seldom or never here, and compiled they are a tenth of the program.
+slim_program() {
+    find "$next/lib" \( -path '*/tests/*' -o -path '*/site-packages/pip/*' \) -name '*.pyc' -delete
 }
 
 # With SOURCE_DATE_EPOCH compiled files carry a hash of their source and not the hour of the installation.

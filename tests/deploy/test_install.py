@@ -282,6 +282,26 @@ def test_half_an_installation_is_made_whole(root: Path, wheel: Path) -> None:
     assert subprocess.run(command, capture_output=True, env=NO_NETWORK).returncode == 0
 
 
+def test_half_an_installation_does_not_take_the_room_of_the_whole_one(tmp_path: Path, root: Path, wheel: Path) -> None:
+    half = root / "opt/edge-ae.next"
+    half.mkdir()
+    df = tmp_path / "bin" / "df"
+    df.parent.mkdir()
+    df.write_text(f"#!/bin/sh\nprintf 'x\\nx 1 1 %d 90%%%% /\\n' $([ -e {half} ] && echo 1024 || echo 1024000)\n")
+    df.chmod(0o755)
+    path = {"PATH": f"{df.parent}:/usr/sbin:/usr/bin:/sbin:/bin"}
+    done = install("--root", root, "--from", wheel, umask=0o022, **NO_NETWORK, **path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_never_runs_here_takes_no_room(installed: Path) -> None:
+    (site,) = installed.glob("opt/edge-ae/lib/python3*/site-packages")
+    compiled = {path.relative_to(site).parts[0] for path in site.rglob("*.pyc")}
+    assert "edge_ae" in compiled, "the daemon may not write there, and would compile at each start"
+    assert "pip" not in compiled
+    assert not (site / "setuptools").exists()
+
+
 def test_what_others_made_where_the_program_goes_is_theirs(tmp_path: Path) -> None:
     theirs = tmp_path / "opt/edge-ae/README.md"
     theirs.parent.mkdir(parents=True)

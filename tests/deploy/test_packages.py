@@ -94,7 +94,8 @@ def test_package_has_its_program_and_units_in_debians_places(deb: Path) -> None:
     assert "./usr/lib/edge-ae/lib/python3.11/site-packages/runtime-1.0.dist-info/METADATA" in listed
     fields = shown(deb, "--field")
     assert "Architecture: amd64\n" in fields
-    assert "python3 (>= 3.11), python3 (<< 3.12)" in fields
+    # Before it is unpacked: of a Python that is not there it must not have moved anything.
+    assert "Pre-Depends: python3 (>= 3.11), python3 (<< 3.12)\n" in fields
 
 
 @pytest.mark.parametrize("name", packages.SERVICES)
@@ -226,6 +227,14 @@ def test_package_leaves_what_was_made_by_hand_and_names_it(machine: Copy) -> Non
         in said
     )
     assert "edge-ae: /opt/edge-ae was not made by install.sh: it stays, and the package does not use it\n" in said
+
+
+def test_package_that_was_never_configured_gives_the_settings_back(machine: Copy) -> None:
+    (machine.root / SETTINGS).parent.mkdir(parents=True)
+    (machine.root / SETTINGS).write_text('node = "mine"\n')
+    machine.run("dpkg", "--force-depends", "--unpack", "/edge-ae.deb")
+    machine.run("dpkg", "--remove", "edge-ae")
+    assert (machine.root / SETTINGS).read_text() == 'node = "mine"\n'
 
 
 def test_tool_that_is_missing_is_a_sentence(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ PID = f"$({SHOW} MainPID)"
 STARTED = "systemctl is-active edge-ae"
 TRACES = "find /etc /opt /usr/lib /usr/bin /usr/share/doc /var/lib -name '*edge-ae*' ! -path '/var/lib/dpkg/*'"
 WATCHDOG_S = 30  # of the unit
+INSTALLED_MB = 180  # wanted at most, libraries and all
 SETTINGS = """node = "{node}"
 [mqtt]
 host = "{host}"
@@ -96,6 +97,8 @@ def _arrives(device: Device, port: int) -> Iterator[Finding]:
     yield Finding("no way to any network", done.out.splitlines()[-1], done.status != 0)
     machine.must(f"umask 077; echo {SECRET} > /root/secret")
     yield _done(device, "install.sh --wheels, offline", f"{INSTALL} --password-file /root/secret")
+    size = int(machine.must("du -sm /opt/edge-ae").split()[0])
+    yield Finding("  takes", f"{size} MB", size <= INSTALLED_MB)
     written = settings(port, f'username = "{USER}"')
     machine.must(f"cat > /etc/edge-ae/edge-ae.toml << 'END'\n{written}END\ncp /stick/pump.onnx /etc/edge-ae/models/")
     machine.must("systemctl start edge-ae")
