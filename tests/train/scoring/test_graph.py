@@ -5,7 +5,7 @@ import pytest
 import torch
 from edge_ae_train.scoring.graph import DECAYS, Measure, Views, scale_weights
 from edge_ae_train.scoring.preprocess import mend
-from edge_ae_train.scoring.whitening import Whitening, whitening_root
+from edge_ae_train.scoring.whitening import TEMPER, Whitening, whitening_root
 from torch import Tensor, nn
 
 from edge_ae.core.model_spec import Floats
@@ -36,16 +36,21 @@ class Last(nn.Module):
         return every
 
 
+def as_usual(mean: Floats, root: Floats) -> Whitening:
+    """A whitening of channels whose tails are a Gaussian's."""
+    return Whitening(mean, root, np.full(root.shape[:2], TEMPER, np.float32))
+
+
 def plain_measure(means: float = 0.0) -> Measure:
     """Rows as they are, for a network that restores nothing but the first row, and no correlation anywhere."""
     views, latent = (
         2 * SCALES,
-        Whitening(np.zeros((1, 1, CHANNELS), np.float32), np.eye(CHANNELS, dtype=np.float32)[None]),
+        as_usual(np.zeros((1, 1, CHANNELS), np.float32), np.eye(CHANNELS, dtype=np.float32)[None]),
     )
     unit = np.tile(np.eye(CHANNELS, dtype=np.float32), (views, 1, 1))
     return Measure(
         Views(Last(), Last(), LENGTH),
-        Whitening(means * np.arange(views, dtype=np.float32)[:, None, None].repeat(CHANNELS, 2), unit),
+        as_usual(means * np.arange(views, dtype=np.float32)[:, None, None].repeat(CHANNELS, 2), unit),
         latent,
     )
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from edge_ae_train.scoring.graph import TEMPER, mean, tempered
+from edge_ae_train.scoring.graph import mean, tempered
 from edge_ae_train.scoring.preprocess import fill
-from edge_ae_train.scoring.whitening import Whitening, fit_whitening, tail_excess
+from edge_ae_train.scoring.whitening import TEMPER, Whitening, fit_whitening, tail_excess
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -88,12 +88,27 @@ def test_a_channel_with_a_tail_of_its_own_drowns_a_fault_of_another_less() -> No
     whitening = fit_whitening([usual[None]], FLOOR)
     tamed = whitening.tamed(tail_excess(whitening.white(usual[None], 0))[None])
     faulty = np.random.default_rng(2).normal(size=(200, CHANNELS)).astype(np.float32)
-    faulty[:, 2] += 6.0
-    missed, found = (
-        (distances(faulty, one) > np.quantile(distances(fresh, one), 0.999)).mean() for one in (whitening, tamed)
-    )
+    faulty[:, 2] += 8.0
+    missed, found = (_beyond(fresh, faulty, one).mean() for one in (whitening, tamed))
     assert missed < 0.1
     assert found > 0.5
+
+
+def _beyond(usual: Floats, faulty: Floats, whitening: Whitening) -> NDArray[np.bool_]:
+    """Which faulty rows are farther than the one in a thousand of the usual ones."""
+    limits = torch.from_numpy(whitening.temper[0])
+    far, usually = (distances(rows, whitening, lambda squares: tempered(squares, limits)) for rows in (faulty, usual))
+    found: NDArray[np.bool_] = far > np.quantile(usually, 0.999)
+    return found
+
+
+def test_what_is_near_counts_as_much_in_a_channel_that_leaps_as_in_any_other() -> None:
+    usual = heavy_beside_light(20_000, 0)
+    whitening = fit_whitening([usual[None]], FLOOR)
+    tamed = whitening.tamed(tail_excess(whitening.white(usual[None], 0))[None])
+    assert (tamed.temper[0] < 0.7 * TEMPER).tolist() == [True, False, False, False]
+    near = torch.full((1, CHANNELS), 0.1)
+    np.testing.assert_allclose(tempered(near, torch.from_numpy(tamed.temper[0])), near, rtol=0.02)
 
 
 def test_what_is_gaussian_is_left_as_it_is_and_nothing_is_made_larger() -> None:
@@ -102,9 +117,9 @@ def test_what_is_gaussian_is_left_as_it_is_and_nothing_is_made_larger() -> None:
     np.testing.assert_allclose(tail_excess(white), 1.0, atol=0.1)
 
 
-def test_what_is_missing_is_filled_so_that_the_tamed_distance_is_the_least() -> None:
+def test_what_is_missing_is_filled_so_that_the_distance_is_the_least() -> None:
     usual = correlated(5000)
-    whitening = fit_whitening([usual[None]], FLOOR).tamed(np.array([[1.0, 4.0, 9.0, 1.0]], np.float32))
+    whitening = fit_whitening([usual[None]], FLOOR)
     root = torch.from_numpy(whitening.root[0]).to(torch.float64)
     row = torch.from_numpy(usual[:1] - whitening.mean[0]).to(torch.float64)
     present = torch.ones_like(row)

@@ -4,7 +4,7 @@ The held-out rows come as blocks in time. Whitening is fitted on all blocks but 
 that the distances which set the limits and the tail are those of data that neither network nor whitening has seen (but
 for the rows of one window, which two neighbouring blocks share).
 
-    averages ─► whitening ─► over the tails of each channel ─► distances ─► over the limits of each view ─► score ─► tail
+    averages ─► whitening ─► tempered by the tail of each channel ─► distances ─► over the limits of each view ─► score ─► tail
 """
 
 import math

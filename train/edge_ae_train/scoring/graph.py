@@ -14,8 +14,8 @@ all that changes sign. Each view has its own limit, so that 1 means the same for
 The score is their weighted root mean square: what is a little odd in all views is as rare as what is very odd in one, and the
 largest alone would not see it. So the score's square is a sum over views and channels, and a channel's share is its part.
 
-Far squares are tempered: a channel that has gone for good must leave the others to be heard, and a few spikes in training must
-set no boundary that no fault reaches. So the score says how rare a window is. How far it is, in physical terms, the energies say as
+Far squares are tempered, sooner in a channel whose own tail is heavy: a channel that has gone for good must leave the others to be
+heard, and a few spikes in training must set no boundary that no fault reaches. So the score says how rare a window is. How far it is, in physical terms, the energies say as
 they are: their root is the magnitude of each channel, in its normal deviations.
 A residual that is missing is filled as values are (see `preprocess`); from a row that lacks some channels nothing is predicted.
 
@@ -42,12 +42,11 @@ from edge_ae_train.scoring.preprocess import (
     where_missing,
 )
 from edge_ae_train.scoring.sight import Sight
-from edge_ae_train.scoring.whitening import Whitening
+from edge_ae_train.scoring.whitening import TEMPER, Whitening
 
 DECAYS = (1.0, 0.3, 0.1, 0.03)  # weight of the newest row in each exponential average
 ENERGIES = 2  # of the residuals that a network and a forecaster leave
 ENERGY = 2  # the scale of DECAYS over which squares are averaged: with more of them no more faults were found
-TEMPER = 10.0  # whitened squares beyond this grow with their root
 # Of the squares of averages, of the energies, of the latent: places move with the seasons, and relations do not.
 VIEW_WEIGHTS = np.array([1.0] * 2 * len(DECAYS) + [2.0] * ENERGIES + [0.25])
 
@@ -126,6 +125,8 @@ class Measure(nn.Module):
         self._constant("row_mean", repeated)
         self._constant("offset", np.repeat(row_mean, scales, axis=0) - channels.mean)
         self._constant("row_root", channels.root[::scales, None])
+        self._constant("temper", channels.temper[:, None])
+        self._constant("row_temper", channels.temper[::scales, None, None])
         self._constant("latent_mean", latent.mean[0])
         self._constant("latent_root", latent.root[0])
 
@@ -133,6 +134,8 @@ class Measure(nn.Module):
     row_mean: Tensor
     offset: Tensor
     row_root: Tensor
+    temper: Tensor
+    row_temper: Tensor
     latent_mean: Tensor
     latent_root: Tensor
 
@@ -146,7 +149,7 @@ class Measure(nn.Module):
         rows, averages = where_missing(present, self._with_holes, self._whole, (residuals, present))
         shifts, powers = (averages @ self.root) ** 2, (rows @ self.row_root) ** 2
         places = ((latent - self.latent_mean) @ self.latent_root) ** 2
-        felt = torch.cat([tempered(shifts), self._energies(tempered(powers))])
+        felt = torch.cat([tempered(shifts, self.temper), self._energies(tempered(powers, self.row_temper))])
         return felt, torch.cat([shifts, self._energies(powers)]), mean(tempered(places)), latent, restored
 
     def distances(self, values: Tensor, present: Tensor) -> Tensor:
@@ -212,11 +215,11 @@ def scale_weights(length: int) -> Floats:
     return normed
 
 
-def tempered(squares: Tensor) -> Tensor:
-    """Squares, those beyond TEMPER drawn in to grow with their root (pseudo-Huber: Charbonnier et al., 1997):
+def tempered(squares: Tensor, beyond: Tensor | float = TEMPER) -> Tensor:
+    """Squares, those beyond a limit drawn in to grow with their root (pseudo-Huber: Charbonnier et al., 1997):
     2 k (sqrt(1 + q / k) - 1), written without the difference of near numbers. Square roots are exact wherever a value
     lies in memory; a runtime's logarithm is not."""
-    return 2.0 * squares / (1.0 + torch.sqrt(1.0 + squares / TEMPER))
+    return 2.0 * squares / (1.0 + torch.sqrt(1.0 + squares / beyond))
 
 
 def over_time(values: Tensor, weights: Tensor) -> Tensor:

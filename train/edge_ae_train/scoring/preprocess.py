@@ -166,13 +166,13 @@ def covered(present: Tensor) -> Tensor:
 
 def fill(values: Tensor, root: Tensor, present: Tensor) -> Tensor:
     """`values` [..., row, channel], zero where not `present`, with their conditional means there: minimises v' P v, with
-    P = root root', over the missing entries by conjugate gradients."""
-    missing, back = 1.0 - present, root.transpose(-1, -2)
-    residual = -(values @ root @ back) * missing
+    P = root root, over the missing entries by conjugate gradients."""
+    missing = 1.0 - present
+    residual = -(values @ root @ root) * missing
     direction = residual
     power = total(residual * residual)
     for _ in range(FILL_STEPS):
-        image = (direction @ root @ back) * missing
+        image = (direction @ root @ root) * missing
         length = power / total(direction * image).clamp(min=TINY)
         values = values + length * direction
         residual = residual - length * image

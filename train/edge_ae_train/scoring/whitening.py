@@ -1,4 +1,4 @@
-"""Whitening: which combinations of channels vary how much in normal data, and what that makes of a distance. numpy alone.
+"""Whitening: which combinations of channels vary how much in normal data, and from where on each counts less. numpy alone.
 
 Whitening is by the symmetric square root of the precision (ZCA: Kessy, Lewin, Strimmer, 2018), so that each whitened
 coordinate stays with its channel and the squares, which add up to the distance, are the channels' shares. The covariance is
@@ -7,7 +7,7 @@ shrunk after Ledoit and Wolf (2004), and no direction counts as quieter than a f
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +18,21 @@ from edge_ae.core.model_spec import Floats
 FLOOR = 0.05  # standard deviations: finer relations between channels than this are not trusted
 DRIFT_WEIGHT = 4.0  # chosen on held-out normal rows: fewer false alerts, and as many injected faults found
 LEAST_VARIANCE = 1e-12  # of a direction: what single precision can still divide by
+TEMPER = 10.0  # whitened squares beyond this grow with their root, where the tail is a Gaussian's
 TAIL_QUANTILE, GAUSSIAN_TAIL = 0.999, 10.83  # the square of a Gaussian's deviations that one in a thousand exceeds
-# Of the excess, in logarithms. All of it hides the others' faults least; but a channel that leaps now and then is also where real
-# faults show, as injected ones, which come in all channels alike, do not tell.
-TAMED = 0.5
+# Of the excess, in logarithms. All of it hides the others' faults least; but a channel that leaps now and then is also where faults
+# show: with all of it, more of those were lost. So nothing is divided, either: what is near counts as in any channel.
+TAMED = 0.75
 
 
 @dataclass(frozen=True, slots=True)
 class Whitening:
-    """Means [view, 1, dimension] and square roots of the precision [view, dimension, dimension]."""
+    """Means [view, 1, dimension], square roots of the precision [view, dimension, dimension], and the squares `temper` [view,
+    dimension] beyond which the whitened are tempered."""
 
     mean: Floats
     root: Floats
+    temper: Floats
 
     def white(self, averages: Floats, view: int) -> Floats:
         """[window, dimension] of averages [view, window, dimension]."""
@@ -37,8 +40,8 @@ class Whitening:
         return white
 
     def tamed(self, excess: Floats) -> "Whitening":
-        """With the squares of each whitened dimension over its `excess` [view, dimension]. The root is symmetric no more."""
-        return Whitening(self.mean, (self.root / np.sqrt(excess)[:, None, :]).astype(np.float32))
+        """Tempered sooner in each whitened dimension, by its `excess` [view, dimension]."""
+        return replace(self, temper=self.temper / excess)
 
 
 def fit_whitening(blocks: Sequence[Floats], floor: Floats) -> Whitening:
@@ -53,12 +56,13 @@ def fit_whitening(blocks: Sequence[Floats], floor: Floats) -> Whitening:
         whitening_root(view - centre, floor, math.sqrt(DRIFT_WEIGHT) * moved if len(blocks) > 1 else None)
         for view, centre, moved in zip(together, mean, block_means, strict=True)
     ]
-    return Whitening(mean.astype(np.float32), np.stack(roots).astype(np.float32))
+    root = np.stack(roots).astype(np.float32)
+    return Whitening(mean.astype(np.float32), root, np.full(root.shape[:2], TEMPER, np.float32))
 
 
 def tail_excess(white: Floats) -> Floats:
-    """What the squares of each whitened dimension are to be divided by, [dimension] of [window, dimension]: TAMED of how far the one
-    in a thousand goes beyond a Gaussian's, 1 at the least. For a channel has tails of its own, and whitening knows its variance alone."""
+    """How much sooner each whitened dimension is tempered, [dimension] of [window, dimension]: TAMED of how far the square that one in a
+    thousand exceeds goes beyond a Gaussian's, 1 at the least. For a channel has tails of its own, and whitening knows its variance."""
     excess = np.maximum(np.quantile(white**2, TAIL_QUANTILE, axis=0) / GAUSSIAN_TAIL, 1.0)
     tamed: Floats = (excess**TAMED).astype(np.float32)
     return tamed
