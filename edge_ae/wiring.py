@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from edge_ae.config.consistency import contested, missing_to_watch, recorded_twice
 from edge_ae.config.loading import load
 from edge_ae.config.rule_notes import ModelState, rule_notes, state_faults
-from edge_ae.config.settings import Alerts, Section, Settings, StreamSettings
+from edge_ae.config.settings import Alerts, Learn, Section, Settings, StreamSettings
 from edge_ae.core.formats.decoder import Decoder
 from edge_ae.core.timestamps import MS, seconds_ns
 from edge_ae.errors import BadConfig
@@ -33,14 +33,16 @@ if TYPE_CHECKING:
     from edge_ae.bridges.sparkplug import SparkplugEdgeNode
     from edge_ae.bridges.thin_edge import ThinEdge
     from edge_ae.core.model_spec import Model, ModelSpec
-    from edge_ae.daemon.ingest import Feed
+    from edge_ae.daemon.ingest import Feed, Watches
     from edge_ae.daemon.loop import Daemon
     from edge_ae.daemon.record_loop import RecordLoop
     from edge_ae.store.node_store import NodeStore
     from edge_ae.store.recorder import Recorder
 
-RELOADED = {"streams", "model_key", "limits.payload_bytes"} | {
-    f"alerts.{name}" for name in Alerts.model_fields if not name.startswith("flood")
+RELOADED = {
+    *("streams", "model_key", "limits.payload_bytes"),
+    *(f"alerts.{name}" for name in Alerts.model_fields if not name.startswith("flood")),
+    *(f"learn.{name}" for name in Learn.model_fields),
 }
 
 RUN_NS = 100 * MS  # no daemon is up again sooner: two runs in a row never count from the same number
@@ -65,9 +67,10 @@ def daemon(settings: Settings, config: Path) -> "Daemon":
     _make(settings.state_dir, 0o700)
     if durable:
         _claim("state_dir", settings.state_dir)
-    if record.dir is not None and record.dir != settings.state_dir:
-        _make(record.dir, 0o777)
-        _claim("record.dir", record.dir)
+    recordings = settings.recordings
+    if recordings is not None and recordings != settings.state_dir:
+        _make(recordings, 0o777)
+        _claim("record.dir", recordings)
     store = NodeStore(settings.state_dir / FILE if durable else None, limits.outbox_messages, limits.outbox_mb * 2**20)
     if durable:
         version_0_1.take_up(store, settings.state_dir)
@@ -92,7 +95,7 @@ def daemon(settings: Settings, config: Path) -> "Daemon":
         link,
         store,
         reload=lambda: _reload(settings, config, timed),
-        recorder=None if record.dir is None else Recorder(record.dir, record.max_mb * 2**20),
+        recorder=None if recordings is None else Recorder(recordings, record.max_mb * 2**20),
         bridges=[
             bridge
             for bridge in (metrics, _home_assistant(settings, link), _thin_edge(settings, link), notify, sparkplug)
@@ -230,7 +233,6 @@ def _as_it_is(model: "Model") -> "Model":
 
 def feeds(settings: Settings, timed: "Callable[[Model], Model]" = _as_it_is) -> "list[Feed]":
     """The streams with their models; a model file that serves several is loaded once. `timed`: what is done to each."""
-    from edge_ae.core.detector import Watch
     from edge_ae.daemon.ingest import Feed
     from edge_ae.daemon.model_source import ModelSource
     from edge_ae.model.onnx_model import OnnxModel
@@ -241,7 +243,7 @@ def feeds(settings: Settings, timed: "Callable[[Model], Model]" = _as_it_is) -> 
         raise BadConfig("\n".join(missing))
     for warning in contested(settings):
         log.warning("%s", warning)
-    paths = [stream.model for stream in settings.streams if stream.model is not None]
+    paths = [stream.model_file for stream in settings.streams if stream.model_file is not None]
     verify = None if settings.model_key is None else signature.verifier(settings.model_key)
 
     def ready(path: Path) -> "Model":
@@ -254,15 +256,33 @@ def feeds(settings: Settings, timed: "Callable[[Model], Model]" = _as_it_is) -> 
         raise BadConfig("\n".join(faults))
     for note in rule_notes(settings, states):
         log.warning("%s", note)
-    return [
-        Feed(
-            Decoder(settings.stream(stream), models[path].spec.names),
-            Watch(models[path], settings.alerts.rules_of(stream), lateness_ns(stream, models[path].spec)),
-            stream.qos,
-            folders.get(path),
-        )
-        for stream, path in zip(settings.streams, paths, strict=True)
-    ]
+    feeds = []
+    for stream in settings.streams:
+        model = None if stream.model_file is None else models[stream.model_file]
+        decoder = Decoder(settings.stream(stream), None if model is None else model.spec.names)
+        folder = None if stream.model_file is None else folders.get(stream.model_file)
+        feeds.append(Feed(decoder, _watches(settings, stream, model, timed), stream.qos, folder))
+    return feeds
+
+
+def _watches(
+    settings: Settings, stream: StreamSettings, model: "Model | None", timed: "Callable[[Model], Model]"
+) -> "Watches":
+    """How the assets of a stream are watched. `model` None: those that are made here are."""
+    from edge_ae.core.detector import Watch
+    from edge_ae.daemon.ingest import SameWatch
+    from edge_ae.daemon.learning import Goals, LearnedWatches
+    from edge_ae.model.learned_models import LearnedModels
+
+    rules, learn = settings.alerts.rules_of(stream), settings.learn
+
+    def watched(model: "Model") -> Watch:
+        return Watch(model, rules, lateness_ns(stream, model.spec))
+
+    if model is not None:
+        return SameWatch(watched(model))
+    goals = Goals(*(seconds_ns(after_s) for after_s in (learn.first_s, learn.again_s, learn.every_s)))
+    return LearnedWatches(LearnedModels(settings.learned_models(stream), rules.when, timed), goals, watched)
 
 
 def _reload(running: Settings, config: Path, timed: "Callable[[Model], Model]") -> "list[Feed]":
@@ -282,6 +302,7 @@ def waiting_for_restart(running: Settings, settings: Settings) -> list[str]:
 
 def _flat(settings: Settings) -> dict[str, object]:
     flat: dict[str, object] = {"the MQTT password": settings.password, "whom to notify": settings.notify_urls}
+    flat |= {"whether rows are recorded": settings.recordings is not None}
     for name, value in settings:
         flat |= {f"{name}.{key}": each for key, each in value} if isinstance(value, Section) else {name: value}
     return flat

@@ -133,7 +133,7 @@ def _check_streams(settings: "Settings", doubtful: Set[str], found: Found) -> It
             yield "streams", amiss
         elif missing_to_watch(settings):
             yield f"note  streams   {NOTHING_WATCHED}", []
-    paths = dict.fromkeys(stream.model for stream in settings.streams)
+    paths = dict.fromkeys(stream.model_file for stream in settings.streams)
     key = None if "model_key" in doubtful else settings.model_key
     found |= {path: model_facts(path, key) for path in paths if path is not None}
     for path, facts in found.items():
@@ -150,7 +150,7 @@ def _check_channels(settings: "Settings", found: Found) -> Iterator[tuple[str, l
     for number, stream in enumerate(settings.streams, start=1):
         if settings.stream(stream).fault is not None:  # a problem of the settings, which is said there
             continue
-        known = None if stream.model is None else found[stream.model]
+        known = None if stream.model_file is None else found[stream.model_file]
         try:
             Decoder(settings.stream(stream), known.names if isinstance(known, ModelFacts) else None)
             yield f"stream    {stream.topic}", []
@@ -176,8 +176,8 @@ def _check_machine(settings: "Settings", doubtful: Set[str]) -> Iterator[tuple[s
     folders: dict[Path, int] = {}
     if "state_dir" not in doubtful and not settings.records_only:
         folders[settings.state_dir] = 2 * settings.limits.outbox_mb
-    if record.dir is not None:
-        folders[record.dir] = record.max_mb
+    if settings.recordings is not None:
+        folders[settings.recordings] = record.max_mb
     for path, needed_mb in folders.items():
         fault = directory(path, needed_mb)
         yield f"folder    {path}", [] if fault is None else [fault]

@@ -76,7 +76,7 @@ def _streams(settings: "Settings", expected: Mapping[Path, ExpectedChannels]) ->
     for stream in settings.streams:
         if settings.stream(stream).fault is not None:
             continue
-        model = None if stream.model is None else expected.get(stream.model)
+        model = None if stream.model_file is None else expected.get(stream.model_file)
         try:
             streams.append(StreamNotes(settings.stream(stream), model))
         except BadConfig:

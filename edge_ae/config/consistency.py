@@ -24,6 +24,7 @@ def contradictions(settings: Settings) -> Iterator[str]:
     sparkplug = settings.sparkplug
     if sparkplug.output and sparkplug.group_id is None:
         yield 'sparkplug.group_id: is missing; add the group that the edge node is to be in, such as group_id = "plant-1"'
+    yield from _learning_contradictions(settings)
     own = f"{mqtt.base}/{settings.node}/x/score"
     as_edge_node = f"spBv1.0/{sparkplug.group_id}/DDATA/{settings.edge_node}/x"
     owners: dict[str, Path | None] = {}
@@ -54,6 +55,18 @@ def _notify_contradictions(settings: Settings) -> Iterator[str]:
         yield f"notify.urls: are {len(settings.notify_urls)}, and may be {RECIPIENTS}; let one of them be a group or a mailing list"
 
 
+def _learning_contradictions(settings: Settings) -> Iterator[str]:
+    if not settings.learns:
+        return
+    if settings.model_key is not None:
+        yield 'model_key: asks for models that were signed, and those of model = "auto" are made here; leave out one of the two'
+    if settings.state.checkpoint_s == 0:
+        yield 'state.checkpoint_s: is 0, and what is learned by model = "auto" would be forgotten; leave it out'
+    learn = settings.learn
+    if learn.again_s < learn.first_s:
+        yield "learn.again_s: is less than learn.first_s, and the second model comes behind the first; make it longer"
+
+
 def missing_to_watch(settings: Settings) -> list[str]:
     """What `run` needs and `record` does without."""
     if not settings.streams:
@@ -64,7 +77,7 @@ def missing_to_watch(settings: Settings) -> list[str]:
             'edge-ae-train fit makes the file to add as model = "pump.onnx"'
         ]
     return [
-        f'streams[{number}].model: is missing; add model = "pump.onnx", a file that edge-ae-train fit has made'
+        f'streams[{number}].model: is missing; add model = "pump.onnx", a file that edge-ae-train fit has made, or model = "auto"'
         for number, stream in enumerate(settings.streams, start=1)
         if stream.model is None
     ]

@@ -93,6 +93,7 @@ def _page(url: str) -> str:
 Base = Annotated[str, AfterValidator(_base)]
 Budget = Annotated[str, AfterValidator(_budget)]
 Days = Annotated[tuple[str, ...], AfterValidator(_days)]
+Duration = Annotated[float, Field(gt=0, le=10 * 365 * 86_400)]
 FieldPath = Annotated[str, Field(min_length=1), AfterValidator(_path)]
 Hours = Annotated[str, AfterValidator(_quiet_hours)]
 LeastDeviation = Annotated[float | str, AfterValidator(_min_deviation)]

@@ -24,11 +24,11 @@ def state_faults(settings: Settings, models: Mapping[Path, ModelState]) -> list[
     """A sentence for each stream that is to be watched in a state that its model's channels cannot tell."""
     found = []
     for number, stream in enumerate(settings.streams, start=1):
-        when, model = settings.alerts.rules_of(stream).when, _model(stream.model, models)
+        when, model = settings.alerts.rules_of(stream).when, _model(stream.model_file, models)
         fault = Expression.of(when).unknown(model.channels) if when and model is not None else None
         if fault is not None:
             setting = "alerts.when" if stream.when is None else f"streams[{number}].when"
-            found.append(f"{setting}: {fault} ({stream.model})")
+            found.append(f"{setting}: {fault} ({stream.model_file})")
     return found
 
 
@@ -43,7 +43,7 @@ def _ignored(settings: Settings, models: Mapping[Path, ModelState]) -> Iterator[
         if name not in every:
             yield f"alerts.channels.{name}: no model has this channel, and the rule is ignored; there are {_list(every)}"
     for number, stream in enumerate(settings.streams, start=1):
-        model = _model(stream.model, models)
+        model = _model(stream.model_file, models)
         for name in stream.rules if model is not None else ():
             if model is not None and name not in model.channels:
                 yield (
@@ -54,7 +54,7 @@ def _ignored(settings: Settings, models: Mapping[Path, ModelState]) -> Iterator[
 
 def _other_states(settings: Settings, models: Mapping[Path, ModelState]) -> Iterator[str]:
     for number, stream in enumerate(settings.streams, start=1):
-        when, model = settings.alerts.rules_of(stream).when, _model(stream.model, models)
+        when, model = settings.alerts.rules_of(stream).when, _model(stream.model_file, models)
         if model is None or when is None or when == model.when:
             continue
         asked, trained = (f"where {text}" if text else "in any state" for text in (when, model.when))

@@ -1,5 +1,7 @@
 """Settings as frozen values: what there is to set, with its default and its bounds. Each is a table of the settings file."""
 
+import hashlib
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC
 from pathlib import Path
@@ -12,6 +14,7 @@ from edge_ae.config.fields import (
     Base,
     Budget,
     Days,
+    Duration,
     FieldPath,
     Hours,
     LeastDeviation,
@@ -29,6 +32,10 @@ from edge_ae.core.formats.decoder import ASSET_NAME, Stream
 from edge_ae.core.rules import NO_RULE, AlertRules, ChannelRule, budget_ns, min_deviation_of
 from edge_ae.core.suppression import Maintenance
 from edge_ae.core.timestamps import seconds_ns
+
+AUTO = Path("auto")  # in place of a model's file; `sources` makes the path of every file absolute
+MODELS, RECORDINGS = "models", "recordings"  # folders below the state's
+SLUG_CHARS = 60
 
 
 class Section(BaseModel):
@@ -95,7 +102,7 @@ class StreamSettings(Section):
     """One [[streams]]: a topic, what its payloads look like, and the model that watches them.
 
     `time_zone`: of times that name no offset; unset: UTC. Unset, `asset` is the model's file name, or the node's, and
-    `lateness_s` is one sample period where channels come one by one, else 0.
+    `lateness_s` is one sample period where channels come one by one, else 0. `model` "auto": models are made here, of what comes.
     """
 
     topic: Topic = Field(examples=["plant/{asset}/telemetry"])
@@ -114,6 +121,23 @@ class StreamSettings(Section):
     max_future_s: Seconds = 86_400.0
     rules: dict[str, ChannelRuleSettings] = {}
     when: WatchedState | None = Field(default=None, examples=["speed > 100"])
+
+    @property
+    def learns(self) -> bool:
+        """Whether its models are made here, of what comes."""
+        return self.model == AUTO
+
+    @property
+    def model_file(self) -> Path | None:
+        """The file or folder that is named; None: there is none, or models are made here."""
+        return None if self.learns else self.model
+
+    @property
+    def slug(self) -> str:
+        """A folder's name for what is learned of the stream: the topic as far as it goes, and a digest, for topics may read alike."""
+        words = re.sub(r"[^A-Za-z0-9]+", "-", self.topic).strip("-")[:SLUG_CHARS]
+        digest = hashlib.sha256(repr((self.topic, self.value, self.asset)).encode()).hexdigest()
+        return f"{words or 'stream'}-{digest[:8]}"
 
 
 class Alerts(Section):
@@ -211,6 +235,20 @@ class Record(Section):
     max_mb: int = Field(default=1_000, ge=1, le=10_000_000)
 
 
+class Learn(Section):
+    """How models of streams with `model = "auto"` are made, by edge-ae-train learn. Times count rows that were recorded: a gap is none.
+
+    `max_celsius`: hotter than this, a machine waits. `family` auto: the one that finds most of those that can be trained here.
+    """
+
+    first_s: Duration = 86_400.0
+    again_s: Duration = 604_800.0
+    every_s: Duration = 604_800.0
+    family: Literal["auto", "cva", "pca", "hybrid", "cae", "ae", "dae", "vae"] = "auto"
+    on_battery: bool = False
+    max_celsius: float = Field(default=75.0, ge=20, le=150)
+
+
 class Metrics(Section):
     """The page for Prometheus; `port` unset: there is none."""
 
@@ -275,6 +313,7 @@ class Settings(Section):
     state: State = State()
     limits: Limits = Limits()
     record: Record = Record()
+    learn: Learn = Learn()
     metrics: Metrics = Metrics()
     notify: NotifySettings = NotifySettings()
     web: Web = Web()
@@ -303,6 +342,20 @@ class Settings(Section):
         return self.sparkplug.edge_node or self.node
 
     @property
+    def learns(self) -> bool:
+        """Whether models of any stream are made here."""
+        return any(stream.learns for stream in self.streams)
+
+    @property
+    def recordings(self) -> Path | None:
+        """Where rows are kept for training: as set, else with the state where models are made here; None: none are kept."""
+        return self.state_dir / RECORDINGS if self.record.dir is None and self.learns else self.record.dir
+
+    def learned_models(self, stream: StreamSettings) -> Path:
+        """Where the models of a stream lie that are made here."""
+        return self.state_dir / MODELS / stream.slug
+
+    @property
     def records_only(self) -> bool:
         """Whether there are streams and none has a model: `record` works, and there is nothing for `run` to watch."""
         return bool(self.streams) and all(stream.model is None for stream in self.streams)
@@ -311,7 +364,7 @@ class Settings(Section):
         """The asset of a stream whose messages name none: as set, else called like the model's file, else like the node."""
         if "{asset}" in stream.topic or "{asset}" in places_of(stream.value):
             return None
-        stem = "" if stream.model is None else stream.model.stem
+        stem = "" if stream.model_file is None else stream.model_file.stem
         return stream.asset or (stem if ASSET_NAME.fullmatch(stem) else self.node)
 
     def stream(self, stream: StreamSettings) -> Stream:

@@ -19,6 +19,7 @@ CREDENTIAL = "mqtt-password"
 URLS_CREDENTIAL = "notify-urls"
 WEB_CREDENTIAL = "web-password"
 TWICE = "a setting or a table stands there twice; each stream has [[streams]] of its own"
+NO_FILE = {"model": "auto"}  # words in place of a path
 FILES = ("ca", "cert", "key", "password_file")  # of [mqtt]: read or handed on as they are
 
 
@@ -78,7 +79,7 @@ def resolve(raw: dict[str, Any], base: Path) -> Iterator[str]:
         tables.append((f"streams[{number}].", stream, ("model",)))
     for where, table, keys in tables:
         for key in keys if isinstance(table, dict) else ():
-            if not isinstance(table.get(key), str) or table[key] == "":
+            if not isinstance(table.get(key), str) or table[key] in ("", NO_FILE.get(key)):
                 continue
             try:
                 table[key] = str(base / Path(table[key]).expanduser())

@@ -23,24 +23,26 @@ class Fleet:
     def __init__(self, node: str, max_assets: int = 1000) -> None:
         self.counts: Counter[str] = Counter()
         self.detectors: dict[str, Detector] = {}
-        self._node = node
-        self._max_assets = max_assets
+        self.node = node
+        self.max_assets = max_assets
         self._models: dict[str, Model] = {}
         self._due: list[tuple[Detector, Window]] = []
         self._unscored: dict[str, Detector] = {}  # assets whose rows have shown something without a window
 
     def add(self, asset: str, watch: Watch) -> Detector:
         """Watch an asset from its beginning, also where it was watched before."""
-        detector = Detector(self._node, asset, watch)
+        detector = Detector(self.node, asset, watch)
         self.detectors[asset] = detector
         self._models[watch.model.spec.sha256] = watch.model
         return detector
 
-    def push(self, readings: Readings, watch: Watch) -> None:
-        """Take readings. A new asset is watched as `watch` says; one that is known keeps the model it has."""
+    def push(self, readings: Readings, watch: Watch | None) -> None:
+        """Take readings. A new asset is watched as `watch` says, and passed over without; one that is known keeps the model it has."""
         detector = self.detectors.get(readings.asset)
         if detector is None:
-            if len(self.detectors) >= self._max_assets:
+            if watch is None:
+                return
+            if len(self.detectors) >= self.max_assets:
                 self.counts["too_many_assets"] += 1
                 return
             detector = self.add(readings.asset, watch)

@@ -74,6 +74,7 @@ class Watching(StrEnum):
         "not_watched"  # nothing comes, at another pace or with too few values, or too many sensors are at fault
     )
     OUT_OF_SERVICE = "out_of_service"
+    LEARNING = "learning"  # there is no model of it yet: one is made on this machine, of what comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,18 @@ class WarmUp:
 
 
 @dataclass(frozen=True, slots=True)
+class Learning:
+    """How far an asset is whose models are made on this machine.
+
+    hours: whole ones that its readings cover.
+    text: a sentence on that, on the next model, and on what keeps it from coming.
+    """
+
+    hours: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class AssetHealth:
     """Whether an asset's sensors work, and how it is watched.
 
@@ -118,6 +131,7 @@ class AssetHealth:
     rules: those of its channels.
     silences: those that are set and not over, the first to begin first.
     when: the state in which it is watched, such as "speed > 100"; None: any.
+    learning: how far that is; None: its model was made elsewhere.
     """
 
     asset: str
@@ -134,3 +148,4 @@ class AssetHealth:
     rules: tuple[RuleInForce, ...] = ()
     silences: tuple[Silence, ...] = ()
     when: str | None = None
+    learning: Learning | None = None

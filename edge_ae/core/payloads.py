@@ -235,6 +235,8 @@ def health_payload(health: AssetHealth) -> dict[str, Any]:
         "rows_needed": None if health.warm_up is None else health.warm_up.needed,
         "first_score": None if health.warm_up is None else _time(health.warm_up.first_score_ns),
         "pace": health.pace,
+        "learning": None if health.learning is None else health.learning.text,
+        "learned_h": None if health.learning is None else health.learning.hours,
         "asset_fault": health.fault,
         "asset_fault_since": _time(health.fault_since_ns),
         "faults": {one.channel: str(one.fault) for one in health.channels},

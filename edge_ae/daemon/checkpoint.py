@@ -14,12 +14,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, S
 from typing import Any
 
 from edge_ae.core.deduplication import Deduplicator, Receipt
+from edge_ae.core.detector import Watch
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.timestamps import SECOND, seconds_ns
 from edge_ae.core.topics import topic_fault
 from edge_ae.daemon.ack_policy import AckPolicy
 from edge_ae.daemon.bridge import Bridges
-from edge_ae.daemon.ingest import Feed, Ingest
+from edge_ae.daemon.ingest import LEARNED, Feed, Ingest
+from edge_ae.daemon.learning import LearnedTime
 from edge_ae.daemon.options import DaemonOptions
 from edge_ae.daemon.publisher import Publisher
 from edge_ae.mqtt.link import Link, Message, Session
@@ -154,8 +156,8 @@ class Checkpoints:
         """What has become of the node since the last checkpoint."""
         fleet, origins = self._ingest.fleet, self._ingest.origins
         assert fleet.due == 0
-        touched = names & fleet.detectors.keys()
-        assets = {name: AssetState(origins[name], fleet.detectors[name].snapshot()) for name in touched}
+        touched = names & self._ingest.assets
+        assets = {name: AssetState(origins[name], self._ingest.snapshot_of(name)) for name in touched}
         node = {
             "base": self._options.base,
             "name": self._options.node,
@@ -179,7 +181,7 @@ class Checkpoints:
         if unread:
             self._load_late()
         if unread or self._store.fault is not None:
-            self._ingest.touched.update(self._ingest.fleet.detectors)
+            self._ingest.touched.update(self._ingest.assets)
             self._store.write_all()
             self.write(now_ns)
 
@@ -200,7 +202,7 @@ class Checkpoints:
             return
         self._load_node(saved.node)
         self.adopt(self._ingest.feeds, saved.assets)
-        log.info("state of %d assets restored", len(self._ingest.fleet.detectors))
+        log.info("state of %d assets restored", len(self._ingest.assets))
 
     def _has_moved(self, saved: Saved) -> bool:
         """Whether the state is that of another node or base: then nothing of it is left standing on the topics of that."""
@@ -241,24 +243,51 @@ class Checkpoints:
 
     def _snapshot(self) -> dict[str, AssetState]:
         origins = self._ingest.origins
-        return {name: AssetState(origins[name], state) for name, state in self._ingest.fleet.snapshot().items()}
+        assert self._ingest.fleet.due == 0
+        return {name: AssetState(origins[name], self._ingest.snapshot_of(name)) for name in self._ingest.assets}
 
     def adopt(self, feeds: Sequence[Feed], assets: Mapping[str, AssetState]) -> None:
         """Watch with these feeds; assets keep their state as far as their feed is still there."""
-        watches = {feed.decoder.filter: feed.watch for feed in reversed(feeds)}
+        watches = {feed.decoder.filter: feed.watches for feed in reversed(feeds)}
         kept = {name: asset for name, asset in assets.items() if asset.topic_filter in watches}
         fleet = Fleet(self._options.node, self._options.max_assets)
         for name, asset in kept.items():
-            detector = fleet.add(name, watches[asset.topic_filter])
-            try:
-                detector.restore(asset.state)
-            except UNFIT as fault:  # crashing would end in the same place at every start
-                log.error("state: that of %s does not fit this version (%r) and begins anew", name, fault)
-                fleet.add(name, watches[asset.topic_filter])
-        self._ingest.adopt(feeds, fleet, {name: asset.topic_filter for name, asset in kept.items()})
+            watch = watches[asset.topic_filter].watch_of(name)
+            if watch is not None:
+                _add(fleet, name, watch, asset.state)
+        learned = {
+            name: _learned(name, asset.state)
+            for name, asset in kept.items()
+            if watches[asset.topic_filter].goals is not None
+        }
+        kept = {name: asset for name, asset in kept.items() if name in fleet.detectors or name in learned}
+        self._ingest.adopt(feeds, fleet, {name: asset.topic_filter for name, asset in kept.items()}, learned)
         self._ingest.touched.update(kept)
         self._removed |= assets.keys() - kept.keys()
         self._publisher.adopt(fleet, sorted(assets.keys() - kept.keys()), time.time_ns())
+
+
+def _add(fleet: Fleet, name: str, watch: Watch, state: Mapping[str, Any]) -> None:
+    """Watch an asset from where its state was saved; one that had no model then, from its beginning."""
+    detector = fleet.add(name, watch)
+    try:
+        if state.keys() != {LEARNED}:
+            detector.restore(state)
+    except UNFIT as fault:  # crashing would end in the same place at every start
+        log.error("state: that of %s does not fit this version (%r) and begins anew", name, fault)
+        fleet.add(name, watch)
+
+
+def _learned(name: str, state: Mapping[str, Any]) -> LearnedTime:
+    """What was learned of an asset; nothing, where models of it were made elsewhere before."""
+    time_ = LearnedTime()
+    try:
+        if LEARNED in state:
+            time_.restore(state[LEARNED])
+    except UNFIT as fault:
+        log.error("state: what was learned of %s does not fit this version (%r) and begins anew", name, fault)
+        return LearnedTime()
+    return time_
 
 
 def _restore(name: str, node: Mapping[str, Any], restore: Callable[[Any], None]) -> None:

@@ -1,21 +1,58 @@
 """Messages -> readings in the fleet, by the feeds that take their topic. What cannot be used is handed to `Refusals`."""
 
 import time
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Collection, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from edge_ae.core.detector import Watch
 from edge_ae.core.events import Readings
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.formats.decoder import Decoder
+from edge_ae.core.health_events import AssetHealth
+from edge_ae.daemon.learning import Goals, LearnedTime, Learners, learning_of, waiting_health
 from edge_ae.daemon.model_source import ModelSource
 from edge_ae.daemon.refusals import Refusals
 from edge_ae.errors import BadPayload
 from edge_ae.mqtt.link import Message
 
+LEARNED = "learned"  # in an asset's state: what is known of it where its models are made here
 ROUTES = 10_000
 """Topics whose feeds are remembered."""
+
+
+class Watches(Protocol):
+    """How the assets of a stream are watched."""
+
+    @property
+    def goals(self) -> Goals | None:
+        """When models of its assets come; None: they are made elsewhere."""
+
+    def watch_of(self, asset: str, /) -> Watch | None:
+        """None: there is no model of it yet."""
+
+    def note_of(self, asset: str, /) -> str | None:
+        """What keeps its next model from coming; None: nothing does."""
+
+    def look(self) -> bool:
+        """Whether any asset is to be watched otherwise than before the last look. Called every few seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class SameWatch:
+    """All assets of a stream watched alike, by a model that was made elsewhere."""
+
+    watch: Watch
+    goals: Goals | None = None
+
+    def watch_of(self, _asset: str, /) -> Watch:
+        return self.watch
+
+    def note_of(self, _asset: str, /) -> None:
+        return None
+
+    def look(self) -> bool:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +63,7 @@ class Feed:
     """
 
     decoder: Decoder
-    watch: Watch
+    watches: Watches
     qos: int = 1
     models: ModelSource | None = None
 
@@ -43,7 +80,8 @@ class Ingest:
     """`own`: topics that begin so are ours, and no reading's.
 
     `used`: payloads. `origins`: asset -> the topic filter of the feed that brought it. `touched`: assets that have
-    had readings since the caller cleared it.
+    had readings since the caller cleared it. `learners`: assets whose models are made here; those of them that have none yet are
+    no part of the fleet.
     """
 
     def __init__(self, feeds: Sequence[Feed], fleet: Fleet, own: str, recorder: RowRecorder | None = None) -> None:
@@ -52,16 +90,55 @@ class Ingest:
         self.touched: set[str] = set()
         self._own = own
         self._recorder = recorder
-        self.adopt(feeds, fleet, {})
+        self.learners = Learners()
+        self.adopt(feeds, fleet, {}, {})
 
-    def adopt(self, feeds: Sequence[Feed], fleet: Fleet, origins: Mapping[str, str]) -> None:
-        """Take messages by other feeds, into another fleet."""
+    def adopt(
+        self, feeds: Sequence[Feed], fleet: Fleet, origins: Mapping[str, str], learned: Mapping[str, LearnedTime]
+    ) -> None:
+        """Take messages by other feeds, into another fleet. `learned`: what is known of the assets that models are made of.
+
+        An asset that has its first model now takes what has just come of it once more: windows may be due.
+        """
         self.feeds, self.fleet, self.origins = tuple(feeds), fleet, dict(origins)
         self._routes: dict[str, tuple[Feed, ...]] = {}
+        self.learners.adopt(learned)
+        for asset in fleet.detectors:
+            for readings in self.learners.take_recent(asset):
+                fleet.push(readings, None)
 
-    def watch_of(self, asset: str) -> Watch:
-        """How an asset of the fleet is watched."""
-        return next(feed.watch for feed in self.feeds if feed.decoder.filter == self.origins[asset])
+    # -- assets that have no model yet ---------------------------------------------------------------------
+
+    @property
+    def assets(self) -> Set[str]:
+        """All that are known: those that are watched, and those that have no model yet."""
+        return self.fleet.detectors.keys() | self.learners.times.keys()
+
+    @property
+    def waiting(self) -> list[str]:
+        """The assets that have no model yet, in the order in which they came."""
+        return [asset for asset in self.learners.times if asset not in self.fleet.detectors]
+
+    def snapshot_of(self, asset: str) -> dict[str, Any]:
+        """What a restart must know of an asset, as plain values."""
+        detector, time_ = self.fleet.detectors.get(asset), self.learners.times.get(asset)
+        state = {} if detector is None else detector.snapshot()
+        return state if time_ is None else {**state, LEARNED: time_.snapshot()}
+
+    def health_of(self, asset: str) -> AssetHealth:
+        """Of an asset that is known."""
+        detector, time_ = self.fleet.detectors.get(asset), self.learners.times.get(asset)
+        if time_ is None:
+            return self.fleet.detectors[asset].health_now()
+        watches = next(feed.watches for feed in self.feeds if feed.decoder.filter == self.origins[asset])
+        goals = watches.goals
+        assert goals is not None
+        learning = learning_of(time_, goals, watches.note_of(asset), has_model=detector is not None)
+        if detector is None:
+            return waiting_health(asset, self.fleet.node, learning)
+        return replace(detector.health_now(), learning=learning)
+
+    # -- messages ------------------------------------------------------------------------------------------
 
     def take(self, message: Message) -> Collection[str] | None:
         """Use a message. Returns the assets that it brought readings of; None: no feed takes its topic."""
@@ -80,10 +157,26 @@ class Ingest:
             return ()
         self.used += 1
         for readings in many:
-            self.fleet.push(readings, feed.watch)
-            if readings.asset in self.fleet.detectors:  # not one too many
+            if self._push(readings, feed):  # not one too many
                 self._note(readings, feed)
         return {readings.asset for readings in many}
+
+    def _push(self, readings: Readings, feed: Feed) -> bool:
+        """False: the asset finds no room."""
+        asset, learners = readings.asset, self.learners
+        self.fleet.push(readings, feed.watches.watch_of(asset))
+        is_watched = asset in self.fleet.detectors
+        if asset in learners.times or (feed.watches.goals is not None and (is_watched or self._has_room())):
+            learners.push(readings, waits=not is_watched)
+            return True
+        return is_watched
+
+    def _has_room(self) -> bool:
+        """For one more asset that has no model yet."""
+        if len(self.assets) < self.fleet.max_assets:
+            return True
+        self.fleet.counts["too_many_assets"] += 1
+        return False
 
     def _note(self, readings: Readings, feed: Feed) -> None:
         asset = readings.asset

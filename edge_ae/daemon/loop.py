@@ -55,6 +55,9 @@ FORMER_KEPT = 100
 FLUSH_S = 1.0
 """What stopping waits for acknowledgements."""
 
+LOOK_NS = 5 * SECOND
+"""So often it is looked whether there are new models."""
+
 SUMMARY_NS = 60 * SECOND
 """Payloads that were not used are summed up in the log this often."""
 
@@ -89,7 +92,7 @@ class Daemon:
         self._options = options
         self._prefix = options.prefix
         self._clock = clock
-        self._second_ns = self._stats_ns = self._summary_ns = started_ns = clock()
+        self._second_ns = self._stats_ns = self._summary_ns = self._looked_ns = started_ns = clock()
         self.publisher = Publisher(options, link, store)
         self.ingest = Ingest(feeds, Fleet(options.node, options.max_assets), self._prefix + "/", recorder)
         self.bridges = Bridges(bridges)
@@ -254,6 +257,8 @@ class Daemon:
     def _carry_out(self, asset: str, name: str, message: Message, now_ns: int) -> bytes:
         self.checkpoints.used(message, (asset,))
         detector = self.fleet.detectors.get(asset)
+        if detector is None and asset in self.ingest.assets:
+            raise BadPayload("bad_command", f"{asset} has no model yet: {self.ingest.health_of(asset).reason}")
         if detector is None:
             raise BadPayload("bad_command", f"no asset {asset[:64]!r} is watched here")
         command = commands.parse(name, message.payload)
@@ -268,7 +273,7 @@ class Daemon:
         self.ingest.touched.add(asset)
         self.checkpoints.write(now_ns)
         self.publisher.show(detector)
-        self.publisher.show_health(detector, now_ns)
+        self.publisher.show_health(self.ingest.health_of(asset), now_ns)
         return answer(None)
 
     # -- changes from outside ------------------------------------------------------------------------------
@@ -310,6 +315,7 @@ class Daemon:
             now_ns = self._clock()
             self._step(now_ns)
             self.checkpoints.reload(feeds)
+            self._step(now_ns)
             self.link.resubscribe(self._filters())
             self.checkpoints.subscriptions |= {name for name, _ in self._filters()}
             self.checkpoints.write(now_ns)
@@ -358,7 +364,8 @@ class Daemon:
         self._publish(self.fleet.tick(time.time_ns(), self.link.connected), now_ns)
         for detector in self.fleet.detectors.values():
             self.publisher.show(detector)
-            self.publisher.show_health(detector, now_ns)
+        for asset in self.ingest.assets:
+            self.publisher.show_health(self.ingest.health_of(asset), now_ns)
         self._views.tick(self.fleet, now_ns)
         self._tend_bridges(now_ns)
         self._rebirths.ask((feed.decoder for feed in self.ingest.feeds), now_ns)
@@ -367,6 +374,8 @@ class Daemon:
         if now_ns - self._summary_ns >= SUMMARY_NS:
             self._summary_ns = now_ns
             self.ingest.refusals.log_summary()
+        if now_ns - self._looked_ns >= LOOK_NS:
+            self._look_at_models(now_ns)
         if now_ns - self._stats_ns >= self._options.stats_interval_s * SECOND:
             self._publish_stats()
         systemd.watchdog()
@@ -380,6 +389,15 @@ class Daemon:
             self.publisher.empty(sorted(gone), time.time_ns())
             self.checkpoints.write(now_ns)
         self.bridges.tick(self.fleet.detectors, self._stats, now_ns)
+
+    def _look_at_models(self, now_ns: int) -> None:
+        """Models that were made while we watch are taken up at once: of an asset that had none, or in place of another."""
+        self._looked_ns = now_ns
+        if sum(feed.watches.look() for feed in self.ingest.feeds) > 0:  # each of them is asked
+            self._step(now_ns)
+            self.checkpoints.reload(self.ingest.feeds)
+            self._step(now_ns)
+            self.checkpoints.write(now_ns)
 
     def _log_fault(self, fault: str | None) -> None:
         """A disk that fails or recovers is logged once, and shown in `stats` at once."""

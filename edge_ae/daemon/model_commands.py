@@ -35,7 +35,8 @@ class ModelCommands:
 
     def _described(self, folder: ModelSource) -> dict[str, Any]:
         models = folder.registry.models()
-        running = {feed.watch.model.spec.sha256 for feed in self._ingest.feeds if feed.models == folder}
+        watches = [feed.watches.watch_of("") for feed in self._ingest.feeds if feed.models == folder]
+        running = {watch.model.spec.sha256 for watch in watches if watch is not None}
         return {
             "folder": str(folder.registry.folder),
             "running": sorted(running),

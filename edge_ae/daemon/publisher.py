@@ -200,9 +200,9 @@ class Publisher:
         if self._publish_state(asset, "alert", alert_payload(detector.alert_now())):
             self._shown[asset] = shown
 
-    def show_health(self, detector: Detector, now_ns: int) -> None:
-        """Publish the retained health, if it has changed; how far a warm-up is, each minute at most."""
-        asset, health = detector.asset, detector.health_now()
+    def show_health(self, health: AssetHealth, now_ns: int) -> None:
+        """Publish an asset's retained health, if it has changed; how far a warm-up is, each minute at most."""
+        asset = health.asset
         shown, shown_ns = self._health_shown.get(asset, (None, 0))
         if shown == health or not self._link.connected:
             return

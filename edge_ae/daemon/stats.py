@@ -83,6 +83,7 @@ def node_stats(parts: Parts, now_ns: int) -> dict[str, Any]:
         "link": dict(parts.link.counts),
         "assets": len(detectors),
         "asset": {name: _asset(parts, detectors[name]) for name in list(detectors)[:ASSETS_LISTED]},
+        "learning": {name: _learning(parts, name) for name in parts.ingest.waiting[:ASSETS_LISTED]},
     }
 
 
@@ -112,22 +113,29 @@ def rss_bytes() -> int:
         return int(file.read().split()[1]) * PAGE_BYTES
 
 
+def _learning(parts: Parts, asset: str) -> str | None:
+    """How far an asset is that has no model yet."""
+    learning = parts.ingest.health_of(asset).learning
+    return None if learning is None else learning.text
+
+
 def _asset(parts: Parts, detector: Detector) -> dict[str, Any]:
-    spec, watch = detector.spec, parts.ingest.watch_of(detector.asset)
+    spec, model = detector.spec, parts.ingest.fleet.model_of(detector)
     interval_ns = detector.interval_ns
     since_ns = detector.t_ns - interval_ns
-    health = health_payload(detector.health_now())
+    health = health_payload(parts.ingest.health_of(detector.asset))
     return {
         "model": spec.name,
         "model_sha256": spec.sha256,
         "family": spec.family,
-        "provider": getattr(watch.model, "provider", None),
+        "provider": getattr(model, "provider", None),
         "watched": health["watched"],
         "reason": health["reason"],
         "rows": health["rows"],
         "rows_needed": health["rows_needed"],
         "first_score": health["first_score"],
         "pace": health["pace"],
+        "learning": health["learning"],
         "last_reading": None if detector.last_t_ns is None else rfc3339(detector.last_t_ns),
         "threshold": detector.threshold,
         "alert": str(detector.alert.phase),

@@ -50,6 +50,7 @@ def _facts(view: View, key: Key, asset: Asset, watched: WatchedAsset) -> Iterato
     yield "pace", text(health.get("pace"))
     yield "sensors", _sensors(health)
     yield "watched only", text(health.get("when"))
+    yield "learning", text(health.get("learning"))
     model = alert.get("model")
     yield "model", f"{text(model.get('name'), 80)}, {text(model.get('version'), 40)}" if isinstance(model, dict) else ""
 

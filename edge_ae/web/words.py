@@ -35,6 +35,7 @@ STATES: Mapping[str, StateWord] = {
     "shelved": StateWord("shelved", "warn", 40),
     "suppressed": StateWord("suppressed", "warn", 50),
     "warm_up": StateWord("warm-up", "calm", 60),
+    "learning": StateWord("learning", "calm", 65),
     "sensor_fault": StateWord("normal, sensor fault", "warn", 70),
     "normal": StateWord("normal", "good", 80),
     "out_of_service": StateWord("out of service", "calm", 90),
@@ -52,7 +53,7 @@ def state_of(asset: Asset, offline: bool) -> str:
         return "shelved" if alert.get("shelved") is True else "acked" if alert.get("acked") is True else "active"
     if asset.state in ("pending", "suppressed", "out_of_service"):
         return asset.state
-    if health.get("watching") in ("warm_up", "not_watched", "out_of_service"):
+    if health.get("watching") in ("warm_up", "not_watched", "out_of_service", "learning"):
         return str(health["watching"])
     if alert.get("shelved") is True:
         return "shelved"

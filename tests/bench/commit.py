@@ -14,7 +14,7 @@ import numpy as np
 from edge_ae.core.detector import Watch
 from edge_ae.core.formats.decoder import Decoder, Stream
 from edge_ae.core.rules import AlertRules
-from edge_ae.daemon.ingest import Feed
+from edge_ae.daemon.ingest import Feed, SameWatch
 from edge_ae.daemon.loop import Daemon
 from edge_ae.daemon.options import DaemonOptions
 from edge_ae.model.onnx_model import OnnxModel
@@ -65,7 +65,9 @@ def commits(folder: Path, what: Plant, assets: int, messages: int, count: int) -
 
 def _daemon(folder: Path, model: OnnxModel) -> tuple[Daemon, Deaf]:
     link: Any = Deaf()
-    feed = Feed(Decoder(Stream("bench/{asset}", time="ts"), model.spec.names), Watch(model, AlertRules(WEEK_NS)))
+    feed = Feed(
+        Decoder(Stream("bench/{asset}", time="ts"), model.spec.names), SameWatch(Watch(model, AlertRules(WEEK_NS)))
+    )
     store = NodeStore(folder / FILE)
     options = DaemonOptions("n1", checkpoint_s=NEVER_S, receive_maximum=2**30)
     return Daemon(options, [feed], link, store), link

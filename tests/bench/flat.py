@@ -9,7 +9,7 @@ from edge_ae.core.fleet import Fleet
 from edge_ae.core.formats.decoder import Decoder, Stream
 from edge_ae.core.rules import AlertRules
 from edge_ae.core.timestamps import SECOND
-from edge_ae.daemon.ingest import Feed, Ingest
+from edge_ae.daemon.ingest import Feed, Ingest, SameWatch
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.mqtt.link import Message
 from tests.bench.plant import Plant
@@ -24,7 +24,9 @@ def row_us(plant: Plant, assets: int, rows: int) -> float:
     model = OnnxModel.load(plant.model)
     watch = Watch(model, AlertRules(WEEK_NS))
     fleet = Fleet("n1", assets)
-    ingest = Ingest([Feed(Decoder(Stream("plant/{asset}", time="ts"), model.spec.names), watch)], fleet, "own/")
+    ingest = Ingest(
+        [Feed(Decoder(Stream("plant/{asset}", time="ts"), model.spec.names), SameWatch(watch))], fleet, "own/"
+    )
     warm, each = (model.spec.length + 1) * assets, max(rows // 10, TURN)
     arrival_ns = plant.times(1)[0] + WEEK_NS * 52
     payloads = plant.payloads_of(assets, -(-(warm + 10 * each) // assets))

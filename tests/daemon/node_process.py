@@ -21,7 +21,7 @@ from edge_ae.core.model_spec import Channel, Explanation, Floats, ModelSpec, Tai
 from edge_ae.core.rules import AlertRules
 from edge_ae.core.timestamps import SECOND
 from edge_ae.daemon.bridge import Bridge
-from edge_ae.daemon.ingest import Feed
+from edge_ae.daemon.ingest import Feed, SameWatch
 from edge_ae.daemon.loop import Daemon
 from edge_ae.daemon.options import DaemonOptions
 from edge_ae.errors import BadConfig
@@ -62,7 +62,7 @@ def watch(**rules: Any) -> Watch:
 
 def feed(topic: str = "plant/{asset}/telemetry", time: str | None = "ts", qos: int = 1, **rules: Any) -> Feed:
     watched = watch(**rules)
-    return Feed(Decoder(Stream(topic, time=time), watched.model.spec.names), watched, qos)
+    return Feed(Decoder(Stream(topic, time=time), watched.model.spec.names), SameWatch(watched), qos)
 
 
 def reload_feeds(path: Path) -> list[Feed]:

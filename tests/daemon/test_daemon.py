@@ -39,7 +39,7 @@ def core_events(payloads: Sequence[dict[str, Any]], topic: str = TOPIC) -> list[
     fleet, fed = Fleet("n1"), feed()
     for payload in payloads:
         for readings in fed.decoder.decode(topic, json.dumps(payload).encode(), 2 * T0_MS * 10**6):
-            fleet.push(readings, fed.watch)
+            fleet.push(readings, fed.watches.watch_of(readings.asset))
     return [identity(alert_payload(event.alert)) for event in fleet.step() if isinstance(event, AlertEvent)]
 
 

@@ -99,6 +99,6 @@ def test_recorder_is_given_every_reading_and_closed() -> None:
 def test_feeds_are_exchanged_at_once() -> None:
     tried = ingest()
     tried.take(message())
-    tried.adopt([feed("other/{asset}")], Fleet("n1"), {})
+    tried.adopt([feed("other/{asset}")], Fleet("n1"), {}, {})
     assert not tried.take(message())
     assert tried.take(message("other/p1"))

@@ -259,12 +259,12 @@ def test_how_far_a_warm_up_is_is_published_each_minute_and_its_end_at_once(tmp_p
     node = Node(tmp_path)
     node.rows(1.0, 1.1)
     pump = node.fleet.detectors["p1"]
-    node.publisher.show_health(pump, SECOND)
+    node.publisher.show_health(pump.health_now(), SECOND)
     node.rows(1.2)
-    node.publisher.show_health(pump, 60 * SECOND)
-    node.publisher.show_health(pump, 61 * SECOND)
+    node.publisher.show_health(pump.health_now(), 60 * SECOND)
+    node.publisher.show_health(pump.health_now(), 61 * SECOND)
     node.rows(1.3, 1.4, 1.5)
-    node.publisher.show_health(pump, 62 * SECOND)
+    node.publisher.show_health(pump.health_now(), 62 * SECOND)
     shown = [(body["rows"], body["watched"], body["reason"] is None) for body in node.wire.on("/p1/health")]
     assert shown == [(1, False, False), (2, False, False), (4, True, True)]
 

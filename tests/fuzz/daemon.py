@@ -12,7 +12,7 @@ from typing import Any
 from edge_ae.core.formats.decoder import Decoder, Stream
 from edge_ae.core.timestamps import SECOND
 from edge_ae.daemon.bridge import Bridge
-from edge_ae.daemon.ingest import Feed
+from edge_ae.daemon.ingest import Feed, SameWatch
 from edge_ae.daemon.loop import Daemon
 from edge_ae.daemon.options import DaemonOptions
 from edge_ae.mqtt.link import Message
@@ -96,7 +96,7 @@ def daemon(
 ) -> tuple[Daemon, Any]:
     """`link` None: one that leads nowhere."""
     link = Deaf() if link is None else link
-    feeds = [Feed(Decoder(stream, watch().model.spec.names), watch()) for stream in STREAMS]
+    feeds = [Feed(Decoder(stream, watch().model.spec.names), SameWatch(watch())) for stream in STREAMS]
     store = NodeStore(directory / FILE if checkpoint_s > 0 else None)
     options = DaemonOptions("n1", "edge-ae", checkpoint_s, receive_maximum, max_assets=MAX_ASSETS)
     return Daemon(options, feeds, link, store, bridges=bridges), link
