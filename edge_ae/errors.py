@@ -1,4 +1,4 @@
-"""Whose fault it is: five ways in which the world can be wrong. Each message is one sentence for a person.
+"""Whose fault it is: the ways in which the world can be wrong. Each message is one sentence for a person.
 
 They are raised where the fault is seen and caught once at the boundary. Our own faults have no class here:
 they end the process, and the supervisor starts it again from the checkpoint.
@@ -34,6 +34,14 @@ class BadData(EdgeError):
 
 class BadModel(EdgeError):
     """A model file that is broken, altered, or made for something else."""
+
+
+class ModelFails(BadModel):
+    """A model that passed every test, and does not do what it should with the rows of an asset."""
+
+    def __init__(self, sha256: str, why: str) -> None:
+        super().__init__(f"model {sha256[:12]}: {why}")
+        self.sha256 = sha256
 
 
 class BadState(EdgeError):

@@ -140,6 +140,7 @@ CORE_MAY = {
     "score_watch": {"alert_state"} | NOTATIONS,
     "expectation": NOTATIONS,
     "fleet": {"detector", "expectation"} | NOTATIONS,
+    "shadow": {"detector", "fleet"} | NOTATIONS,
     "signals": {"detector", "expectation"} | NOTATIONS,
     "peak_hours": {"timestamps"},
     "what_if": {"detector", "peak_hours", "rules"} | NOTATIONS,

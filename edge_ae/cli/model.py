@@ -20,7 +20,7 @@ WHAT = "keep the models of a machine in a folder: install, compare, put to use, 
 EXAMPLE = "edge-ae model install pump.onnx --in /etc/edge-ae/models/pump --promote"
 FOLDER = "/etc/edge-ae/models/pump"
 
-TAKE_UP = "a running daemon takes it up with: systemctl reload edge-ae"
+FOLLOWS = "a running daemon follows within seconds"
 NAME_CHARS = 60
 WEEK_NS = 7 * 24 * HOUR
 
@@ -56,6 +56,12 @@ def _file(parser: ArgumentParser) -> None:
 def _which(parser: ArgumentParser) -> None:
     parser.add_argument(
         "model", metavar="SHA256", help="the first digits of its SHA-256, four or more, as `list` shows them"
+    )
+
+
+def _which_or_none(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "model", metavar="SHA256", help="the first digits of its SHA-256, four or more; `none` ends what runs there"
     )
 
 
@@ -96,11 +102,15 @@ def _list(options: Namespace) -> int:
         print(json.dumps([_facts_of_place(one) for one in models], indent=2))
         return 0
     for one in models:
-        use = "in use" if one.is_current else "before" if one.is_previous else ""
+        use = next((word for word, is_so in _uses(one).items() if is_so), "")
         print(f"{one.short}  {rfc3339(one.installed_ns)}  {use:<7} {_title(one.path)}")
     if not models:
         print(f"no model is there; edge-ae model install FILE --in {options.folder} puts one there", file=sys.stderr)
     return 0
+
+
+def _uses(one: "Installed") -> dict[str, bool]:
+    return {"in use": one.is_current, "shadow": one.is_shadow, "before": one.is_previous}
 
 
 def _verify(options: Namespace) -> int:
@@ -125,6 +135,17 @@ def _install(options: Namespace) -> int:
 
 def _put_to_use(options: Namespace) -> int:
     return _in_use(_registry(options.folder).promote(options.model, _verifier(options.key)))
+
+
+def _put_beside(options: Namespace) -> int:
+    registry = _registry(options.folder)
+    if options.model == "none":
+        registry.end_shadow()
+        print("nothing runs in the shadow of the model in use any more")
+        return 0
+    model = registry.shadow(options.model, _verifier(options.key))
+    print(f"in the shadow: {model.short} ({_title(model.path)}); {FOLLOWS}")
+    return 0
 
 
 def _go_back(options: Namespace) -> int:
@@ -152,7 +173,7 @@ def _diff(options: Namespace) -> int:
 
 
 def _in_use(model: "Installed") -> int:
-    print(f"in use: {model.short} ({_title(model.path)}); {TAKE_UP}")
+    print(f"in use: {model.short} ({_title(model.path)}); {FOLLOWS}")
     return 0
 
 
@@ -179,6 +200,7 @@ def _facts_of_place(one: "Installed") -> dict[str, object]:
         "installed": rfc3339(one.installed_ns),
         "current": one.is_current,
         "previous": one.is_previous,
+        "shadow": one.is_shadow,
         "model": _title(one.path),
     }
 
@@ -255,6 +277,12 @@ ACTIONS: dict[str, tuple[str, str, Options, Callable[[Namespace], int]]] = {
         _install,
     ),
     "promote": ("put an installed model to use", f"promote 3f2ab4 --in {FOLDER}", (_which, _into, _key), _put_to_use),
+    "shadow": (
+        "run a model beside the one in use: its alerts are counted, and nobody is told of them",
+        f"shadow 3f2ab4 --in {FOLDER}",
+        (_which_or_none, _into, _key),
+        _put_beside,
+    ),
     "rollback": ("put the model to use that was in use before", f"rollback --in {FOLDER}", (_into, _key), _go_back),
     "diff": ("show what two models differ in", f"diff {FOLDER} pump.onnx", (_two,), _diff),
 }

@@ -10,6 +10,8 @@ Rows of a state in which the asset is not to be watched go no further than `stat
 """
 
 import copy
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -35,6 +37,7 @@ from edge_ae.core.window import Windower, longest_gap
 
 FROZEN, PACE = "frozen", "pace"  # faults of an asset, beside those of its liveness
 NOTHING = "nothing comes"
+LAW_DIGITS = 16
 
 
 class AssetInput:
@@ -271,6 +274,20 @@ class AssetInput:
         twin._window, twin._score_watch = copy.deepcopy(self._window), copy.copy(self._score_watch)
         twin._pace, twin.noticed = InputPace(self._spec), self.noticed.fork()
         return twin
+
+    @property
+    def law(self) -> str:
+        """Names what makes rows of readings. Where two are the same, the rows of one are the rows of the other, and so is all else
+        that is known of them but for how many a window has."""
+        spec = self._spec
+        channels = [[one.name, str(one.kind), one.turn, one.error_values] for one in spec.channels]
+        said = json.dumps([channels, spec.period_ns, spec.hold_rows, self._state.when])
+        return hashlib.sha256(said.encode()).hexdigest()[:LAW_DIGITS]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has the rows of a window, be they missing ones."""
+        return self._window.rows == self._spec.length
 
     def snapshot(self) -> dict[str, Any]:
         """What a restart must know, as plain values."""

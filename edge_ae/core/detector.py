@@ -38,6 +38,7 @@ from edge_ae.core.suppression import Silence
 from edge_ae.core.threshold import Threshold
 
 OFF_DELAY_HOPS = 10  # the default off-delay
+FORMER_KEPT = 2  # models, of which it is known what their threshold had learned
 FROZEN, PACE = "frozen", "pace"  # faults of an asset, beside those of its liveness
 NOTHING = "nothing comes"
 
@@ -71,6 +72,9 @@ class Detector:
         self.own_rules = AssetRules(rules, spec.names)
         self.suppressed: Counter[str] = Counter()  # alerts that were not announced as they rose, by what withheld them
         self.peaks = HourlyPeaks()
+        self.former: dict[
+            str, Mapping[str, Any]
+        ] = {}  # SHA-256 of models that were in use -> what their threshold had learned
         self.alert = AlertState()
         self.last_t_ns: int | None = None  # event time of the newest row judged
 
@@ -247,6 +251,26 @@ class Detector:
         self.alert, transitions = stepped
         return [self._event(one) for one in transitions]
 
+    # -- another model ----------------------------------------------------------------------------------------
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether it has the rows of a window, so that none of those to come is lost for want of rows."""
+        return self._input.is_whole
+
+    def take_over(self, other: "Detector") -> None:
+        """Go on in the place of another model's detector of the same asset: with the alert as it stands, and with what people asked
+        for. What either has learned of its own scores stays its own."""
+        self.alert = other.alert
+        if self.budget != other.budget:
+            self.set_budget(other.budget)
+        self.own_rules.restore(other.own_rules.snapshot())
+        self.former = _newest({**other.former, other.spec.sha256: other._threshold.snapshot()}, self.spec.sha256)
+        self.suppressed, self.peaks = other.suppressed, other.peaks
+        other.suppressed, other.peaks, other.former = Counter(), HourlyPeaks(), {}
+        if self.last_t_ns is None:
+            self.last_t_ns = other.last_t_ns
+
     # -- what is known of it -------------------------------------------------------------------------------
 
     def _event(self, transition: Transition) -> AlertStep:
@@ -336,6 +360,8 @@ class Detector:
         """What a restart must know, as plain values."""
         return {
             "model": self.spec.sha256,
+            "law": self._input.law,
+            "former": self.former,
             **self._input.snapshot(),
             "threshold": self._threshold.snapshot(),
             "budget": self.budget,
@@ -348,7 +374,8 @@ class Detector:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up where `snapshot` was made. What people asked for and the alert always; the rest only if the model is the same file."""
+        """Take up where `snapshot` was made. What people asked for and the alert always; the rows where this model makes them by the
+        same law; what the threshold has learned where the model is the same file, or was in use before."""
         self.alert = alert_snapshot.restore(state["alert"])
         if state.get("budget") is not None:  # there was none before version 0.3, nor what follows
             self.set_budget(state["budget"])
@@ -357,9 +384,23 @@ class Detector:
             self.suppressed = Counter(state["suppressed"])
         self.last_t_ns = state["last_t_ns"]
         self.peaks.restore(state.get("peaks"))  # there were none before version 0.3
-        if state["model"] != self.spec.sha256:
+        self.former = dict(state.get("former", {}))  # there were none before version 0.3
+        self._restore_threshold(state)
+        if self.spec.sha256 == state["model"] or self._input.law == state.get("law"):
+            self._input.restore(state)
+            if "condition" in state:  # there was none before version 0.3
+                self._condition = restored(state["condition"])
+
+    def _restore_threshold(self, state: Mapping[str, Any]) -> None:
+        if state["model"] == self.spec.sha256:
+            self._threshold.restore(state["threshold"])
             return
-        self._input.restore(state)
-        self._threshold.restore(state["threshold"])
-        if "condition" in state:  # there was none before version 0.3
-            self._condition = restored(state["condition"])
+        if self.spec.sha256 in self.former:
+            self._threshold.restore(self.former[self.spec.sha256])
+        self.former = _newest({**self.former, state["model"]: state["threshold"]}, self.spec.sha256)
+
+
+def _newest(former: dict[str, Mapping[str, Any]], current: str) -> dict[str, Mapping[str, Any]]:
+    """Of the models that were in use before `current`, those that were last, the oldest first."""
+    others = [sha256 for sha256 in former if sha256 != current]
+    return {sha256: former[sha256] for sha256 in others[-FORMER_KEPT:]}

@@ -192,6 +192,7 @@ class Publisher:
             episode,
             state.suppression,
             detector.quality,
+            detector.spec.sha256,
         )
         if self._shown.get(asset) == shown or not self._link.connected:
             return

@@ -5,8 +5,9 @@
         91bc07.../model.onnx
         current  -> 3f2ab4...     replaced whole: after a power cut it is the old one or the new one
         previous -> 91bc07...     what `rollback` goes back to
+        shadow   -> e6d801...     what is to run beside the one in use, where there is such a link
 
-Settings and commands take the folder in place of a file, and read what `current` points to.
+A daemon follows the links of its folders. Settings and commands take the folder in place of a file, and read what `current` points to.
 """
 
 import fcntl
@@ -23,10 +24,10 @@ from edge_ae.model.onnx_model import CURRENT, MODEL, OnnxModel, in_use, read_fil
 from edge_ae.model.signature import Verify, signature_path
 from edge_ae.store.atomic import reason_of, settle, write_whole
 
-PREVIOUS = "previous"
+PREVIOUS, SHADOW = "previous", "shadow"
 SCRATCH = ".installing"
 READABLE, OPEN_FOLDER = 0o644, 0o755  # the service runs as a user of its own
-KEPT = 5  # models; what is in use, what it would go back to, and the newest of the others
+KEPT = 5  # models; what is in use, what it would go back to, what runs beside, and the newest of the others
 LEAST_DIGITS = 4  # of a SHA-256, to name a model by
 SHA256_DIGITS = 64
 
@@ -40,10 +41,16 @@ class Installed:
     installed_ns: int
     is_current: bool
     is_previous: bool
+    is_shadow: bool = False
 
     @property
     def short(self) -> str:
         return self.sha256[:12]
+
+    @property
+    def is_used(self) -> bool:
+        """Whether a link names it."""
+        return self.is_current or self.is_previous or self.is_shadow
 
 
 class Registry:
@@ -54,15 +61,24 @@ class Registry:
 
     def models(self) -> list[Installed]:
         """Those that are whole, the newest first."""
-        current, previous = self._target(CURRENT), self._target(PREVIOUS)
+        current, previous, shadow = self.links()
         with _said(self.folder):
             files = [path for path in self.folder.glob(f"*/{MODEL}") if not path.parent.is_symlink()]
             found = [
-                Installed(name, path, path.stat().st_mtime_ns, name == current, name == previous)
+                Installed(name, path, path.stat().st_mtime_ns, name == current, name == previous, name == shadow)
                 for path in files
                 if len(name := path.parent.name) == SHA256_DIGITS
             ]
         return sorted(found, key=lambda one: (one.installed_ns, one.sha256), reverse=True)
+
+    def links(self) -> tuple[str | None, str | None, str | None]:
+        """The SHA-256 of what is in use, of what was before, and of what is to run beside; None: there is none."""
+        current, previous, shadow = map(self._target, (CURRENT, PREVIOUS, SHADOW))
+        return current, previous, None if shadow == current else shadow
+
+    def path_of(self, sha256: str) -> Path:
+        """Where the file of a model is."""
+        return self.folder / sha256 / MODEL
 
     def named(self, digits: str) -> Installed:
         """The model whose SHA-256 begins so."""
@@ -84,7 +100,7 @@ class Registry:
         with self._alone():
             current = self._target(CURRENT)
             if current not in (None, spec.sha256):  # the one in use once more: its file may be what has to be mended
-                _require_like(OnnxModel.load(self.folder / current / MODEL).spec, spec, source, self.folder)
+                require_like(OnnxModel.load(self.folder / current / MODEL).spec, spec, source, self.folder)
             self._copy(source, spec.sha256)
             if current is None:
                 self._point(CURRENT, spec.sha256)
@@ -99,7 +115,32 @@ class Registry:
             if current is not None and current != model.sha256:
                 self._point(PREVIOUS, current)
             self._point(CURRENT, model.sha256)
+            if self._target(SHADOW) == model.sha256:
+                self._unpoint(SHADOW)
             return self.named(model.sha256)
+
+    def shadow(self, digits: str, verify: Verify | None = None) -> Installed:
+        """Have a model run beside the one in use. It proves itself here once more before."""
+        with self._alone():
+            model = self.named(digits)
+            if model.is_current:
+                raise BadModel(f"{model.short}: is in use; name another for the shadow of it")
+            OnnxModel.load(model.path, verify)
+            self._point(SHADOW, model.sha256)
+            return self.named(model.sha256)
+
+    def end_shadow(self) -> None:
+        """Have none run beside the one in use."""
+        with self._alone():
+            self._unpoint(SHADOW)
+
+    def set_back(self, sha256: str, running: str) -> None:
+        """Have no link but `previous` name a model that turned out not to do; `running`: the one that does."""
+        with self._alone():
+            if self._target(CURRENT) == sha256 and self.path_of(running).is_file():
+                self._point(CURRENT, running)
+            if self._target(SHADOW) == sha256:
+                self._unpoint(SHADOW)
 
     def rollback(self, verify: Verify | None = None) -> Installed:
         """Put the model to use that was in use before. Raises BadModel where there is none."""
@@ -138,7 +179,7 @@ class Registry:
                 shutil.rmtree(scratch, ignore_errors=True)
 
     def _drop_oldest(self, newest: str) -> list[Installed]:
-        spare = [one for one in self.models() if not (one.is_current or one.is_previous or one.sha256 == newest)]
+        spare = [one for one in self.models() if not (one.is_used or one.sha256 == newest)]
         held = len(self.models()) - len(spare)
         dropped = spare[max(KEPT - held, 0) :]
         with _said(self.folder):
@@ -152,6 +193,11 @@ class Registry:
             scratch.unlink(missing_ok=True)
             scratch.symlink_to(sha256)
             scratch.replace(self.folder / name)
+            settle(self.folder)
+
+    def _unpoint(self, name: str) -> None:
+        with _said(self.folder):
+            (self.folder / name).unlink(missing_ok=True)
             settle(self.folder)
 
     def _target(self, name: str) -> str | None:
@@ -178,7 +224,8 @@ class Registry:
             os.close(place)
 
 
-def _require_like(current: ModelSpec, candidate: ModelSpec, source: Path, folder: Path) -> None:
+def require_like(current: ModelSpec, candidate: ModelSpec, source: Path, folder: Path) -> None:
+    """Raises BadModel for a candidate that readings of the model in use would not fit."""
     kept, new = set(current.names), set(candidate.names)
     lacks = [f"lacks {', '.join(sorted(kept - new))}"] if kept - new else []
     adds = [f"has {', '.join(sorted(new - kept))} beside"] if new - kept else []

@@ -49,7 +49,7 @@ def test_each_step_says_what_is_in_use_and_how_the_daemon_takes_it_up(
     status, out, _ = run(capsys, "promote", digits, "--in", folder)
     assert out == (
         f"in use: {digits} (pump, hand, 2 channels, trained 2026-02-02T00:00:00Z); "
-        "a running daemon takes it up with: systemctl reload edge-ae\n"
+        "a running daemon follows within seconds\n"
     )
     status, out, _ = run(capsys, "rollback", "--in", folder)
     assert "trained 2026-01-01T00:00:00Z" in out
@@ -65,6 +65,20 @@ def test_a_list_marks_what_is_in_use_and_what_was_before(
     assert ("before" in oldest, "2026-01-01" in oldest) == (True, True)
     _, out, _ = run(capsys, "list", folder, "--json")
     assert [(one["current"], one["previous"]) for one in json.loads(out)] == [(True, False), (False, True)]
+
+
+def test_a_model_in_the_shadow_is_marked_until_none_is(
+    folder: Path, newer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, "install", newer, "--in", folder)
+    digits = OnnxModel.load(newer).spec.sha256[:12]
+    status, out, _ = run(capsys, "shadow", digits, "--in", folder)
+    assert (status, out.startswith(f"in the shadow: {digits} (pump,")) == (0, True)
+    _, out, _ = run(capsys, "list", folder)
+    assert "shadow" in out.splitlines()[0]
+    run(capsys, "shadow", "none", "--in", folder)
+    _, out, _ = run(capsys, "list", folder)
+    assert "shadow" not in out
 
 
 def test_a_spoiled_model_is_a_line_of_the_list(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,12 +18,12 @@ from edge_ae.core.events import Readings, Scored
 from edge_ae.core.expectation import shares_of
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.health_events import Watching
-from edge_ae.core.model_spec import Channel, Explanation, Modes, Similar
+from edge_ae.core.model_spec import Channel, Explanation, Kind, Modes, Similar
 from edge_ae.core.payloads import alert_payload
 from edge_ae.core.rules import AlertRules
 from edge_ae.core.timestamps import SECOND
 from edge_ae.core.usual import usual_gap_rows
-from tests.models import LENGTH, FakeModel, spec_of
+from tests.models import CHANNELS, LENGTH, FakeModel, spec_of
 
 NAN = math.nan
 RULES = AlertRules(interval_ns=100 * SECOND)  # 1 in 100 windows: the boundary is 1
@@ -238,14 +238,37 @@ def test_alert_in_which_a_sensor_is_silent_is_described_after_a_restart() -> Non
     assert [channel["observed"] for channel in alert_payload(new.alert)["channels"]] == [FAULT, None]
 
 
-def test_another_model_takes_over_the_alert_and_nothing_else() -> None:
+def taken_over(by: FakeModel) -> tuple[Detector, str]:
+    """A detector of another model with the state of one that has just had an alert, and the alert's id."""
     fleet = Fleet("node")
     (new,) = events(run(series(*[CALM] * 10, FAULT), fleet))
-    other = Detector("node", "pump", Watch(FakeModel(sha256="6" * 64), RULES))
+    other = Detector("node", "pump", Watch(by, RULES))
     other.restore(orjson.loads(orjson.dumps(fleet.snapshot()["pump"])))
+    return other, new.id
+
+
+def test_another_model_takes_over_the_alert_and_the_rows() -> None:
+    other, identity = taken_over(FakeModel(sha256="6" * 64))
     assert other.alert.episode is not None
-    assert other.alert.episode.id == new.id
-    fresh = Detector("node", "pump", Watch(FakeModel(sha256="6" * 64), RULES))
+    assert other.alert.episode.id == identity
+    assert other.is_warm
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"period_ns": 2 * SECOND},
+        {"channels": CHANNELS[::-1]},
+        {"hold_rows": 7},
+        {"when": "flow > 0"},
+        {"channels": (replace(CHANNELS[0], kind=Kind.COUNTER), CHANNELS[1])},
+    ],
+)
+def test_a_model_that_makes_rows_otherwise_takes_over_the_alert_and_no_row(changes: dict[str, Any]) -> None:
+    other, identity = taken_over(FakeModel(sha256="6" * 64, **changes))
+    assert other.alert.episode is not None
+    assert other.alert.episode.id == identity
+    fresh = Detector("node", "pump", Watch(FakeModel(sha256="6" * 64, **changes), RULES))
     assert other.snapshot()["window"] == fresh.snapshot()["window"]
 
 

@@ -146,6 +146,43 @@ def test_two_commands_do_not_change_a_folder_at_once(
     assert in_use(registry) == "2026-01-02T00:00:00Z"
 
 
+def test_a_model_in_the_shadow_stays_until_it_is_put_to_use_or_the_shadow_ends(
+    registry: Registry, files: list[Path]
+) -> None:
+    registry.install(files[0])
+    second, _ = registry.install(files[1])
+    registry.shadow(second.sha256)
+    for path in files[2:]:
+        registry.install(path)
+    assert registry.links()[2] == second.sha256
+    registry.promote(second.sha256)
+    assert registry.links()[::2] == (second.sha256, None)
+    third = registry.shadow(registry.models()[0].sha256)
+    assert registry.links()[2] == third.sha256
+    registry.end_shadow()
+    assert registry.links()[2] is None
+
+
+def test_a_model_is_not_in_its_own_shadow(registry: Registry, files: list[Path]) -> None:
+    first, _ = registry.install(files[0])
+    with pytest.raises(BadModel, match="is in use; name another"):
+        registry.shadow(first.sha256)
+
+
+def test_what_turned_out_not_to_do_is_named_by_no_link_that_is_followed(registry: Registry, files: list[Path]) -> None:
+    first, _ = registry.install(files[0])
+    second, _ = registry.install(files[1])
+    registry.promote(second.sha256)
+    registry.set_back(second.sha256, first.sha256)
+    registry.shadow(second.sha256)
+    registry.set_back(second.sha256, first.sha256)
+    assert registry.links() == (first.sha256, first.sha256, None)
+    shutil.rmtree(first.path.parent)
+    registry._point("current", second.sha256)
+    registry.set_back(second.sha256, first.sha256)
+    assert registry.links()[0] == second.sha256
+
+
 STEPS = ("rename", "replace", "symlink_to", "mkdir", "unlink")
 
 
