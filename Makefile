@@ -14,7 +14,7 @@
 #   make vm [CUTS=20 ARGS="--accelerator kvm"]   a Debian with systemd in a virtual machine: installed, upgraded, killed, cut off from power, removed; root
 #   make roots             the Debian packages in clean roots: come, take over, stand aside, go; root
 #   make container         the image, built without a registry on a Debian root, and run; root
-#   make machines          arm, roots, container and vm; each left out, with the reason, where its tools are missing
+#   make machines [SHORT=1]   arm, roots, container and vm; each left out, with the reason, where its tools are missing; SHORT=1: minutes
 #   make docs              the documents as a site in out/docs, every link checked
 #   make fuzz [BYTES=10000000 FILES=10000 TRACES=100000 PACKETS=200000]   hostile payloads, packets, spoilt models, lives of alerts: each used or refused
 
@@ -99,7 +99,7 @@ arm roots container vm: .venv/.dev
 
 # One at a time, for each wants the whole machine. A part that is left out ends with 77, and has said why.
 machines: .venv/.dev
-	@failed=0; for part in arm roots container vm; do \
+	@failed=0; for part in $(if $(SHORT),'roots --short',arm roots container vm); do \
 		PYTHON=$(BIN)/python $(BIN)/python -m tests.machines.$$part || [ $$? -eq 77 ] || failed=1; \
 	done; exit $$failed
 

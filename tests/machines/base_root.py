@@ -23,7 +23,12 @@ def lacking(*tools: str) -> str | None:
     if os.geteuid() != 0:
         return "only root can go into a root of its own"
     missing = [tool for tool in ("mmdebstrap", *tools) if shutil.which(tool) is None]
-    return f"{', '.join(missing)} missing: apt-get install {' '.join(missing)}" if missing else None
+    if missing:
+        return f"{', '.join(missing)} missing: apt-get install {' '.join(missing)}"
+    may = subprocess.run(["unshare", "--mount", "--net", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True)
+    return (
+        None if may.returncode == 0 else "this root may not mount: run it outside a container, or in a privileged one"
+    )
 
 
 def lacking_arm() -> str | None:

@@ -3,8 +3,11 @@
 clean root ─► a life: dpkg -i, an upgrade, --remove, --purge          of either processor
            ─► over 0.1 by install.sh, over what was made by hand
            ─► on a full disk, of another processor: refused, and nothing is lost
+
+`--short` is the life alone, on amd64, of a package with the libraries of the daemon: in minutes, for each change.
 """
 
+import argparse
 import hashlib
 import os
 import subprocess
@@ -15,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from deploy.packages import EXTRAS
 from tests.machines import base_root
 from tests.machines.arm_root import CPUINFO
 from tests.machines.base_root import CHECKOUT, KEPT
@@ -75,9 +79,10 @@ def lacking() -> str | None:
     return base_root.lacking("dpkg-deb")
 
 
-def packages(folder: Path, *architectures: str) -> dict[str, Path]:
+def packages(folder: Path, *architectures: str, extras: str = EXTRAS) -> dict[str, Path]:
     """As `make packages` builds them."""
-    command = [sys.executable, "-m", "deploy.packages", "--no-bill", "--out", str(folder), "--only", *architectures]
+    command = [sys.executable, "-m", "deploy.packages", "--no-bill", "--extras", extras]
+    command += ["--out", str(folder), "--only", *architectures]
     environment = os.environ | {"SOURCE_DATE_EPOCH": WHEN}
     subprocess.run(command, check=True, cwd=CHECKOUT, env=environment, stdout=subprocess.DEVNULL)
     return {name: next(folder.glob(f"*_{name}.deb")) for name in architectures}
@@ -93,6 +98,13 @@ def root(folder: Path, architecture: str, debs: dict[str, Path]) -> Iterator[Roo
         cpuinfo = CPUINFO[CORE] if architecture == "arm64" else None
         with base_root.entered(path, cpuinfo):
             yield Root(path, cpuinfo)
+
+
+def short() -> Iterator[Finding]:
+    KEPT.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=KEPT, prefix="roots-") as scratch:
+        debs = packages(Path(scratch) / "once", "amd64", extras="signed")
+        yield from guarded(_in_a_clean_root(life, Path(scratch), "amd64", debs))
 
 
 def checks() -> Iterator[Finding]:
@@ -194,8 +206,11 @@ def _last_error(out: str) -> str:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(prog="tests.machines.roots", description="The Debian packages in clean roots.")
+    parser.add_argument("--short", action="store_true", help="one life on amd64 alone")
+    options = parser.parse_args()
     clean_up_on_sigterm()
-    return closed("roots", lacking(), checks)
+    return closed("roots", lacking(), short if options.short else checks)
 
 
 if __name__ == "__main__":

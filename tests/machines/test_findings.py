@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +39,15 @@ def test_tools_that_are_missing_are_named_with_their_packages(monkeypatch: pytes
     assert "apt-get install" in (vm_root.lacking() or "")
     assert "qemu-system-x86" in (vm_root.lacking() or "")
     assert base_root.lacking("podman") == "mmdebstrap, podman missing: apt-get install mmdebstrap podman"
+
+
+def test_root_that_may_not_mount_is_told_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for tool, status in (("mmdebstrap", 0), ("unshare", 1)):
+        (tmp_path / tool).write_text(f"#!/bin/sh\nexit {status}\n")
+        (tmp_path / tool).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert "may not mount" in (base_root.lacking() or "")
 
 
 def test_power_is_cut_as_often_as_asked_with_the_caches_that_keep_what_is_flushed() -> None:

@@ -17,8 +17,8 @@ from typing import Any
 from tests.chaos.world import Mortal, started
 from tests.machines.vm_root import Kit
 
-BOOT_S = 400.0  # some 45 s emulated, more where others want the processors
-COMMAND_S = 900.0
+BOOT_S = 1500.0  # some 45 s emulated, far more where others want the processors
+COMMAND_S = 3000.0
 HOST = "10.0.2.2"  # by which the machine reaches this one
 MEMORY_MB = 512
 # A start costs enough without these. logind stays: a shutdown goes through it.

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.chaos.plant import NODE
 from tests.conftest import Broker, Subscriber, wait_for
 from tests.machines.findings import Finding
-from tests.machines.virtual_machine import HOST, VirtualMachine
+from tests.machines.virtual_machine import BOOT_S, HOST, VirtualMachine
 from tests.machines.vm_root import Kit
 
 USER, SECRET = "edge-ae", "hush"
@@ -59,7 +59,10 @@ class Device:
         """What `systemctl show` has of the service in one line: state, restarts."""
         return self.machine.must(f"echo $({SHOW} ActiveState) $({SHOW} NRestarts)")
 
-    def online(self) -> bool:
+    def comes_online(self) -> None:
+        wait_for(self._online, "the daemon's online", BOOT_S)
+
+    def _online(self) -> bool:
         heard = self.listener.on(f"{NODE}/status")
         return bool(heard) and heard[-1].payload == b"online"
 
@@ -103,7 +106,7 @@ def _arrives(device: Device, port: int) -> Iterator[Finding]:
     machine.must(f"cat > /etc/edge-ae/edge-ae.toml << 'END'\n{written}END\ncp /stick/pump.onnx /etc/edge-ae/models/")
     machine.must("systemctl start edge-ae")
     status = machine.must(f"{SHOW} StatusText")
-    wait_for(device.online, "the daemon's online")
+    device.comes_online()
     yield Finding("systemctl start returns at READY", f"{device.state()}, {status}", device.state() == "active 0")
     user = machine.must(f"stat -c '%U %u' /proc/{PID}")
     yield Finding("DynamicUser", user, user.startswith("edge-ae ") and int(user.split()[1]) >= FIRST_DYNAMIC)
@@ -144,7 +147,7 @@ def _killed(device: Device, what: str, signal: str, restarts: int) -> Finding:
     machine = device.machine
     machine.must(f"kill -{signal} {PID}")
     machine.wait_until(f'[ "$({SHOW} NRestarts)" -ge {restarts} ] && {STARTED}')
-    wait_for(device.online, "the daemon's online")
+    device.comes_online()
     why = machine.must("journalctl -u edge-ae | grep -o 'Failed with result.*' | tail -n 1")
     return Finding(what, f"{why} {device.state()}", device.state() == f"active {restarts}")
 
@@ -161,13 +164,13 @@ def _is_upgraded(device: Device) -> Iterator[Finding]:
     machine.off()
     machine.start()
     machine.wait_until(STARTED)
-    wait_for(device.online, "the daemon's online")
+    device.comes_online()
     yield _still(device, "starts with the machine", before, "/usr/lib/edge-ae/")
 
 
 def _still(device: Device, what: str, before: str, program: str) -> Finding:
     """The daemon runs, of this program, with what it had."""
-    wait_for(device.online, "the daemon's online")
+    device.comes_online()
     runs = device.machine.must(f"tr '\\0' ' ' < /proc/{PID}/cmdline")
     kept = device.settings_and_state() == before
     holds = kept and program in runs and device.state() == "active 0"
