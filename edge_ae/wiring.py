@@ -56,8 +56,8 @@ def daemon(settings: Settings, config: Path) -> "Daemon":
     from edge_ae.daemon.loop import Daemon
     from edge_ae.daemon.options import DaemonOptions
     from edge_ae.store import version_0_1
+    from edge_ae.store.columnar.recorder import ColumnRecorder
     from edge_ae.store.node_store import FILE, NodeStore
-    from edge_ae.store.recorder import Recorder
 
     limits, record = settings.limits, settings.record
     metrics = _metrics(settings)
@@ -77,6 +77,7 @@ def daemon(settings: Settings, config: Path) -> "Daemon":
     link = Link(link_options(settings), limits.inbox_messages)
     notify = _notify(settings, store)
     sparkplug = _sparkplug(settings)
+    recorder = None if recordings is None else ColumnRecorder(recordings, record.max_mb * 2**20, record.flush_s)
     return Daemon(
         DaemonOptions(
             node=settings.node,
@@ -95,7 +96,7 @@ def daemon(settings: Settings, config: Path) -> "Daemon":
         link,
         store,
         reload=lambda: _reload(settings, config, timed),
-        recorder=None if recordings is None else Recorder(recordings, record.max_mb * 2**20),
+        recorder=recorder,
         bridges=[
             bridge
             for bridge in (metrics, _home_assistant(settings, link), _thin_edge(settings, link), notify, sparkplug)
@@ -105,6 +106,7 @@ def daemon(settings: Settings, config: Path) -> "Daemon":
         reports={
             **({} if notify is None else {"notify": notify.counts}),
             **({} if sparkplug is None else {"sparkplug": sparkplug.report}),
+            **({} if recorder is None else {"recorder": recorder.report}),
         },
     )
 

@@ -49,12 +49,12 @@ def execute(options: Namespace) -> int:
     from edge_ae.core.topics import topic_fault
     from edge_ae.mqtt import playback, simple_client
     from edge_ae.store.recording.table import BACKWARDS, newest_first, one_asset, take
-    from edge_ae.store.recording_csv import read_csv
+    from edge_ae.store.recordings import read_recording
 
     fault = topic_fault(options.topic)
     if fault is not None or "+" in options.topic or "#" in options.topic:
         raise BadConfig(f"--topic: {options.topic!r} {fault or 'has a wildcard, and nothing can be published to one'}")
-    table = one_asset(read_csv(options.data, read_options(options)), options.asset)
+    table = one_asset(read_recording(options.data, read_options(options)), options.asset)
     for note in table.notes:
         print(note, file=sys.stderr)
     if newest_first(table):

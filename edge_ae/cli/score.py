@@ -34,14 +34,14 @@ def execute(options: Namespace) -> int:
     from edge_ae.model.onnx_model import OnnxModel
     from edge_ae.offline import Outputs, score_table, write_outputs
     from edge_ae.store.recording.table import BACKWARDS, newest_first, one_asset, take
-    from edge_ae.store.recording_csv import read_csv
+    from edge_ae.store.recordings import read_recording
 
     rules = alert_rules(options)
     spare((options.model, options.data), (options.out, options.events, options.reconstruction))
     outputs = Outputs(options.out, options.explain, options.events, options.reconstruction)
     model = OnnxModel.load(options.model)
     with progress("bytes") as draw:
-        table = one_asset(read_csv(options.data, read_options(options), draw), options.asset)
+        table = one_asset(read_recording(options.data, read_options(options), draw), options.asset)
     for note in table.notes:
         print(note, file=sys.stderr)
     is_turned = newest_first(table)

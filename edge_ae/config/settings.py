@@ -233,6 +233,7 @@ class Record(Section):
 
     dir: Path | None = None
     max_mb: int = Field(default=1_000, ge=1, le=10_000_000)
+    flush_s: float = Field(default=300.0, ge=1, le=86_400)
 
 
 class Learn(Section):

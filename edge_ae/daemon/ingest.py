@@ -69,9 +69,16 @@ class Feed:
 
 
 class RowRecorder(Protocol):
-    """Keeps rows for the next training."""
+    """Keeps rows for the next training, and what is known of stretches of them; `tick`: once a second."""
+
+    @property
+    def fault(self) -> str | None: ...
 
     def push(self, asset: str, t_ns: int, values: Mapping[str, float]) -> None: ...
+
+    def mark(self, asset: str, from_ns: int, until_ns: int, why: str) -> None: ...
+
+    def tick(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -79,9 +86,9 @@ class RowRecorder(Protocol):
 class Ingest:
     """`own`: topics that begin so are ours, and no reading's.
 
-    `used`: payloads. `origins`: asset -> the topic filter of the feed that brought it. `touched`: assets that have
-    had readings since the caller cleared it. `learners`: assets whose models are made here; those of them that have none yet are
-    no part of the fleet.
+    `used`: payloads. `recorder`: what is given each row. `origins`: asset -> the topic filter of the feed that brought it.
+    `touched`: assets that have had readings since the caller cleared it. `learners`: assets whose models are made here;
+    those of them that have none yet are no part of the fleet.
     """
 
     def __init__(self, feeds: Sequence[Feed], fleet: Fleet, own: str, recorder: RowRecorder | None = None) -> None:
@@ -89,7 +96,7 @@ class Ingest:
         self.refusals = Refusals()
         self.touched: set[str] = set()
         self._own = own
-        self._recorder = recorder
+        self.recorder = recorder
         self.learners = Learners()
         self.adopt(feeds, fleet, {}, {})
 
@@ -183,8 +190,8 @@ class Ingest:
         self.touched.add(asset)
         if asset not in self.origins:
             self.origins[asset] = feed.decoder.filter
-        if self._recorder is not None:
-            self._recorder.push(asset, readings.t_ns, readings.values)
+        if self.recorder is not None:
+            self.recorder.push(asset, readings.t_ns, readings.values)
 
     def _route(self, topic: str) -> tuple[Feed, ...]:
         """The feeds of a topic; none of what we publish ourselves, even where a filter such as `#` asks for it."""
@@ -202,5 +209,5 @@ class Ingest:
 
     def close(self) -> None:
         """Bring recorded rows to disk."""
-        if self._recorder is not None:
-            self._recorder.close()
+        if self.recorder is not None:
+            self.recorder.close()

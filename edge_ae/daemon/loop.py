@@ -36,6 +36,7 @@ from edge_ae.daemon.node_commands import NodeCommands, encoded, name_of, named
 from edge_ae.daemon.options import DaemonOptions
 from edge_ae.daemon.publisher import Publisher
 from edge_ae.daemon.rebirths import Rebirths
+from edge_ae.daemon.recording_marks import RecordingMarks
 from edge_ae.daemon.stats import Parts, Reports, node_stats, status_line
 from edge_ae.daemon.views import LiveViews
 from edge_ae.errors import BadPayload, EdgeError
@@ -105,6 +106,7 @@ class Daemon:
         self._node_commands = {**ModelCommands(self.ingest).table, **(node_commands or {})}
         self._views = LiveViews(options.prefix, link, History(options.node, store))
         self._rebirths = Rebirths(partial(link.publish, json=False))
+        self._marks = None if recorder is None else RecordingMarks(recorder, started_ns)
         self._reload = reload
         self._alerted = alerted
         self._arrived_ns: int | None = None  # When the oldest message of this turn did, by the wall.
@@ -202,6 +204,8 @@ class Daemon:
         self.bridges.happened(self.publisher.happenings)
         if self._views:
             self._views.happened(self.publisher.happenings)
+        if self._marks is not None:
+            self._marks.happened(self.publisher.happenings)
         if self._alerted is not None and self._arrived_ns is not None:
             self._time_alerts(self._alerted, self._arrived_ns)
 
@@ -369,6 +373,7 @@ class Daemon:
         self._views.tick(self.fleet, now_ns)
         self._tend_bridges(now_ns)
         self._rebirths.ask((feed.decoder for feed in self.ingest.feeds), now_ns)
+        self._record(now_ns)
         self._log_fault(self.store.fault)
         self.ingest.log_omissions()
         if now_ns - self._summary_ns >= SUMMARY_NS:
@@ -380,6 +385,12 @@ class Daemon:
             self._publish_stats()
         systemd.watchdog()
         systemd.status(status_line(self.parts))
+
+    def _record(self, now_ns: int) -> None:
+        if self._marks is not None:
+            self._marks.tick(self.fleet.detectors.values(), now_ns)
+        if self.ingest.recorder is not None:
+            self.ingest.recorder.tick()
 
     def _tend_bridges(self, now_ns: int) -> None:
         """What they keep with the broker is on disk before they publish it: a crash leaves nothing there for ever."""

@@ -20,7 +20,7 @@ from edge_ae.store.node_store import NodeStore
 
 WEEK_NS = 7 * 86_400 * SECOND
 ASSETS_LISTED = 200  # with more, `stats` would outgrow a broker's packet limit
-REPORTED = ("notify", "sparkplug")  # keys of bridges that count; empty where a bridge is not there
+REPORTED = ("notify", "sparkplug", "recorder")  # keys of what counts; empty where it is not there
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -29,7 +29,7 @@ Reports = Mapping[str, Callable[[], Mapping[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of a daemon that have something to report. `counts`: of the loop itself; `reports`: of bridges, by the key of
+    """The parts of a daemon that have something to report. `counts`: of the loop itself; `reports`: of others, by the key of
     REPORTED that they go to.
     """
 
@@ -104,7 +104,9 @@ def status_line(parts: Parts) -> str:
     active = sum(detector.alert.raised for detector in detectors.values())
     broker = "connected" if parts.link.connected else "no broker"
     facts = [broker, f"{len(detectors)} assets", f"{active} alerts", f"{len(parts.store.outbox)} in the outbox"]
-    return "; ".join([*([] if parts.store.fault is None else [parts.store.fault]), *facts])
+    recorder = parts.ingest.recorder
+    faults = [parts.store.fault, None if recorder is None else recorder.fault]
+    return "; ".join([*(fault for fault in faults if fault is not None), *facts])
 
 
 def rss_bytes() -> int:

@@ -8,7 +8,6 @@ day or too many bytes begin the next one. All files together stay below `max_byt
 """
 
 import csv
-import errno
 import gzip
 import io
 import logging
@@ -16,22 +15,20 @@ import os
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from edge_ae.core.timestamps import SECOND, rfc3339
+from edge_ae.store.recording_room import DONE, PART, RecordingRoom, append_whole, new_path, why
 
 log = logging.getLogger(__name__)
 
-DONE, PART = ".csv.gz", ".part"
 DAY_NS = 86_400 * SECOND
 FLUSH_S = 10.0  # what a crash may cost
 MAX_ROWS = 5_000  # of one asset in memory
 LOGGED_CHARS = 1_000  # of an asset's channels
-FILES = 20  # a file takes at most this part of `max_bytes`: so much goes when room is made
 
 Rows = list[tuple[int, Mapping[str, float]]]
 
@@ -56,13 +53,12 @@ class Recorder:
         self.counts: Counter[str] = Counter()
         self._fault: str | None = None
         self._directory = directory
-        self._max_bytes = max_bytes
         self._open: dict[str, _Open] = {}  # the one that was flushed longest ago comes first
-        self._room = 0  # bytes that may be written before old files must go
+        self._room = RecordingRoom(directory, max_bytes, self.counts)
         try:
-            self._recover()
+            self.counts += Counter(files_recovered=recover(directory))
         except OSError as error:
-            self._fault = _why(error)
+            self._fault = why(error)
             log.error("%s; recordings of the last run are left as they are", self._fault)
         self._make_room()
 
@@ -98,7 +94,7 @@ class Recorder:
             try:
                 _finish(file)
             except OSError as error:
-                _log_change(file, _why(error))
+                _log_change(file, why(error))
 
     def _flush(self, asset: str) -> None:
         file = self._open[asset] = self._open.pop(asset)  # to the end
@@ -110,12 +106,12 @@ class Recorder:
             self.counts["rows_lost"] += len(rows)
             if _size(file) == 0:
                 file.path = None  # its header is not there either
-            _log_change(file, _why(error))
+            _log_change(file, why(error))
             return
         self.counts["rows"] += len(rows)
         if rows:
             _log_change(file, None)
-        if self._room < 0:
+        if self._room.is_used_up:
             self._make_room()
 
     def _write(self, file: _Open, rows: Rows) -> None:
@@ -129,59 +125,43 @@ class Recorder:
     def _append(self, file: _Open, day: int, rows: Rows) -> None:
         names = dict.fromkeys(name for _, values in rows for name in values)
         new = [name for name in names if name not in file.columns]
-        if new or day != file.day or _size(file) > self._max_bytes // FILES:
+        if new or day != file.day or _size(file) > self._room.file_bytes:
             _finish(file)
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         if file.path is None:
             file.columns, file.day = (*file.columns, *new), day
-            file.path = _new_path(file.folder, rows[0][0])
+            file.path = new_path(file.folder, rows[0][0], PART)
             if new:
                 log.info("recording %s: %s", file.folder.name, ", ".join(file.columns)[:LOGGED_CHARS])
             writer.writerow(["timestamp", *file.columns])
         writer.writerows([_time(t_ns), *(values.get(name, "") for name in file.columns)] for t_ns, values in rows)
         member = gzip.compress(text.getvalue().encode(), compresslevel=6, mtime=0)
-        with file.path.open("ab", buffering=0) as out:
-            start = out.tell()
-            if out.write(member) != len(member):
-                out.truncate(start)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file.path))
-        self._room -= len(member)
+        append_whole(file.path, member)
+        self._room.take(len(member))
 
     def _make_room(self) -> None:
-        """Removes the oldest finished files; where those do not suffice, the others are finished, to go next time."""
-        files = sorted((found.st_mtime_ns, found.st_size, path) for path, found in self._files())
-        total, most = sum(size for _, size, _ in files), self._max_bytes - self._max_bytes // FILES
-        for _, size, path in files if total > most else ():
-            if total > most and path.suffix != PART:
-                with suppress(OSError):  # what cannot go now may go the next time
-                    path.unlink()
-                    self.counts["files_dropped"] += 1
-                    total -= size
-        if total > most:
+        """Where finished files do not suffice, the others are finished, to go next time."""
+        if not self._room.make():
             for file in self._open.values():
                 with suppress(OSError):
                     _finish(file)
-        self._room = self._max_bytes - total
 
-    def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
-        for end in (DONE, PART):
-            for path in self._directory.glob(f"*/*{end}"):
-                with suppress(OSError):  # the owner may have taken it away meanwhile
-                    yield path, path.stat()
 
-    def _recover(self) -> None:
-        """Finishes what a crash left: cuts the torn member off, and gives the file its name."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        for path in self._directory.glob(f"*/*{PART}"):
-            keep = whole_members(path.read_bytes())
-            if keep == 0:
-                path.unlink()
-                continue
-            with path.open("r+b") as file:
-                file.truncate(keep)
-            path.rename(path.with_suffix(DONE))
-            self.counts["files_recovered"] += 1
+def recover(directory: Path) -> int:
+    """Finishes what a crash left: cuts the torn member off, and gives the file its name. Returns how many; raises OSError."""
+    directory.mkdir(parents=True, exist_ok=True)
+    recovered = 0
+    for path in directory.glob(f"*/*{PART}"):
+        keep = whole_members(path.read_bytes())
+        if keep == 0:
+            path.unlink()
+            continue
+        with path.open("r+b") as file:
+            file.truncate(keep)
+        path.rename(path.with_suffix(DONE))
+        recovered += 1
+    return recovered
 
 
 def whole_members(data: bytes) -> int:
@@ -218,13 +198,6 @@ def _log_change(file: _Open, fault: str | None) -> None:
     file.fault = fault
 
 
-def _new_path(folder: Path, t_ns: int) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = datetime.fromtimestamp(t_ns // SECOND, UTC).strftime("%Y%m%dT%H%M%S")
-    names = (f"{stem}{suffix}" for suffix in ("", *(f"-{n}" for n in range(2, 100_000))))
-    return next(folder / (n + PART) for n in names if not any((folder / (n + end)).exists() for end in (DONE, PART)))
-
-
 def _size(file: _Open) -> int:
     return 0 if file.path is None or not file.path.exists() else file.path.stat().st_size
 
@@ -233,7 +206,3 @@ def _time(t_ns: int) -> str:
     """To the millisecond, or where that is not exact to the nanosecond."""
     text = rfc3339(t_ns)
     return text if t_ns % 1_000_000 == 0 else f"{text[:-5]}.{t_ns % SECOND:09d}Z"
-
-
-def _why(error: OSError) -> str:
-    return f"{error.filename or 'recording'}: {error.strerror or error}"

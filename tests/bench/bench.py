@@ -20,7 +20,7 @@ from statistics import median
 
 import numpy as np
 
-from tests.bench import discovery, flat, footprint, latency, live_page, long_fit, rows, scale, scrape
+from tests.bench import discovery, flat, footprint, latency, live_page, long_fit, recorder, rows, scale, scrape
 from tests.bench.parts import ROOT, mosquitto
 from tests.bench.plant import CHANNELS, Plant, plant
 from tests.bench.throughput import Scene, Speed, bare, daemon
@@ -193,6 +193,15 @@ def by_assets(scene: Scene, sizes: Sizes, say: Say) -> Iterator[Figure]:
     yield Figure(what, f"{many:.0f} us", f"{many / few:.2f} of {few:.0f} us with one", "<= 1.2", many <= 1.2 * few)
 
 
+def recording(folder: Path, say: Say) -> Iterator[Figure]:
+    say("recording")
+    cost = recorder.cost(folder / "recorded")
+    what = f"recording {recorder.CHANNELS} channels at 1 Hz"
+    yield Figure(f"{what}: {recorder.DAYS} days", f"{cost.mb:.0f} MB", "", "<= 200 MB", cost.mb <= 200)
+    beside = f"{cost.written_mb:.1f} MB/day in {cost.appends} appends"
+    yield Figure("  processor", f"{cost.cpu_percent:.4f} %", beside, "<= 1 %", cost.cpu_percent <= 1)
+
+
 def training(sizes: Sizes, say: Say) -> Iterator[Figure]:
     say(f"training on {sizes.long_rows:,} rows")
     cost = long_fit.fit(sizes.long_rows)
@@ -211,7 +220,13 @@ def figures(folder: Path, narrow: Plant, wide: Plant, sizes: Sizes, say: Say) ->
         found += footprints(scene, replace(scene, plant=wide), sizes, say)
         found += full_house(scene, sizes, say)
         found += [*bridges(scene, say), *page(scene, sizes, say)]
-        return [*found, *offline(scene, sizes, say), *by_assets(scene, sizes, say), *training(sizes, say)]
+        return [
+            *found,
+            *offline(scene, sizes, say),
+            *by_assets(scene, sizes, say),
+            *recording(folder, say),
+            *training(sizes, say),
+        ]
 
 
 def plants(folder: Path, family: str = "cae") -> tuple[Plant, Plant]:

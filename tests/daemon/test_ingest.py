@@ -23,12 +23,20 @@ def ingest(*feeds: Feed, max_assets: int = 10) -> Ingest:
 
 
 class Recorder:
+    fault = None
+
     def __init__(self) -> None:
         self.rows: list[tuple[str, int, Mapping[str, float]]] = []
         self.closed = False
 
     def push(self, asset: str, t_ns: int, values: Mapping[str, float]) -> None:
         self.rows.append((asset, t_ns, dict(values)))
+
+    def mark(self, asset: str, from_ns: int, until_ns: int, why: str) -> None:
+        raise NotImplementedError
+
+    def tick(self) -> None:
+        raise NotImplementedError
 
     def close(self) -> None:
         self.closed = True

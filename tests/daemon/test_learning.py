@@ -96,11 +96,19 @@ def test_short_goals_are_counted_in_seconds() -> None:
 
 
 class Rows:
+    fault = None
+
     def __init__(self) -> None:
         self.pushed: list[Any] = []
 
     def push(self, asset: str, t_ns: int, values: Any) -> None:
         self.pushed.append((asset, t_ns, dict(values)))
+
+    def mark(self, asset: str, from_ns: int, until_ns: int, why: str) -> None:
+        pass
+
+    def tick(self) -> None:
+        pass
 
     def close(self) -> None:
         pass

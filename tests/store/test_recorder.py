@@ -12,6 +12,7 @@ from edge_ae.core.timestamps import SECOND
 from edge_ae.store import recorder as module
 from edge_ae.store.recorder import Recorder, whole_members
 from edge_ae.store.recording_csv import read_csv
+from edge_ae.store.recording_room import DONE
 
 NOON = 1_795_435_200 * SECOND  # 2026-11-23T12:00:00Z
 
@@ -140,7 +141,7 @@ def test_a_file_that_could_not_be_begun_is_begun_anew_with_its_header(tmp_path: 
     assert recorder.counts == {"rows_lost": 1}
     recorder.push("pump", NOON + SECOND, {"a": 2.0})
     recorder.close()
-    tables = [read_csv(path) for path in tmp_path.rglob(f"*{module.DONE}")]
+    tables = [read_csv(path) for path in tmp_path.rglob(f"*{DONE}")]
     assert [table.values[:, 0].tolist() for table in tables] == [[2.0]]
 
 

@@ -94,6 +94,15 @@ class Table:
         return len(self.t_ns)
 
 
+def text_of_times(t_ns: NDArray[np.int64]) -> TextColumn:
+    """RFC 3339 with milliseconds, as `rfc3339` writes one; where that is not exact, all of them with nanoseconds."""
+    if (t_ns % 1_000_000 == 0).all():
+        texts = np.datetime_as_string((t_ns // 1_000_000).astype("datetime64[ms]"), unit="ms", timezone="UTC")
+    else:
+        texts = np.datetime_as_string(t_ns.astype("datetime64[ns]"), unit="ns", timezone="UTC")
+    return TextColumn(texts.astype(np.bytes_))
+
+
 def take(table: Table, lines: NDArray[np.int64] | slice) -> Table:
     """The table of these lines, in this order."""
     return replace(

@@ -11,11 +11,12 @@ from edge_ae.errors import BadData
 from edge_ae.store.recording.options import AS_IT_IS, ReadOptions
 from edge_ae.store.recording.source import Progress, quiet
 from edge_ae.store.recording.table import Table, TextColumn, take
-from edge_ae.store.recording_csv import csv_columns, read_csv
+from edge_ae.store.recording_room import ROWS
+from edge_ae.store.recordings import read_recording, recording_columns
 from edge_ae_train.data.series import channels, joined
 from edge_ae_train.progress import SILENT, Reporter, in_parts
 
-SUFFIXES = (".csv", ".csv.gz", ".parquet")
+SUFFIXES = (".csv", ".csv.gz", ".parquet", ROWS)
 
 
 def load(paths: Iterable[str | Path], columns: ReadOptions = AS_IT_IS, reporter: Reporter = SILENT) -> list[Table]:
@@ -30,16 +31,29 @@ def load(paths: Iterable[str | Path], columns: ReadOptions = AS_IT_IS, reporter:
 def read_tables(
     paths: Iterable[str | Path], columns: ReadOptions = AS_IT_IS, reporter: Reporter = SILENT
 ) -> list[Table]:
-    """One table for each asset in a file, as they are. Each column to ignore must be in one of the files at least."""
+    """One table for each asset in a file, as they are. Each column to ignore must be in one of the files at least.
+
+    A recorder goes on while its folder is read: of its files, one that is gone by now, or has no whole block yet, is left out.
+    """
     found, ignore = recordings(paths), columns.ignore
     there = {file: _column_names(file, columns) for file in found} if len(found) > 1 and ignore else {}
     if unknown := [name for name in ignore if there and not any(name in names for names in there.values())]:
         raise BadData(f"{found[0]} and {len(found) - 1} more: none has a column {', '.join(map(repr, unknown))}")
     tables: list[Table] = []
+    unread: list[BadData] = []
     for file, part in zip(found, in_parts(reporter, [_bytes_of(file) for file in found]), strict=True):
         here = [name for name in ignore if name in there.get(file, ignore)]
-        table = read_table(file, replace(columns, ignore=here), part.counting(f"reading {file.name}"))
+        try:
+            table = read_table(file, replace(columns, ignore=here), part.counting(f"reading {file.name}"))
+        except BadData as fault:
+            if file.suffix != ROWS or len(found) == 1:
+                raise
+            unread.append(fault)
+            reporter.note(f"{fault}; it is left out")
+            continue
         tables += [table] if columns.asset is None else _split_assets(table)
+    if not tables:
+        raise unread[0]
     return tables
 
 
@@ -49,9 +63,9 @@ def _bytes_of(file: Path) -> int:
 
 
 def read_table(path: Path, columns: ReadOptions = AS_IT_IS, progress: Progress = quiet) -> Table:
-    """A CSV, CSV.gz or Parquet file. `progress` is called with the bytes of it that are read, and all of them."""
+    """A CSV, CSV.gz, Parquet or rows file. `progress` is called with the bytes of it that are read, and all of them."""
     if path.suffix != ".parquet":
-        return read_csv(path, columns, progress)
+        return read_recording(path, columns, progress)
     from edge_ae_train.data.parquet import read_parquet  # pyarrow takes half a second to import
 
     return read_parquet(path, columns)
@@ -60,7 +74,7 @@ def read_table(path: Path, columns: ReadOptions = AS_IT_IS, progress: Progress =
 def _column_names(path: Path, columns: ReadOptions) -> Sequence[str]:
     """The columns of a recording, the time's among them."""
     if path.suffix != ".parquet":
-        return csv_columns(path, columns)
+        return recording_columns(path, columns)
     from edge_ae_train.data.parquet import parquet_columns
 
     return parquet_columns(path)

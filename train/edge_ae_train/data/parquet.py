@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edge_ae.errors import BadData
 from edge_ae.store.recording.cells import CellFault, CellReader
 from edge_ae.store.recording.options import AS_IT_IS, ReadOptions
-from edge_ae.store.recording.table import Table, TextColumn
+from edge_ae.store.recording.table import Table, TextColumn, text_of_times
 from edge_ae.store.recording.times import AmbiguousDates, TimeFault, read_times
 
 INDEX = "__index_level_0__"  # what pandas calls an index without a name
@@ -45,7 +45,7 @@ def parquet_table(columns: Any, path: Path, options: ReadOptions = AS_IT_IS) -> 
     notes = "; ".join([*said, *cells.notes()])
     return Table(
         path=path,
-        times=_texts(t_ns),
+        times=text_of_times(t_ns),
         t_ns=t_ns,
         names=names,
         values=values,
@@ -105,12 +105,6 @@ def _times_ns(path: Path, column: Any, options: ReadOptions) -> tuple[NDArray[np
         pa.ArrowException,
     ) as error:  # most of pyarrow's are ValueErrors, as one beyond 2262
         raise BadData(f"{path}: the time column holds what is no time: {error}") from None
-
-
-def _texts(t_ns: NDArray[np.int64]) -> TextColumn:
-    """RFC 3339 with milliseconds, as `rfc3339` writes one."""
-    texts = np.datetime_as_string((t_ns // 1_000_000).astype("datetime64[ms]"), unit="ms", timezone="UTC")
-    return TextColumn(texts.astype(np.bytes_))
 
 
 def _labels(path: Path, name: str, column: Any, cells: CellReader) -> NDArray[np.bool_]:

@@ -1,7 +1,7 @@
 """Recordings of assets that a model already watches: a table for each, with the model's channels, in time.
 
-The files of `edge-ae record`, DIR/<asset>/<time>.csv.gz, are put together again: the recorder begins a new one every day
-and with every new channel. Any other file is a series of its own.
+The files of a recorder, DIR/<asset>/<time>.rows or .csv.gz, are put together again: it begins a new one every day, and in
+text with every new channel. Any other file is a series of its own.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge_ae.store.recording.table import Table, TextColumn
 
-RECORDER_FILE = re.compile(r"\d{8}T\d{6}(-\d+)?\.csv\.gz")  # in DIR/<asset>/
+RECORDER_FILE = re.compile(r"\d{8}T\d{6}(-\d+)?\.(csv\.gz|rows)")  # in DIR/<asset>/
 
 
 def joined(tables: Sequence[Table]) -> list[Table]:

@@ -16,7 +16,7 @@ from edge_ae.errors import BadData
 from edge_ae.store.recording.options import ReadOptions
 from edge_ae.store.recording.table import Table
 
-SUFFIXES = (".csv", ".csv.gz", ".parquet")
+SUFFIXES = (".csv", ".csv.gz", ".parquet", ".rows")
 OURS = {"classes.csv": "fleet.json", "report.parquet": "report.json"}  # no recording, where fleet wrote it beside that
 CHUNK_BYTES = 1 << 20  # of a text file in a store, in memory at once
 
