@@ -77,9 +77,11 @@ def broker(options: Namespace) -> "Broker":
     return replace(known, host=options.host or known.host, port=known.port if options.port is None else options.port)
 
 
-def data_options(parser: ArgumentParser, time: Sequence[str] = TIME_COLUMN) -> None:
-    """--data, and what `column_options` adds."""
-    parser.add_argument("--data", type=Path, required=True, metavar="CSV", help="the recording; .csv.gz will do")
+def data_options(parser: ArgumentParser, time: Sequence[str] = TIME_COLUMN, *, several: bool = False) -> None:
+    """--data, and what `column_options` adds. `several`: it is a list of recordings."""
+    what = "the recordings" if several else "the recording"
+    number = {"nargs": "+"} if several else {}
+    parser.add_argument("--data", type=Path, required=True, metavar="CSV", help=f"{what}; .csv.gz will do", **number)
     column_options(parser, time)
 
 

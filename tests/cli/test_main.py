@@ -185,6 +185,46 @@ def test_score_takes_the_place_of_nothing_that_it_reads_or_has_written(tmp_path:
     assert (data.read_bytes(), model.read_bytes()) == before
 
 
+def test_several_recordings_are_scored_as_each_by_itself_and_a_broken_one_keeps_no_other_from_it(
+    tmp_path: Path,
+) -> None:
+    model, names = tmp_path / "pump.onnx", ("b", "broken", "a")
+    files = [recording(tmp_path / f"{name}.csv", high_from=10 + 5 * place) for place, name in enumerate(names)]
+    files[1].write_text(files[1].read_text().replace("flow", "flaw"))
+    options = ["--model", model, "--budget", "36/hour"]
+    done = edge_ae(
+        "score", *options, "--data", *files, "--out", tmp_path / "s", "--events", tmp_path / "e", "--workers", 2
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{files[1]}: lacks flow, which the model needs; it has flaw, pressure" in done.stderr.splitlines()
+    assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["a.csv", "b.csv"]
+    for file in (files[0], files[2]):
+        alone = tmp_path / "alone.csv", tmp_path / "alone.jsonl"
+        edge_ae("score", *options, "--data", file, "--out", alone[0], "--events", alone[1])
+        assert (tmp_path / "s" / file.name).read_bytes() == alone[0].read_bytes()
+        assert (tmp_path / "e" / f"{file.stem}.jsonl").read_bytes() == alone[1].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("recordings", "out", "fault"),
+    [
+        (["a.csv", "b.csv"], "b.csv", "b.csv: there are several recordings, and this is no folder that can be written"),
+        (["a.csv", "more/a.csv"], "out", "out/a.csv: is written to already, and would be written over"),
+        (["a.csv", "b.csv"], ".", "a.csv: is read from, and would be written over"),
+    ],
+)
+def test_several_recordings_take_the_place_of_nothing(
+    tmp_path: Path, recordings: list[str], out: str, fault: str
+) -> None:
+    (tmp_path / "more").mkdir()
+    for name in recordings:
+        recording(tmp_path / name)
+    done = edge_ae("score", "--model", "pump.onnx", "--data", *recordings, "--out", out, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"edge-ae: {fault}")
+    assert read_csv(tmp_path / recordings[0]).names == ("flow", "pressure")
+
+
 STDOUT = "/proc/self/fd/1"  # and not /dev/stdout, which root could lose if this did not hold
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,8 +132,10 @@ def _said(sample: str, order: str) -> str:
 
 
 def _first_date(texts: TextColumn) -> tuple[str, tuple[str, ...]]:
-    """The first text that is a date, and the orders that it may be written in; none where no early line has a date."""
-    for text in texts[:TEXTS_AT_ONCE]:
+    """The first text that is a date, and the orders that it may be written in; none where no early line has a date. Looked at is
+    one text of each shape."""
+    for lines in islice(_alike(texts.encoded[:TEXTS_AT_ONCE]), MOST_SHAPES):
+        text = texts[int(lines[0])]
         notation = notation_of(shape_of(text))
         if notation is not None and not notation.is_number:
             return text.strip(), notation.orders

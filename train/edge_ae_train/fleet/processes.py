@@ -6,16 +6,15 @@ known whose job it was. That job is tried once more.
 
 import os
 import resource
-import signal
-import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 
+from edge_ae.cli.workers import cores, end_with_parent
 from edge_ae_train.fleet.jobs import FleetJob, Product, performed
 
 ATTEMPTS = 2
@@ -36,7 +35,7 @@ class Capacity:
 def capacity(workers: int | None, memory_bytes: int | None) -> Capacity:
     """What is asked for, and for the rest as many processes as there are cores that memory is free for."""
     free = SPARE * free_bytes()
-    count = workers or max(1, min(len(os.sched_getaffinity(0)), int(free // (memory_bytes or LEAST_BYTES))))
+    count = workers or max(1, min(cores(), int(free // (memory_bytes or LEAST_BYTES))))
     return Capacity(count, memory_bytes or max(int(free / count), LEAST_BYTES))
 
 
@@ -104,16 +103,7 @@ class Processes:
 
 def _begin(memory_bytes: int) -> None:
     """In a new process, before it loads what reads these settings."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once, and without a traceback
+    end_with_parent()
     os.environ.update(dict.fromkeys(THREAD_SETTINGS, "1"))
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, hard))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A pool's process waits for its next job for ever where its parent was killed."""
-    parent = parent_process()
-    assert parent is not None
-    connection.wait([parent.sentinel])
-    os._exit(1)
