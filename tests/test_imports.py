@@ -22,6 +22,7 @@ IF_WANTED = {
     "nicegui",
     "PIL",
     "prometheus_client",
+    "pyarrow",
     "starlette",
     "uvicorn",
 }  # an extra
@@ -33,6 +34,7 @@ ONLY_IN = {
     "pydantic_settings": {"edge_ae.config"},
     "cryptography": {"edge_ae.model.signature"},
     "prometheus_client": {"edge_ae.bridges.prometheus"},
+    "pyarrow": {"edge_ae.store.recording_export"},
     "apprise": {"edge_ae.bridges.notify_services"},
     "PIL": {"edge_ae.bridges.notify_picture"},
     "nicegui": {"edge_ae.web"},

@@ -7,13 +7,29 @@ import argparse
 from collections.abc import Sequence
 
 from edge_ae import __version__
-from edge_ae.cli import check, doctor, feedback, model, notify, options, purge, record, replay, run, score, watch, web
+from edge_ae.cli import (
+    check,
+    doctor,
+    export,
+    feedback,
+    model,
+    notify,
+    options,
+    purge,
+    record,
+    replay,
+    run,
+    score,
+    watch,
+    web,
+)
 
 COMMANDS = {
     "run": run,
     "score": score,
     "replay": replay,
     "record": record,
+    "export": export,
     "check": check,
     "doctor": doctor,
     "watch": watch,

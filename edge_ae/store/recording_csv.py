@@ -67,8 +67,9 @@ def write_csv(path: str | Path, times: Iterable[str], names: Sequence[str], valu
     with whole_text(Path(path)) as text:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["timestamp", *names])
-        writer.writerows([time, *map(_cell, row.tolist())] for time, row in zip(times, values, strict=True))
+        writer.writerows([time, *map(cell, row.tolist())] for time, row in zip(times, values, strict=True))
 
 
-def _cell(value: float) -> str:
+def cell(value: float) -> str:
+    """A value as text; empty where it is missing."""
     return "" if math.isnan(value) else repr(value)

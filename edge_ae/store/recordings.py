@@ -4,7 +4,7 @@ Both kinds may lie side by side: what an earlier version recorded stays of use. 
 that a folder of any size can be streamed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,12 +49,25 @@ def recorded_files(folder: Path, asset: str | None = None) -> list[RecordedFile]
     return [file for file in files if asset in (None, file.asset)]
 
 
-def tables(file: RecordedFile, between_ns: tuple[int, int] = ALWAYS_NS, progress: Progress = quiet) -> Iterator[Table]:
-    """A file's lines in this stretch of time, both ends included, in parts that memory holds. Raises BadData."""
+def tables(
+    file: RecordedFile,
+    between_ns: tuple[int, int] = ALWAYS_NS,
+    progress: Progress = quiet,
+    note: Callable[[str], object] = lambda _text: None,
+) -> Iterator[Table]:
+    """A file's lines in this stretch of time, both ends included, in parts that memory holds. Raises BadData.
+
+    `note`: is told what could not be read, and what was found out.
+    """
     if file.path.suffix == ROWS:
-        yield from (table_of(file.path, [rows]) for rows in RowsFile(file.path, progress).rows(between_ns))
+        source = RowsFile(file.path, progress)
+        yield from (table_of(file.path, [rows]) for rows in source.rows(between_ns))
+        for text in source.condition.notes(file.path):
+            note(text)
         return
     whole = read_csv(file.path, progress=progress)
+    for text in whole.notes:
+        note(text)
     inside = np.flatnonzero((whole.t_ns >= between_ns[0]) & (whole.t_ns <= between_ns[1]))
     if len(inside) > 0:
         yield take(whole, inside)
