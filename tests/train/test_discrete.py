@@ -8,12 +8,14 @@ import torch
 from edge_ae_train import candidates
 from edge_ae_train import fit as fit_module
 from edge_ae_train.candidates import Material
+from edge_ae_train.data import command_faults
 from edge_ae_train.data.segments import Recording, Segment
-from edge_ae_train.discrete import UNSEEN, discrete_score, make_ladder, tail_of_both
+from edge_ae_train.discrete import UNSEEN, discrete_score, fit_ladders, found, make_ladder, tail_of_both
 from edge_ae_train.export import Origin, save
 from edge_ae_train.fit import Fitted, Options, fit, material_of
 from edge_ae_train.models.autoencoders import VariationalAutoencoder
 from edge_ae_train.models.trainer import Recipe
+from edge_ae_train.select import print_comparison
 
 from edge_ae.core.model_spec import Channel, Floats, Kind, Tail
 from edge_ae.core.timestamps import SECOND
@@ -121,6 +123,25 @@ def test_the_report_names_what_is_judged_alone(model: OnnxModel) -> None:
     assert model.report["judged_alone"] == ["pump", "drain"]
 
 
+def test_the_report_says_what_of_the_faults_of_discrete_channels_is_found(
+    model: OnnxModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the pump never showed is odd; but it usually stays for 20 rows, which is longer than a window."""
+    shares = model.report["found_of_discrete"]
+    assert set(shares) == set(command_faults.KINDS)
+    assert shares["a value never seen"] > 0.4
+    assert shares["stuck"] == 0.0
+    print_comparison(model.report)
+    assert f"of faults put into them found: stuck {shares['stuck']:.0%}, at the wrong time" in capsys.readouterr().out
+
+
+def test_a_boundary_that_no_ladder_reaches_leaves_all_faults_unfound() -> None:
+    material = material_of([Segment(plant(0))], Options(length=LENGTH, channels=CHANNELS))
+    ladders = fit_ladders(material, (2, 3), TAIL)
+    unreachable = found(material, (2, 3), ladders, boundary=100.0)
+    assert set(unreachable.values()) == {0.0}
+
+
 def test_where_every_channel_is_discrete_all_are_judged_together() -> None:
     segments = [Segment(plant(0)[:, 2:])]
     assert material_of(segments, Options(length=LENGTH, channels=CHANNELS[2:])).judged is None
@@ -149,7 +170,7 @@ def test_what_held_out_rows_do_now_and_then_is_worth_little() -> None:
     rows = plant(0)[:, [0, 1, 3]]
     options = Options(length=LENGTH, channels=channels)
     material: Material = material_of([Segment(rows)], options)
-    part = discrete_score(material, options.discrete, TAIL)
+    part = discrete_score(material, options.discrete, fit_ladders(material, options.discrete, TAIL))
     assert part.score.amax() == pytest.approx(TAIL.boundary(0.5 * UNSEEN / (ROWS - LENGTH + 1)), rel=1e-3)
 
 

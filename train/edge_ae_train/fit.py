@@ -15,7 +15,7 @@ from edge_ae_train.candidates import FAMILIES, Candidate, Material
 from edge_ae_train.data.dataset import MODE_WINDOWS, some_windows
 from edge_ae_train.data.segments import Segment, stretches, values_of
 from edge_ae_train.data.window_length import choose_length
-from edge_ae_train.discrete import discrete_score, tail_of_both
+from edge_ae_train.discrete import discrete_score, fit_ladders, found, tail_of_both
 from edge_ae_train.models.linear import LINEAR
 from edge_ae_train.progress import SILENT, Reporter
 from edge_ae_train.scoring.graph import Measure, ScoredNetwork
@@ -87,11 +87,18 @@ def fit(segments: Sequence[Segment], options: Options, reporter: Reporter = SILE
     }
     if material.judged is None:
         return Fitted(assemble(candidate, material.scaler), candidate, options.hop, report)
-    report["judged_alone"] = [options.channels[index].name for index in options.discrete]
-    tail = candidate.calibration.tail
-    discrete = discrete_score(material, options.discrete, tail)
-    candidate = replace(candidate, calibration=replace(candidate.calibration, tail=tail_of_both(tail)))
-    return Fitted(assemble(candidate, material.scaler, discrete), candidate, options.hop, report)
+    return _with_discrete(candidate, material, options, report)
+
+
+def _with_discrete(candidate: Candidate, material: Material, options: Options, report: dict[str, Any]) -> Fitted:
+    """The discrete channels judged beside the others; `report` is told of it."""
+    tail, channels = candidate.calibration.tail, options.discrete
+    ladders, both = fit_ladders(material, channels, tail), tail_of_both(tail)
+    report["judged_alone"] = [options.channels[index].name for index in channels]
+    report["found_of_discrete"] = found(material, channels, ladders, both.boundary(select.TRIAL_RATE))
+    candidate = replace(candidate, calibration=replace(candidate.calibration, tail=both))
+    graph = assemble(candidate, material.scaler, discrete_score(material, channels, ladders))
+    return Fitted(graph, candidate, options.hop, report)
 
 
 def material_of(segments: Sequence[Segment], options: Options) -> Material:

@@ -115,6 +115,8 @@ def print_comparison(report: Mapping[str, Any]) -> None:
         print(f"  {kind:<18}" + "".join(f"{'' if share is None else f'{share:.0%}':>9}" for share in shares))
     if alone := report.get("judged_alone"):
         print(f"judged by what they never did, beside the score of the others: {', '.join(alone)}")
+        shares = [f"{kind} {share:.0%}" for kind, share in report.get("found_of_discrete", {}).items()]
+        print(f"  of faults put into them found: {', '.join(shares) or 'none could be'}")
     leader = max(report["candidates"], key=lambda family: report["candidates"][family]["found"]["all"])
     lead = report["candidates"][leader]["found"]["all"] - report["candidates"][report["chosen"]]["found"]["all"]
     if lead > TIE:

@@ -131,13 +131,16 @@ class Injection:
         return np.ascontiguousarray(view.transpose(0, 2, 1), np.float32)
 
 
+def span_of(rows: Floats, length: int) -> int:
+    """Rows of a fault: two windows, or what there is behind one."""
+    return 2 * length if len(rows) >= 3 * length else max(len(rows) - length, 1)
+
+
 def inject(rows: Floats, length: int, repeats: int, rng: Rng, into: Sequence[int] | None = None) -> list[Injection]:
     """Each kind at each strength, `repeats` times: stretches of standardised rows, a window of normal before each fault.
     `into`: the features that faults are put into; None: all."""
     chosen = np.arange(rows.shape[1]) if into is None else np.asarray(into)
-    span = 2 * length
-    if len(rows) < length + span:
-        span = max(len(rows) - length, 1)
+    span = span_of(rows, length)
     injections = []
     for kind, change in KINDS.items():
         for strength, size in STRENGTHS.items():
