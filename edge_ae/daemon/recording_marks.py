@@ -10,10 +10,10 @@ from typing import Protocol
 from edge_ae.core.alert_events import AlertEvent, Happening, Withheld
 from edge_ae.core.detector import Detector
 from edge_ae.core.timestamps import SECOND
+from edge_ae.store.columnar.block import ALERT, SICK
 
 EVERY_NS = 60 * SECOND  # between two looks at the sensors
 AGAIN_NS = 3600 * SECOND  # of event time: what goes on is marked again
-ALERT, SICK = "alert ", "sick "
 
 
 class MarkKeeper(Protocol):

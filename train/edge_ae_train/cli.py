@@ -117,7 +117,7 @@ def _report(options: Namespace) -> int:
 def _retrain(options: Namespace) -> int:
     from edge_ae.model.onnx_model import OnnxModel
     from edge_ae_train import fit, retrain
-    from edge_ae_train.data import history, recorded
+    from edge_ae_train.data import history, recorded, recorded_marks
     from edge_ae_train.data.loading import recordings
 
     inputs = [*recordings(options.data), *options.alerts, *options.feedback]
@@ -125,7 +125,8 @@ def _retrain(options: Namespace) -> int:
     _require_writable(options.json, reads=(options.current, options.out, *inputs))
     current = OnnxModel.load(options.current)
     spec, units = current.spec, {channel.name: channel.unit for channel in current.spec.channels}
-    hindsight = history.read_hindsight(options.alerts, options.feedback, options.node)
+    written = history.read_hindsight(options.alerts, options.feedback, options.node)
+    hindsight = recorded_marks.with_marks(written, options.data)
     with reporting() as reporter:
         series = recorded.read(options.data, spec, read_options(options), reporter.part(0.0, READ))
         recorded.require_period(series, spec)

@@ -52,11 +52,14 @@ class Rows:
     values: NDArray[np.float64]
 
 
+ALERT, SICK = "alert ", "sick "  # the reason of a mark, with an alert's id, or a channel's name, behind it
+
+
 class Mark(NamedTuple):
     """A stretch of an asset's time that was not normal, both ends included.
 
     One that begins at the same time for the same reason and ends later takes the place of this one, as while an alert lasts.
-    `why`: such as "alert 3f2a" or "sick flow".
+    `why`: ALERT or SICK with what follows it, such as "alert 3f2a" or "sick flow".
     """
 
     from_ns: int

@@ -57,13 +57,22 @@ class Span:
         return any(self.start_ns <= other.end_ns and other.start_ns <= self.end_ns for other in others)
 
 
+@dataclass(frozen=True, slots=True)
+class SickSpan:
+    """A stretch of time in which an asset's sensor was sick, as its daemon found out."""
+
+    span: Span
+    channel: str
+
+
 @dataclass(frozen=True)
 class Hindsight:
-    """What is known beside the recordings: the alerts of a daemon on `node`, and what people called them, by id."""
+    """What is known beside the recordings: the alerts of a daemon on `node`, what people called them, by id, and its sick sensors."""
 
     alerts: tuple[Span, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     node: str = "offline"
+    sick: tuple[SickSpan, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,7 +127,8 @@ def recall(
         reasons = _reasons(alerts, extremes, _runs(one.table, one.table.labels), hindsight.labels)
         made = prepare.rows([one.table], sampling)
         watched = [part for segment in made for part in kept(segment, in_state(segment, when, current.spec.names))]
-        segments = [_masked(segment, current.spec) for segment in watched]
+        sick = [found for found in hindsight.sick if found.span.asset == one.asset]
+        segments = [_masked(_without_sick(segment, sick, current.spec), current.spec) for segment in watched]
         normal, left_out = _without(segments, reasons, current.spec)
         rows, faults = sum(map(len, made)), tuple(reasons["fault"])
         if when is not None:
@@ -195,6 +205,20 @@ def _masked(segment: Segment, spec: ModelSpec) -> Segment:
             seen[max(sick.since_slot - segment.start_slot, 0) : index + 1, spec.names.index(sick.channel)] = np.nan
         known = health.sick
     return replace(segment, values=seen)
+
+
+def _without_sick(segment: Segment, sick: Sequence[SickSpan], spec: ModelSpec) -> Segment:
+    """Without what sensors said while they were marked as sick."""
+    if not sick:
+        return segment
+    values = segment.values.copy()
+    for one in sick:
+        if one.channel in spec.names:
+            first, last = (
+                slot_of(t, spec.period_ns) - segment.start_slot for t in (one.span.start_ns, one.span.end_ns)
+            )
+            values[max(first, 0) : max(last + 1, 0), spec.names.index(one.channel)] = np.nan
+    return replace(segment, values=values)
 
 
 def _inside(segment: Segment, spans: Sequence[Span], spec: ModelSpec) -> Flags:

@@ -102,6 +102,7 @@ def _compare(options: Namespace) -> int:
 
 def _retrain(options: Namespace) -> int:
     from edge_ae_train.data.history import read_hindsight
+    from edge_ae_train.data.recorded_marks import with_marks
     from edge_ae_train.fleet import classes
     from edge_ae_train.fleet.jobs import FleetJob
     from edge_ae_train.fleet.models import by_model, model_folder
@@ -110,7 +111,7 @@ def _retrain(options: Namespace) -> int:
     folder, rules, columns = model_folder(options.models), alert_rules(options), read_options(options)
     if options.out.resolve() == options.models.resolve():
         raise BadData(f"{options.out}: is the folder of the models in use; name another, to be rolled out from")
-    hindsight = read_hindsight(options.alerts, options.feedback, options.node)
+    hindsight = with_marks(read_hindsight(options.alerts, options.feedback, options.node), options.data)
     asked = (options.family, options.length, options.seed, options.thorough)
 
     def plan(found: Sequence["AssetSource"]) -> tuple[list["FleetJob"], Mapping[str, str]]:
