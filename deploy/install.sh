@@ -84,10 +84,10 @@ program=$root/opt/edge-ae
 next=$program.next     # the program while it is made
 former=$program.former # the old one while the new one takes its place
 settings=$root/etc/edge-ae
-unit=$root/etc/systemd/system/edge-ae.service
-many_unit=$root/etc/systemd/system/edge-ae@.service # for several daemons, each with settings of its own
-record_unit=$root/etc/systemd/system/edge-ae-record.service
-web_unit=$root/etc/systemd/system/edge-ae-web.service
+system=$root/etc/systemd/system
+units='edge-ae.service edge-ae@.service' # in every installation; @: for several daemons, each with settings of its own
+record_unit=edge-ae-record.service
+web_unit=edge-ae-web.service
 password=$root/etc/credstore/edge-ae.mqtt-password
 state="$root/var/lib/edge-ae $root/var/lib/private/edge-ae $root/var/lib/edge-ae-nodes $root/var/lib/private/edge-ae-nodes"
 booted=/run/systemd/system # is there where systemd runs, and not where an image is built (sd_booted(3))
@@ -253,42 +253,44 @@ take_place() {
 }
 
 install_files() {
-    install -d -m 755 -- "$settings" "$settings/models" "$(dirname -- "$unit")"
+    install -d -m 755 -- "$settings" "$settings/models" "$system"
     [ -e "$settings/edge-ae.toml" ] || install -m 644 -- "$here/deploy/edge-ae.toml" "$settings/edge-ae.toml"
-    install_unit "$unit"
-    install_unit "$many_unit"
+    for unit in $units; do install_unit "$unit"; done
     # An upgrade of a machine that has the recorder needs no --record.
-    if [ "$record" = yes ] || [ -e "$record_unit" ]; then install_unit "$record_unit"; fi
+    if [ "$record" = yes ] || has "$record_unit"; then install_unit "$record_unit"; fi
     if has_web; then install_unit "$web_unit"; fi
     [ -n "$password_file" ] || return 0
     [ -d "$(dirname -- "$password")" ] || install -d -m 700 -- "$(dirname -- "$password")"
     install -m 600 -- "$password_file" "$password"
 }
 
+has() { [ -e "$system/$1" ]; } # UNIT
+
 # Asked for, or there already.
-has_web() { [ "$web" = yes ] || [ -e "$web_unit" ]; }
+has_web() { [ "$web" = yes ] || has "$web_unit"; }
 
 # A unit that was written by hand is kept beside ours; one of ours names this installer in its first line.
-install_unit() { # PATH
-    [ ! -L "$1" ] || rm -f -- "$1" # masked, as Debian's package leaves it behind when it is removed
-    if [ -e "$1" ] && ! head -n 1 -- "$1" | grep -q 'deploy/install.sh'; then
-        cp -p -- "$1" "$1.yours"
-        say "$1 was not made by this installer: it is kept as $1.yours"
+install_unit() { # UNIT
+    set -- "$1" "$system/$1"
+    [ ! -L "$2" ] || rm -f -- "$2" # masked, as Debian's package leaves it behind when it is removed
+    if [ -e "$2" ] && ! head -n 1 -- "$2" | grep -q 'deploy/install.sh'; then
+        cp -p -- "$2" "$2.yours"
+        say "$2 was not made by this installer: it is kept as $2.yours"
     fi
-    install -m 644 -- "$here/systemd/$(basename -- "$1")" "$1"
+    install -m 644 -- "$here/systemd/$1" "$2"
 }
 
 start() {
     has_systemctl || { next_steps; return 0; }
     service=edge-ae.service
-    [ "$record" = no ] || service=edge-ae-record.service
+    [ "$record" = no ] || service=$record_unit
     systemctl enable --quiet "$service"
-    ! has_web || systemctl enable --quiet edge-ae-web.service
+    ! has_web || systemctl enable --quiet "$web_unit"
     [ -d "$booted" ] || { next_steps; return 0; }
     systemctl daemon-reload
     systemctl try-restart edge-ae.service 'edge-ae@*.service'
-    [ ! -e "$record_unit" ] || systemctl try-restart edge-ae-record.service
-    ! has_web || systemctl restart edge-ae-web.service # it needs no model, and says on its page what it waits for
+    ! has "$record_unit" || systemctl try-restart "$record_unit"
+    ! has_web || systemctl restart "$web_unit" # it needs no model, and says on its page what it waits for
     systemctl is-active --quiet "$service" || next_steps
 }
 
@@ -327,18 +329,19 @@ how_to_start() { # STEP COMMAND WITH-SYSTEMD
 }
 
 uninstall() {
-    for installed in "$unit" "$record_unit" "$web_unit"; do
-        if [ "$trial" = no ] && [ -e "$installed" ] && has_systemctl; then
-            systemctl disable --quiet --now "$(basename -- "$installed")" || true
-        fi
-    done
+    every="$units $record_unit $web_unit"
     if [ "$trial" = no ] && has_systemctl; then
+        for unit in $every; do
+            case $unit in *@*) continue ;; esac
+            ! has "$unit" || systemctl disable --quiet --now "$unit" || true
+        done
         systemctl stop 'edge-ae@*.service' || true
-        rm -f -- "$(dirname -- "$unit")"/multi-user.target.wants/edge-ae@*.service
+        rm -f -- "$system"/multi-user.target.wants/edge-ae@*.service
     fi
+    for unit in $every; do rm -rf -- "${system:?}/$unit" "${system:?}/$unit.d"; done
     if made_here; then rm -rf -- "$program"; else say "$program holds what this installer did not make: it stays"; fi
     # shellcheck disable=SC2086 # two words each on purpose: the state and where DynamicUser keeps it
-    rm -rf -- "$next" "$former" "$unit" "$unit.d" "$many_unit" "$many_unit.d" "$record_unit" "$record_unit.d" "$web_unit" "$web_unit.d" ${state} ${recordings}
+    rm -rf -- "$next" "$former" ${state} ${recordings}
     [ "$keep_settings" = yes ] || rm -rf -- "$settings" "$password"
     if [ "$trial" = yes ]; then
         for parent in opt etc/systemd/system etc/credstore var/lib/private var/lib; do

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 PARTS = ("pyproject.toml", "README.md", "LICENSE", "edge_ae")
 TRAINER = ("pyproject.toml", "edge_ae_train")
 PROCESSORS = {"amd64": "x86_64", "arm64": "aarch64"}
-SERVICES = ("edge-ae", "edge-ae@", "edge-ae-record", "edge-ae-web")
+UNITS = ("edge-ae.service", "edge-ae@.service", "edge-ae-record.service", "edge-ae-web.service")
 EXTRAS = "signed,metrics,notify,web"  # no pip adds them on a device that has the package
 HOME = "usr/lib/edge-ae"
 SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
@@ -173,7 +173,7 @@ def maintainer() -> str:
 
 def files(tree: Path, version: str) -> None:
     """All that stands outside the environment: units, settings, the command, documents."""
-    place(tree, "usr/lib/systemd/system", {f"{name}.service": unit(name) for name in SERVICES})
+    place(tree, "usr/lib/systemd/system", {name: unit(name) for name in UNITS})
     place(tree, "etc/edge-ae", {"edge-ae.toml": (ROOT / "deploy" / "edge-ae.toml").read_text()})
     (tree / "etc/edge-ae/models").mkdir()
     (tree / "usr/bin").mkdir()
@@ -200,7 +200,7 @@ def place(tree: Path, folder: str, texts: Mapping[str, str]) -> None:
 
 def unit(name: str) -> str:
     """A unit as the package has it: another folder, and another word on where it came from."""
-    text = (ROOT / "systemd" / f"{name}.service").read_text().replace("/opt/edge-ae/", f"/{HOME}/")
+    text = (ROOT / "systemd" / name).read_text().replace("/opt/edge-ae/", f"/{HOME}/")
     return re.sub(r"Installed by deploy/install\.sh[^;]*;", "Of the package edge-ae;", text, count=1)
 
 
@@ -209,14 +209,14 @@ def control(tree: Path, values: Mapping[str, str]) -> None:
     folder = tree / "DEBIAN"
     folder.mkdir()
     size = sum(path.lstat().st_size for path in tree.rglob("*") if path.is_file()) // 1024
-    text = (ROOT / "deploy/debian/control").read_text()
-    for name, value in {**values, "size": str(size)}.items():
-        text = text.replace(f"@{name}@", value)
-    (folder / "control").write_text(text)
+    filled = {**values, "size": str(size), "units": " ".join(name for name in UNITS if "@" not in name)}
+    for name in ("control", *SCRIPTS):
+        text = (ROOT / "deploy/debian" / name).read_text()
+        for word, value in filled.items():
+            text = text.replace(f"@{word}@", value)
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755 if name in SCRIPTS else 0o644)
     (folder / "conffiles").write_text("/etc/edge-ae/edge-ae.toml\n")
-    for name in SCRIPTS:
-        shutil.copyfile(ROOT / "deploy/debian" / name, folder / name)
-        (folder / name).chmod(0o755)
     (folder / "md5sums").write_text("".join(sums(tree)))
 
 

@@ -87,8 +87,8 @@ def shown(deb: Path, *command: str) -> str:
 def test_package_has_its_program_and_units_in_debians_places(deb: Path) -> None:
     listed = {line.split()[5]: line.split()[0] for line in shown(deb, "--contents").splitlines()}
     assert not [path for path in listed if path.startswith("./opt")]
-    assert {path for path in listed if path.endswith(".service")} == {
-        f"./usr/lib/systemd/system/{name}.service" for name in packages.SERVICES
+    assert {path for path in listed if path.startswith("./usr/lib/systemd/system/edge")} == {
+        f"./usr/lib/systemd/system/{name}" for name in packages.UNITS
     }
     assert listed["./usr/lib/edge-ae/bin/edge-ae"] == "-rwxr-xr-x"
     assert "./usr/lib/edge-ae/lib/python3.11/site-packages/runtime-1.0.dist-info/METADATA" in listed
@@ -98,7 +98,16 @@ def test_package_has_its_program_and_units_in_debians_places(deb: Path) -> None:
     assert "Pre-Depends: python3 (>= 3.11), python3 (<< 3.12)\n" in fields
 
 
-@pytest.mark.parametrize("name", packages.SERVICES)
+@needs_dpkg
+@pytest.mark.parametrize("script", ["postinst", "prerm", "postrm"])
+def test_scripts_of_the_package_know_its_units(deb: Path, script: str, tmp_path: Path) -> None:
+    subprocess.run(["dpkg-deb", "--control", str(deb), str(tmp_path / "control")], check=True)
+    text = (tmp_path / "control" / script).read_text()
+    assert [name for name in packages.UNITS if "@" not in name and name not in text] == []
+    assert "@units@" not in text
+
+
+@pytest.mark.parametrize("name", packages.UNITS)
 def test_unit_of_the_package_runs_the_packages_program(name: str) -> None:
     text = packages.unit(name)
     assert "/opt/" not in text
