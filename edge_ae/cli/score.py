@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge_ae.cli.options import alert_rules, count, data_options, read_options, rules_options, spare, stem
 from edge_ae.cli.progress import progress, progress_line
-from edge_ae.cli.workers import cores, each
+from edge_ae.cli.workers import each
 from edge_ae.errors import BadConfig, BadData
 
 WHAT = "score recordings with the daemon's own pipeline"
@@ -59,7 +59,7 @@ def execute(options: Namespace) -> int:
     outputs = (path for job in jobs for path in (job.scores, job.events, job.reconstruction))
     spare((options.model, *options.data), outputs)
     if len(jobs) > 1:
-        return 0 if _score_all(jobs, options.workers or cores()) else 1
+        return 0 if _score_all(jobs, options.workers) else 1
     return 0 if _score(jobs[0], lambda text: print(text, file=sys.stderr), progress) else 1
 
 
@@ -96,8 +96,9 @@ def _make(folder: Path) -> None:
         ) from None
 
 
-def _score_all(jobs: Sequence[_ScoreJob], workers: int) -> bool:
+def _score_all(jobs: Sequence[_ScoreJob], workers: int | None) -> bool:
     """Whether each of them has scores."""
+
     scored = True
     with progress_line() as line:
         for done, (said, has_scores) in enumerate(each(_score_alone, jobs, workers), start=1):

@@ -20,9 +20,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def each(work: Callable[[Thing], Done], things: Sequence[Thing], workers: int) -> Iterator[Done]:
-    """What `work` makes of each, `workers` at a time. Raises what it raises, and BadData where a process dies."""
-    pool = ProcessPoolExecutor(min(workers, len(things)), mp_context=get_context("spawn"), initializer=end_with_parent)
+def each(work: Callable[[Thing], Done], things: Sequence[Thing], workers: int | None = None) -> Iterator[Done]:
+    """What `work` makes of each, `workers` at a time, or as many as there are cores. Raises what it raises, and BadData where a process dies."""
+    pool = ProcessPoolExecutor(
+        min(workers or cores(), len(things)), mp_context=get_context("spawn"), initializer=end_with_parent
+    )
     try:
         yield from pool.map(work, things)
     except BrokenProcessPool:

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -48,8 +49,8 @@ def recording(path: Path, lines: int = 40, high_from: int = 20) -> Path:
 
 
 def test_help_of_every_command_has_its_example() -> None:
-    for name, command in COMMANDS.items():
-        done = edge_ae(name, "--help")
+    for name in COMMANDS:
+        command, done = import_module(f"edge_ae.cli.{name}"), edge_ae(name, "--help")
         assert done.returncode == 0
         assert f"example: {command.EXAMPLE}\n" in done.stdout
 
@@ -109,6 +110,12 @@ def test_score_takes_the_lines_of_one_asset(tmp_path: Path) -> None:
 def test_help_loads_nothing_heavy() -> None:
     code = f"import sys, edge_ae.cli.main as m; m.parser(); print([n for n in {HEAVY} if n in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_command_loads_no_module_of_another() -> None:
+    code = "import sys, edge_ae.cli.main as m; m.parser(['run']); print(*sorted(n for n in sys.modules if n.startswith('edge_ae.cli.')))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == [f"edge_ae.cli.{name}" for name in ("main", "options", "run")]
 
 
 def test_version_is_that_of_the_package() -> None:
