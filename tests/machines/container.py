@@ -36,12 +36,13 @@ NO_TIMERS = {"DISABLE_HC_SYSTEMD": "true"}  # podman's health checks are run by 
 
 @dataclass(frozen=True)
 class Store:
-    """podman with images and containers of its own below a folder."""
+    """podman with images and containers of its own below a folder. `run`: of a path that is short, for podman takes 50 letters."""
 
     folder: Path
+    run: Path
 
     def podman(self, *words: str | Path, around: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
-        places = ("--root", self.folder / "images", "--runroot", self.folder / "run", "--storage-driver", "vfs")
+        places = ("--root", self.folder / "images", "--runroot", self.run, "--storage-driver", "vfs")
         how = ["--cgroup-manager", "cgroupfs", *([] if UNIFIED else ["--runtime", "runc"])]
         command = [*around, "podman", *map(str, places), *how, *map(str, words)]
         return subprocess.run(
@@ -66,9 +67,10 @@ def lacking() -> str | None:
 
 def checks() -> Iterator[Finding]:
     KEPT.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=KEPT, prefix="container-") as scratch, ExitStack() as alive:
+    kept, short = TemporaryDirectory(dir=KEPT, prefix="container-"), TemporaryDirectory(dir="/tmp")
+    with kept as scratch, short as run, ExitStack() as alive:
         folder = Path(scratch)
-        store = Store(folder)
+        store = Store(folder, Path(run))
         alive.callback(store.podman, "rm", "--all", "--force")
         alive.callback(store.podman, "rmi", "--all", "--force")
         (folder / "pip.conf").write_text(PIP)
