@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from edge_ae.daemon.ingest import Feed, Watches
     from edge_ae.daemon.loop import Daemon
     from edge_ae.daemon.record_loop import RecordLoop
+    from edge_ae.model.followed_folder import FollowedFolder
     from edge_ae.store.node_store import NodeStore
     from edge_ae.store.recorder import Recorder
 
@@ -91,6 +92,9 @@ def daemon(settings: Settings, config: Path) -> "Daemon":
             flood_limit=settings.alerts.flood_limit,
             flood_window_s=settings.alerts.flood_window_s,
             max_assets=limits.assets,
+            shadow_s=settings.models.shadow_s,
+            promotes=settings.models.promote,
+            install=settings.models.install,
         ),
         streams,
         link,
@@ -236,7 +240,7 @@ def _as_it_is(model: "Model") -> "Model":
 def feeds(settings: Settings, timed: "Callable[[Model], Model]" = _as_it_is) -> "list[Feed]":
     """The streams with their models; a model file that serves several is loaded once. `timed`: what is done to each."""
     from edge_ae.daemon.ingest import Feed
-    from edge_ae.daemon.model_source import ModelSource
+    from edge_ae.model.followed_folder import followed
     from edge_ae.model.onnx_model import OnnxModel
     from edge_ae.model.registry import Registry
 
@@ -251,8 +255,9 @@ def feeds(settings: Settings, timed: "Callable[[Model], Model]" = _as_it_is) -> 
     def ready(path: Path) -> "Model":
         return timed(OnnxModel.load(path, verify))
 
-    models = {path: ready(path) for path in dict.fromkeys(paths)}
-    folders = {path: ModelSource(Registry(path), ready, verify) for path in models if path.is_dir()}
+    every = list(dict.fromkeys(paths))
+    folders = {path: followed(Registry(path), ready, verify) for path in every if path.is_dir()}
+    models = {path: folders[path].current if path in folders else ready(path) for path in every}
     states = {path: ModelState(model.spec.names, model.spec.when) for path, model in models.items()}
     if faults := state_faults(settings, states):
         raise BadConfig("\n".join(faults))
@@ -263,15 +268,20 @@ def feeds(settings: Settings, timed: "Callable[[Model], Model]" = _as_it_is) -> 
         model = None if stream.model_file is None else models[stream.model_file]
         decoder = Decoder(settings.stream(stream), None if model is None else model.spec.names)
         folder = None if stream.model_file is None else folders.get(stream.model_file)
-        feeds.append(Feed(decoder, _watches(settings, stream, model, timed), stream.qos, folder))
+        feeds.append(Feed(decoder, _watches(settings, stream, model, folder, timed), stream.qos))
     return feeds
 
 
 def _watches(
-    settings: Settings, stream: StreamSettings, model: "Model | None", timed: "Callable[[Model], Model]"
+    settings: Settings,
+    stream: StreamSettings,
+    model: "Model | None",
+    folder: "FollowedFolder | None",
+    timed: "Callable[[Model], Model]",
 ) -> "Watches":
-    """How the assets of a stream are watched. `model` None: those that are made here are."""
+    """How the assets of a stream are watched. `model` None: those that are made here are. `folder`: that the model is from."""
     from edge_ae.core.detector import Watch
+    from edge_ae.daemon.folder_watches import FolderWatches
     from edge_ae.daemon.ingest import SameWatch
     from edge_ae.daemon.learning import Goals, LearnedWatches
     from edge_ae.model.learned_models import LearnedModels
@@ -281,6 +291,8 @@ def _watches(
     def watched(model: "Model") -> Watch:
         return Watch(model, rules, lateness_ns(stream, model.spec))
 
+    if folder is not None:
+        return FolderWatches(folder, watched)
     if model is not None:
         return SameWatch(watched(model))
     goals = Goals(*(seconds_ns(after_s) for after_s in (learn.first_s, learn.again_s, learn.every_s)))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_ae.cli import model_send
 from edge_ae.cli.options import add_command
 from edge_ae.core.printable import printable
 from edge_ae.core.timestamps import HOUR, SECOND, rfc3339
@@ -284,5 +285,11 @@ ACTIONS: dict[str, tuple[str, str, Options, Callable[[Namespace], int]]] = {
         _put_beside,
     ),
     "rollback": ("put the model to use that was in use before", f"rollback --in {FOLDER}", (_into, _key), _go_back),
+    "send": (
+        "install a model file on another machine, over MQTT; it goes on where it was interrupted",
+        "send pump.onnx --node pi-7 --shadow",
+        (model_send.add_options,),
+        model_send.execute,
+    ),
     "diff": ("show what two models differ in", f"diff {FOLDER} pump.onnx", (_two,), _diff),
 }

@@ -250,6 +250,18 @@ class Learn(Section):
     max_celsius: float = Field(default=75.0, ge=20, le=150)
 
 
+class Models(Section):
+    """How another model takes the place of the one in use, where `streams.model` is a folder of models.
+
+    `shadow_s`: seconds of windows by which it is judged beside it, and the one before it afterwards; `promote`: it is put to use then.
+    `install`: over MQTT; "signed" asks for `model_key`.
+    """
+
+    shadow_s: Seconds = 86_400.0
+    promote: bool = False
+    install: Literal["signed", "any", "never"] = "signed"
+
+
 class Metrics(Section):
     """The page for Prometheus; `port` unset: there is none."""
 
@@ -315,6 +327,7 @@ class Settings(Section):
     limits: Limits = Limits()
     record: Record = Record()
     learn: Learn = Learn()
+    models: Models = Models()
     metrics: Metrics = Metrics()
     notify: NotifySettings = NotifySettings()
     web: Web = Web()

@@ -140,9 +140,9 @@ def parse(name: str, payload: bytes) -> Command:
     return parser(fields_of(name, payload, keys))
 
 
-def fields_of(name: str, payload: bytes, keys: Sequence[str]) -> dict[str, Any]:
+def fields_of(name: str, payload: bytes, keys: Sequence[str], most_bytes: int = MAX_BYTES) -> dict[str, Any]:
     """The JSON object of a command that knows these keys. Raises BadPayload with a sentence."""
-    fields = _object(payload)
+    fields = _object(payload, most_bytes)
     unknown = sorted(set(fields) - set(keys))
     if unknown:
         known = ", ".join(keys) or "none"
@@ -150,9 +150,9 @@ def fields_of(name: str, payload: bytes, keys: Sequence[str]) -> dict[str, Any]:
     return fields
 
 
-def _object(payload: bytes) -> dict[str, Any]:
-    if len(payload) > MAX_BYTES:
-        raise BadPayload("bad_command", f"a command has {MAX_BYTES} bytes at most, this one has {len(payload)}")
+def _object(payload: bytes, most_bytes: int) -> dict[str, Any]:
+    if len(payload) > most_bytes:
+        raise BadPayload("bad_command", f"a command has {most_bytes} bytes at most, this one has {len(payload)}")
     if not payload.strip():
         return {}
     try:

@@ -384,7 +384,7 @@ class Detector:
             self.suppressed = Counter(state["suppressed"])
         self.last_t_ns = state["last_t_ns"]
         self.peaks.restore(state.get("peaks"))  # there were none before version 0.3
-        self.former = dict(state.get("former", {}))  # there were none before version 0.3
+        self.former = _newest(dict(state.get("former", {})), self.spec.sha256)  # there were none before version 0.3
         self._restore_threshold(state)
         if self.spec.sha256 == state["model"] or self._input.law == state.get("law"):
             self._input.restore(state)
@@ -395,8 +395,8 @@ class Detector:
         if state["model"] == self.spec.sha256:
             self._threshold.restore(state["threshold"])
             return
-        if self.spec.sha256 in self.former:
-            self._threshold.restore(self.former[self.spec.sha256])
+        if self.spec.sha256 in state.get("former", {}):
+            self._threshold.restore(state["former"][self.spec.sha256])
         self.former = _newest({**self.former, state["model"]: state["threshold"]}, self.spec.sha256)
 
 

@@ -16,6 +16,10 @@ from edge_ae.core.alert_events import AlertStep, EventType, Outcome, Withheld
 from edge_ae.core.detector import Detector, Watch
 from edge_ae.core.events import Readings, Scored
 from edge_ae.core.fleet import Fleet
+from edge_ae.core.timestamps import HOUR
+
+OF_THE_ASSET = ("alert", "budget", "rules", "suppressed", "peaks")
+"""Of a detector's state: what goes over to another model's."""
 
 ALERTS_KEPT = 100
 """Of an asset and a model, the newest: a candidate that raises more has said enough."""
@@ -51,6 +55,18 @@ class SideBySide:
     other: int
     more: int
     fewer: int
+
+    def text(self, other: str, current: str) -> str:
+        """A sentence on it, in which the two models are called so."""
+        same = ", the same" if self.more == self.fewer == 0 and self.other > 0 else ""
+        return (
+            f"in {self.judged_ns / HOUR:.3g} h {current} {_alerts(self.current)}, {other} {_alerts(self.other)}{same}; "
+            f"{self.more} more, {self.fewer} fewer"
+        )
+
+
+def _alerts(number: int) -> str:
+    return f"{number} alert{'' if number == 1 else 's'}"
 
 
 class _Account:
@@ -101,10 +117,9 @@ class Shadows:
         del self._tallies[asset]
         self.fleet.on_probation &= {one.spec.sha256 for one in self.fleet.detectors.values()}
 
-    def push(self, readings: Readings, watch: Watch) -> None:
-        """Take readings, of assets that there are; `watch`: how they are watched that are in use."""
-        if readings.asset in self.fleet.detectors:
-            self.fleet.push(readings, watch)
+    def push(self, readings: Readings) -> None:
+        """Take readings; those of assets that have nothing beside are passed over."""
+        self.fleet.push(readings, None)
 
     def step(self, outcomes: Iterable[Outcome]) -> None:
         """Score and judge what is due, and hold it against `outcomes` of the models in use. Raises ModelFails."""
@@ -165,3 +180,15 @@ def _take(excursions: deque[_Excursion], step: AlertStep) -> None:
         excursions.append(_Excursion(event.alert.onset_ns or 0))
     elif event.type is EventType.END and excursions:
         excursions[-1].cleared_ns = event.alert.cleared_ns
+
+
+def handed_over(state: Mapping[str, Any], beside: Mapping[str, Any] | None, sha256: str) -> Mapping[str, Any]:
+    """The state of a detector with which the model `sha256` goes on: where that ran beside, its own, with the alert as it stands.
+
+    `state`: as the detector in use gave it; `beside`: as `Shadows.snapshot` gave it.
+    """
+    own = {} if beside is None else beside["detector"]
+    if sha256 == state.get("model") or sha256 != own.get("model"):
+        return state
+    former = {**state["former"], state["model"]: state["threshold"]}
+    return {**own, **{key: state[key] for key in OF_THE_ASSET}, "former": former}

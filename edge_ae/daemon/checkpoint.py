@@ -11,19 +11,22 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from functools import partial
 from typing import Any
 
 from edge_ae.core.deduplication import Deduplicator, Receipt
 from edge_ae.core.detector import Watch
 from edge_ae.core.fleet import Fleet
+from edge_ae.core.shadow import handed_over
 from edge_ae.core.timestamps import SECOND, seconds_ns
 from edge_ae.core.topics import topic_fault
 from edge_ae.daemon.ack_policy import AckPolicy
 from edge_ae.daemon.bridge import Bridges
-from edge_ae.daemon.ingest import LEARNED, Feed, Ingest
+from edge_ae.daemon.ingest import BESIDE, LEARNED, Feed, Ingest
 from edge_ae.daemon.learning import LearnedTime
 from edge_ae.daemon.options import DaemonOptions
 from edge_ae.daemon.publisher import Publisher
+from edge_ae.daemon.rollout import ModelRollout
 from edge_ae.mqtt.link import Link, Message, Session
 from edge_ae.store.node_store import UNFIT, AssetState, Changes, NodeStore, Saved
 
@@ -42,6 +45,7 @@ class Checkpoints:
         store: NodeStore,
         link: Link,
         ingest: Ingest,
+        rollout: ModelRollout,
         publisher: Publisher,
         bridges: Bridges,
         now_ns: int,
@@ -54,6 +58,7 @@ class Checkpoints:
         self._store = store
         self._link = link
         self._ingest = ingest
+        self.rollout = rollout
         self._publisher = publisher
         self._bridges = bridges
         self._policy = AckPolicy(seconds_ns(options.checkpoint_s), options.receive_maximum, now_ns)
@@ -154,8 +159,8 @@ class Checkpoints:
 
     def _changes(self, names: Set[str], covered: Set[Receipt] | None) -> Changes:
         """What has become of the node since the last checkpoint."""
-        fleet, origins = self._ingest.fleet, self._ingest.origins
-        assert fleet.due == 0
+        origins = self._ingest.origins
+        assert self.rollout.due == 0
         touched = names & self._ingest.assets
         assets = {name: AssetState(origins[name], self._ingest.snapshot_of(name)) for name in touched}
         node = {
@@ -164,6 +169,7 @@ class Checkpoints:
             "input": self.deduplicator.snapshot(covered),
             "flood": self._publisher.flood.snapshot(),
             "subscribed": sorted(self.subscriptions),
+            "models": self.rollout.snapshot(),
             "retained": sorted(self._bridges.kept),
         }
         return Changes(assets, sorted(self._removed), node)
@@ -219,6 +225,7 @@ class Checkpoints:
         _restore("input", node, self.deduplicator.restore)
         _restore("flood", node, self._publisher.flood.restore)
         _restore("subscribed", node, self._add_subscriptions)
+        _restore("models", node, partial(self.rollout.restore, self._ingest.feeds))
 
     def _add_subscriptions(self, filters: Iterable[str]) -> None:
         self.subscriptions |= {name for name in filters if topic_fault(name) is None}
@@ -239,11 +246,13 @@ class Checkpoints:
 
     def reload(self, feeds: Sequence[Feed]) -> None:
         """Watch by other feeds from now on; no window may be due."""
+        if feeds is not self._ingest.feeds:
+            self.rollout.restore(feeds, self.rollout.snapshot())
         self.adopt(feeds, self._snapshot())
 
     def _snapshot(self) -> dict[str, AssetState]:
         origins = self._ingest.origins
-        assert self._ingest.fleet.due == 0
+        assert self.rollout.due == 0
         return {name: AssetState(origins[name], self._ingest.snapshot_of(name)) for name in self._ingest.assets}
 
     def adopt(self, feeds: Sequence[Feed], assets: Mapping[str, AssetState]) -> None:
@@ -262,9 +271,23 @@ class Checkpoints:
         }
         kept = {name: asset for name, asset in kept.items() if name in fleet.detectors or name in learned}
         self._ingest.adopt(feeds, fleet, {name: asset.topic_filter for name, asset in kept.items()}, learned)
+        for name in kept:
+            self._run_beside(name, kept[name].state)
         self._ingest.touched.update(kept)
         self._removed |= assets.keys() - kept.keys()
         self._publisher.adopt(fleet, sorted(assets.keys() - kept.keys()), time.time_ns())
+
+    def _run_beside(self, name: str, state: Mapping[str, Any]) -> None:
+        """The model beside goes on from where it was, or begins with the rows of the one in use."""
+        watch, detector = self._ingest.watches_of(name).beside_of(name), self._ingest.fleet.detectors.get(name)
+        if watch is None or detector is None:
+            return
+        was_beside = state.get(BESIDE, {}).get("detector", {}).get("model") == watch.model.spec.sha256
+        try:
+            self._ingest.shadows.begin(detector, watch, state[BESIDE] if was_beside else None)
+        except UNFIT as fault:
+            log.error("state: that of the model beside %s does not fit this version (%r) and begins anew", name, fault)
+            self._ingest.shadows.begin(detector, watch)
 
 
 def _add(fleet: Fleet, name: str, watch: Watch, state: Mapping[str, Any]) -> None:
@@ -272,7 +295,7 @@ def _add(fleet: Fleet, name: str, watch: Watch, state: Mapping[str, Any]) -> Non
     detector = fleet.add(name, watch)
     try:
         if state.keys() != {LEARNED}:
-            detector.restore(state)
+            detector.restore(handed_over(state, state.get(BESIDE), detector.spec.sha256))
     except UNFIT as fault:  # crashing would end in the same place at every start
         log.error("state: that of %s does not fit this version (%r) and begins anew", name, fault)
         fleet.add(name, watch)

@@ -1,5 +1,7 @@
 """Commands of operators, carried out on an asset's detector and answered. What people say of alerts is kept for training."""
 
+from contextlib import suppress
+
 import orjson
 
 from edge_ae.core import commands
@@ -41,6 +43,13 @@ class CommandHandler:
                 of = self._newest(detector) if identity is None else identity
                 self._keep(Feedback(now_ns, detector.asset, of, label, note))
                 return []
+
+    def carry_out_beside(self, command: commands.Action, beside: Detector | None, now_ns: int) -> None:
+        """The same for the model that runs beside, so that it is as the owner wants it when it is put to use; nobody is told."""
+        if beside is None or isinstance(command, commands.GiveFeedback):
+            return
+        with suppress(BadPayload):  # what is said of an alert that it has not raised
+            self.carry_out(command, beside, now_ns)
 
     def _newest(self, detector: Detector) -> str:
         """The alert that a person means who names none."""

@@ -10,12 +10,14 @@ from edge_ae.core.events import Readings
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.formats.decoder import Decoder
 from edge_ae.core.health_events import AssetHealth
+from edge_ae.core.shadow import Shadows
 from edge_ae.daemon.learning import Goals, LearnedTime, Learners, learning_of, waiting_health
-from edge_ae.daemon.model_source import ModelSource
 from edge_ae.daemon.refusals import Refusals
 from edge_ae.errors import BadPayload
+from edge_ae.model.followed_folder import FollowedFolder
 from edge_ae.mqtt.link import Message
 
+BESIDE = "beside"  # in an asset's state: that of the model which runs beside the one in use
 LEARNED = "learned"  # in an asset's state: what is known of it where its models are made here
 ROUTES = 10_000
 """Topics whose feeds are remembered."""
@@ -37,13 +39,24 @@ class Watches(Protocol):
     def look(self) -> bool:
         """Whether any asset is to be watched otherwise than before the last look. Called every few seconds."""
 
+    @property
+    def folders(self) -> Sequence[FollowedFolder]:
+        """Those that models of its assets are from."""
+
+    def folder_of(self, asset: str, /) -> FollowedFolder | None:
+        """The one that an asset's model is from; None: it is from a file."""
+
+    def beside_of(self, asset: str, /) -> Watch | None:
+        """How it is watched by the model that runs beside the one in use; None: there is none."""
+
 
 @dataclass(frozen=True, slots=True)
 class SameWatch:
-    """All assets of a stream watched alike, by a model that was made elsewhere."""
+    """All assets of a stream watched alike, by the model of a file."""
 
     watch: Watch
     goals: Goals | None = None
+    folders: Sequence[FollowedFolder] = ()
 
     def watch_of(self, _asset: str, /) -> Watch:
         return self.watch
@@ -54,18 +67,20 @@ class SameWatch:
     def look(self) -> bool:
         return False
 
+    def folder_of(self, _asset: str, /) -> None:
+        return None
+
+    def beside_of(self, _asset: str, /) -> None:
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A stream: how its payloads are read, how its assets are watched, and the QoS that it is subscribed to with.
-
-    `models`: the folder that the model is from; None: the settings name a file.
-    """
+    """A stream: how its payloads are read, how its assets are watched, and the QoS that it is subscribed to with."""
 
     decoder: Decoder
     watches: Watches
     qos: int = 1
-    models: ModelSource | None = None
 
 
 class RowRecorder(Protocol):
@@ -88,7 +103,7 @@ class Ingest:
 
     `used`: payloads. `recorder`: what is given each row. `origins`: asset -> the topic filter of the feed that brought it.
     `touched`: assets that have had readings since the caller cleared it. `learners`: assets whose models are made here;
-    those of them that have none yet are no part of the fleet.
+    those of them that have none yet are no part of the fleet. `shadows`: assets that another model watches, too.
     """
 
     def __init__(self, feeds: Sequence[Feed], fleet: Fleet, own: str, recorder: RowRecorder | None = None) -> None:
@@ -108,6 +123,8 @@ class Ingest:
         An asset that has its first model now takes what has just come of it once more: windows may be due.
         """
         self.feeds, self.fleet, self.origins = tuple(feeds), fleet, dict(origins)
+        self.shadows = Shadows(fleet.node, fleet.max_assets)
+        self._watches = {feed.decoder.filter: feed.watches for feed in reversed(self.feeds)}
         self._routes: dict[str, tuple[Feed, ...]] = {}
         self.learners.adopt(learned)
         for asset in fleet.detectors:
@@ -126,10 +143,16 @@ class Ingest:
         """The assets that have no model yet, in the order in which they came."""
         return [asset for asset in self.learners.times if asset not in self.fleet.detectors]
 
+    def watches_of(self, asset: str) -> Watches:
+        """Of an asset that is known: how those of its stream are watched."""
+        return self._watches[self.origins[asset]]
+
     def snapshot_of(self, asset: str) -> dict[str, Any]:
         """What a restart must know of an asset, as plain values."""
         detector, time_ = self.fleet.detectors.get(asset), self.learners.times.get(asset)
         state = {} if detector is None else detector.snapshot()
+        beside = self.shadows.snapshot(asset)
+        state |= {} if beside is None else {BESIDE: beside}
         return state if time_ is None else {**state, LEARNED: time_.snapshot()}
 
     def health_of(self, asset: str) -> AssetHealth:
@@ -137,7 +160,7 @@ class Ingest:
         detector, time_ = self.fleet.detectors.get(asset), self.learners.times.get(asset)
         if time_ is None:
             return self.fleet.detectors[asset].health_now()
-        watches = next(feed.watches for feed in self.feeds if feed.decoder.filter == self.origins[asset])
+        watches = self.watches_of(asset)
         goals = watches.goals
         assert goals is not None
         learning = learning_of(time_, goals, watches.note_of(asset), has_model=detector is not None)
@@ -172,6 +195,7 @@ class Ingest:
         """False: the asset finds no room."""
         asset, learners = readings.asset, self.learners
         self.fleet.push(readings, feed.watches.watch_of(asset))
+        self.shadows.push(readings)
         is_watched = asset in self.fleet.detectors
         if asset in learners.times or (feed.watches.goals is not None and (is_watched or self._has_room())):
             learners.push(readings, waits=not is_watched)

@@ -108,6 +108,7 @@ class LearnedWatches:
 
     def __init__(self, models: AssetModels, goals: Goals, watched: Callable[[Model], Watch]) -> None:
         self.goals = goals
+        self.folders = ()
         self.note_of = models.note_of
         self._models = models
         self._watched = watched
@@ -129,6 +130,14 @@ class LearnedWatches:
         if changed:
             self._watches.clear()
         return changed
+
+    def folder_of(self, _asset: str, /) -> None:
+        """Its folders are looked at here."""
+        return
+
+    def beside_of(self, _asset: str, /) -> None:
+        """None runs beside."""
+        return
 
 
 def learning_of(time: LearnedTime, goals: Goals, note: str | None, *, has_model: bool) -> Learning:

@@ -37,6 +37,7 @@ from edge_ae.daemon.options import DaemonOptions
 from edge_ae.daemon.publisher import Publisher
 from edge_ae.daemon.rebirths import Rebirths
 from edge_ae.daemon.recording_marks import RecordingMarks
+from edge_ae.daemon.rollout import ModelRollout, RolloutOptions
 from edge_ae.daemon.stats import Parts, Reports, node_stats, status_line
 from edge_ae.daemon.views import LiveViews
 from edge_ae.errors import BadPayload, EdgeError
@@ -97,13 +98,16 @@ class Daemon:
         self.publisher = Publisher(options, link, store)
         self.ingest = Ingest(feeds, Fleet(options.node, options.max_assets), self._prefix + "/", recorder)
         self.bridges = Bridges(bridges)
-        self.checkpoints = Checkpoints(options, store, link, self.ingest, self.publisher, self.bridges, started_ns)
+        self.rollout = ModelRollout(self.ingest, RolloutOptions(seconds_ns(options.shadow_s), options.promotes))
+        self.checkpoints = Checkpoints(
+            options, store, link, self.ingest, self.rollout, self.publisher, self.bridges, started_ns
+        )
         self.parts = Parts(
             started_ns, self.counts, link, store, self.checkpoints, self.ingest, self.publisher, reports or {}
         )
         self._commands = CommandHandler(store)
         self._command_rate = CommandRate()
-        self._node_commands = {**ModelCommands(self.ingest).table, **(node_commands or {})}
+        self._node_commands = {**ModelCommands(self.rollout, options.install).table, **(node_commands or {})}
         self._views = LiveViews(options.prefix, link, History(options.node, store))
         self._rebirths = Rebirths(partial(link.publish, json=False))
         self._marks = None if recorder is None else RecordingMarks(recorder, started_ns)
@@ -190,8 +194,8 @@ class Daemon:
 
     def _step(self, now_ns: int) -> None:
         """Score and judge what is due, and publish what comes of it."""
-        if self.fleet.due > 0:
-            self._publish(self.fleet.step(), now_ns)
+        if self.rollout.due > 0:
+            self._publish(self.rollout.step(), now_ns)
 
     def _publish(self, results: Iterable[Outcome], now_ns: int) -> None:
         """Events go out after the checkpoint that covers them; where the disk fails, they go out all the same."""
@@ -256,6 +260,8 @@ class Daemon:
             self.checkpoints.write(now_ns)
         carried_out = command.carry_out(message.payload, now_ns)
         self.counts["commands"] += 1
+        if command.once:
+            self.checkpoints.write(now_ns)
         return encoded(carried_out)
 
     def _carry_out(self, asset: str, name: str, message: Message, now_ns: int) -> bytes:
@@ -271,6 +277,7 @@ class Daemon:
             self.counts["commands"] += 1
             return answer(None)
         events = self._commands.carry_out(command, detector, time.time_ns())
+        self._commands.carry_out_beside(command, self.ingest.shadows.fleet.detectors.get(asset), time.time_ns())
         self.counts["commands"] += 1
         log.info("%s: %s carried out", asset, name)
         self._publish(events, now_ns)
@@ -366,6 +373,7 @@ class Daemon:
         self._second_ns = now_ns + SECOND
         self.checkpoints.retry(now_ns)
         self._publish(self.fleet.tick(time.time_ns(), self.link.connected), now_ns)
+        self.ingest.shadows.tick(time.time_ns(), self.link.connected)
         for detector in self.fleet.detectors.values():
             self.publisher.show(detector)
         for asset in self.ingest.assets:
@@ -404,6 +412,9 @@ class Daemon:
     def _look_at_models(self, now_ns: int) -> None:
         """Models that were made while we watch are taken up at once: of an asset that had none, or in place of another."""
         self._looked_ns = now_ns
+        self._step(now_ns)
+        if self.rollout.look(now_ns):
+            self.checkpoints.write(now_ns)
         if sum(feed.watches.look() for feed in self.ingest.feeds) > 0:  # each of them is asked
             self._step(now_ns)
             self.checkpoints.reload(self.ingest.feeds)

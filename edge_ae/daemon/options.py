@@ -1,6 +1,7 @@
 """What the owner decides about a daemon, as plain values: the one place for its defaults."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,8 @@ class DaemonOptions:
     `resend_s`: a broker that lost its memory gets the events of so long again.
     `flood_limit`, `flood_window_s`: more new alerts than these in this time are one; 0: there is no limit.
     `max_assets`: no more are watched.
+    `shadow_s`: the time of windows that a new model is judged by; `promotes`: it is put to use then.
+    `install`: of models over MQTT; `signed` ones, `any`, or `never`.
     """
 
     node: str
@@ -27,6 +30,9 @@ class DaemonOptions:
     flood_limit: int = 10
     flood_window_s: float = 600.0
     max_assets: int = 1_000
+    shadow_s: float = 86_400.0
+    promotes: bool = False
+    install: Literal["signed", "any", "never"] = "signed"
 
     @property
     def prefix(self) -> str:

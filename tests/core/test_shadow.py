@@ -54,7 +54,7 @@ class Bench:
             for asset in assets:
                 readings = Readings(asset, self.t_s * SECOND, {"flow": flow, "pressure": 1.0})
                 self.fleet.push(readings, watched)
-                self.shadows.push(readings, watched)
+                self.shadows.push(readings)
             self.t_s += 1
             self.step()
         return self
@@ -110,7 +110,7 @@ def test_an_exchange_between_the_readings_and_their_score_loses_no_window() -> N
     bench = Bench().feed(*[CALM] * 10).begin(watch(B))
     readings = Readings("pump", 10 * SECOND, {"flow": CALM, "pressure": 1.0})
     bench.fleet.push(readings, watch())
-    bench.shadows.push(readings, watch())
+    bench.shadows.push(readings)
     bench.exchange().step()
     assert bench.slots == list(range(LENGTH - 1, 10))
     assert bench.model == B
