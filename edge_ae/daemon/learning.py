@@ -3,11 +3,11 @@
     readings ─ push ─► time that they cover ─ progress ─► "learned from 31 of 168 hours; first model at 24 h"
 
 The daemon only counts, and keeps the newest readings, so that the first model finds a whole window. Training is the work of another
-process: nothing here knows where models come from.
+process.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,6 +16,8 @@ from edge_ae.core.events import Readings
 from edge_ae.core.health_events import AssetHealth, Learning, Watching
 from edge_ae.core.model_spec import Model
 from edge_ae.core.timestamps import SECOND
+from edge_ae.daemon.folder_watches import WatchCache
+from edge_ae.model.followed_folder import FollowedFolder
 
 HOUR_NS = 3600 * SECOND
 LONGEST_STEP_NS = HOUR_NS  # between two readings: what is longer is a gap, of which nothing is learned
@@ -96,7 +98,10 @@ class Learners:
 class AssetModels(Protocol):
     """Where the models of assets come from."""
 
-    def model_of(self, asset: str, /) -> Model | None: ...
+    @property
+    def folders(self) -> Sequence[FollowedFolder]: ...
+
+    def folder_of(self, asset: str, /) -> FollowedFolder | None: ...
 
     def note_of(self, asset: str, /) -> str | None: ...
 
@@ -108,36 +113,24 @@ class LearnedWatches:
 
     def __init__(self, models: AssetModels, goals: Goals, watched: Callable[[Model], Watch]) -> None:
         self.goals = goals
-        self.folders = ()
-        self.note_of = models.note_of
+        self.note_of, self.folder_of, self.look = models.note_of, models.folder_of, models.look
         self._models = models
-        self._watched = watched
-        self._watches: dict[str, Watch] = {}  # by the model's digest
+        self._watches = WatchCache(watched)
+
+    @property
+    def folders(self) -> Sequence[FollowedFolder]:
+        """Those of its classes that have a model."""
+        return self._models.folders
 
     def watch_of(self, asset: str, /) -> Watch | None:
         """None: there is no model of it yet."""
-        model = self._models.model_of(asset)
-        if model is None:
-            return None
-        watch = self._watches.get(model.spec.sha256)
-        if watch is None:
-            watch = self._watches[model.spec.sha256] = self._watched(model)
-        return watch
+        folder = self.folder_of(asset)
+        return None if folder is None else self._watches.of(folder.current, self.folders)
 
-    def look(self) -> bool:
-        """Whether an asset has another model than before the last look."""
-        changed = self._models.look()
-        if changed:
-            self._watches.clear()
-        return changed
-
-    def folder_of(self, _asset: str, /) -> None:
-        """Its folders are looked at here."""
-        return
-
-    def beside_of(self, _asset: str, /) -> None:
-        """None runs beside."""
-        return
+    def beside_of(self, asset: str, /) -> Watch | None:
+        """With the model beside the one in use; None: there is none."""
+        folder = self.folder_of(asset)
+        return None if folder is None or folder.beside is None else self._watches.of(folder.beside, self.folders)
 
 
 def learning_of(time: LearnedTime, goals: Goals, note: str | None, *, has_model: bool) -> Learning:

@@ -1,20 +1,22 @@
 """The models that this machine has made of a stream's assets, each as it is in use now.
 
-    assets.json ─► the class of an asset ─► <class>/current/model.onnx ─► its model
+    assets.json ─► the class of an asset ─► <class>, a folder of models ─► its model
 
 Looked at every few seconds, for a message may get lost and a file cannot. What cannot be read changes nothing: a model that was in
-use stays in use, and one sentence says why.
+use stays in use, and one sentence says why. Once a class has a model, which of its folder is in use is followed as in any other folder.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from edge_ae.core.expression import Expression
 from edge_ae.core.model_spec import Model
 from edge_ae.errors import BadModel
 from edge_ae.model.assignments import FILE, Assignments, read_assignments
+from edge_ae.model.followed_folder import FollowedFolder, followed
 from edge_ae.model.onnx_model import CURRENT, MODEL, OnnxModel
+from edge_ae.model.registry import Registry
 
 log = logging.getLogger(__name__)
 
@@ -33,25 +35,29 @@ class LearnedModels:
         self._timed = timed
         self._stamps: dict[str, Stamp | None] = {}  # of files, by name: as of the last look
         self._known = Assignments()
-        self._models: dict[str, Model] = {}  # by class
+        self._folders: dict[str, FollowedFolder] = {}  # by class; those that have a model
         self.look()
 
-    def model_of(self, asset: str) -> Model | None:
-        """None: there is none yet."""
-        return self._models.get(self._known.classes.get(asset, ""))
+    @property
+    def folders(self) -> Sequence[FollowedFolder]:
+        """Those of all classes that have a model."""
+        return list(self._folders.values())
+
+    def folder_of(self, asset: str) -> FollowedFolder | None:
+        """None: there is no model of it yet."""
+        return self._folders.get(self._known.classes.get(asset, ""))
 
     def note_of(self, asset: str) -> str | None:
         """What keeps its next model from coming, as the learner has said; None: nothing does."""
         return self._known.notes.get(asset)
 
     def look(self) -> bool:
-        """Take up what has changed on disk. Returns whether an asset has another model than before."""
-        assets = set(self._known.classes)
-        before = {asset: self.model_of(asset) for asset in assets}
+        """Take up what has changed on disk. Returns whether an asset has its first model now, or is of another class."""
+        before = {asset: self.folder_of(asset) for asset in self._known.classes}
         if self._has_changed(FILE):
             self._take_assignments()
-        self._take_models(set(self._known.classes.values()))
-        return any(self.model_of(asset) is not before.get(asset) for asset in assets | set(self._known.classes))
+        self._take_folders(set(self._known.classes.values()))
+        return any(self.folder_of(asset) is not before.get(asset) for asset in self._known.classes)
 
     def _take_assignments(self) -> None:
         """An asset that has a model keeps it where nothing is said of it any more."""
@@ -62,23 +68,24 @@ class LearnedModels:
             return
         self._known = Assignments({**self._known.classes, **found.classes}, found.rounds, found.notes)
 
-    def _take_models(self, classes: Iterable[str]) -> None:
-        for name in sorted(classes):
+    def _take_folders(self, classes: Iterable[str]) -> None:
+        for name in sorted(set(classes) - self._folders.keys()):
             if not self._has_changed(f"{name}/{CURRENT}/{MODEL}"):
                 continue
             try:
-                self._models[name] = self._timed(self._loaded(self._folder / name))
+                folder = followed(Registry(self._folder / name), self._load)
             except BadModel as fault:
-                log.error("%s%s", fault, "; the model that was in use stays in use" if name in self._models else "")
+                log.error("%s", fault)
             else:
-                log.info("%s: the model of %s is in use", self._folder / name, self._models[name].spec.trained_at)
+                self._folders[name] = folder
+                log.info("%s: the model of %s is in use", folder.name, folder.current.spec.trained_at)
 
-    def _loaded(self, folder: Path) -> OnnxModel:
-        model = OnnxModel.load(folder)
+    def _load(self, path: Path) -> Model:
+        model = OnnxModel.load(path)
         fault = Expression.of(self._when).unknown(model.spec.names) if self._when else None
         if fault is not None:
-            raise BadModel(f"{folder}: cannot be watched where {self._when}: {fault}")
-        return model
+            raise BadModel(f"{path}: cannot be watched where {self._when}: {fault}")
+        return self._timed(model)
 
     def _has_changed(self, name: str) -> bool:
         """Since it was asked last. What is behind a link counts."""

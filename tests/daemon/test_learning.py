@@ -16,6 +16,8 @@ from edge_ae.core.timestamps import SECOND
 from edge_ae.daemon.ingest import Feed, Ingest
 from edge_ae.daemon.learning import HOUR_NS, Goals, LearnedTime, LearnedWatches
 from edge_ae.daemon.loop import Daemon
+from edge_ae.model.followed_folder import FollowedFolder
+from edge_ae.model.registry import Registry
 from edge_ae.mqtt.link import Message
 from tests.daemon.node_process import PeakModel, watch
 from tests.fuzz.daemon import T0_NS, Deaf
@@ -30,11 +32,15 @@ PERIOD_MS = 100
 class Made:
     """The models that were made so far, by asset."""
 
-    models: dict[str, Model] = field(default_factory=dict)
+    models: dict[str, FollowedFolder] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     news: bool = False
 
-    def model_of(self, asset: str) -> Model | None:
+    @property
+    def folders(self) -> list[FollowedFolder]:
+        return list(self.models.values())
+
+    def folder_of(self, asset: str) -> FollowedFolder | None:
         return self.models.get(asset)
 
     def note_of(self, asset: str) -> str | None:
@@ -45,7 +51,12 @@ class Made:
         return news
 
     def add(self, asset: str, model: Model) -> None:
-        self.models[asset], self.news = model, True
+        self.models[asset], self.news = followed(model), True
+
+
+def followed(model: Model) -> FollowedFolder:
+    """A folder with this model in use, which nobody changes."""
+    return FollowedFolder(Registry(Path("nowhere")), model, lambda _path: model)
 
 
 def feed_of(made: Made) -> Feed:
@@ -128,7 +139,7 @@ def test_asset_without_a_model_is_recorded_and_shown_and_not_scored() -> None:
 
 
 def test_assets_that_find_no_room_are_counted_with_or_without_a_model() -> None:
-    made = Made({"p1": PeakModel()})
+    made = Made({"p1": followed(PeakModel())})
     tried = Ingest([feed_of(made)], Fleet("n1", 2), OWN, Rows())
     for asset in ("p1", "p2", "p3", "p2"):
         tried.take(message(0, asset))
@@ -138,7 +149,7 @@ def test_assets_that_find_no_room_are_counted_with_or_without_a_model() -> None:
 
 
 def test_a_watched_asset_says_how_far_its_learning_is() -> None:
-    tried = Ingest([feed_of(Made({"p1": PeakModel()}))], Fleet("n1"), OWN)
+    tried = Ingest([feed_of(Made({"p1": followed(PeakModel())}))], Fleet("n1"), OWN)
     for number in range(8):
         tried.take(message(number))
     health = tried.health_of("p1")
@@ -179,7 +190,7 @@ def test_a_model_that_was_made_is_taken_up_at_once_and_finds_its_first_window_wh
 
 
 def test_a_new_model_of_a_watched_asset_keeps_its_alert(tmp_path: Path) -> None:
-    made = Made({"p1": PeakModel()})
+    made = Made({"p1": followed(PeakModel())})
     tried, link = daemon(tmp_path, made)
     run(tried, link, range(10))
     run(tried, link, range(10, 20), value=50.0)
@@ -201,7 +212,7 @@ def test_what_was_learned_survives_a_restart_of_those_with_a_model_and_of_those_
     assert waiting.ingest.waiting == ["p1"]
     assert waiting.ingest.learners.times["p1"].snapshot() == times
     waiting.store.close()
-    watched, link = daemon(tmp_path, Made({"p1": PeakModel()}))
+    watched, link = daemon(tmp_path, Made({"p1": followed(PeakModel())}))
     assert (watched.ingest.waiting, list(watched.fleet.detectors)) == ([], ["p1"])
     assert watched.ingest.learners.times["p1"].snapshot() == times
     run(watched, link, range(100, 110))

@@ -27,8 +27,8 @@ def learned(folder: Path, when: str | None = None) -> LearnedModels:
 
 
 def trained_at(models: LearnedModels, asset: str = "p1") -> str:
-    model = models.model_of(asset)
-    return "" if model is None else model.spec.trained_at
+    folder = models.folder_of(asset)
+    return "" if folder is None else folder.current.spec.trained_at
 
 
 def install(folder: Path, file: Path) -> None:
@@ -56,16 +56,19 @@ def test_a_spoilt_file_of_assets_leaves_its_copy_and_without_that_is_refused(tmp
         read_assignments(tmp_path)
 
 
-def test_models_are_taken_up_as_they_come_and_change(tmp_path: Path, files: list[Path]) -> None:
+def test_first_models_are_taken_up_as_they_come_and_others_are_left_to_the_links_of_their_folder(
+    tmp_path: Path, files: list[Path]
+) -> None:
     models = learned(tmp_path / "stream")
-    assert (models.model_of("p1"), models.look()) == (None, False)
+    assert (models.folder_of("p1"), models.look()) == (None, False)
     install(tmp_path / "stream", files[0])
     assert not models.look()
     write_assignments(tmp_path / "stream", ASSIGNED)
     assert (models.look(), trained_at(models), models.look()) == (True, "2026-01-01T00:00:00Z", False)
     assert (models.note_of("p2"), models.note_of("p1")) == ("too few rows", None)
     install(tmp_path / "stream", files[1])
-    assert (models.look(), trained_at(models), models.look()) == (True, "2026-01-02T00:00:00Z", False)
+    assert (models.look(), trained_at(models)) == (False, "2026-01-01T00:00:00Z")
+    assert trained_at(learned(tmp_path / "stream")) == "2026-01-02T00:00:00Z"
 
 
 def test_a_spoilt_file_leaves_the_model_in_use(
@@ -79,8 +82,7 @@ def test_a_spoilt_file_leaves_the_model_in_use(
     (tmp_path / COPY).write_bytes(b"{")
     assert (models.look(), models.look(), trained_at(models)) == (False, False, "2026-01-01T00:00:00Z")
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
-    assert len(errors) == 2
-    assert errors[1].endswith("; the model that was in use stays in use")
+    assert len(errors) == 1
 
 
 def test_a_model_that_cannot_tell_the_state_to_watch_in_is_not_used(
@@ -88,6 +90,6 @@ def test_a_model_that_cannot_tell_the_state_to_watch_in_is_not_used(
 ) -> None:
     install(tmp_path, files[0])
     write_assignments(tmp_path, ASSIGNED)
-    assert learned(tmp_path, "speed > 1").model_of("p1") is None
+    assert learned(tmp_path, "speed > 1").folder_of("p1") is None
     assert "cannot be watched where speed > 1: 'speed' is no channel of the model" in caplog.text
-    assert learned(tmp_path, "flow > 1").model_of("p1") is not None
+    assert learned(tmp_path, "flow > 1").folder_of("p1") is not None
