@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from edge_ae_train.data.segments import Recording, Segment
 from edge_ae_train.export import Contents, Origin, export, save
 from edge_ae_train.fit import Options, fit
 from edge_ae_train.synthetic.simulator import Fault, Simulation, simulate
-from torch import Tensor, nn
 
 from edge_ae.core.alert_events import Alert, AlertWord, ModelName
 from edge_ae.core.model_spec import Channel, Explanation, Floats, ModelSpec, Tail
@@ -75,24 +73,19 @@ class FakeModel:
         return [Explanation(shares, np.zeros(windows.shape[1:], np.float32), w[-1]) for w in windows]
 
 
-class DistanceGraph(nn.Module):
+class DistanceGraph:
     """The four outputs that a model file must have, from the plainest network: distance from the middle of the range."""
 
     def __init__(self, channels: Sequence[Channel]) -> None:
-        super().__init__()
-        middle = torch.tensor([(c.low + c.high) / 2 for c in channels])
-        spread = torch.tensor([(c.high - c.low) / 4 for c in channels])
-        self.register_buffer("middle", middle)
-        self.register_buffer("spread", spread)
+        self.middle = np.array([(c.low + c.high) / 2 for c in channels], np.float32)
+        self.spread = np.array([(c.high - c.low) / 4 for c in channels], np.float32)
 
-    middle: Tensor
-    spread: Tensor
-
-    def forward(self, window: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        standard = torch.where(torch.isnan(window), 0.0, (window - self.middle) / self.spread).clamp(-100.0, 100.0)
-        channel_score = standard.square().mean(1)
-        latent = standard.mean(1)
-        return channel_score.sum(1), channel_score, self.middle + 0.0 * standard, latent
+    def __call__(self, window: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        rows = window.shape[1]
+        standard: Floats = np.clip(np.where(np.isnan(window), 0.0, (window - self.middle) / self.spread), -100.0, 100.0)
+        channel_score: Floats = np.sum(np.square(standard), axis=1) / rows
+        latent: Floats = np.sum(standard, axis=1) / rows
+        return np.sum(channel_score, axis=1), channel_score, self.middle + 0.0 * standard, latent
 
 
 def write_model(out: Path, **changes: Any) -> OnnxModel:
@@ -102,8 +95,7 @@ def write_model(out: Path, **changes: Any) -> OnnxModel:
     low, high = (np.array([getattr(c, side) for c in spec.channels]) for side in ("low", "high"))
     windows = rng.uniform(low, high, (16, spec.length, len(spec.channels))).astype(np.float32)
     windows[1, 1:3, 0] = np.nan
-    graph: Any = DistanceGraph(spec.channels)
-    return export(graph, Contents(spec, {"candidates": []}, "d" * 64), windows, out)
+    return export(DistanceGraph(spec.channels), Contents(spec, {"candidates": []}, "d" * 64), windows, out)
 
 
 def cached(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:

@@ -71,9 +71,7 @@ def canonical_variates(train: Rows, rows: Rows, _seed: int) -> Scores:
     """State and innovation distances, each over its quantile in training."""
     z = scaled(train, rows).astype(np.float32)
     model = Cva([z[: len(train)]], lags_for(len(train), train.shape[1]))
-    with torch.no_grad():
-        states = model.encode(torch.from_numpy(z)[None])[0].numpy()
-        predicted = model(torch.from_numpy(z)[None])[1][0].numpy()
+    states, predicted = model.encode(z[None])[0], model(z[None])[1][0]
     parts = [(states**2).sum(axis=1), ((z - predicted) ** 2).sum(axis=1)]
     return np.asarray(
         np.max([part / max(float(np.quantile(part[: len(train)], QUANTILE)), 1e-9) for part in parts], axis=0)

@@ -20,7 +20,19 @@ from statistics import median
 
 import numpy as np
 
-from tests.bench import discovery, flat, footprint, latency, live_page, long_fit, recorder, rows, scale, scrape
+from tests.bench import (
+    device_fit,
+    discovery,
+    flat,
+    footprint,
+    latency,
+    live_page,
+    long_fit,
+    recorder,
+    rows,
+    scale,
+    scrape,
+)
 from tests.bench.parts import ROOT, mosquitto
 from tests.bench.plant import CHANNELS, Plant, plant
 from tests.bench.throughput import Scene, Speed, bare, daemon
@@ -42,6 +54,7 @@ class Sizes:
     light_s: float = 180.0  # three checkpoints among them, and an alert as a rule
     rows: int = 30_000  # of a recording
     long_rows: int = 1_000_000  # of one that is trained on
+    device_rows: int = device_fit.DAY_ROWS  # of one that a device trains on
     page_s: float = 30.0  # with a browser before the live page
     house: tuple[int, int, float] = (1000, 190, 1.0)  # assets, rows of each, rows a second: two checkpoints among them
 
@@ -210,6 +223,14 @@ def training(sizes: Sizes, say: Say) -> Iterator[Figure]:
     yield Figure("  peak memory", f"{cost.peak_mb:.0f} MB", "", "<= 1,200 MB", cost.peak_mb <= 1200)
 
 
+def training_on_a_device(folder: Path, sizes: Sizes, say: Say) -> Iterator[Figure]:
+    say(f"training on a device, {sizes.device_rows:,} rows of {device_fit.CHANNELS} channels")
+    cost = device_fit.fit_a_day(folder, sizes.device_rows)
+    what = f"a linear fit to {sizes.device_rows:,} rows of {device_fit.CHANNELS} channels, without torch"
+    yield Figure(what, f"{cost.core_s:.1f} s of a core", "reading among it", "<= 300 s", cost.core_s <= 300)
+    yield Figure("  peak memory", f"{cost.peak_mb:.0f} MB", "", "<= 300 MB", cost.peak_mb <= 300)
+
+
 # -- all of it -------------------------------------------------------------------------------------------------
 
 
@@ -226,6 +247,7 @@ def figures(folder: Path, narrow: Plant, wide: Plant, sizes: Sizes, say: Say) ->
             *by_assets(scene, sizes, say),
             *recording(folder, say),
             *training(sizes, say),
+            *training_on_a_device(folder, sizes, say),
         ]
 
 

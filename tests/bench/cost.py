@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import torch
-from edge_ae_train.candidates import FAMILIES
 from edge_ae_train.data.segments import Recording, Segment
 from edge_ae_train.export import Origin, save
 from edge_ae_train.fit import Options, fit
-from edge_ae_train.models.autoencoders import MAX_LATENT, Shape, build
+from edge_ae_train.models.autoencoders import Shape, build
+from edge_ae_train.models.families import FAMILIES, MAX_LATENT
 from edge_ae_train.synthetic.simulator import simulate
 from torch import Tensor, nn
 

@@ -19,6 +19,7 @@ SMALL = Sizes(
     light_s=1.0,
     rows=200,
     long_rows=3000,
+    device_rows=2000,
     page_s=1.0,
     house=(100, 20, 20.0),
 )
@@ -49,6 +50,7 @@ def test_every_figure_is_measured_and_no_message_is_lost(
         "live page",
         "edge-ae score",
         "linear fit",
+        "without torch",
         "peak memory",
     ):
         assert any(what in name for name in measured), what

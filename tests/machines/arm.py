@@ -19,7 +19,7 @@ from typing import Any
 from unittest import mock
 
 from edge_ae_train import fit
-from edge_ae_train.candidates import FAMILIES
+from edge_ae_train.models.families import FAMILIES
 
 from tests.conftest import Broker, Subscriber, wait_for
 from tests.machines import arm_root

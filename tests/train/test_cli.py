@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edge_ae_train import candidates
 from edge_ae_train.cli import main
+from edge_ae_train.models import families
 from edge_ae_train.options import EXAMPLES, FAMILIES
 
 from edge_ae.core.detector import Watch
@@ -37,7 +37,7 @@ def test_help_of_every_command_has_an_example_of_it(command: str, capsys: pytest
 
 
 def test_families_to_ask_for_are_those_there_are() -> None:
-    assert set(FAMILIES) == set(candidates.FAMILIES)
+    assert set(FAMILIES) == set(families.FAMILIES)
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -50,14 +50,17 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout.endswith("\n[]\n")
 
 
-def test_device_without_the_packages_for_training_is_shown_which_to_install() -> None:
+def test_device_without_the_packages_for_a_report_is_shown_which_to_install() -> None:
     code = (
-        "import sys; sys.modules['torch'] = None\n"
-        "from edge_ae_train.__main__ import main; sys.exit(main(['fit', '--data', 'a.csv', '--out', 'm.onnx']))"
+        "import sys; sys.modules['matplotlib'] = None\n"
+        "from edge_ae_train.__main__ import main\n"
+        "sys.exit(main(['report', '--model', 'm.onnx', '--data', 'a.csv', '--out', 'r']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "edge-ae-train: torch is not installed; in the checkout: pip install '.[train]' ./train\n"
+    assert (
+        done.stderr == "edge-ae-train: matplotlib is not installed; in the checkout: pip install '.[train]' ./train\n"
+    )
 
 
 def test_evaluation_is_shown_and_written_as_json(

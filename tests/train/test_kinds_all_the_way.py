@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edge_ae_train import candidates, fit, retrain
+from edge_ae_train import fit, networks, retrain
 from edge_ae_train.cli import main
 from edge_ae_train.models.trainer import Recipe
 
@@ -224,8 +224,8 @@ def test_made_up_rows_have_angles_within_their_turn_and_a_meter_that_rises(tmp_p
     data, out, made = written(turbine(0, 800), tmp_path / "t.csv"), tmp_path / "v.onnx", tmp_path / "made.csv"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit, "_families", lambda asked: (asked,))
-        patch.setattr(candidates, "Recipe", lambda: Recipe(steps=20))
-        patch.setattr(candidates, "LEAST_STEPS", 20)
+        patch.setattr(networks, "Recipe", lambda: Recipe(steps=20))
+        patch.setattr(networks, "LEAST_STEPS", 20)
         assert main(["fit", "--data", str(data), "--out", str(out), "--family", "vae", "--length", "16"]) == 0
     assert main(["generate", "--model", str(out), "--rows", "300", "--out", str(made)]) == 0
     values = read_csv(made).values

@@ -7,11 +7,11 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from edge_ae_train import search
-from edge_ae_train.candidates import FAMILIES, WHOLE, Effort
+from edge_ae_train.candidates import WHOLE, Effort
 from edge_ae_train.data import fault_injection
 from edge_ae_train.data.segments import Segment
 from edge_ae_train.fit import Options, fit, material_of
-from edge_ae_train.models.linear import LINEAR
+from edge_ae_train.models.families import FAMILIES, LINEAR
 from edge_ae_train.progress import SILENT, Reporter
 from edge_ae_train.search import RUNGS, Race, compare
 from edge_ae_train.select import REPEATS, TIE, Contender, thinned

@@ -8,37 +8,30 @@ With few rows every block is held out in turn; with many, the last part alone, a
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from edge_ae.core.detector import OFF_DELAY_HOPS
 from edge_ae.core.model_spec import Floats
 from edge_ae.errors import BadData
-from edge_ae_train.data.dataset import CHUNK, WindowSet, spread_over, standardised
+from edge_ae_train.data.dataset import WindowSet, in_chunks, spread_over, standardised
 from edge_ae_train.data.segments import Segment, cut, thinned, values_of
-from edge_ae_train.models import autoencoders, linear
-from edge_ae_train.models.hybrid import HYBRID
-from edge_ae_train.models.trainer import Recipe, train
+from edge_ae_train.material import FEW_ROWS, Material
+from edge_ae_train.models import linear
+from edge_ae_train.models.families import LINEAR, VARIATIONAL
 from edge_ae_train.progress import Reporter, in_parts
 from edge_ae_train.scoring.calibrate import Calibration, HeldOut, calibrate
-from edge_ae_train.scoring.graph import Measure, Views
-from edge_ae_train.scoring.preprocess import Scaler, Standardise
-from edge_ae_train.scoring.sight import Seen, Sight
+from edge_ae_train.scoring.graph import Measure, Restorer, Views
+from edge_ae_train.scoring.preprocess import Parts
+from edge_ae_train.scoring.sight import Sight
 from edge_ae_train.scoring.whitening import Whitening, fit_whitening
 
-FAMILIES = (*linear.LINEAR, HYBRID, *autoencoders.NEURAL)  # the simplest first
-
-FEW_ROWS = 4000  # below this every block is held out in turn
 FOLDS = 4
-BATCH_OF_FEW, LEAST_STEPS = 64, 300  # of training a network
 HELD_OUT = 0.3  # of many rows, the last
-CHECK = 0.15  # of the rows to train on, the last: for stopping early
 MOST_CHUNKS = 16  # of a block's windows, spread over it: more make its tail no better
 LINEAR_ROWS = 200_000  # that a linear family and the forecaster are fitted to
 LATENT_FLOOR = 0.01  # of the latent's largest standard deviation: finer directions are not trusted
@@ -47,7 +40,7 @@ LATENT_WINDOWS = 4096  # of those trained on, for the latent's whitening
 Span = tuple[int, int]
 """First and last row (exclusive) of a block."""
 
-Chunk = tuple[Tensor, Tensor]
+Chunk = Parts
 """Standardised windows [window, length, channel] without holes, and where they were present."""
 
 
@@ -63,29 +56,6 @@ WHOLE = Effort()
 
 
 @dataclass(frozen=True)
-class Material:
-    """What all candidates of a fit are made of: the same stretches of rows, scaled alike, and windows of one size."""
-
-    parts: Sequence[Segment]
-    scaler: Scaler
-    standardise: Standardise
-    length: int
-    hop: int
-    seed: int
-    judged: tuple[int, ...] | None = None
-    """the features that the score judges; None: all"""
-
-    @property
-    def floor(self) -> Floats:
-        """Of the features that are judged."""
-        return self.scaler.floor if self.judged is None else self.scaler.floor[list(self.judged)]
-
-    @property
-    def rows(self) -> int:
-        return sum(map(len, self.parts))
-
-
-@dataclass(frozen=True)
 class Trained:
     """A network's views, and the whitening of its latent, from the windows that it was trained on: no other network shares
     them."""
@@ -96,19 +66,17 @@ class Trained:
     def averages(self, chunks: Iterable[Chunk]) -> tuple[Floats, float]:
         """[view, window, channel] of standardised windows, and their mean square residual where values are present."""
         averages, squares = [], []
-        with torch.no_grad():
-            for values, present in chunks:
-                residuals, _, _ = self.views(values)
-                averages.append(self.views.averages(residuals).numpy())
-                there = self.views.judged(present)
-                squares.append(float(((residuals[0] * there) ** 2).sum() / there.sum()))
+        for values, present in chunks:
+            residuals, _, _ = self.views(values)
+            averages.append(self.views.averages(residuals))
+            there = self.views.judged(present)
+            squares.append(float(((residuals[0] * there) ** 2).sum() / there.sum()))
         return np.concatenate(averages, axis=1), float(np.mean(squares))
 
     def distances(self, chunks: Iterable[Chunk], whitening: Whitening) -> NDArray[np.float64]:
         """[view, window], the latent's last, as the model file would measure them."""
-        measure = Measure(self.views, whitening, self.latent).eval()
-        with torch.no_grad():
-            parts = [measure.distances(values, present).numpy() for values, present in chunks]
+        measure = Measure(self.views, whitening, self.latent)
+        parts = [measure.distances(values, present) for values, present in chunks]
         return np.concatenate(parts, axis=1).astype(np.float64)
 
 
@@ -228,14 +196,18 @@ def train_on(
             f"in a part of the recordings, no stretch of {material.length} rows has values in half of them: "
             "give a longer --period, or record without gaps"
         )
-    rows = _standardised(parts, material)
     sight = sight_of(family, material)
-    network = train_network(family, parts, material, sight, reporter, steps)
-    forecaster = linear.fit_forecaster(_seen(rows, sight), material.length)
+    rows = _seen_rows(parts, material, sight)
+    if family in LINEAR:
+        network: Restorer = linear.fit_linear(family, rows)
+    else:
+        from edge_ae_train.networks import train_network  # loads torch, which a device has no room for
+
+        network = train_network(family, parts, material, sight, reporter, steps)
+    forecaster = linear.fit_forecaster(rows, material.length)
     values, _ = windows.take(spread_over(len(windows), LATENT_WINDOWS))
-    with torch.no_grad():
-        latents = [network(part if sight is None else sight(part))[0] for part in torch.split(values, CHUNK)]
-    latent = torch.cat(latents)[None].numpy()
+    latents = [network(part if sight is None else sight(part))[0] for part in in_chunks(values)]
+    latent = np.concatenate(latents)[None]
     floor = np.full(latent.shape[2], LATENT_FLOOR * float(latent.std(axis=1).max()) + 1e-6, np.float32)
     return Trained(Views(network, forecaster, material.length, sight), fit_whitening([latent], floor))
 
@@ -244,52 +216,10 @@ def sight_of(family: str, material: Material) -> Sight | None:
     """None: all is seen and judged."""
     if material.judged is None:
         return None
-    return Sight(len(material.scaler.centre), material.judged, sees_all=family == "vae")
+    return Sight(len(material.scaler.centre), material.judged, sees_all=family == VARIATIONAL)
 
 
-def _seen(rows: Sequence[Floats], sight: Sight | None) -> Sequence[Floats]:
-    if sight is None:
-        return rows
-    with torch.no_grad():
-        return [sight(torch.from_numpy(part)[None])[0].numpy() for part in rows]
-
-
-def train_network(
-    family: str, parts: Sequence[Segment], material: Material, sight: Sight | None, reporter: Reporter, steps: float
-) -> nn.Module:
-    """Seeded anew each time, so that a family's network does not depend on which others were trained."""
-    if family in linear.LINEAR:
-        return linear.fit_linear(family, _seen(_standardised(parts, material), sight))
-    rows, length = sum(map(len, parts)), material.length
-    split = int(rows * (1.0 - CHECK))
-    standardise = material.standardise if sight is None else Seen(material.standardise, sight)
-    train_set = WindowSet(cut(parts, 0, split), standardise, length)
-    check_set = WindowSet(cut(parts, split, rows), standardise, length)
-    if min(len(train_set), len(check_set)) == 0:
-        raise BadData(f"no stretch of {length} rows without a gap in what there is to train on: record without gaps")
-    recipe = _recipe(family, rows, len(train_set), material.seed)
-    recipe = replace(recipe, steps=max(1, round(steps * recipe.steps)))
-
-    def progress(step: int, error: float) -> None:
-        reporter.step(f"{family}: step {step} of {recipe.steps}, error {error:.4f}", step / recipe.steps)
-
-    features = train_set.take(slice(0, 1))[0].shape[-1]
-    shape = autoencoders.Shape(length, features, latent=min(4 + features, autoencoders.MAX_LATENT))
-    torch.manual_seed(material.seed)
-    return train(autoencoders.build(family, shape), train_set, check_set, recipe, progress)
-
-
-def _recipe(family: str, rows: int, windows: int, seed: int) -> Recipe:
-    usual = Recipe()
-    return replace(
-        usual,
-        batch=BATCH_OF_FEW if rows < FEW_ROWS else usual.batch,
-        steps=int(np.clip(windows, LEAST_STEPS, usual.steps)),
-        denoising=family == "dae",
-        seed=seed,
-    )
-
-
-def _standardised(parts: Sequence[Segment], material: Material) -> list[Floats]:
-    """Rows for what is fitted to rows and not to windows."""
-    return [standardised(values, material.standardise) for values in thinned(values_of(parts), LINEAR_ROWS)]
+def _seen_rows(parts: Sequence[Segment], material: Material, sight: Sight | None) -> list[Floats]:
+    """Standardised rows for what is fitted to rows and not to windows."""
+    rows = [standardised(values, material.standardise) for values in thinned(values_of(parts), LINEAR_ROWS)]
+    return rows if sight is None else [sight(part) for part in rows]

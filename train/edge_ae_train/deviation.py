@@ -5,7 +5,6 @@ row, which is what people are shown, in physical units. Of rows that the network
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from edge_ae.core.model_spec import Floats
 from edge_ae_train.candidates import Candidate, HeldOutBlock
@@ -27,10 +26,8 @@ def deviations(candidate: Candidate, standardise: Standardise, turns: Sequence[f
 
 def _errors(block: HeldOutBlock, standardise: Standardise, length: int) -> Floats:
     """[window, channel] of windows spread over the block's rows; NaN where a value is missing."""
-    windows = torch.from_numpy(some_windows([Segment(block.rows)], length))
-    with torch.no_grad():
-        values, _ = standardise(windows)
-        views = block.trained.views
-        shown = views.shown(standardise.restore(views(values)[2]), windows)
-        errors: Floats = (windows[:, -1] - shown[:, -1]).numpy()
-    return errors
+    windows = some_windows([Segment(block.rows)], length)
+    values, _ = standardise(windows)
+    views = block.trained.views
+    shown = views.shown(standardise.restore(views(values)[2]), windows)
+    return windows[:, -1] - shown[:, -1]

@@ -13,15 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from edge_ae.core.detector import OFF_DELAY_HOPS
-from edge_ae.core.model_spec import Floats, Tail
-from edge_ae_train.candidates import MOST_CHUNKS, Material, held_out_blocks, held_out_rows
+from edge_ae.core.model_spec import Tail
+from edge_ae_train.candidates import MOST_CHUNKS, held_out_blocks, held_out_rows
 from edge_ae_train.data import command_faults
 from edge_ae_train.data.dataset import physical_chunks
 from edge_ae_train.data.segments import Segment, cut, values_of
+from edge_ae_train.material import Material
 from edge_ae_train.scoring.calibrate import peaks
 from edge_ae_train.scoring.habits import Vocabulary, fit_habits, vocabulary
 from edge_ae_train.scoring.oddness import DiscreteScore, HabitOddness, Ladder
@@ -66,8 +66,7 @@ def found(
         oddness = _oddness(material, known, _all_but(material, block))
         score = DiscreteScore(oddness, ladders, material.standardise.channels)
         for fault in command_faults.inject(rows, channels, material.length, REPEATS, rng):
-            with torch.no_grad():
-                scores, _ = score(torch.from_numpy(fault.windows(material.length)))
+            scores, _ = score(fault.windows(material.length))
             outcome.setdefault(fault.kind, []).append(bool(scores.max() > boundary))
     return {kind: float(np.mean(hits)) for kind, hits in outcome.items()}
 
@@ -86,19 +85,13 @@ def _left_out(material: Material, known: Vocabulary, block: tuple[int, int]) -> 
     oddness = _oddness(material, known, _all_but(material, block))
     rows = held_out_rows(material.parts, block, material.length)
     chunks = physical_chunks(rows, material.length, material.hop, MOST_CHUNKS)
-    with torch.no_grad():
-        found = [_highest(oddness, windows) for windows in chunks]
+    found = [oddness(windows).max(axis=2).astype(np.float64) for windows in chunks]
     return np.concatenate([np.zeros((HabitOddness.KINDS, 0)), *found], axis=1)
 
 
 def _all_but(material: Material, block: tuple[int, int]) -> list[Segment]:
     first, last = block
     return cut(material.parts, 0, first) + cut(material.parts, last, material.rows)
-
-
-def _highest(oddness: HabitOddness, windows: Floats) -> Doubles:
-    highest: Doubles = oddness(torch.from_numpy(windows)).amax(2).numpy().astype(np.float64)
-    return highest
 
 
 def make_ladder(blocks: Sequence[Doubles], tail: Tail, gap: int) -> Ladder:

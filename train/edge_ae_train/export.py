@@ -1,33 +1,35 @@
-"""A fitted model -> one ONNX file that proves itself: metadata, golden vectors, digest; and onnxruntime must agree with torch."""
+"""A fitted model -> one ONNX file that proves itself: metadata, golden vectors, digest; and onnxruntime must agree with numpy."""
 
 import json
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-import torch
 
 from edge_ae.core.channel_profile import with_profile
 from edge_ae.core.model_spec import Channel, Floats, Kind, ModelSpec
-from edge_ae.model.onnx_model import NO_DIGEST, PREFIX, SCHEMA_VERSION, OnnxModel, digest
+from edge_ae.model.onnx_model import MAGNITUDE, NO_DIGEST, OUTPUTS, PREFIX, SCHEMA_VERSION, OnnxModel, digest
 from edge_ae.store.atomic import write_whole
-from edge_ae_train.data.dataset import CHUNK, MODE_WINDOWS, some_windows, spread_over
+from edge_ae_train.data.dataset import MODE_WINDOWS, in_chunks, some_windows, spread_over
 from edge_ae_train.data.segments import Recording, stretches, values_of
 from edge_ae_train.deviation import deviations
 from edge_ae_train.fit import Fitted
-from edge_ae_train.onnx_graph import onnx_graph
+from edge_ae_train.graphs.onnx_file import model_bytes, properties, with_properties
+from edge_ae_train.graphs.trace import trace
+from edge_ae_train.models.families import VARIATIONAL
 from edge_ae_train.scoring import modes
 from edge_ae_train.scoring.graph import ScoredNetwork
 from edge_ae_train.scoring.habits import common_values
-from edge_ae_train.synthetic import sampler
 
 GOLDEN_WINDOWS = 3
 DIGEST = PREFIX + "digest"
 PROOF_TOLERANCE = 5e-5  # of the score, relative where it is above 1; a device allows twice as much of the golden ones
+Graph = Callable[[Floats], tuple[Floats, ...]]
+"""OUTPUTS, and MAGNITUDE where it is known, of windows [batch, length, channel]: array code, which can be traced."""
+
 READABLE = 0o666  # less the umask: a model is no secret, and is copied by other users
 
 
@@ -56,10 +58,18 @@ def save(fitted: Fitted, recording: Recording, origin: Origin, out: Path) -> Onn
     graph, length = fitted.graph, fitted.candidate.length
     parts = stretches(recording.segments, length)
     rows = values_of(parts)
-    extra = sampler.metadata(graph.measure.views.network, rows, graph.standardise, length)
+    extra = _generator(fitted, rows) if fitted.candidate.family == VARIATIONAL else {}
     extra |= modes.metadata(latents(graph, some_windows(parts, length, MODE_WINDOWS)))
     contents = Contents(spec_of(fitted, recording, origin, rows), fitted.report, origin.data_sha256, extra)
     return export(graph, contents, some_windows(parts, length), out)
+
+
+def _generator(fitted: Fitted, rows: Sequence[Floats]) -> dict[str, str]:
+    """What a variational model makes new rows from."""
+    from edge_ae_train.synthetic import sampler  # loads torch
+
+    graph = fitted.graph
+    return sampler.metadata(graph.measure.views.network, rows, graph.standardise, fitted.candidate.length)
 
 
 def spec_of(fitted: Fitted, recording: Recording, origin: Origin, rows: Sequence[Floats]) -> ModelSpec:
@@ -99,39 +109,34 @@ def channel(known: Channel, segments: Sequence[Floats], index: int) -> Channel:
 
 def latents(graph: ScoredNetwork, windows: Floats) -> Floats:
     """[window, latent] of windows [window, length, channel] in physical units, as the model file will give them."""
-    with torch.no_grad():
-        parts = [graph(part)[3] for part in torch.split(torch.from_numpy(windows), CHUNK)]
-    found: Floats = torch.cat(parts).numpy()
-    return found
+    return np.concatenate([graph(part)[3] for part in in_chunks(windows)])
 
 
-def export(graph: ScoredNetwork, contents: Contents, windows: Floats, out: Path) -> OnnxModel:
-    """Write the model file whole, load it as a device would, and compare it with torch on `windows` (physical).
+def export(graph: Graph, contents: Contents, windows: Floats, out: Path) -> OnnxModel:
+    """Write the model file whole, load it as a device would, and compare it with the graph itself on `windows` (physical).
 
     Raises BadModel or RuntimeError where the file does not prove itself; what was in `out` stays then.
     """
-    graph = graph.eval()
-    with torch.no_grad():
-        expected = graph(torch.from_numpy(windows))[0].numpy()
-    proto = onnx_graph(graph, contents.spec.length, len(contents.spec.channels))
+    expected = graph(windows)[0]
+    shape = contents.spec.length, len(contents.spec.channels)
+    bare = model_bytes(trace(graph, shape, "window", (*OUTPUTS, MAGNITUDE)))
     golden = spread_over(len(windows), GOLDEN_WINDOWS)
-    _seal(proto, _metadata(contents, windows[golden], expected[golden]))
+    model = _sealed(bare, _metadata(contents, windows[golden], expected[golden]))
 
     def prove(written: Path) -> None:
         difference = np.abs(OnnxModel.load(written).score(windows) - expected) / np.maximum(expected, 1.0)
         if not float(difference.max()) <= PROOF_TOLERANCE:
-            raise RuntimeError(f"onnxruntime and torch differ by {difference.max():.2g} in the score")
+            raise RuntimeError(f"onnxruntime and numpy differ by {difference.max():.2g} in the score")
 
-    write_whole(out, proto.SerializeToString(), mode=READABLE, check=prove)
+    write_whole(out, model, mode=READABLE, check=prove)
     return OnnxModel.load(out)
 
 
 def with_report(source: Path, report: Mapping[str, Any], out: Path) -> OnnxModel:
     """The model of the file `source` with another report, written whole to `out`."""
-    proto = onnx.load(source)
-    metadata = {prop.key: prop.value for prop in proto.metadata_props}
-    _seal(proto, metadata | {PREFIX + "report": json.dumps(report)})
-    write_whole(out, proto.SerializeToString(), mode=READABLE, check=OnnxModel.load)
+    model = source.read_bytes()
+    metadata = properties(model) | {PREFIX + "report": json.dumps(report)}
+    write_whole(out, _sealed(model, metadata), mode=READABLE, check=OnnxModel.load)
     return OnnxModel.load(out)
 
 
@@ -177,9 +182,8 @@ def _channel_facts(channel: Channel) -> dict[str, Any]:
     return {key: value for key, value in facts.items() if key not in usual or value != usual[key]}
 
 
-def _seal(proto: onnx.ModelProto, metadata: Mapping[str, str]) -> None:
-    """Gives the file its metadata, and the digest over all of it."""
-    del proto.metadata_props[:]
-    onnx.helper.set_model_props(proto, {**metadata, DIGEST: NO_DIGEST})
-    seal = next(prop for prop in proto.metadata_props if prop.key == DIGEST)
-    seal.value = digest(proto.SerializeToString(), NO_DIGEST)
+def _sealed(model: bytes, metadata: Mapping[str, str]) -> bytes:
+    """The file with this metadata, and the digest over all of it."""
+    others = {key: value for key, value in metadata.items() if key != DIGEST}
+    unsealed = with_properties(model, others | {DIGEST: NO_DIGEST})
+    return with_properties(model, others | {DIGEST: digest(unsealed, NO_DIGEST)})

@@ -5,18 +5,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from edge_ae.core.model_spec import Channel, Kind
 from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae_train import select
-from edge_ae_train.candidates import FAMILIES, Candidate, Material
+from edge_ae_train.candidates import Candidate
 from edge_ae_train.data.dataset import MODE_WINDOWS, some_windows
 from edge_ae_train.data.segments import Segment, stretches, values_of
 from edge_ae_train.data.window_length import choose_length
 from edge_ae_train.discrete import discrete_score, fit_ladders, found, tail_of_both
-from edge_ae_train.models.linear import LINEAR
+from edge_ae_train.material import Material
+from edge_ae_train.models.families import LINEAR, trainable
 from edge_ae_train.progress import SILENT, Reporter
 from edge_ae_train.scoring.graph import Measure, ScoredNetwork
 from edge_ae_train.scoring.oddness import DiscreteScore
@@ -26,6 +26,8 @@ from edge_ae_train.search import compare
 from edge_ae_train.training_options import AUTO
 
 LEAST_WINDOWS, LEAST_WINDOWS_OF_NETWORKS = 6, 12  # side by side; a network keeps some for stopping early
+INSTALL = "pip install 'edge-ae[train]'"
+ONLY_LINEAR = f"the families {' and '.join(LINEAR)} alone are tried; the others need torch: {INSTALL}"
 FEW_FOUND = 0.7  # of the large injected faults
 
 
@@ -66,9 +68,10 @@ class Fitted:
 
 def fit(segments: Sequence[Segment], options: Options, reporter: Reporter = SILENT) -> Fitted:
     """`segments`: of normal operation, in the order of time. Raises BadData with one sentence."""
-    torch.set_num_threads(1)  # the networks are too small for two, and on a busy core OpenMP's barriers cost 40 times
     material = material_of(segments, options)
     families = (options.family,) if options.alone else _families(options.family)
+    if options.family == AUTO and families == LINEAR:
+        reporter.note(ONLY_LINEAR)
     halving = options.family == AUTO and not options.thorough
     compared = compare(families, material, reporter, halving=halving)
     contenders = compared.contenders
@@ -103,6 +106,8 @@ def _with_discrete(candidate: Candidate, material: Material, options: Options, r
 
 def material_of(segments: Sequence[Segment], options: Options) -> Material:
     """The rows as the windows part them, and their scaling. Raises BadData where they are too few."""
+    if options.family != AUTO and options.family not in trainable():
+        raise BadData(f"the family {options.family} needs torch, which is not installed: {INSTALL}, or --family auto")
     length = choose_length(segments) if options.length is None else options.length
     parts = stretches(segments, length)
     _require_rows(sum(map(len, parts)), length, options.family)
@@ -116,12 +121,12 @@ def material_of(segments: Sequence[Segment], options: Options) -> Material:
 
 
 def _families(asked: str) -> tuple[str, ...]:
-    """Those to compare: all, or the linear ones and the one that is asked for."""
-    return FAMILIES if asked == AUTO else tuple(dict.fromkeys((*LINEAR, asked)))
+    """Those to compare: all that can be trained here, or the linear ones and the one that is asked for."""
+    return trainable() if asked == AUTO else tuple(dict.fromkeys((*LINEAR, asked)))
 
 
 def _require_rows(rows: int, length: int, family: str) -> None:
-    is_linear = family in LINEAR
+    is_linear = family in LINEAR or trainable() == LINEAR
     needed = (LEAST_WINDOWS if is_linear else LEAST_WINDOWS_OF_NETWORKS) * length
     if rows < needed:
         fewer = "" if is_linear else f", or {LEAST_WINDOWS * length} with --family cva"
@@ -134,7 +139,7 @@ def assemble(candidate: Candidate, scaler: Scaler, discrete: DiscreteScore | Non
     """The graph that ships."""
     calibration, trained = candidate.calibration, candidate.trained
     measure = Measure(trained.views, calibration.whitening, trained.latent)
-    return ScoredNetwork(scaler, measure, calibration.limit, discrete).eval()
+    return ScoredNetwork(scaler, measure, calibration.limit, discrete)
 
 
 def what_hides_faults(fitted: Fitted, model: OnnxModel, segments: Sequence[Segment]) -> str | None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from edge_ae.core.counters import readings_of
@@ -212,7 +211,7 @@ def injections(
     if not longest:
         raise BadData(TOO_LITTLE)
     return [
-        Injection(one.kind, one.strength, standardise.restore(torch.from_numpy(one.rows)).numpy(), one.start)
+        Injection(one.kind, one.strength, standardise.restore(one.rows), one.start)
         for segment in longest
         for one in fault_injection.inject(
             standardised(segment.values, standardise), length, REPEATS * INJECTED_INTO // len(longest), rng, judged

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 
 from edge_ae_train import select
 from edge_ae_train.blend import blended
-from edge_ae_train.candidates import WHOLE, Candidate, Effort, Material, train_candidate
-from edge_ae_train.models.hybrid import CONVOLUTION, HYBRID
-from edge_ae_train.models.linear import LINEAR
+from edge_ae_train.candidates import WHOLE, Candidate, Effort, train_candidate
+from edge_ae_train.material import Material
+from edge_ae_train.models.families import CONVOLUTION, HYBRID, LINEAR
 from edge_ae_train.progress import Reporter, in_parts
 from edge_ae_train.select import GAIN, TIE, Contender, Trials
 

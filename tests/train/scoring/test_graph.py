@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-import torch
 from edge_ae_train.scoring.graph import DECAYS, Measure, Views, scale_weights
 from edge_ae_train.scoring.preprocess import mend
 from edge_ae_train.scoring.whitening import TEMPER, Whitening, whitening_root
-from torch import Tensor, nn
 
 from edge_ae.core.model_spec import Floats
 from tests.train.scoring.normal_rows import CHANNELS, FLOOR, correlated
@@ -24,11 +22,11 @@ def test_every_scale_is_an_average_and_weighs_the_newest_row_most(length: int) -
     assert weights[0].tolist() == [0.0] * (length - 1) + [1.0]
 
 
-class Last(nn.Module):
+class Last:
     """Predicts each row to be what the first of the window was; its latent is that row."""
 
-    def forward(self, window: Tensor) -> tuple[Tensor, Tensor]:
-        return window[:, 0], window[:, :1].expand_as(window)
+    def __call__(self, window: Floats) -> tuple[Floats, Floats]:
+        return window[:, 0], np.repeat(window[:, :1], window.shape[1], axis=1)
 
     def sources(self, length: int) -> Floats:
         every: Floats = np.zeros((length, length), np.float32)
@@ -56,37 +54,37 @@ def plain_measure(means: float = 0.0) -> Measure:
 
 
 def test_averages_see_a_shift_and_energies_what_changes_sign() -> None:
-    shift, swing = torch.zeros(1, LENGTH, CHANNELS), torch.zeros(1, LENGTH, CHANNELS)
+    shift, swing = np.zeros((1, LENGTH, CHANNELS), np.float32), np.zeros((1, LENGTH, CHANNELS), np.float32)
     shift[:, 1:, 0] = 2.0
-    swing[:, 1:, 0] = 2.0 * (-1.0) ** torch.arange(1, LENGTH)
-    shifted, swung = (plain_measure()(rows, torch.ones_like(rows))[1][:, 0, 0] for rows in (shift, swing))
+    swing[:, 1:, 0] = 2.0 * (-1.0) ** np.arange(1, LENGTH)
+    shifted, swung = (plain_measure()(rows, np.ones_like(rows))[1][:, 0, 0] for rows in (shift, swing))
     averages, energies = slice(1, SCALES), slice(2 * SCALES, 2 * SCALES + 1)
     assert (shifted[averages] > 1.0).all()
     assert (swung[averages] < shifted[averages] / 5).all()
-    torch.testing.assert_close(swung[energies], shifted[energies])
+    np.testing.assert_allclose(swung[energies], shifted[energies])
     assert (swung[energies] > 1.0).all()
 
 
 def test_an_energy_counts_only_values_that_were_there() -> None:
-    rows = torch.zeros(1, LENGTH, CHANNELS)
+    rows = np.zeros((1, LENGTH, CHANNELS), np.float32)
     rows[:, 1:, 0] = 2.0
-    present = torch.ones_like(rows)
+    present = np.ones_like(rows)
     present[:, LENGTH // 2 :, 0] = 0.0
     measure = plain_measure()
-    whole, part = (measure(rows, there)[1][2 * SCALES :, 0, 0] for there in (torch.ones_like(rows), present))
+    whole, part = (measure(rows, there)[1][2 * SCALES :, 0, 0] for there in (np.ones_like(rows), present))
     assert (part < whole).all()
     assert (part > 0.0).any()
 
 
 def test_what_is_whole_is_the_same_with_and_without_the_fill() -> None:
     """The fill is skipped where no window of a batch lacks anything: a window's score must not depend on its company."""
-    root = torch.from_numpy(whitening_root(correlated(500), FLOOR).astype(np.float32))
-    rows = torch.from_numpy(correlated(16))[None].repeat(2, 1, 1)
-    present = torch.ones_like(rows)
+    root = whitening_root(correlated(500), FLOOR).astype(np.float32)
+    rows = np.repeat(correlated(16)[None], 2, axis=0)
+    present = np.ones_like(rows)
     present[1, 3, 2] = 0.0
     for values, there in ((rows, present), (rows[:1], present[:1])):
-        assert torch.equal(mend(values, root, there)[0][0], rows[0])
+        assert np.array_equal(mend(values, root, there)[0][0], rows[0])
     measure = plain_measure(means=0.1)
     together, alone = measure(rows, present), measure(rows[:1], present[:1])
     for one, other in zip(together[:2], alone[:2], strict=True):
-        assert torch.equal(one[:, :1], other)
+        assert np.array_equal(one[:, :1], other)

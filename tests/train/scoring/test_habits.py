@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from edge_ae_train.scoring.habits import LEAST_OCCASIONS, fit_habits, vocabulary
 from edge_ae_train.scoring.oddness import HabitOddness
 
@@ -24,7 +23,7 @@ def oddness(window: Floats, channels: tuple[int, ...] = (1, 2, 3)) -> Floats:
     """[kind, channel] of a window, to who has seen the plant."""
     known = vocabulary([plant()], channels)
     part = HabitOddness(fit_habits(known, [plant()], LENGTH), LENGTH)
-    found: Floats = part(torch.from_numpy(window[None]))[:, 0].numpy()
+    found: Floats = part(window[None])[:, 0]
     return found
 
 
@@ -90,9 +89,9 @@ def test_oddness_does_not_depend_on_the_unit_of_a_channel() -> None:
     part = HabitOddness(fit_habits(known, [small], LENGTH), LENGTH)
     window = small[:LENGTH].copy()
     window[-1, 1:3] = small[:, 1].max()
-    found = part(torch.from_numpy(window[None]))[:, 0].numpy()
+    found = part(window[None])[:, 0]
     assert found[TOGETHER, 0] > 0.0
-    assert not part(torch.from_numpy(small[None, :LENGTH])).any()
+    assert not part(small[None, :LENGTH]).any()
 
 
 def test_habits_of_two_recordings_know_nothing_of_what_lies_between_them() -> None:

@@ -1,29 +1,28 @@
 """Whitening, tails and tempering: what is far, and what is left to be heard beside it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-import torch
 from edge_ae_train.scoring.graph import mean, tempered
 from edge_ae_train.scoring.preprocess import fill
 from edge_ae_train.scoring.whitening import TEMPER, Whitening, fit_whitening, tail_excess
 from numpy.typing import NDArray
-from torch import Tensor
 
 from edge_ae.core.model_spec import Floats
 from tests.train.scoring.normal_rows import CHANNELS, FLOOR, correlated
 
 
-def as_they_are(squares: Tensor) -> Tensor:
+def as_they_are(squares: Floats) -> Floats:
     return squares
 
 
 def distances(
-    rows: Floats, whitening: Whitening, drawn_in: Callable[[Tensor], Tensor] = as_they_are
+    rows: Floats, whitening: Whitening, drawn_in: Callable[[Floats], Floats] = as_they_are
 ) -> NDArray[np.float64]:
     """Of single rows [row, channel], in the first view of a whitening."""
-    squares = torch.from_numpy(whitening.white(rows[None], 0)).to(torch.float64) ** 2
-    found: NDArray[np.float64] = mean(drawn_in(squares)).sqrt().numpy()
+    squares: Any = whitening.white(rows[None], 0).astype(np.float64) ** 2
+    found: NDArray[np.float64] = np.sqrt(mean(drawn_in(squares)))
     return found
 
 
@@ -68,9 +67,9 @@ def test_a_channel_that_has_gone_leaves_the_others_to_be_seen() -> None:
 
 
 def test_tempering_keeps_small_squares_and_never_stops_growing() -> None:
-    squares = torch.logspace(-8, 8, 200, dtype=torch.float64)[:, None].expand(-1, CHANNELS)
+    squares: Any = np.repeat(np.logspace(-8, 8, 200)[:, None], CHANNELS, axis=1)
     found = tempered(squares)
-    assert (found.diff(dim=0) > 0).all()
+    assert (np.diff(found, axis=0) > 0).all()
     small = squares < 1e-3 * TEMPER
     np.testing.assert_allclose(found[small], squares[small], rtol=1e-3)
 
@@ -96,7 +95,7 @@ def test_a_channel_with_a_tail_of_its_own_drowns_a_fault_of_another_less() -> No
 
 def _beyond(usual: Floats, faulty: Floats, whitening: Whitening) -> NDArray[np.bool_]:
     """Which faulty rows are farther than the one in a thousand of the usual ones."""
-    limits = torch.from_numpy(whitening.temper[0])
+    limits = whitening.temper[0]
     far, usually = (distances(rows, whitening, lambda squares: tempered(squares, limits)) for rows in (faulty, usual))
     found: NDArray[np.bool_] = far > np.quantile(usually, 0.999)
     return found
@@ -107,8 +106,8 @@ def test_what_is_near_counts_as_much_in_a_channel_that_leaps_as_in_any_other() -
     whitening = fit_whitening([usual[None]], FLOOR)
     tamed = whitening.tamed(tail_excess(whitening.white(usual[None], 0))[None])
     assert (tamed.temper[0] < 0.7 * TEMPER).tolist() == [True, False, False, False]
-    near = torch.full((1, CHANNELS), 0.1)
-    np.testing.assert_allclose(tempered(near, torch.from_numpy(tamed.temper[0])), near, rtol=0.02)
+    near = np.full((1, CHANNELS), 0.1, np.float32)
+    np.testing.assert_allclose(tempered(near, tamed.temper[0]), near, rtol=0.02)
 
 
 def test_what_is_gaussian_is_left_as_it_is_and_nothing_is_made_larger() -> None:
@@ -120,12 +119,12 @@ def test_what_is_gaussian_is_left_as_it_is_and_nothing_is_made_larger() -> None:
 def test_what_is_missing_is_filled_so_that_the_distance_is_the_least() -> None:
     usual = correlated(5000)
     whitening = fit_whitening([usual[None]], FLOOR)
-    root = torch.from_numpy(whitening.root[0]).to(torch.float64)
-    row = torch.from_numpy(usual[:1] - whitening.mean[0]).to(torch.float64)
-    present = torch.ones_like(row)
+    root = whitening.root[0].astype(np.float64)
+    row = (usual[:1] - whitening.mean[0]).astype(np.float64)
+    present = np.ones_like(row)
     present[0, 1] = 0.0
     filled = fill(row * present, root, present)
     least = ((filled @ root) ** 2).sum()
     for step in (-0.1, 0.1):
-        beside = filled + torch.tensor([[0.0, step, 0.0, 0.0]], dtype=torch.float64)
+        beside = filled + np.array([[0.0, step, 0.0, 0.0]])
         assert ((beside @ root) ** 2).sum() > least

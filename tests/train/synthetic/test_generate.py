@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edge_ae_train import candidates
+from edge_ae_train import networks
 from edge_ae_train.cli import main
 from edge_ae_train.evaluation import evaluate
 from edge_ae_train.models.trainer import Recipe
@@ -42,7 +42,7 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Twin:
     found = Twin(folder / "vae.onnx", folder / "real.csv", folder / "synthetic.csv")
     write_csv(simulate(4300, 60.0), found.real)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(candidates, "Recipe", lambda: Recipe(steps=STEPS))
+        patch.setattr(networks, "Recipe", lambda: Recipe(steps=STEPS))
         arguments = ["fit", "--data", str(found.real), "--out", str(found.model), "--length", str(LENGTH)]
         assert main([*arguments, "--family", "vae"]) == 0
     assert main(["generate", "--model", str(found.model), "--rows", "4000", "--out", str(found.synthetic)]) == 0

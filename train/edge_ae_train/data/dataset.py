@@ -3,17 +3,15 @@
 `WindowSet` finds the windows of many stretches by the law of the device (`edge_ae.core.window`), and cuts out what is asked.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from edge_ae.core.model_spec import Floats
 from edge_ae.core.window import scored_ends
 from edge_ae_train.data.segments import Segment, values_of
-from edge_ae_train.scoring.preprocess import Standardise, bridged, fill
+from edge_ae_train.scoring.preprocess import Parts, Standardise, bridged, fill
 
 CHUNK = 1024  # windows cut out at a time where all of them are walked through
 PROOF_WINDOWS = 256
@@ -26,7 +24,9 @@ class WindowSet:
     `ends` [window]: the row, counted over all stretches, with which each ends.
     """
 
-    def __init__(self, parts: Sequence[Segment], standardise: nn.Module, length: int, hop: int = 1) -> None:
+    def __init__(
+        self, parts: Sequence[Segment], standardise: Callable[[Floats], Parts], length: int, hop: int = 1
+    ) -> None:
         """`parts`: as `stretches` gives them. `hop` 1: every window, whatever its phase; what a network trains on."""
         self.ends = window_ends(parts, length, hop)
         self._rows = values_of(parts)
@@ -36,24 +36,28 @@ class WindowSet:
     def __len__(self) -> int:
         return len(self.ends)
 
-    def take(self, indices: NDArray[np.intp] | slice) -> tuple[Tensor, Tensor]:
+    def take(self, indices: NDArray[np.intp] | slice) -> Parts:
         """Standardised windows without holes, and their presence (1 or 0), float32 [n, length, channel]."""
-        physical = torch.from_numpy(windows_at(self._rows, self.ends[indices], self._length))
-        whole: tuple[Tensor, Tensor] = self._standardise(physical)
-        return whole
+        return self._standardise(windows_at(self._rows, self.ends[indices], self._length))
 
-    def chunks(self, most: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def chunks(self, most: int) -> Iterator[Parts]:
         """CHUNK windows at a time, as `take` gives them: all, or `most` chunks that are spread over them."""
         for number in spread_over(-(-len(self) // CHUNK), most):
             yield self.take(slice(number * CHUNK, (number + 1) * CHUNK))
 
 
+def in_chunks(windows: Floats) -> Iterator[Floats]:
+    """CHUNK windows at a time."""
+    for first in range(0, len(windows), CHUNK):
+        yield windows[first : first + CHUNK]
+
+
 def standardised(segment: Floats, standardise: Standardise) -> Floats:
     """A segment's rows [row, channel] without holes, each filled by itself; for what is fitted to rows, not to windows."""
-    values = standardise.scaled(torch.from_numpy(segment))
-    present = (~torch.isnan(values)).to(values.dtype)
-    filled = fill(torch.nan_to_num(values), standardise.root, present)
-    whole: Floats = bridged(filled[None], present[None])[0].numpy()
+    values = standardise.scaled(segment)
+    present = (~np.isnan(values)).astype(np.float32)
+    filled = fill(np.nan_to_num(values), standardise.root, present)
+    whole: Floats = bridged(filled[None], present[None])[0]
     return whole
 
 

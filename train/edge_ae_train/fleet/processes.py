@@ -16,11 +16,11 @@ from pathlib import Path
 
 from edge_ae.cli.workers import cores, end_with_parent
 from edge_ae_train.fleet.jobs import FleetJob, Product, performed
+from edge_ae_train.threads import THREAD_SETTINGS
 
 ATTEMPTS = 2
 LEAST_BYTES = 1_000_000_000  # of a process: the libraries take 0.4 GB, training on 50,000 rows of 8 channels twice that
 SPARE = 0.9  # of the memory that is free, for all processes together
-THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 DIED = f"its process died {ATTEMPTS} times, killed or out of memory; give it more with --memory, or fewer --workers"
 
 

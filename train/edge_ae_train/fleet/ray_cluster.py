@@ -12,7 +12,8 @@ from typing import Any
 
 from edge_ae.errors import BadData
 from edge_ae_train.fleet.jobs import FleetJob, Product, performed
-from edge_ae_train.fleet.processes import ATTEMPTS, DIED, THREAD_SETTINGS
+from edge_ae_train.fleet.processes import ATTEMPTS, DIED
+from edge_ae_train.threads import THREAD_SETTINGS
 
 LOCAL = "local"  # in place of an address: a cluster of this machine's cores
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}

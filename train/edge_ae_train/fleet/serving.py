@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-import torch
-
 from edge_ae.core.model_spec import Explanation, Floats, ModelSpec
 from edge_ae.core.rules import AlertRules
 from edge_ae.model.onnx_model import OnnxModel
@@ -33,14 +31,10 @@ class GraphModel:
         self._graph, self.spec = graph, spec
 
     def score(self, windows: Floats) -> Floats:
-        return self._run(windows)[0]
+        return self._graph(windows)[0]
 
     def explain(self, windows: Floats) -> Sequence[Explanation]:
-        return [Explanation(*parts) for parts in zip(*self._run(windows)[1:], strict=True)]
-
-    def _run(self, windows: Floats) -> list[Floats]:
-        with torch.no_grad():
-            return [part.numpy() for part in self._graph(torch.from_numpy(windows))]
+        return [Explanation(*parts) for parts in zip(*self._graph(windows)[1:], strict=True)]
 
 
 def look_job(job: FleetJob) -> Product:

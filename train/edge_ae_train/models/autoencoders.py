@@ -10,9 +10,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-NEURAL = ("cae", "ae", "dae", "vae")
-MAX_LATENT = 32
-
 
 @dataclass(frozen=True, slots=True)
 class Shape:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from edge_ae_train.data.dataset import WindowSet, spread_over
@@ -40,18 +41,19 @@ def train(
     progress: Callable[[int, float], None],
 ) -> Autoencoder:
     """The network as it was when it restored `check_set` best. `progress` hears of each check: the step, the error."""
+    torch.set_num_threads(1)  # the networks are too small for two, and on a busy core OpenMP's barriers cost 40 times
     where = device()
     rng = np.random.default_rng(recipe.seed)
     generator = torch.Generator(where).manual_seed(recipe.seed)
     network = network.to(where)
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=recipe.steps)
-    checked = [part.to(where) for part in check_set.take(spread_over(len(check_set), recipe.check_windows))]
+    checked = _tensors(check_set, spread_over(len(check_set), recipe.check_windows), where)
     best, best_state, stale = float("inf"), network.state_dict(), 0
 
     for step in range(1, recipe.steps + 1):
         # one step: windows at random, corrupted for the denoising family, to be restored
-        values, present = (part.to(where) for part in train_set.take(rng.integers(len(train_set), size=recipe.batch)))
+        values, present = _tensors(train_set, rng.integers(len(train_set), size=recipe.batch), where)
         network.train()
         source = corrupt(values, generator) if recipe.denoising else values
         loss = _loss(network, source, values, present, generator)
@@ -74,6 +76,12 @@ def train(
 
     network.load_state_dict(best_state)
     return network.eval().cpu()
+
+
+def _tensors(windows: WindowSet, indices: NDArray[np.intp], where: torch.device) -> tuple[Tensor, Tensor]:
+    """Standardised windows, and where a value was present."""
+    values, present = (torch.from_numpy(part).to(where) for part in windows.take(indices))
+    return values, present
 
 
 def _loss(network: Autoencoder, source: Tensor, values: Tensor, present: Tensor, generator: torch.Generator) -> Tensor:

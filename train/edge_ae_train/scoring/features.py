@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from edge_ae.core.model_spec import Floats
 
+TINY = 1e-12  # in the place of a cosine of 0
 BELOW_ZERO = 0.05  # of a turn: an angle that goes further below 0 is counted from -turn / 2 on, not from 0
 
 
@@ -43,57 +42,53 @@ def _start(turn: float, parts: Sequence[Floats]) -> float:
     return -turn / 2.0 if lowest < -BELOW_ZERO * turn else 0.0
 
 
-class Features(nn.Module):
-    """The way there and back, on tensors whose last axis is the channel, or the feature. There are `circles`, one at least."""
+class Features:
+    """The way there and back, on arrays whose last axis is the channel, or the feature. There are `circles`, one at least."""
 
     def __init__(self, channels: int, circles: Sequence[Circle]) -> None:
-        super().__init__()
         angles = [circle.index for circle in circles]
         twin = {index: channels + place for place, index in enumerate(angles)}
         rate = {circle.index: 2.0 * math.pi / circle.turn for circle in circles}
         source = [*range(channels), *angles]
         self.channels = channels
-        self._constant("source", source, torch.int64)
-        self._constant("cyclic", [index in rate for index in source], torch.bool)
-        self._constant("rate", [rate.get(index, 0.0) for index in source])
-        self._constant("phase", [0.0] * channels + [math.pi / 2.0] * len(angles))
-        self._constant("twin", [twin.get(index, index) for index in range(channels)], torch.int64)
-        self._constant("turn", _spread(channels, {circle.index: circle.turn for circle in circles}))
-        self._constant("start", _spread(channels, {circle.index: circle.start for circle in circles}))
+        self._source = np.array(source)
+        self._cyclic = np.array([index in rate for index in source])
+        self._rate = _single([rate.get(index, 0.0) for index in source])
+        self._phase = _single([0.0] * channels + [math.pi / 2.0] * len(angles))
+        self._twin = np.array([twin.get(index, index) for index in range(channels)])
+        turn, start = ({circle.index: getattr(circle, name) for circle in circles} for name in ("turn", "start"))
+        self._turn = _single([turn.get(index, 0.0) for index in range(channels)])
+        self._start = _single([start.get(index, 0.0) for index in range(channels)])
 
-    source: Tensor
-    cyclic: Tensor
-    rate: Tensor
-    phase: Tensor
-    twin: Tensor
-    turn: Tensor
-    start: Tensor
-
-    def _constant(self, name: str, values: Sequence[float], kind: torch.dtype = torch.float32) -> None:
-        self.register_buffer(name, torch.tensor(values, dtype=kind))
-
-    def forward(self, physical: Tensor) -> Tensor:
+    def __call__(self, physical: Floats) -> Floats:
         """Features [..., feature] of values [..., channel]; NaN where those are."""
-        values = torch.index_select(physical, -1, self.source)
-        return torch.where(self.cyclic, torch.cos(values * self.rate - self.phase), values)
+        values = np.take(physical, self._source, axis=-1)
+        return np.where(self._cyclic, np.cos(values * self._rate - self._phase), values)
 
-    def physical(self, features: Tensor) -> Tensor:
+    def physical(self, features: Floats) -> Floats:
         """Values [..., channel] of features: an angle is the direction of its two, whatever their length."""
-        own, twin = features[..., : self.channels], torch.index_select(features, -1, self.twin)
-        angle = torch.atan2(twin, own) * self.turn / (2.0 * math.pi)
-        angle = torch.where(angle < self.start, angle + self.turn, angle)
-        return torch.where(self.cyclic[: self.channels], angle, own)
+        own, twin = features[..., : self.channels], np.take(features, self._twin, axis=-1)
+        angle = _direction(twin, own) * (self._turn / np.float32(2.0 * math.pi))
+        angle = np.where(angle < self._start, angle + self._turn, angle)
+        return np.where(self._cyclic[: self.channels], angle, own)
 
-    def deviation(self, features: Tensor) -> Tensor:
+    def deviation(self, features: Floats) -> Floats:
         """Standard deviations [..., feature] as those of channels: cosine and sine move by as much as the angle in radians."""
-        both = torch.sqrt(self.by_channel(features.square())) * self.turn / (2.0 * math.pi)
-        return torch.where(self.cyclic[: self.channels], both, features[..., : self.channels])
+        both = np.sqrt(self.by_channel(np.square(features))) * (self._turn / np.float32(2.0 * math.pi))
+        return np.where(self._cyclic[: self.channels], both, features[..., : self.channels])
 
-    def by_channel(self, squares: Tensor) -> Tensor:
+    def by_channel(self, squares: Floats) -> Floats:
         """[..., channel] of [..., feature]: an angle has the sum of its two."""
-        own, twin = squares[..., : self.channels], torch.index_select(squares, -1, self.twin)
-        return own + torch.where(self.cyclic[: self.channels], twin, 0.0)
+        own, twin = squares[..., : self.channels], np.take(squares, self._twin, axis=-1)
+        return own + np.where(self._cyclic[: self.channels], twin, 0.0)
 
 
-def _spread(channels: int, known: dict[int, float]) -> list[float]:
-    return [known.get(index, 0.0) for index in range(channels)]
+def _direction(sine: Floats, cosine: Floats) -> Floats:
+    """Radians from -pi to pi. By the arc tangent of one number, for no operator of ONNX has two."""
+    across = np.arctan(sine / np.where(cosine == 0.0, TINY, cosine))
+    behind = np.where(sine < 0.0, across - math.pi, across + math.pi)
+    return np.where(cosine < 0.0, behind, across)
+
+
+def _single(values: Sequence[float]) -> Floats:
+    return np.array(values, np.float32)

@@ -25,8 +25,6 @@ Views, weights and tempering were chosen on random plants, the pump simulator, a
 from typing import Protocol
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from edge_ae.core.model_spec import Floats
 from edge_ae_train.scoring.oddness import DiscreteScore
@@ -51,158 +49,141 @@ ENERGY = 2  # the scale of DECAYS over which squares are averaged: with more of 
 VIEW_WEIGHTS = np.array([1.0] * 2 * len(DECAYS) + [2.0] * ENERGIES + [0.25])
 
 
-class Forecaster(Protocol):
-    """A network that restores each row from earlier ones alone."""
+class Restorer(Protocol):
+    """What restores windows."""
 
-    def __call__(self, window: Tensor) -> tuple[Tensor, Tensor]: ...
+    def __call__(self, window: Floats) -> tuple[Floats, Floats]:
+        """Latent [batch, latent] and restored window [batch, length, channel], of a standardised window without holes."""
+        ...
+
+
+class Forecaster(Restorer, Protocol):
+    """A network that restores each row from earlier ones alone."""
 
     def sources(self, length: int) -> Floats:
         """1 in [row, earlier row] where a row of a window is restored from the earlier one."""
         ...
 
 
-class Views(nn.Module):
+class Views:
     """What the score looks at: what a network does not restore, what a forecaster did not predict, and the latent."""
 
-    def __init__(self, network: nn.Module, forecaster: Forecaster, length: int, sight: Sight | None = None) -> None:
+    def __init__(self, network: Restorer, forecaster: Forecaster, length: int, sight: Sight | None = None) -> None:
         """`sight`: of the features; None: all are seen and judged."""
-        super().__init__()
         self.sight = sight
         self.network = network
         self.forecaster = forecaster
-        self.register_buffer("weights", torch.from_numpy(scale_weights(length)))
-        self.register_buffer("sources", torch.from_numpy(forecaster.sources(length)))
+        self.weights = scale_weights(length)
+        self._sources = forecaster.sources(length)
 
-    weights: Tensor
-    sources: Tensor
-
-    def forward(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def __call__(self, values: Floats) -> tuple[Floats, Floats, Floats]:
         """Residuals [2, batch, length, judged], latent [batch, latent], restored window [batch, length, channel]."""
         seen = values if self.sight is None else self.sight(values)
         latent, restored = self.network(seen)
-        residuals = torch.stack([seen - restored, seen - self.forecaster(seen)[1]])
+        residuals = np.stack([seen - restored, seen - self.forecaster(seen)[1]])
         if self.sight is None:
             return residuals, latent, restored
         return self.sight.judge(residuals), latent, self.sight.restored(restored, values)
 
-    def known(self, present: Tensor) -> Tensor:
+    def known(self, present: Floats) -> Floats:
         """Which residuals [2, batch, length, channel] there are: what was predicted from a row that lacked a value is none."""
         seen = present if self.sight is None else self.sight(present)
-        holes = 1.0 - bridged(seen.amin(dim=2, keepdim=True), seen)
-        predicted = (self.sources @ holes < 0.5).to(present.dtype)
+        holes = 1.0 - bridged(np.min(seen, axis=2, keepdims=True), seen)
+        predicted = (self._sources @ holes < 0.5).astype(np.float32)
         present = self.judged(present)
-        return torch.stack([present, present * predicted])
+        return np.stack([present, present * predicted])
 
-    def judged(self, features: Tensor) -> Tensor:
+    def judged(self, features: Floats) -> Floats:
         """[..., judged] of [..., feature]."""
         return features if self.sight is None else self.sight.of_judged(features)
 
-    def by_feature(self, judged: Tensor) -> Tensor:
+    def by_feature(self, judged: Floats) -> Floats:
         """[..., feature] of [..., judged], 0 where a feature is not."""
         return judged if self.sight is None else self.sight.by_feature(judged)
 
-    def shown(self, expected: Tensor, window: Tensor) -> Tensor:
+    def shown(self, expected: Floats, window: Floats) -> Floats:
         """What people see as expected [..., channel] of a physical window."""
         return expected if self.sight is None else self.sight.shown(expected, window)
 
-    def averages(self, residuals: Tensor) -> Tensor:
+    def averages(self, residuals: Floats) -> Floats:
         """[2 * scale, batch, channel]: of both residuals at every scale."""
         return over_time(residuals, self.weights)
 
 
-class Measure(nn.Module):
+class Measure:
     """Distances of whitened views, and by channel the squares that they are made of."""
 
     def __init__(self, views: Views, channels: Whitening, latent: Whitening) -> None:
         """`channels` whitens the averages, scale by scale; the newest row's also whitens each row for the energies."""
-        super().__init__()
-        self.views = views
-        scales = len(views.weights)
+        scales, length = views.weights.shape
         row_mean = channels.mean[::scales]
-        self._constant("root", channels.root)
-        length = views.weights.shape[1]
-        repeated = np.repeat(row_mean[:, None], length, axis=2)  # by us: a runtime is slow at it
-        self._constant("row_mean", repeated)
-        self._constant("offset", np.repeat(row_mean, scales, axis=0) - channels.mean)
-        self._constant("row_root", channels.root[::scales, None])
-        self._constant("temper", channels.temper[:, None])
-        self._constant("row_temper", channels.temper[::scales, None, None])
-        self._constant("latent_mean", latent.mean[0])
-        self._constant("latent_root", latent.root[0])
+        self.views = views
+        self.root = channels.root
+        self._row_mean = np.repeat(row_mean[:, None], length, axis=2)  # by us: a runtime is slow at it
+        self._offset = np.repeat(row_mean, scales, axis=0) - channels.mean
+        self._row_root = channels.root[::scales, None]
+        self._temper = channels.temper[:, None]
+        self._row_temper = channels.temper[::scales, None, None]
+        self._latent = latent
 
-    root: Tensor
-    row_mean: Tensor
-    offset: Tensor
-    row_root: Tensor
-    temper: Tensor
-    row_temper: Tensor
-    latent_mean: Tensor
-    latent_root: Tensor
-
-    def _constant(self, name: str, value: Floats) -> None:
-        self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(value, np.float32)))
-
-    def forward(self, values: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def __call__(self, values: Floats, present: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
         """Squares [view, batch, channel], tempered, and as they are: about 1 on normal data. The latent's, tempered, their mean
         [batch]. Latent, restored window."""
         residuals, latent, restored = self.views(values)
         rows, averages = where_missing(present, self._with_holes, self._whole, (residuals, present))
-        shifts, powers = (averages @ self.root) ** 2, (rows @ self.row_root) ** 2
-        places = ((latent - self.latent_mean) @ self.latent_root) ** 2
-        felt = torch.cat([tempered(shifts, self.temper), self._energies(tempered(powers, self.row_temper))])
-        return felt, torch.cat([shifts, self._energies(powers)]), mean(tempered(places)), latent, restored
+        shifts, powers = np.square(averages @ self.root), np.square(rows @ self._row_root)
+        places = np.square((latent - self._latent.mean[0]) @ self._latent.root[0])
+        felt = np.concatenate([tempered(shifts, self._temper), self._energies(tempered(powers, self._row_temper))])
+        return felt, np.concatenate([shifts, self._energies(powers)]), mean(tempered(places)), latent, restored
 
-    def distances(self, values: Tensor, present: Tensor) -> Tensor:
+    def distances(self, values: Floats, present: Floats) -> Floats:
         """[view + 1, batch], the latent's last: root mean squares."""
         felt, _, place, _, _ = self(values, present)
-        return torch.cat([mean(felt), place[None]]).sqrt()
+        found: Floats = np.sqrt(np.concatenate([mean(felt), place[None]]))
+        return found
 
-    def _whole(self, residuals: Tensor, _present: Tensor) -> Parts:
+    def _whole(self, residuals: Floats, _present: Floats) -> Parts:
         """Centred residuals [2, batch, length, channel], and centred averages [2 * scale, batch, channel]."""
-        rows = residuals - self.row_mean
-        return rows, self.views.averages(rows) + self.offset
+        rows = residuals - self._row_mean
+        return rows, self.views.averages(rows) + self._offset
 
-    def _with_holes(self, residuals: Tensor, present: Tensor) -> Parts:
+    def _with_holes(self, residuals: Floats, present: Floats) -> Parts:
         known = self.views.known(present)
-        seen = (self.views.averages(known) > MIN_COVER).to(present.dtype)
-        rows = fill((residuals - self.row_mean) * known, self.row_root, known)
-        return rows, fill((self.views.averages(rows) + self.offset) * seen, self.root, seen)
+        seen = (self.views.averages(known) > MIN_COVER).astype(np.float32)
+        rows = fill((residuals - self._row_mean) * known, self._row_root, known)
+        return rows, fill((self.views.averages(rows) + self._offset) * seen, self.root, seen)
 
-    def _energies(self, powers: Tensor) -> Tensor:
+    def _energies(self, powers: Floats) -> Floats:
         return over_time(powers, self.views.weights[ENERGY : ENERGY + 1])
 
 
-class ScoredNetwork(nn.Module):
+class ScoredNetwork:
     """The whole graph of a model file: physical window in, score and reasons out."""
 
     def __init__(self, scaler: Scaler, measure: Measure, limit: Floats, discrete: DiscreteScore | None = None) -> None:
         """`limit` [view + 1]: the distances that make a score of 1 by themselves, the latent's last. `discrete`: what
         the discrete channels say by themselves; None: there are none."""
-        super().__init__()
         self.standardise = Standardise(scaler)
         self.measure = measure
         self.discrete = discrete
         weight = 1.0 / limit.astype(np.float64) ** 2
-        judged = measure.root.shape[-1]
-        self.register_buffer("weight", torch.from_numpy((weight[:-1, None, None] / judged).astype(np.float32)))
-        self.register_buffer("latent_weight", torch.tensor(float(weight[-1]), dtype=torch.float32))
+        self._weight = (weight[:-1, None, None] / measure.root.shape[-1]).astype(np.float32)
+        self._latent_weight = np.float32(weight[-1])
 
-    weight: Tensor
-    latent_weight: Tensor
-
-    def forward(self, window: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def __call__(self, window: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
         """score [b], channel_score [b, c], reconstruction [b, l, c], latent [b, k], magnitude [b, c] of window [b, l, c]."""
         values, present = self.standardise(window)
         felt, squares, place, latent, restored = self.measure(values, present)
-        score = torch.sqrt(total((self.weight * felt).sum(0))[:, 0] + self.latent_weight * place)
-        magnitude = torch.sqrt(self._by_channel(squares[-ENERGIES:].mean(0)))
-        squares = self._by_channel((self.weight * squares).sum(0))
+        score = np.sqrt(total(np.sum(self._weight * felt, axis=0))[:, 0] + self._latent_weight * place)
+        energies = np.sum(squares[-ENERGIES:], axis=0) / ENERGIES
+        magnitude = np.sqrt(self._by_channel(energies))
+        squares = self._by_channel(np.sum(self._weight * squares, axis=0))
         if self.discrete is not None:
             score, squares = _louder((score, squares), self.discrete(window))
         expected = self.measure.views.shown(self.standardise.restore(restored), window)
         return score, _shares(score, squares), expected, latent, magnitude
 
-    def _by_channel(self, squares: Tensor) -> Tensor:
+    def _by_channel(self, squares: Floats) -> Floats:
         """[batch, channel] of [batch, judged feature]."""
         return self.standardise.by_channel(self.measure.views.by_feature(squares))
 
@@ -215,29 +196,34 @@ def scale_weights(length: int) -> Floats:
     return normed
 
 
-def tempered(squares: Tensor, beyond: Tensor | float = TEMPER) -> Tensor:
+def tempered(squares: Floats, beyond: Floats | float = TEMPER) -> Floats:
     """Squares, those beyond a limit drawn in to grow with their root (pseudo-Huber: Charbonnier et al., 1997):
     2 k (sqrt(1 + q / k) - 1), written without the difference of near numbers. Square roots are exact wherever a value
     lies in memory; a runtime's logarithm is not."""
-    return 2.0 * squares / (1.0 + torch.sqrt(1.0 + squares / beyond))
+    drawn_in: Floats = 2.0 * squares / (1.0 + np.sqrt(1.0 + squares / beyond))
+    return drawn_in
 
 
-def over_time(values: Tensor, weights: Tensor) -> Tensor:
+def over_time(values: Floats, weights: Floats) -> Floats:
     """[2, batch, row, channel] averaged with each of the weights [scale, row]: [2 * scale, batch, channel]. Rows last: one
     product for all windows, where a runtime makes one each of `weights @ values`."""
-    return (values.transpose(2, 3) @ weights.transpose(0, 1)).permute(0, 3, 1, 2).flatten(0, 1)
+    channels = values.shape[-1]
+    averages = np.transpose(np.swapaxes(values, 2, 3) @ weights.T, (0, 3, 1, 2))
+    return averages.reshape(2 * len(weights), -1, channels)
 
 
-def mean(squares: Tensor) -> Tensor:
+def mean(squares: Floats) -> Floats:
     """Over the last axis, which goes."""
-    return squares @ squares.new_full((squares.shape[-1],), 1.0 / squares.shape[-1])
+    size = squares.shape[-1]
+    return squares @ np.full(size, 1.0 / size, squares.dtype)
 
 
 def _louder(one: Parts, other: Parts) -> Parts:
     """Of two scores [batch] the higher, and the squares [batch, channel] that it is made of."""
-    return torch.maximum(one[0], other[0]), torch.where((other[0] > one[0])[:, None], other[1], one[1])
+    return np.maximum(one[0], other[0]), np.where((other[0] > one[0])[:, None], other[1], one[1])
 
 
-def _shares(score: Tensor, squares: Tensor) -> Tensor:
+def _shares(score: Floats, squares: Floats) -> Floats:
     """Channel scores [batch, channel] that add up to the score."""
-    return score[:, None] * squares / total(squares).clamp(min=TINY)
+    whole: Floats = np.maximum(total(squares), TINY)
+    return score[:, None] * squares / whole

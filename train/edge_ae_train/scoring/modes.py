@@ -10,10 +10,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
-from sklearn.metrics import silhouette_score
 
 from edge_ae.core.model_spec import Floats, Modes
+from edge_ae_train.scoring.clusters import k_means, silhouette
 
 Array = NDArray[np.float64]
 
@@ -83,13 +82,14 @@ def _numbers(values: Sequence[float] | Array) -> tuple[float, ...]:
 
 def _centres(windows: Array, seed: int) -> Array:
     """As many centres as the silhouette likes best; one if it likes none."""
-    one = windows.mean(axis=0, keepdims=True)
+    one: Array = windows.mean(axis=0, keepdims=True)
     sample = windows[np.unique(np.linspace(0, len(windows) - 1, SAMPLE).astype(int))]
     different = len(np.unique(sample, axis=0))
+    rng = np.random.default_rng(seed)
     best, centres = DISTINCT, one
     for count in range(2, min(MOST_MODES, different - 1) + 1):
-        found = KMeans(count, n_init=3, random_state=seed).fit(sample)
-        score = float(silhouette_score(sample, found.labels_))
+        found, cluster = k_means(sample, count, rng)
+        score = silhouette(sample, cluster)
         if score > best:
-            best, centres = score, found.cluster_centers_
-    return np.asarray(centres, dtype=np.float64)
+            best, centres = score, found
+    return centres

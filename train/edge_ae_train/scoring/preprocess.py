@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from edge_ae.core.model_spec import Floats
 from edge_ae_train.data.segments import is_constant, row_blocks, thinned
+from edge_ae_train.graphs.trace import choose
 from edge_ae_train.scoring.features import Circle, Features, circles
 from edge_ae_train.scoring.whitening import FLOOR, whitening_root
 
@@ -26,9 +25,9 @@ BRIDGE = 3  # rows in a row of which nothing is known that are taken to be as th
 MIN_COVER = 0.5  # a channel that has less of a window's rows, or of a scale's weight, counts as missing there
 BLOCK_ROWS = 250_000  # in double precision at once
 ROOT_ROWS = 200_000  # that the relations between channels are found in: more tell the same
-TINY = 1e-12  # a clamp, for the exporter's optimiser takes `+ 1e-12` for `+ 0` and drops it
+TINY = 1e-12  # the least that is divided by
 
-Parts = tuple[Tensor, Tensor]
+Parts = tuple[Floats, Floats]
 Doubles = NDArray[np.float64]
 
 
@@ -75,36 +74,29 @@ def _summed(segments: Sequence[Floats], features: Features | None, term: Callabl
 
 def _doubles(rows: Floats, features: Features | None) -> Doubles:
     """Rows [row, channel] as features [row, feature]."""
-    seen: Floats = rows if features is None else features(torch.from_numpy(rows)).numpy()
+    seen: Floats = rows if features is None else features(rows)
     return seen.astype(np.float64)
 
 
-class Standardise(nn.Module):
+class Standardise:
     """Physical values with holes -> standardised values without, and where they were present."""
 
     def __init__(self, scaler: Scaler) -> None:
-        super().__init__()
-        for name in ("centre", "spread", "limit", "root"):
-            self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(getattr(scaler, name), np.float32)))
+        self.centre, self.spread, self.limit, self.root = scaler.centre, scaler.spread, scaler.limit, scaler.root
         channels = len(scaler.centre) - len(scaler.circles)
         self.features = Features(channels, scaler.circles) if scaler.circles else None
 
-    centre: Tensor
-    spread: Tensor
-    limit: Tensor
-    root: Tensor
-
-    def forward(self, physical: Tensor) -> Parts:
+    def __call__(self, physical: Floats) -> Parts:
         """Windows [batch, row, channel] -> standardised features, without holes; and where they were present."""
         features = self._features(physical)
-        present = (~torch.isnan(features)).to(features.dtype)
+        present = (~np.isnan(features)).astype(np.float32)
         return mend(self._scaled(features), self.root, present)
 
-    def scaled(self, physical: Tensor) -> Tensor:
+    def scaled(self, physical: Floats) -> Floats:
         """Standardised features, NaN where they are missing."""
         return self._scaled(self._features(physical))
 
-    def restore(self, values: Tensor) -> Tensor:
+    def restore(self, values: Floats) -> Floats:
         """Standardised features as channels in physical units."""
         features = values * self.spread + self.centre
         return features if self.features is None else self.features.physical(features)
@@ -114,102 +106,102 @@ class Standardise(nn.Module):
         """How many there are; of features there may be more."""
         return len(self.centre) if self.features is None else self.features.channels
 
-    def deviation(self, values: Tensor) -> Tensor:
+    def deviation(self, values: Floats) -> Floats:
         """Standard deviations of standardised features as those of channels in physical units."""
         features = values * self.spread
         return features if self.features is None else self.features.deviation(features)
 
-    def by_channel(self, squares: Tensor) -> Tensor:
+    def by_channel(self, squares: Floats) -> Floats:
         """What adds up to a distance, by feature, as that of each channel."""
         return squares if self.features is None else self.features.by_channel(squares)
 
-    def _features(self, physical: Tensor) -> Tensor:
+    def _features(self, physical: Floats) -> Floats:
         return physical if self.features is None else self.features(physical)
 
-    def _scaled(self, features: Tensor) -> Tensor:
-        return ((features - self.centre) / self.spread).clamp(-self.limit, self.limit)
+    def _scaled(self, features: Floats) -> Floats:
+        scaled: Floats = np.clip((features - self.centre) / self.spread, -self.limit, self.limit)
+        return scaled
 
 
 def where_missing(
-    present: Tensor, holes: Callable[..., Parts], whole: Callable[..., Parts], operands: tuple[Tensor, ...]
+    present: Floats, holes: Callable[..., Parts], whole: Callable[..., Parts], operands: tuple[Floats, ...]
 ) -> Parts:
     """`holes(*operands)` if anything is not `present`, else `whole(*operands)`, which must be the same where nothing is
     missing: filling takes most of the time, and a window's score must not depend on its company in a batch."""
-    if torch.compiler.is_exporting():
-        chosen: Parts = torch.cond(torch.min(present) < 1.0, holes, whole, operands)
-        return chosen
-    return holes(*operands) if bool((present < 1.0).any()) else whole(*operands)
+    chosen: Parts = choose(np.sum(1.0 - present) > 0.0, holes, whole, operands)
+    return chosen
 
 
-def mend(values: Tensor, root: Tensor, present: Tensor) -> Parts:
+def mend(values: Floats, root: Floats, present: Floats) -> Parts:
     """Standardised windows [batch, row, channel], of any value where not `present` -> without holes, and where a value was
     present in a channel that is."""
-    return where_missing(present, _mended, _unchanged, (values, root, present))
+
+    def mended(values: Floats, present: Floats) -> Parts:
+        present = covered(present)
+        values = np.where(present > 0.0, values, 0.0)
+        return at_its_level(fill(values, root, present), root, present), present
+
+    return where_missing(present, mended, _unchanged, (values, present))
 
 
-def _mended(values: Tensor, root: Tensor, present: Tensor) -> Parts:
-    present = covered(present)
-    values = torch.where(present > 0.0, values, 0.0)
-    return at_its_level(fill(values, root, present), root, present), present
+def _unchanged(values: Floats, present: Floats) -> Parts:
+    return values, present
 
 
-def _unchanged(values: Tensor, _root: Tensor, present: Tensor) -> Parts:
-    return values.clone(), present.clone()  # a branch may not return what it was given
-
-
-def covered(present: Tensor) -> Tensor:
+def covered(present: Floats) -> Floats:
     """[batch, row, channel]: a channel that lacks most of its rows is missing in all. A few true values among filled ones,
     which follow the other channels, would look like a jump."""
-    share = present.new_ones(1, present.shape[-2]) @ present / present.shape[-2]
-    return present * (share >= MIN_COVER).to(present.dtype)
+    rows = present.shape[-2]
+    share = np.full((1, rows), 1.0 / rows, present.dtype) @ present
+    return present * (share >= MIN_COVER).astype(present.dtype)
 
 
-def fill(values: Tensor, root: Tensor, present: Tensor) -> Tensor:
+def fill(values: Floats, root: Floats, present: Floats) -> Floats:
     """`values` [..., row, channel], zero where not `present`, with their conditional means there: minimises v' P v, with
     P = root root, over the missing entries by conjugate gradients."""
-    missing = 1.0 - present
-    residual = -(values @ root @ root) * missing
+    missing, precision = 1.0 - present, root @ root
+    residual = -(values @ precision) * missing
     direction = residual
     power = total(residual * residual)
     for _ in range(FILL_STEPS):
-        image = (direction @ root @ root) * missing
-        length = power / total(direction * image).clamp(min=TINY)
+        image = (direction @ precision) * missing
+        length = power / np.maximum(total(direction * image), TINY)
         values = values + length * direction
         residual = residual - length * image
         next_power = total(residual * residual)
-        direction = residual + next_power / power.clamp(min=TINY) * direction
+        direction = residual + next_power / np.maximum(power, TINY) * direction
         power = next_power
     return values
 
 
-def at_its_level(values: Tensor, root: Tensor, present: Tensor) -> Tensor:
+def at_its_level(values: Floats, root: Floats, present: Floats) -> Floats:
     """`values` [batch, row, channel] as `fill` has filled them, each channel's filled rows moved by the mean difference of its
     present rows from their conditional mean: x - E[x | others] = (P x) / diag P, with P = root root; and rows of which nothing
     is known as those before them."""
     precision = root @ root
     apart = (values @ precision) / precision.diagonal() * present
-    rows = values.new_ones(1, values.shape[-2])  # products, as in `total`
-    mean = (rows @ apart) / (rows @ present).clamp(min=1.0)
+    rows = np.ones((1, values.shape[-2]), values.dtype)  # products, as in `total`
+    mean = (rows @ apart) / np.maximum(rows @ present, 1.0)
     return bridged(values + mean * (1.0 - present), present)
 
 
-def bridged(rows: Tensor, present: Tensor) -> Tensor:
+def bridged(rows: Floats, present: Floats) -> Floats:
     """`rows` [batch, row, any]; one of which nothing is `present` [batch, row, channel] is as the row before it, up to BRIDGE
     in a row."""
-    there = present.amax(dim=2, keepdim=True)
+    there = np.max(present, axis=2, keepdims=True)
     for _ in range(BRIDGE):
         next_to = (1.0 - there) * _before(there)
-        rows = torch.where(next_to > 0.0, _before(rows), rows)
+        rows = np.where(next_to > 0.0, _before(rows), rows)
         there = there + next_to
     return rows
 
 
-def _before(rows: Tensor) -> Tensor:
+def _before(rows: Floats) -> Floats:
     """Each row's predecessor; the first row's is itself."""
-    return torch.cat([rows[:, :1], rows[:, :-1]], dim=1)
+    return np.concatenate([rows[:, :1], rows[:, :-1]], axis=1)
 
 
-def total(values: Tensor) -> Tensor:
+def total(values: Floats) -> Floats:
     """Sum over the last axis, which stays with length 1. A product, for a runtime's reduction rounds by where a row lies in
     memory: a window's score would depend on its place in the batch, and live and offline would differ."""
-    return values @ values.new_ones(values.shape[-1], 1)
+    return values @ np.ones((values.shape[-1], 1), values.dtype)

@@ -6,10 +6,11 @@ it does is judged by itself, see `habits`. A variational network sees and restor
 it judges as few. To give networks the switches as an input, or to take off what they do to the others, found no more faults.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-import torch
-from torch import Tensor, nn
+import numpy as np
+
+from edge_ae.core.model_spec import Floats
 
 
 def judged_features(features: int, discrete: Sequence[int]) -> tuple[int, ...] | None:
@@ -18,61 +19,55 @@ def judged_features(features: int, discrete: Sequence[int]) -> tuple[int, ...] |
     return judged if 0 < len(judged) < features else None
 
 
-class Sight(nn.Module):
-    """On tensors whose last axis is the feature; where not all are judged."""
+class Sight:
+    """On arrays whose last axis is the feature; where not all are judged."""
 
     def __init__(self, features: int, judged: Sequence[int], *, sees_all: bool = False) -> None:
         """`judged`: of so many `features`. `sees_all`: the networks see and restore all of them."""
-        super().__init__()
         place = {feature: index for index, feature in enumerate(judged)}
         self.sees_all = sees_all
-        self.register_buffer("judged", torch.tensor(judged))
-        self.register_buffer("place", torch.tensor([place.get(feature, 0) for feature in range(features)]))
-        self.register_buffer("is_judged", torch.tensor([feature in place for feature in range(features)]))
+        self._judged = np.array(judged)
+        self._place = np.array([place.get(feature, 0) for feature in range(features)])
+        self._is_judged = np.array([feature in place for feature in range(features)])
 
-    judged: Tensor
-    place: Tensor
-    is_judged: Tensor
-
-    def forward(self, features: Tensor) -> Tensor:
+    def __call__(self, features: Floats) -> Floats:
         """What networks see [..., seen] of [..., feature]."""
         return features if self.sees_all else self.of_judged(features)
 
-    def judge(self, seen: Tensor) -> Tensor:
+    def judge(self, seen: Floats) -> Floats:
         """[..., judged] of [..., seen]."""
         return self.of_judged(seen) if self.sees_all else seen
 
-    def of_judged(self, features: Tensor) -> Tensor:
+    def of_judged(self, features: Floats) -> Floats:
         """[..., judged] of [..., feature]."""
-        return torch.index_select(features, -1, self.judged)
+        return np.take(features, self._judged, axis=-1)
 
-    def by_feature(self, judged: Tensor) -> Tensor:
+    def by_feature(self, judged: Floats) -> Floats:
         """[..., feature] of [..., judged]: 0 of those that are not."""
-        return torch.where(self.is_judged, torch.index_select(judged, -1, self.place), 0.0)
+        return np.where(self._is_judged, np.take(judged, self._place, axis=-1), 0.0)
 
-    def restored(self, seen: Tensor, features: Tensor) -> Tensor:
+    def restored(self, seen: Floats, features: Floats) -> Floats:
         """[..., feature] of what a network restored [..., seen]; what it did not see is as it is in `features`."""
         if self.sees_all:
             return seen
-        return torch.where(self.is_judged, torch.index_select(seen, -1, self.place), features)
+        return np.where(self._is_judged, np.take(seen, self._place, axis=-1), features)
 
-    def shown(self, expected: Tensor, window: Tensor) -> Tensor:
+    def shown(self, expected: Floats, window: Floats) -> Floats:
         """What is expected [..., channel]; of a discrete channel what the window holds: standardised, it may have been cut."""
         if self.sees_all:
             return expected
-        as_it_is = ~self.is_judged[: window.shape[-1]] & ~torch.isnan(window)
-        return torch.where(as_it_is, window, expected)
+        as_it_is = ~self._is_judged[: window.shape[-1]] & ~np.isnan(window)
+        return np.where(as_it_is, window, expected)
 
 
-class Seen(nn.Module):
+class Seen:
     """Physical windows -> what networks see of them, and where that was present; as `Standardise` gives it where all are seen."""
 
-    def __init__(self, standardise: nn.Module, sight: Sight) -> None:
-        super().__init__()
+    def __init__(self, standardise: Callable[[Floats], tuple[Floats, Floats]], sight: Sight) -> None:
         self.standardise = standardise
         self.sight = sight
 
-    def forward(self, physical: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, physical: Floats) -> tuple[Floats, Floats]:
         """[batch, row, seen], both."""
         values, present = self.standardise(physical)
         return self.sight(values), self.sight(present)

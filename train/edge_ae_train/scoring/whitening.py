@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.covariance import ledoit_wolf
 
 from edge_ae.core.model_spec import Floats
+from edge_ae_train.scoring.shrinkage import shrunk_covariance
 
 FLOOR = 0.05  # standard deviations: finer relations between channels than this are not trusted
 DRIFT_WEIGHT = 4.0  # chosen on held-out normal rows: fewer false alerts, and as many injected faults found
@@ -72,7 +72,7 @@ def whitening_root(
     centred: NDArray[np.floating], floor: Floats, moved: NDArray[np.floating] | None = None
 ) -> NDArray[np.float64]:
     """Symmetric square root of the precision of `centred` [row, dimension]; `moved` [block, dimension] adds its scatter."""
-    covariance, _ = ledoit_wolf(centred.astype(np.float64), assume_centered=True)
+    covariance = shrunk_covariance([centred.astype(np.float64)])
     covariance = covariance + np.diag(floor.astype(np.float64) ** 2)
     if moved is not None:
         covariance += moved.T.astype(np.float64) @ moved / (len(moved) - 1)

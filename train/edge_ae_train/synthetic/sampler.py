@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from edge_ae.core.model_spec import Floats
 from edge_ae_train.data.dataset import CHUNK, spread_over, standardised
 from edge_ae_train.models.autoencoders import VariationalAutoencoder
+from edge_ae_train.models.torch_network import TorchNetwork
+from edge_ae_train.scoring.graph import Restorer
 from edge_ae_train.scoring.preprocess import Standardise
 
 KEY = "generator"  # of the metadata
@@ -53,12 +54,13 @@ class Sampler:
     root: Floats
 
 
-def metadata(network: nn.Module, segments: Sequence[Floats], standardise: Standardise, length: int) -> dict[str, str]:
+def metadata(network: Restorer, segments: Sequence[Floats], standardise: Standardise, length: int) -> dict[str, str]:
     """What goes into the file of a variational model. `segments`: the rows trained on, physical."""
     long_enough = [segment for segment in segments if len(segment) >= length + step_of(length)]
-    if not isinstance(network, VariationalAutoencoder) or not long_enough:
+    module = network.module if isinstance(network, TorchNetwork) else None
+    if not isinstance(module, VariationalAutoencoder) or not long_enough:
         return {}
-    return {KEY: to_text(fit_sampler(network, long_enough, standardise, length))}
+    return {KEY: to_text(fit_sampler(module, long_enough, standardise, length))}
 
 
 def fit_sampler(
@@ -74,7 +76,7 @@ def fit_sampler(
     chosen = _runs(len(before), BYTES // (HALF * 2 * before.shape[1] + SINGLE * loud.shape[1]))
     channels = standardise.channels
     carry, root = _autoregression([part[:, :channels] for part in residual])
-    physical = standardise.deviation(torch.from_numpy(loud[chosen])).numpy()
+    physical = standardise.deviation(loud[chosen])
     return Sampler(before[chosen], after[chosen], np.concatenate(spread).mean(axis=0), physical, carry, root)
 
 

@@ -1,0 +1,313 @@
+"""Array code -> the graph of what it computes. The code is plain numpy, and knows nothing of this.
+
+    score(windows)            windows an array:  numbers, at once
+    trace(score, shape, ...)  windows a Traced:  the same code, and each thing that numpy is asked to do is a node
+
+So there is one description of a score, and no second one that could differ. numpy itself hands its work over (`__array_ufunc__`,
+`__array_function__`: NEP 13 and 18) wherever an operand is Traced; what no operand of is Traced it computes, and the result is a
+constant of the graph. What of numpy is known here is in the two tables at the end; the rest is refused with a TypeError.
+
+Each Traced value carries an example of itself, for a batch of EXAMPLE windows, computed by numpy from the examples of what it is made
+of: shape and kind of every value are numpy's own word. The batch's size is not to be asked for: it would become a constant.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from edge_ae.core.model_spec import Floats
+from edge_ae_train.graphs.onnx_file import ELEMENTS, Array, Attribute, OnnxGraph, OnnxNode, Port
+
+EXAMPLE = 2  # windows
+
+Values = tuple[Any, ...]
+"""Arrays, or Traced in their place."""
+
+
+def trace(
+    compute: Callable[[Floats], Sequence[Any]], shape: tuple[int, ...], window: str, outputs: Sequence[str]
+) -> OnnxGraph:
+    """The graph of `compute`, which takes a batch of windows of this `shape` and gives as many values as there are names in
+    `outputs`, or fewer; each with the batch as its first axis."""
+    tape = Tape()
+    example = np.zeros((EXAMPLE, *shape), np.float32)
+    with np.errstate(all="ignore"):
+        found = compute(cast(Floats, Traced(tape, window, example)))
+    return tape.graph(Port(window, example.dtype, (None, *shape)), dict(zip(outputs, found, strict=False)))
+
+
+def choose(condition: Any, yes: Callable[..., Values], no: Callable[..., Values], operands: Values) -> Values:
+    """`yes(*operands)` if the condition [] holds, else `no(*operands)`; both give values of the same shapes."""
+    if isinstance(condition, Traced):
+        return condition.tape.branch(condition, yes, no, operands)
+    return yes(*operands) if condition else no(*operands)
+
+
+def traced(value: Any) -> "Traced | None":
+    """The value, if it is one of a graph."""
+    return value if isinstance(value, Traced) else None
+
+
+class Traced(NDArrayOperatorsMixin):
+    """A value of a graph in the place of an array."""
+
+    def __init__(self, tape: "Tape", name: str, example: Array) -> None:
+        self.tape = tape
+        self.name = name
+        self.example = example
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.example.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.example.ndim
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.example.dtype
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        operator = UFUNCS.get(ufunc)
+        if operator is None or method != "__call__" or options:
+            return NotImplemented
+        if ufunc is np.square:
+            inputs = inputs * 2
+        operands = _alike(inputs) if len(inputs) > 1 else inputs
+        return self.tape.note(operator, operands, ufunc(*map(_example, inputs[: ufunc.nin])))
+
+    def __array_function__(self, function: Any, _types: Any, args: Any, kwargs: Any) -> Any:
+        return FUNCTIONS[function](*args, **kwargs) if function in FUNCTIONS else NotImplemented
+
+    def astype(self, dtype: Any) -> "Traced":
+        found = self.example.astype(dtype)
+        return self.tape.note("Cast", [self], found, to=ELEMENTS[found.dtype])
+
+    def reshape(self, *shape: int) -> "Traced":
+        """With -1 in the place of the batch, or of what it has become a part of."""
+        return self.tape.note("Reshape", [self, np.array(shape, np.int64)], self.example.reshape(shape))
+
+    def __getitem__(self, index: Any) -> "Traced":
+        """Of slices with a step of 1, numbers, None and one Ellipsis, as in numpy."""
+        index = index if isinstance(index, tuple) else (index,)
+        value, axis = self, 0
+        for place, one in enumerate(index):
+            if one is Ellipsis:
+                axis = value.ndim - sum(later is not None for later in index[place + 1 :])
+            elif one is None:
+                value, axis = _expand_dims(value, axis), axis + 1
+            elif isinstance(one, slice):
+                value, axis = _sliced(value, one, axis), axis + 1
+            else:
+                value = _take(value, one if one >= 0 else value.shape[axis] + one, axis)
+        return value
+
+
+class Tape:
+    """What has been noted: nodes, those of a branch by themselves, and constants."""
+
+    def __init__(self) -> None:
+        self._constants: dict[str, Array] = {}
+        self._names: dict[tuple[Any, ...], str] = {}
+        self._count = 0
+        self._nodes: list[OnnxNode] = []
+
+    def note(self, operator: str, operands: Sequence[Any], example: Array, **attributes: Attribute) -> Traced:
+        """The value that the operator makes of operands, Traced or constant."""
+        assert example.dtype in ELEMENTS, f"{operator} gives {example.dtype}, which no graph here holds"
+        name = self._new()
+        inputs = tuple(one.name if isinstance(one, Traced) else self._constant(np.asarray(one)) for one in operands)
+        self._nodes.append(OnnxNode(operator, inputs, (name,), attributes))
+        return Traced(self, name, np.asarray(example))
+
+    def embed(self, graph: OnnxGraph, inputs: Sequence[Traced], examples: Sequence[Array]) -> tuple[Traced, ...]:
+        """The outputs of another graph, which becomes a part of this one; `examples`: of them."""
+        names = {"": ""} | {port.name: one.name for port, one in zip(graph.inputs, inputs, strict=True)}
+        names |= {name: self._constant(value) for name, value in graph.constants.items()}
+
+        def own(name: str) -> str:
+            return names[name] if name in names else names.setdefault(name, self._new())
+
+        self._nodes += [_renamed(node, own) for node in graph.nodes]
+        outputs = [names[port.name] for port in graph.outputs]
+        return tuple(Traced(self, name, example) for name, example in zip(outputs, examples, strict=True))
+
+    def branch(
+        self, condition: Traced, yes: Callable[..., Values], no: Callable[..., Values], operands: Values
+    ) -> Values:
+        graphs, found = zip(*(self._apart(code, operands) for code in (yes, no)), strict=True)
+        assert [one.shape for one in found[0]] == [one.shape for one in found[1]], "branches of two shapes"
+        outputs = tuple(Traced(self, self._new(), one.example) for one in found[0])
+        branches: dict[str, Attribute] = {"then_branch": graphs[0], "else_branch": graphs[1]}
+        self._nodes.append(OnnxNode("If", (condition.name,), tuple(one.name for one in outputs), branches))
+        return outputs
+
+    def _apart(self, code: Callable[..., Values], operands: Values) -> tuple[OnnxGraph, Values]:
+        """What the code does, as a graph of its own, which may use every value noted so far."""
+        before, self._nodes = self._nodes, []
+        found = tuple(self._made_here(one) for one in code(*operands))
+        nodes, self._nodes = self._nodes, before
+        return OnnxGraph(tuple(nodes), {}, (), tuple(Port(one.name, one.dtype) for one in found)), found
+
+    def _made_here(self, value: Traced) -> Traced:
+        """A graph may not give what it was given, but a value of its own."""
+        made = any(value.name in node.outputs for node in self._nodes)
+        return value if made else self.note("Identity", [value], value.example)
+
+    def graph(self, window: Port, outputs: Mapping[str, Traced]) -> OnnxGraph:
+        """All that has been noted; `outputs`: values, by the names that they are to have."""
+        names: dict[str, str] = {}
+        for name, value in outputs.items():
+            one = self._made_here(value)
+            names[one.name if one.name not in names else self.note("Identity", [one], one.example).name] = name
+        nodes = tuple(_renamed(node, lambda name: names.get(name, name)) for node in self._nodes)
+        ports = tuple(Port(name, one.dtype, (None, *one.shape[1:])) for name, one in outputs.items())
+        return OnnxGraph(nodes, self._constants, (window,), ports)
+
+    def _constant(self, value: Array) -> str:
+        """The same one for all that are equal to the bit."""
+        key = (value.dtype.str, value.shape, value.tobytes())
+        if key not in self._names:
+            self._names[key] = f"c{len(self._names)}"
+            self._constants[self._names[key]] = value
+        return self._names[key]
+
+    def _new(self) -> str:
+        self._count += 1
+        return f"v{self._count}"
+
+
+def _renamed(node: OnnxNode, name_of: Callable[[str], str]) -> OnnxNode:
+    """The node with other names of values, in its branches too."""
+    attributes = {
+        key: _renamed_graph(value, name_of) if isinstance(value, OnnxGraph) else value
+        for key, value in node.attributes.items()
+    }
+    return OnnxNode(node.operator, tuple(map(name_of, node.inputs)), tuple(map(name_of, node.outputs)), attributes)
+
+
+def _renamed_graph(graph: OnnxGraph, name_of: Callable[[str], str]) -> OnnxGraph:
+    nodes = tuple(_renamed(node, name_of) for node in graph.nodes)
+    constants = {name_of(name): value for name, value in graph.constants.items()}
+    inputs, outputs = (
+        tuple(replace(port, name=name_of(port.name)) for port in ports) for ports in (graph.inputs, graph.outputs)
+    )
+    return OnnxGraph(nodes, constants, inputs, outputs)
+
+
+# -- what of numpy is known ------------------------------------------------------------------------------------
+
+
+def _example(value: Any) -> Any:
+    return value.example if isinstance(value, Traced) else value
+
+
+def _tape(*values: Any) -> Tape:
+    return next(one.tape for one in values if isinstance(one, Traced))
+
+
+def _alike(operands: Sequence[Any]) -> list[Any]:
+    """A constant beside a Traced value is of its kind, as a Python number is beside an array."""
+    kind = next(one.dtype for one in operands if isinstance(one, Traced))
+    return [one if isinstance(one, Traced) else np.asarray(one, kind) for one in operands]
+
+
+def _where(condition: Any, yes: Any, no: Any) -> Traced:
+    found = np.where(*map(_example, (condition, yes, no)))
+    operands = [one if isinstance(one, Traced) else np.asarray(one, found.dtype) for one in (yes, no)]
+    return _tape(condition, yes, no).note("Where", [condition, *operands], found)
+
+
+def _clip(value: Any, low: Any, high: Any) -> Any:
+    return np.minimum(np.maximum(value, low), high)  # the operator Clip knows one limit for all
+
+
+def _concatenate(parts: Sequence[Any], axis: int = 0) -> Traced:
+    return _tape(*parts).note(
+        "Concat", _alike(parts), np.concatenate([_example(one) for one in parts], axis), axis=axis
+    )
+
+
+def _stack(parts: Sequence[Any], axis: int = 0) -> Any:
+    return np.concatenate([np.expand_dims(one, axis) for one in parts], axis)
+
+
+def _expand_dims(value: Traced, axis: int) -> Traced:
+    return value.tape.note("Unsqueeze", [value, np.array([axis])], np.expand_dims(value.example, axis))
+
+
+def _take(value: Traced, indices: Any, axis: int) -> Traced:
+    places = np.asarray(indices, np.int64)
+    return value.tape.note("Gather", [value, places], np.take(value.example, places, axis), axis=axis)
+
+
+def _sliced(value: Traced, part: slice, axis: int) -> Traced:
+    if part == slice(None):
+        return value
+    assert part.step is None
+    first, end = part.start or 0, LAST if part.stop is None else part.stop
+    found = value.example[(slice(None),) * axis + (part,)]
+    return value.tape.note("Slice", [value, *(np.array([one], np.int64) for one in (first, end, axis))], found)
+
+
+def _swapaxes(value: Traced, one: int, other: int) -> Traced:
+    order = list(range(value.ndim))
+    order[one], order[other] = order[other], order[one]
+    return _transpose(value, order)
+
+
+def _transpose(value: Traced, axes: Sequence[int]) -> Traced:
+    return value.tape.note("Transpose", [value], np.transpose(value.example, axes), perm=tuple(axes))
+
+
+def _reduction(operator: str, function: Callable[..., Array]) -> Callable[..., Traced]:
+    def reduced(value: Traced, axis: int | None = None, *, keepdims: bool = False) -> Traced:
+        axes = np.array(range(value.ndim) if axis is None else [axis], np.int64)
+        found = np.asarray(function(value.example, axis=axis, keepdims=keepdims))
+        return value.tape.note(operator, [value, axes], found, keepdims=int(keepdims))
+
+    return reduced
+
+
+LAST = 2**63 - 1  # of a slice that goes to the end
+
+UFUNCS: Mapping[Any, str] = {
+    np.absolute: "Abs",
+    np.add: "Add",
+    np.arctan: "Atan",
+    np.bitwise_and: "And",
+    np.cos: "Cos",
+    np.divide: "Div",
+    np.equal: "Equal",
+    np.greater: "Greater",
+    np.greater_equal: "GreaterOrEqual",
+    np.invert: "Not",
+    np.isnan: "IsNaN",
+    np.less: "Less",
+    np.less_equal: "LessOrEqual",
+    np.matmul: "MatMul",
+    np.maximum: "Max",
+    np.minimum: "Min",
+    np.multiply: "Mul",
+    np.negative: "Neg",
+    np.sqrt: "Sqrt",
+    np.square: "Mul",  # with itself
+    np.subtract: "Sub",
+}
+FUNCTIONS: Mapping[Any, Callable[..., Any]] = {
+    np.clip: _clip,
+    np.concatenate: _concatenate,
+    np.expand_dims: _expand_dims,
+    np.max: _reduction("ReduceMax", np.max),
+    np.min: _reduction("ReduceMin", np.min),
+    np.stack: _stack,
+    np.sum: _reduction("ReduceSum", np.sum),
+    np.swapaxes: _swapaxes,
+    np.take: _take,
+    np.transpose: _transpose,
+    np.where: _where,
+}
