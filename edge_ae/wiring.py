@@ -54,6 +54,7 @@ log = logging.getLogger("edge_ae")
 
 def daemon(settings: Settings, config: Path) -> "Daemon":
     """The daemon, ready to run; `config` is read again on a reload. Raises BadConfig and BadModel."""
+    from edge_ae.daemon.fetch_command import FetchCommand
     from edge_ae.daemon.loop import Daemon
     from edge_ae.daemon.options import DaemonOptions
     from edge_ae.store import version_0_1
@@ -101,6 +102,7 @@ def daemon(settings: Settings, config: Path) -> "Daemon":
         store,
         reload=lambda: _reload(settings, config, timed),
         recorder=recorder,
+        node_commands=FetchCommand(recordings).table,
         bridges=[
             bridge
             for bridge in (metrics, _home_assistant(settings, link), _thin_edge(settings, link), notify, sparkplug)
@@ -390,6 +392,12 @@ def _make(directory: Path, mode: int) -> None:
         directory.mkdir(mode=mode, parents=True, exist_ok=True)
     except OSError as error:
         log.error("%s: cannot be made: %s", directory, error.strerror)
+
+
+def claim_folder(what: str, directory: Path) -> None:
+    """A folder for this process alone, made where it is missing. Raises BadConfig."""
+    _make(directory, 0o777)
+    _claim(what, directory)
 
 
 def _claim(what: str, directory: Path) -> None:

@@ -27,7 +27,7 @@ from edge_ae.core.commands import (
 )
 from edge_ae.core.health_events import SensorFault, Watching
 from edge_ae.core.payloads import CHANNELS_LISTED, SCHEMA, SEVERITY_LEVELS
-from edge_ae.daemon.model_commands import KEYS as NODE_KEYS
+from edge_ae.daemon import fetch_command, model_commands
 from edge_ae.daemon.stats import ASSETS_LISTED
 from tests.conftest import Broker, Node, Subscriber, wait_for
 
@@ -39,6 +39,7 @@ NPM = Path(os.environ.get("EDGE_AE_NPM", ROOT / "out" / "npm")) / "node_modules"
 STANDARD = NPM / "@asyncapi" / "specs" / "schemas" / "3.0.0-without-$id.json"
 T0_MS = 1_790_000_000_000
 DAEMON_ONLY = {"recorder"}  # what another program says: `edge-ae record`
+NODE_KEYS = {**model_commands.KEYS, "fetch": fetch_command.KEYS}
 BRIDGES = {"home_assistant", "thin_edge_alarm", "thin_edge_event"}  # what is published for other systems
 
 

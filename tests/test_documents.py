@@ -35,7 +35,7 @@ from edge_ae.core.formats.values import FAULTS
 from edge_ae.core.model_spec import Similar
 from edge_ae.core.payloads import alert_payload
 from edge_ae.core.timestamps import parse_time_ns
-from edge_ae.daemon.model_commands import KEYS as NODE_KEYS
+from edge_ae.daemon import fetch_command, model_commands
 from tests.conftest import Node, Subscriber, wait_for
 from tests.deploy.test_sample_settings import fields
 from tests.models import hand_made
@@ -50,11 +50,13 @@ EVERYTHING = "\n".join(DOCUMENTS.values())
 WITH_OURS = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'train'}"}
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```", re.M | re.S)
 PROSE = FENCE.sub("", EVERYTHING)
+NODE_KEYS = {**model_commands.KEYS, "fetch": fetch_command.KEYS}
 ELSEWHERE = {
     "podman",
     "docker",
     "python3",
     "pip",
+    "rsync",
     "scp",
     "cp",
     "apt-get",

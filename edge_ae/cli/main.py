@@ -18,6 +18,7 @@ COMMANDS = (
     "replay",
     "record",
     "export",
+    "fetch",
     "check",
     "doctor",
     "watch",

@@ -5,6 +5,7 @@ What is in `DIR/<asset>/` under another ending is somebody else's, and is neithe
 
 import errno
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,6 +18,14 @@ DONE, PART = ".csv.gz", ".part"  # of text files: complete, and being written
 ROWS = ".rows"
 STEM = "%Y%m%dT%H%M%S"  # of a file: when its first row was taken
 FILES = 20  # a file takes at most this part of all: so much goes when room is made
+
+
+_NAME = re.compile(rf"\d{{8}}T\d{{6}}(-\d+)?({re.escape(ROWS)}|{re.escape(DONE)})")
+
+
+def is_recording(asset: str, name: str) -> bool:
+    """Whether these are the names of an asset's folder and of a complete file in it, and of nothing else on this machine."""
+    return _NAME.fullmatch(name) is not None and asset not in ("", ".", "..") and not {"/", "\0"} & set(asset)
 
 
 class RecordingRoom:
