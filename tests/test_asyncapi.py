@@ -19,6 +19,7 @@ from edge_ae.core.commands import (
     LABELS,
     LONGEST_SHELVE_S,
     LONGEST_VIEW_S,
+    MAX_ALERT_NAME,
     MAX_NOTE,
     MAX_SILENCE_NOTE,
     MOST_ALERTS,
@@ -26,6 +27,7 @@ from edge_ae.core.commands import (
     PARSERS,
 )
 from edge_ae.core.health_events import SensorFault, Watching
+from edge_ae.core.lessons import MOST_LESSONS
 from edge_ae.core.payloads import CHANNELS_LISTED, SCHEMA, SEVERITY_LEVELS
 from edge_ae.daemon import fetch_command, model_commands
 from edge_ae.daemon.stats import ASSETS_LISTED
@@ -123,6 +125,8 @@ def test_words_and_limits_are_those_of_the_code() -> None:
     assert [*past["cause"]["enum"], *past["label"]["enum"]] == [*map(str, Cause), *LABELS, None]
     feedback = SCHEMAS["feedback"]["properties"]
     assert (feedback["label"]["enum"], feedback["note"]["maxLength"]) == (list(LABELS), MAX_NOTE)
+    assert feedback["name"]["maxLength"] == SCHEMAS["lesson"]["properties"]["name"]["maxLength"] == MAX_ALERT_NAME
+    assert SCHEMAS["health"]["properties"]["lessons"]["maxItems"] == MOST_LESSONS
     assert SCHEMAS["silence"]["properties"]["note"]["maxLength"] == MAX_SILENCE_NOTE
 
 
@@ -186,7 +190,12 @@ COMMANDS: dict[str, list[dict[str, Any]]] = {
         {"from": "2026-09-22T18:00:00Z", "until": "2026-09-22T19:00:00Z", "note": "cleaning"},
         {"clear": True},
     ],
-    "feedback": [{"id": "abc", "label": "false_alarm", "note": "a test"}],
+    "feedback": [
+        {"id": "abc", "label": "false_alarm", "note": "a test"},
+        {"label": "true_alarm", "name": "closing valve"},
+        {"label": "false_alarm", "until": "2100-01-01T00:00:00Z"},
+    ],
+    "unlearn": [{"id": "abc"}],
     "view": [{"for_s": 60, "whole": True}],
     "history": [{"days": 7, "limit": 10, "before": "2100-01-01T00:00:00Z"}, {}],
 }

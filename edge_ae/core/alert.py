@@ -65,11 +65,13 @@ def level(verdict: Verdict, deadband: float) -> Level:
 
 
 def wants_evidence(state: AlertState, ratio: float) -> bool:
-    """Whether the next step may publish a window with this ratio, so that it needs the window's explanation."""
+    """Whether the next step needs the explanation of a window with this ratio: it may publish it, or is to remember what it looks like."""
     if ratio < 1.0:
         return False
     episode = state.episode
-    return episode is None or episode.ruled_out is not None or ratio >= episode.peak.ratio
+    if episode is None or episode.ruled_out is not None or ratio >= episode.peak.ratio:
+        return True
+    return episode.course.wants(ratio)
 
 
 def alert_id(source: AlertSource, onset_ns: int, cause: Cause = Cause.SCORE) -> str:
@@ -109,7 +111,7 @@ def step(
         return _raise(state, verdict, t_ns, source, evidence, condition)
     if state.episode is None:
         return state, []
-    episode = _with_peak(state.episode, verdict, t_ns, evidence)
+    episode = _with_course(_with_peak(state.episode, verdict, t_ns, evidence), verdict, evidence)
     if episode.ruled_out is not None and condition is None:
         episode = _reconsidered(episode, verdict, t_ns, evidence, where, rules.on_delay_ns)
     joins = condition is not None and condition != episode.condition
@@ -164,6 +166,7 @@ def _raise(
         ruled_out=evidence.ruled_out if condition is None else None,
         magnitude=evidence.magnitude,
     )
+    episode = _with_course(episode, verdict, evidence)
     return _unpublished(replace(state, phase=Phase.ACTIVE, since_ns=t_ns, episode=episode), t_ns)
 
 
@@ -194,6 +197,12 @@ def _withhold(state: AlertState, kind: EventType, t_ns: int, suppression: Suppre
 
 def _shown(episode: Episode, t_ns: int) -> Episode:
     return replace(episode, published_ns=t_ns, published_ratio=episode.peak.ratio)
+
+
+def _with_course(episode: Episode, verdict: Verdict, evidence: Evidence) -> Episode:
+    if verdict.ratio < 1.0:
+        return episode
+    return replace(episode, course=episode.course.further(verdict.ratio, evidence.signature))
 
 
 def _with_peak(episode: Episode, verdict: Verdict, t_ns: int, evidence: Evidence) -> Episode:

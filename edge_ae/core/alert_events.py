@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from edge_ae.core.events import Scored, Share
 from edge_ae.core.model_spec import Similar
+from edge_ae.core.signatures import AlertSignatures
 from edge_ae.core.suppression import Suppression, WithheldBy
 
 
@@ -68,9 +69,10 @@ class Alert:
     duration_ns: from the onset to this step.
     channels: at the peak, by their part in the score, largest first.
     reason: a sentence for a technician.
-    similar: the operating mode that the peak is nearest to; None: the model knows none.
+    similar: the named alert that the peak is like, else the operating mode that it is nearest to; None: the model knows none.
     cause: "score", "stopped_together" or "unwatched": what it was raised for, or what has joined it since.
     suppression: what has kept it from being announced; None: nothing.
+    looks: what it looked like over its course, for lessons that people make of it; not published. None: nothing is known of that.
     """
 
     asset: str
@@ -99,6 +101,7 @@ class Alert:
     similar: Similar | None = None
     cause: str | None = None
     suppression: Suppression | None = None
+    looks: AlertSignatures | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 from edge_ae.core.alert_state import AlertState, Cause, Condition, Episode, Phase, Shelving
 from edge_ae.core.events import Share, Verdict
 from edge_ae.core.model_spec import Similar
+from edge_ae.core.signatures import course_of
 from edge_ae.core.suppression import Suppression, WithheldBy
 
 STATE = tuple(field.name for field in fields(AlertState))
@@ -39,6 +40,7 @@ def _episode(saved: Mapping[str, Any]) -> Episode:
         "condition": None if condition is None else condition_of(condition),
         "ruled_out": _suppression(saved.get("ruled_out")),
         "withheld": _suppression(saved.get("withheld")),
+        "course": course_of(saved.get("course")),
     }
     return Episode(**({RENAMED.get(name, name): value for name, value in saved.items()} | parts))
 
@@ -50,7 +52,7 @@ def _share(saved: Mapping[str, Any]) -> Share:
 
 
 def _suppression(saved: Mapping[str, Any] | None) -> Suppression | None:
-    return None if saved is None else Suppression(WithheldBy(saved["by"]), saved["text"])
+    return None if saved is None else Suppression(WithheldBy(saved["by"]), saved["text"], saved.get("source", ""))
 
 
 def condition_of(saved: Mapping[str, Any]) -> Condition:

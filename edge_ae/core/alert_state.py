@@ -9,6 +9,7 @@ from enum import StrEnum
 from edge_ae.core.alert_events import EventType, ModelName
 from edge_ae.core.events import Share, Verdict
 from edge_ae.core.model_spec import Similar
+from edge_ae.core.signatures import NO_COURSE, Course, Signature
 from edge_ae.core.suppression import Suppression
 
 
@@ -57,12 +58,14 @@ class AlertSource:
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What a window's explanation gives: the channels by their part in the score, the nearest operating mode, what stands
-    against an alert of such a window by the rules of its channels, and how far the accused are from normal."""
+    against an alert of such a window by the rules of its channels or by a lesson, how far the accused are from normal, and what it
+    looks like."""
 
     shares: tuple[Share, ...] = ()
     similar: Similar | None = None
     ruled_out: Suppression | None = None
     magnitude: float | None = None
+    signature: Signature | None = None
 
 
 NO_EVIDENCE = Evidence()
@@ -83,8 +86,9 @@ class Episode:
 
     `published`: subscribers know of it, so they must get its end. `published_ns`, `published_ratio`: the event time and the
     peak's ratio of the last event, or of the last step that was withheld. `condition`: the last one that stood; None: it is the
-    score's alone. `ruled_out`: what the rules of its channels have against it; None: nothing, or nothing any more. `counted_ns`:
-    since when its windows have been of a channel that counts. `withheld`: what it was last withheld by. `magnitude`: at the peak.
+    score's alone. `ruled_out`: what the rules of its channels, or a lesson, have against it; None: nothing, or nothing any more.
+    `counted_ns`: since when its windows have been of a channel that counts. `withheld`: what it was last withheld by. `magnitude`: at
+    the peak. `course`: what it has looked like.
     """
 
     id: str
@@ -105,6 +109,7 @@ class Episode:
     counted_ns: int | None = None
     withheld: Suppression | None = None
     magnitude: float | None = None
+    course: Course = NO_COURSE
 
     @property
     def cause(self) -> Cause:

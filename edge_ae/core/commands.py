@@ -5,6 +5,7 @@ misspelt one does not go unnoticed.
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
@@ -19,7 +20,9 @@ from edge_ae.errors import BadPayload
 MAX_BYTES = 4096
 MAX_NOTE = 1000
 MAX_SILENCE_NOTE = 200  # Health, which is retained, repeats those of all silences each time.
-LABELS = ("false_alarm", "true_alarm")
+LABELS = FALSE_ALARM, TRUE_ALARM = ("false_alarm", "true_alarm")
+MAX_ALERT_NAME = 80
+MODE_NAME = re.compile(r"mode \d+", re.I)
 VIEW_S, LONGEST_VIEW_S = 60, 3600  # a view that is not renewed ends; the default, and the longest
 MOST_DAYS, MOST_ALERTS = 30, 100  # of a history
 LONGEST_SHELVE_S = 366 * 86_400  # the owner's own limit, max_shelve_s, is applied where it is carried out
@@ -89,11 +92,24 @@ class ClearSilences:
 
 @dataclass(frozen=True, slots=True)
 class GiveFeedback:
-    """What a person found out about an alert; kept for the next training. `id` None: the active one, else the newest."""
+    """What a person found out about an alert; kept for the next training, and a lesson from now on.
+
+    `id` None: the active one, else the newest. `name`: of a true alarm, what it was; empty: not said. `until_ns`: of a false one, the
+    event time up to which its like is withheld; None: for good.
+    """
 
     id: str | None
     label: str
     note: str
+    name: str = ""
+    until_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unlearn:
+    """The lesson on this alert is taken back."""
+
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,18 +130,11 @@ class AskHistory:
     limit: int
 
 
-Action = (
-    Acknowledge
-    | Shelve
-    | Unshelve
-    | SetService
-    | AcceptNormal
-    | SetBudget
-    | SetRule
-    | AddSilence
-    | ClearSilences
-    | GiveFeedback
+Operation = (
+    Acknowledge | Shelve | Unshelve | SetService | AcceptNormal | SetBudget | SetRule | AddSilence | ClearSilences
 )
+"""What people do to an asset's alert, and to what is asked of it."""
+Action = Operation | GiveFeedback | Unlearn
 """What changes something, so that it needs a checkpoint."""
 Question = ViewSignals | AskHistory
 """What is asked, and changes nothing."""
@@ -242,7 +251,33 @@ def _feedback(fields: Mapping[str, Any]) -> GiveFeedback:
     label = fields.get("label")
     if label not in LABELS:
         raise BadPayload("bad_command", f"feedback takes a label: {' or '.join(LABELS)}")
-    return GiveFeedback(_identity(fields), label, _text(fields, "note", MAX_NOTE) if "note" in fields else "")
+    note = _text(fields, "note", MAX_NOTE) if "note" in fields else ""
+    name = "" if fields.get("name") is None else _alert_name(fields)
+    until_ns = None if fields.get("until") is None else _moment(fields, "until")
+    if name and label != TRUE_ALARM:
+        raise BadPayload("bad_command", f"only a {TRUE_ALARM} has a name; what a false one was belongs into its note")
+    if until_ns is not None and label != FALSE_ALARM:
+        raise BadPayload("bad_command", f"until is for a {FALSE_ALARM}: the time up to which its like is withheld")
+    return GiveFeedback(_identity(fields), label, note, name, until_ns)
+
+
+def _alert_name(fields: Mapping[str, Any]) -> str:
+    """What stands in sentences, on pages and in messages of others: one line that can be read."""
+    name = _text(fields, "name", MAX_ALERT_NAME).strip()
+    if not name or not name.isprintable():
+        raise BadPayload(
+            "bad_command", "name must be a text that can be read, without line breaks and control characters"
+        )
+    if MODE_NAME.fullmatch(name):
+        raise BadPayload("bad_command", f"name must not be that of an operating mode, such as {name}")
+    return name
+
+
+def _unlearn(fields: Mapping[str, Any]) -> Unlearn:
+    identity = _identity(fields)
+    if not identity:
+        raise BadPayload("bad_command", "unlearn takes the id of a lesson, which is that of its alert")
+    return Unlearn(identity)
 
 
 def _view(fields: Mapping[str, Any]) -> ViewSignals:
@@ -288,7 +323,8 @@ PARSERS: Mapping[str, tuple[Callable[[Mapping[str, Any]], Command], tuple[str, .
     "budget": (_budget, ("budget",)),
     "rule": (_rule, ("channel", *RULE, "clear")),
     "silence": (_silence, ("from", "until", "note", "clear")),
-    "feedback": (_feedback, ("id", "label", "note")),
+    "feedback": (_feedback, ("id", "label", "note", "name", "until")),
+    "unlearn": (_unlearn, ("id",)),
     "view": (_view, ("for_s", "whole")),
     "history": (_history, ("days", "before", "limit")),
 }

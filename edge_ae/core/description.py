@@ -8,7 +8,8 @@ from edge_ae.core.alert_events import Alert, AlertWord
 from edge_ae.core.alert_state import AlertSource, AlertState, Episode, Phase, Shelving, Transition
 from edge_ae.core.events import Share
 from edge_ae.core.health_events import CommonStop
-from edge_ae.core.timestamps import minute_text
+from edge_ae.core.model_spec import Similar
+from edge_ae.core.timestamps import minute_text, rfc3339
 
 BY_RATIO = ((4.0, "high"), (2.0, "medium"), (0.0, "low"))  # at the peak, from here on
 BY_MAGNITUDE = ((10.0, "high"), (5.0, "medium"), (0.0, "low"))  # normal deviations at the peak, from here on
@@ -68,10 +69,19 @@ def _with_episode(alert: Alert, episode: Episode, cleared_ns: int | None) -> Ale
 
 
 def _reason(episode: Episode) -> str:
-    """What stands whatever the score says comes first; then the score's, where it has one."""
-    if episode.condition is None:
-        return reason(episode.shares)
-    return "; ".join([episode.condition.text, *([reason(episode.shares)] if episode.shares else [])])
+    """What stands whatever the score says comes first; then the score's, where it has one; then what was like it before."""
+    stands = [] if episode.condition is None else [episode.condition.text]
+    score = [reason(episode.shares)] if episode.shares or not stands else []
+    similar = episode.similar
+    named = [] if similar is None or similar.count == 0 else [similar_text(similar)]
+    return "; ".join([*stands, *score, *named])
+
+
+def similar_text(similar: Similar) -> str:
+    """Such as "similar to: closing valve (3 times, last 2026-11-02)"."""
+    often = "once" if similar.count == 1 else f"{similar.count} times"
+    last = "" if similar.last_ns is None else f", last {rfc3339(similar.last_ns)[:10]}"
+    return f"similar to: {similar.mode} ({often}{last})"
 
 
 def stop_text(stop: CommonStop, period_ns: int) -> str:

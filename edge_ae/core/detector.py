@@ -20,6 +20,7 @@ from edge_ae.core.alert_state import (
     AlertState,
     Cause,
     Condition,
+    Episode,
     Evidence,
     Stepped,
     Transition,
@@ -30,11 +31,13 @@ from edge_ae.core.description import describe
 from edge_ae.core.events import Readings, Scored, Stretch, Verdict, Window
 from edge_ae.core.expectation import magnitude_of, shares_of
 from edge_ae.core.health_events import AssetHealth, Watching
+from edge_ae.core.lessons import Known, Lessons
 from edge_ae.core.model_spec import Explanation, Model
 from edge_ae.core.peak_hours import HourlyPeaks
 from edge_ae.core.pending_notices import restored, saved
 from edge_ae.core.rules import AlertRules, ChannelRule, budget_ns
-from edge_ae.core.suppression import Silence
+from edge_ae.core.signatures import AlertSignatures, signature_of
+from edge_ae.core.suppression import Silence, Suppression, WithheldBy
 from edge_ae.core.threshold import Threshold
 
 OFF_DELAY_HOPS = 10  # the default off-delay
@@ -70,6 +73,7 @@ class Detector:
         self.budget: str | None = None  # as an operator set it
         self.interval_ns = rules.interval_ns  # mean time between the alerts that are accepted
         self.own_rules = AssetRules(rules, spec.names)
+        self.lessons = Lessons(spec)
         self.suppressed: Counter[str] = Counter()  # alerts that were not announced as they rose, by what withheld them
         self.peaks = HourlyPeaks()
         self.former: dict[
@@ -142,6 +146,7 @@ class Detector:
         twin = copy.copy(self)
         twin._input, twin._threshold, twin.peaks = self._input.fork(), copy.deepcopy(self._threshold), HourlyPeaks()
         twin.own_rules, twin.suppressed = copy.copy(self.own_rules), self.suppressed.copy()
+        twin.lessons = copy.deepcopy(self.lessons)
         return twin
 
     def tick(self, now_ns: int, listening: bool = True) -> list[AlertStep]:
@@ -159,7 +164,8 @@ class Detector:
 
     def turns_on_explanation(self, score: float) -> bool:
         """Whether there may be an alert with this score or not, as its explanation says."""
-        return self.own_rules.judge_channels and self.wants_explanation(score)
+        decides = self.own_rules.judge_channels or self.lessons.withholds
+        return decides and self.wants_explanation(score)
 
     def judge(self, window: Window, score: float, explanation: Explanation | None) -> list[Outcome]:
         """What a window's score means: judged first, learned from then. Windows come in the order in which `push` gave them."""
@@ -172,20 +178,25 @@ class Detector:
         self.peaks.push(t_ns, verdict.ratio, self.interval_ns)
         earlier = self._settle(window.slot)
         self.own_rules.expire(t_ns)
-        evidence, silenced = self._evidence(window, explanation), self.own_rules.silenced(t_ns)
+        self.lessons.expire(t_ns)
+        evidence, silenced = self._evidence(window, explanation, verdict.ratio), self.own_rules.silenced(t_ns)
         stepped = alert.step(self.alert, verdict, t_ns, self._rules, self._source, evidence, self._condition, silenced)
         events, episode = self._take(stepped), self.alert.episode
         spends = episode is not None and episode.condition is None and self.alert.suppression is None
         self._threshold.learn(verdict, spends)
         return [*earlier, Scored(self.asset, t_ns, verdict, self.alert.raised), *events]
 
-    def _evidence(self, window: Window, explanation: Explanation | None) -> Evidence:
+    def _evidence(self, window: Window, explanation: Explanation | None, ratio: float) -> Evidence:
         if explanation is None:
             return NO_EVIDENCE
-        modes = self.spec.modes
-        similar = None if modes is None else modes.similar(explanation.latent.tolist())
         shares = shares_of(self.spec, window.values, explanation)
-        return Evidence(shares, similar, self.own_rules.ruled_out(shares), magnitude_of(explanation))
+        signature = signature_of(self.spec, window.values, explanation, ratio, shares)
+        known = self.lessons.recognise(signature, None if self.alert.episode is None else self.alert.episode.ruled_out)
+        modes, similar = self.spec.modes, known.similar
+        if similar is None and modes is not None:
+            similar = modes.similar(explanation.latent.tolist())
+        ruled_out = self.own_rules.ruled_out(shares) or known.withheld
+        return Evidence(shares, similar, ruled_out, magnitude_of(explanation), signature)
 
     # -- what operators do ---------------------------------------------------------------------------------
 
@@ -229,10 +240,44 @@ class Detector:
         self.own_rules.clear_silences()
         return self._reconsider()
 
+    def set_lessons(self, known: Known) -> list[AlertStep]:
+        """What people have taught, all of it: from now on these withhold alerts, and give them names."""
+        self.lessons.set(known)
+        return self._reconsider()
+
+    def dismiss(self, identity: str) -> list[AlertStep]:
+        """People have called the present alert false, and there is a lesson of it: it is over, or withheld where nobody knows of it yet.
+
+        Where the excursion goes on, it is an alert of its own, which the lesson withholds.
+        """
+        episode = self.alert.episode
+        if episode is None or episode.id != identity or episode.condition is not None:
+            return []
+        if episode.published:
+            return self._take(alert.leave(self.alert, self.t_ns, self._rules))
+        ruled_out = self.lessons.known[identity].suppression
+        self.alert = replace(self.alert, episode=replace(episode, ruled_out=ruled_out))
+        return self._reconsider()
+
+    @property
+    def present_signatures(self) -> AlertSignatures | None:
+        """What the present alert has looked like; None: there is none, or nothing is known of its looks."""
+        return None if self.alert.episode is None else self._looks(self.alert.episode)
+
+    def _looks(self, episode: Episode) -> AlertSignatures | None:
+        found = episode.course.signatures
+        return AlertSignatures(self.spec.sha256, self.spec.names, found) if found else None
+
     def _reconsider(self) -> list[AlertStep]:
         episode, silenced = self.alert.episode, self.own_rules.silenced(self.t_ns)
-        ruled_out = None if episode is None else self.own_rules.ruled_out(episode.shares)
+        ruled_out = None if episode is None else self._ruled_out_still(episode)
         return self._take(alert.reconsider(self.alert, self.t_ns, silenced, ruled_out))
+
+    def _ruled_out_still(self, episode: Episode) -> Suppression | None:
+        """What stands against the peak of a suppressed alert."""
+        now = episode.ruled_out
+        taught = now is not None and now.by is WithheldBy.LESSON and now.source in self.lessons.known
+        return self.own_rules.ruled_out(episode.shares) or (now if taught else None)
 
     def boundary_at(self, interval_ns: int) -> float:
         """Where the boundary would be now if one alert in this time were accepted on average."""
@@ -249,7 +294,16 @@ class Detector:
 
     def _take(self, stepped: Stepped) -> list[AlertStep]:
         self.alert, transitions = stepped
+        for one in transitions:
+            if one.cleared_ns is not None:
+                self._count_use(one.episode, one.cleared_ns)
         return [self._event(one) for one in transitions]
+
+    def _count_use(self, episode: Episode, t_ns: int) -> None:
+        """An alert is over: of which lessons it was the like."""
+        by = None if episode.published else episode.withheld
+        lessons = (by.source if by is not None else "", episode.similar.lesson if episode.similar is not None else "")
+        self.lessons.ended(episode.id, lessons, t_ns)
 
     # -- another model ----------------------------------------------------------------------------------------
 
@@ -265,6 +319,7 @@ class Detector:
         if self.budget != other.budget:
             self.set_budget(other.budget)
         self.own_rules.restore(other.own_rules.snapshot())
+        self.lessons.take_over(other.lessons)
         self.former = _newest({**other.former, other.spec.sha256: other._threshold.snapshot()}, self.spec.sha256)
         self.suppressed, self.peaks = other.suppressed, other.peaks
         other.suppressed, other.peaks, other.former = Counter(), HourlyPeaks(), {}
@@ -286,7 +341,8 @@ class Detector:
         return self._described(None)
 
     def _described(self, transition: Transition | None) -> Alert:
-        return replace(describe(self._source, self.alert, transition), quality=self.quality)
+        looks = None if transition is None else self._looks(transition.episode)
+        return replace(describe(self._source, self.alert, transition), quality=self.quality, looks=looks)
 
     def health_now(self) -> AssetHealth:
         """Which sensors are sick and whether the asset is scored, for the retained topic. Its fault is as of the last `tick`."""
@@ -306,6 +362,7 @@ class Detector:
             rules=self.own_rules.in_force,
             silences=self.own_rules.silences,
             when=known.when,
+            lessons=self.lessons.listed,
         )
 
     def _watching(self) -> Watching:
@@ -368,6 +425,7 @@ class Detector:
             "alert": alert_snapshot.snapshot(self.alert),
             "rules": self.own_rules.snapshot(),
             "suppressed": dict(self.suppressed),
+            "lessons": self.lessons.snapshot(),
             "last_t_ns": self.last_t_ns,
             "condition": saved(self._condition),
             "peaks": self.peaks.snapshot(),
@@ -382,6 +440,8 @@ class Detector:
         if "rules" in state:
             self.own_rules.restore(state["rules"])
             self.suppressed = Counter(state["suppressed"])
+        if "lessons" in state:
+            self.lessons.restore(state["lessons"])
         self.last_t_ns = state["last_t_ns"]
         self.peaks.restore(state.get("peaks"))  # there were none before version 0.3
         self.former = _newest(dict(state.get("former", {})), self.spec.sha256)  # there were none before version 0.3

@@ -33,7 +33,12 @@ def expected_by_others(model: Model, window: Floats, explanation: Explanation, t
         channel, now = _tried(model, masked, now, accused)
         accused.append(channel)
         masked[:, channel] = np.nan
-    return replace(explanation, reconstruction=now.reconstruction, accused=tuple(accused))
+    return replace(
+        explanation,
+        reconstruction=now.reconstruction,
+        accused=tuple(accused),
+        restored=explanation.reconstruction,
+    )
 
 
 class Suspicion:

@@ -6,6 +6,7 @@ A sensor's faults are in slots of the asset's time grid inside the core, and in 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from edge_ae.core.lesson_events import LessonInForce
 from edge_ae.core.rules import RuleInForce
 from edge_ae.core.suppression import Silence
 from edge_ae.core.timestamps import minute_text
@@ -132,6 +133,7 @@ class AssetHealth:
     silences: those that are set and not over, the first to begin first.
     when: the state in which it is watched, such as "speed > 100"; None: any.
     learning: how far that is; None: its model was made elsewhere.
+    lessons: what people have taught of its alerts, the oldest first.
     """
 
     asset: str
@@ -149,3 +151,4 @@ class AssetHealth:
     silences: tuple[Silence, ...] = ()
     when: str | None = None
     learning: Learning | None = None
+    lessons: tuple[LessonInForce, ...] = ()

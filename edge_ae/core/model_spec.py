@@ -121,14 +121,20 @@ class Tail:
 
 @dataclass(frozen=True, slots=True)
 class Similar:
-    """The operating mode that a window is nearest to.
+    """The operating mode that a window is nearest to, or the named alert that it is like.
 
     mode: its name.
-    distance: from its centre, in units of its radius, so that up to 1.0 is within the mode.
+    distance: from its centre, in units of its radius, so that up to 1.0 is within the mode; from the named alert likewise.
+    count: of a named alert, how often it has been seen before; 0: it is a mode.
+    last_ns: event time at which it was seen last.
+    lesson: which one has the name.
     """
 
     mode: str
     distance: float
+    count: int = 0
+    last_ns: int | None = None
+    lesson: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +216,8 @@ class Explanation:
     magnitude [channel]: how far each channel has been of late from what the model expected, in its normal deviations; of a discrete
         channel 0. None: the file is of an earlier version.
     accused: indices of the fewest channels without which the window would be normal, where somebody has looked for them.
+    restored [length, channel]: what the model expected by all channels, where `reconstruction` is by those alone that are not
+        accused; None: it is the same.
     """
 
     channel_score: Floats
@@ -217,6 +225,7 @@ class Explanation:
     latent: Floats
     magnitude: Floats | None = None
     accused: tuple[int, ...] = ()
+    restored: Floats | None = None
 
 
 class Model(Protocol):

@@ -11,6 +11,7 @@ from typing import Any
 from edge_ae.core.alert_events import Alert, AlertWord, EventType, FloodSummary, OtherBudgets
 from edge_ae.core.events import Row, Share, Signals, Verdict
 from edge_ae.core.health_events import AssetHealth
+from edge_ae.core.lesson_events import LessonInForce
 from edge_ae.core.model_spec import Floats, ModelSpec
 from edge_ae.core.rules import RuleInForce
 from edge_ae.core.suppression import Silence
@@ -30,6 +31,7 @@ OF_A_PAST_ALERT = (
     "top_channel",
     "reason",
 )
+REASON_OF_A_LESSON = 120  # characters; health, which is retained, repeats those of all lessons each time
 CHANNELS_LISTED = 16  # a reader needs the first few; the payload stays below a few kB
 
 
@@ -76,6 +78,8 @@ def alert_payload(alert: Alert) -> dict[str, Any]:
         "cause": alert.cause,
         "similar_to": None if alert.similar is None else alert.similar.mode,
         "similar_distance": None if alert.similar is None else significant(alert.similar.distance),
+        "similar_count": 0 if alert.similar is None else alert.similar.count,
+        "similar_last": None if alert.similar is None else _time(alert.similar.last_ns),
         "channels": [_channel(share) for share in alert.channels[:CHANNELS_LISTED]],
         "model": {"name": alert.model.name, "version": alert.model.version, "sha256": alert.model.sha256},
         "seq": alert.seq,
@@ -162,9 +166,11 @@ def signals_payload(signals: Signals) -> dict[str, Any]:
     }
 
 
-def past_alert_payload(body: Mapping[str, Any], announced: bool, feedback: tuple[str, str] | None) -> dict[str, Any]:
-    """An alert of the topic `history`. `body`: its `alert_payload`, of an earlier version too; `feedback`: label and note."""
-    label, note = (None, None) if feedback is None else feedback
+def past_alert_payload(
+    body: Mapping[str, Any], announced: bool, feedback: tuple[str, str, str] | None
+) -> dict[str, Any]:
+    """An alert of the topic `history`. `body`: its `alert_payload`, of an earlier version too; `feedback`: label, note and name."""
+    label, note, name = (None, None, None) if feedback is None else feedback
     return {
         **{key: body.get(key) for key in OF_A_PAST_ALERT},
         "severity_level": SEVERITY_LEVELS.get(body.get("severity"), 0),
@@ -174,6 +180,7 @@ def past_alert_payload(body: Mapping[str, Any], announced: bool, feedback: tuple
         "suppressed_by": body.get("suppressed_by"),
         "label": label,
         "note": note,
+        "name": name or None,
     }
 
 
@@ -217,6 +224,21 @@ def _silence(silence: Silence) -> dict[str, Any]:
     return {"from": rfc3339(silence.from_ns), "until": rfc3339(silence.until_ns), "note": silence.note}
 
 
+def _lesson(known: LessonInForce) -> dict[str, Any]:
+    lesson = known.lesson
+    return {
+        "id": lesson.id,
+        "label": "false_alarm" if lesson.false_alarm else "true_alarm",
+        "name": lesson.name or None,
+        "reason": lesson.reason[:REASON_OF_A_LESSON],
+        "ts_raised": rfc3339(lesson.raised_ns),
+        "until": _time(lesson.until_ns),
+        "count": known.use.count,
+        "last": _time(known.use.last_ns),
+        "idle": known.idle,
+    }
+
+
 def health_payload(health: AssetHealth) -> dict[str, Any]:
     """What the topic `health` says; `faults`: channel -> fault."""
     return {
@@ -231,6 +253,7 @@ def health_payload(health: AssetHealth) -> dict[str, Any]:
         "rules": [_rule(one) for one in health.rules],
         "when": health.when,
         "silences": [_silence(one) for one in health.silences],
+        "lessons": [_lesson(one) for one in health.lessons],
         "rows": None if health.warm_up is None else health.warm_up.rows,
         "rows_needed": None if health.warm_up is None else health.warm_up.needed,
         "first_score": None if health.warm_up is None else _time(health.warm_up.first_score_ns),

@@ -21,14 +21,19 @@ class WithheldBy(StrEnum):
     SILENCE = "silence"
     MAINTENANCE = "maintenance"
     COOLDOWN = "cooldown"  # an alert has just ended
+    LESSON = "lesson"  # it is like one that people called false
 
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """What stands against an alert's being announced, and a sentence on it, such as "rule: Temp is muted"."""
+    """What stands against an alert's being announced, and a sentence on it, such as "rule: Temp is muted".
+
+    source: of a lesson, which one.
+    """
 
     by: WithheldBy
     text: str
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

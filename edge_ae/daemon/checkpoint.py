@@ -264,6 +264,7 @@ class Checkpoints:
             watch = watches[asset.topic_filter].watch_of(name)
             if watch is not None:
                 _add(fleet, name, watch, asset.state)
+                fleet.detectors[name].lessons.set(self._store.lessons.of(name))
         learned = {
             name: _learned(name, asset.state)
             for name, asset in kept.items()

@@ -1,4 +1,4 @@
-"""Commands of operators, carried out on an asset's detector and answered. What people say of alerts is kept for training."""
+"""Commands of operators, carried out on an asset's detector and answered. What people say of alerts is the affair of `teaching`."""
 
 from contextlib import suppress
 
@@ -8,18 +8,28 @@ from edge_ae.core import commands
 from edge_ae.core.alert_events import AlertStep
 from edge_ae.core.detector import Detector
 from edge_ae.core.suppression import Silence
+from edge_ae.daemon.teaching import CarriedOut, Teaching
 from edge_ae.errors import BadPayload
-from edge_ae.store.node_store import Feedback, NodeStore
+from edge_ae.store.node_store import NodeStore
 
 
 class CommandHandler:
-    """`store`: where feedback is kept."""
+    """`store`: where feedback and lessons are kept."""
 
     def __init__(self, store: NodeStore) -> None:
-        self._store = store
+        self._teaching = Teaching(store)
 
-    def carry_out(self, command: commands.Action, detector: Detector, now_ns: int) -> list[AlertStep]:
+    def carry_out(self, command: commands.Action, detector: Detector, now_ns: int) -> CarriedOut:
         """`now_ns`: the wall's time. Raises BadPayload with a sentence for the operator."""
+        match command:
+            case commands.GiveFeedback():
+                return self._teaching.take(command, detector, now_ns)
+            case commands.Unlearn(identity):
+                return self._teaching.unlearn(identity, detector)
+            case _:
+                return CarriedOut(self._operate(command, detector, now_ns))
+
+    def _operate(self, command: commands.Operation, detector: Detector, now_ns: int) -> list[AlertStep]:
         match command:
             case commands.Acknowledge(identity):
                 _check_present(detector, identity)
@@ -39,31 +49,16 @@ class CommandHandler:
                 return []
             case commands.SetRule() | commands.AddSilence() | commands.ClearSilences():
                 return _set_rules(command, detector, now_ns)
-            case commands.GiveFeedback(identity, label, note):
-                of = self._newest(detector) if identity is None else identity
-                self._keep(Feedback(now_ns, detector.asset, of, label, note))
-                return []
 
     def carry_out_beside(self, command: commands.Action, beside: Detector | None, now_ns: int) -> None:
         """The same for the model that runs beside, so that it is as the owner wants it when it is put to use; nobody is told."""
-        if beside is None or isinstance(command, commands.GiveFeedback):
+        if beside is None:
+            return
+        if isinstance(command, commands.GiveFeedback | commands.Unlearn):
+            beside.set_lessons(self._teaching.lessons_of(beside.asset))
             return
         with suppress(BadPayload):  # what is said of an alert that it has not raised
-            self.carry_out(command, beside, now_ns)
-
-    def _newest(self, detector: Detector) -> str:
-        """The alert that a person means who names none."""
-        episode = detector.alert.episode
-        newest = self._store.newest_alert(detector.asset) if episode is None else episode.id
-        if newest is None:
-            raise BadPayload("bad_command", f"{detector.asset} has had no alert to give feedback on")
-        return newest
-
-    def _keep(self, feedback: Feedback) -> None:
-        if not self._store.durable:
-            raise BadPayload("bad_command", "feedback cannot be kept, for state.checkpoint_s is 0")
-        if not self._store.add_feedback(feedback):
-            raise BadPayload("bad_command", f"feedback cannot be kept: {self._store.fault}")
+            self._operate(command, beside, now_ns)
 
 
 def _set_rules(
@@ -97,6 +92,8 @@ def _check_present(detector: Detector, identity: str | None) -> None:
         raise BadPayload("bad_command", f"the active alert of {detector.asset} is {episode.id}, not {identity}")
 
 
-def answer(fault: str | None) -> bytes:
-    """The reply on the response topic."""
-    return orjson.dumps({"ok": True} if fault is None else {"ok": False, "error": fault})
+def answer(fault: str | None, note: str = "") -> bytes:
+    """The reply on the response topic. `note`: what came of a command beyond its being carried out."""
+    if fault is not None:
+        return orjson.dumps({"ok": False, "error": fault})
+    return orjson.dumps({"ok": True, "note": note} if note else {"ok": True})

@@ -276,16 +276,16 @@ class Daemon:
             self._views.answer(command, self.fleet, detector, now_ns)
             self.counts["commands"] += 1
             return answer(None)
-        events = self._commands.carry_out(command, detector, time.time_ns())
+        done = self._commands.carry_out(command, detector, time.time_ns())
         self._commands.carry_out_beside(command, self.ingest.shadows.fleet.detectors.get(asset), time.time_ns())
         self.counts["commands"] += 1
         log.info("%s: %s carried out", asset, name)
-        self._publish(events, now_ns)
+        self._publish(done.steps, now_ns)
         self.ingest.touched.add(asset)
         self.checkpoints.write(now_ns)
         self.publisher.show(detector)
         self.publisher.show_health(self.ingest.health_of(asset), now_ns)
-        return answer(None)
+        return answer(None, done.note)
 
     # -- changes from outside ------------------------------------------------------------------------------
 

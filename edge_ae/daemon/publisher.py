@@ -379,4 +379,5 @@ def _record(event: AlertEvent, t_ns: int, payload: bytes, *, announced: bool) ->
     alert = event.alert
     assert alert.raised_ns is not None
     assert alert.ratio is not None
-    return AlertRecord(event.id, event.asset, alert.raised_ns, alert.cleared_ns, alert.ratio, announced, t_ns, payload)
+    times = alert.raised_ns, alert.cleared_ns
+    return AlertRecord(event.id, event.asset, *times, alert.ratio, announced, t_ns, payload, alert.looks)

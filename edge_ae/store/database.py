@@ -20,7 +20,7 @@ from edge_ae.store.atomic import PRIVATE
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 HOUR_TABLE = """
 CREATE TABLE IF NOT EXISTS hour (
     asset TEXT NOT NULL, hour INTEGER NOT NULL, peak_ratio REAL NOT NULL, interval_ns INTEGER NOT NULL,
@@ -44,8 +44,15 @@ CREATE TABLE feedback (
 CREATE TABLE node (
     name TEXT PRIMARY KEY, value BLOB NOT NULL);
 """
-TABLES = ("asset", "event", "alert", "feedback", "node", "hour")
-LACKING = {0: SCHEMA + HOUR_TABLE, 1: HOUR_TABLE}
+TEACHING = """
+ALTER TABLE feedback ADD COLUMN name TEXT NOT NULL DEFAULT '';
+CREATE TABLE signature (
+    id TEXT PRIMARY KEY, raised_ns INTEGER NOT NULL, looks BLOB NOT NULL);
+CREATE TABLE lesson (
+    asset TEXT NOT NULL, id TEXT NOT NULL, lesson BLOB NOT NULL, UNIQUE (asset, id));
+"""  # since version 3
+TABLES = ("asset", "event", "alert", "feedback", "node", "hour", "signature", "lesson")
+LACKING = {0: SCHEMA + HOUR_TABLE + TEACHING, 1: HOUR_TABLE + TEACHING, 2: TEACHING}
 """What a file of an earlier version lacks; 0: a new one."""
 BUSY_S = 1.0  # A reader, such as a backup, may hold the file for so long.
 PAGE_BYTES = 1024  # A commit writes whole pages: of small ones it writes less, and a state takes several anyway.
@@ -245,12 +252,16 @@ def _salvage(damaged: Path, path: Path) -> int:
 
 def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str, order: str) -> int:
     before = new.total_changes
-    for row in _readable(old, f"SELECT * FROM {table} ORDER BY rowid {order}"):
+    for names, row in _readable(old, f"SELECT * FROM {table} ORDER BY rowid {order}"):
         with contextlib.suppress(sqlite3.Error):  # a row of another shape is none of ours
-            new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+            new.execute(f"INSERT OR IGNORE INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(row))})", row)
     return new.total_changes - before
 
 
-def _readable(old: sqlite3.Connection, query: str) -> Iterator[tuple[object, ...]]:
+def _readable(old: sqlite3.Connection, query: str) -> Iterator[tuple[list[str], tuple[object, ...]]]:
+    """The rows, each with the names of its columns: a file of an earlier version has fewer."""
     with contextlib.suppress(sqlite3.Error, UnicodeDecodeError):
-        yield from old.execute(query)
+        found = old.execute(query)
+        names = [f'"{column[0]}"' for column in found.description]
+        for row in found:
+            yield names, row

@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
@@ -9,15 +10,24 @@ import orjson
 from edge_ae.core.timestamps import rfc3339
 from edge_ae.errors import BadState
 
-QUERY = "SELECT at_ns, asset, id, label, note FROM feedback ORDER BY position"
+NAMES = ("asset", "id", "label", "note", "name")
 
 
 def read_feedback(path: Path) -> list[str]:
-    """Lines of JSON, oldest first: {"at", "asset", "id", "label", "note"}. Raises BadState with a clause."""
+    """Lines of JSON, oldest first: {"at", "asset", "id", "label", "note"}, and "name" where it has one. Raises BadState with a clause.
+
+    A file of an earlier version, which has no names, is read as well.
+    """
     try:
         with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
-            rows = database.execute(QUERY).fetchall()
+            there = {column[1] for column in database.execute("PRAGMA table_info(feedback)")}
+            columns = ", ".join(name for name in NAMES if name in there or name != "name")
+            rows = database.execute(f"SELECT at_ns, {columns} FROM feedback ORDER BY position").fetchall()
     except sqlite3.Error as error:
         raise BadState(f"the feedback in it cannot be read ({error})") from None
-    names = ("at", "asset", "id", "label", "note")
-    return [orjson.dumps(dict(zip(names, (rfc3339(at_ns), *rest), strict=True))).decode() for at_ns, *rest in rows]
+    return [orjson.dumps({"at": rfc3339(at_ns), **_said(rest)}).decode() for at_ns, *rest in rows]
+
+
+def _said(row: Sequence[str]) -> dict[str, str]:
+    said = dict(zip(NAMES, row, strict=False))
+    return said if said.get("name") else {key: value for key, value in said.items() if key != "name"}

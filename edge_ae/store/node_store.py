@@ -12,14 +12,17 @@ import logging
 import sqlite3
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from edge_ae.core.lesson_events import Lesson
+from edge_ae.core.signatures import AlertSignatures
 from edge_ae.store.database import Database
+from edge_ae.store.lesson_table import LessonTable, write_lessons
 from edge_ae.store.outbox import Outbox
 from edge_ae.store.peak_table import PeakTable
 
@@ -54,7 +57,8 @@ class AssetState:
 class AlertRecord:
     """An alert as it was published last. Times in ns of event time; `cleared_ns` None: active.
 
-    `announced`: subscribers know of it. `t_ns`: event time of this step in its life. `payload`: its JSON.
+    `announced`: subscribers know of it. `t_ns`: event time of this step in its life. `payload`: its JSON. `looks`: what it has
+    looked like so far, for lessons; it is kept apart.
     """
 
     id: str
@@ -65,6 +69,7 @@ class AlertRecord:
     announced: bool
     t_ns: int
     payload: bytes
+    looks: AlertSignatures | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +82,14 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What a person found out about an alert. `at_ns`: wall time."""
+    """What a person found out about an alert. `at_ns`: wall time. `name`: what it was; empty: nobody has said."""
 
     at_ns: int
     asset: str
     id: str
     label: str
     note: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,7 @@ class NodeStore:
         self.database = Database(path)
         self.outbox = Outbox(self.database, max_messages, max_bytes)
         self.peaks = PeakTable(self.database)
+        self.lessons = LessonTable(self.database)
         self.bytes_written = 0
         self.loaded = False
         self._alerts: dict[str, AlertRecord] = {}  # Not in the database yet.
@@ -134,7 +141,9 @@ class NodeStore:
             self._alerts.clear()
             self._active.clear()
             self.peaks.clear()
+            self.lessons.clear()
         self.outbox.load()
+        self.lessons.load()
         self._active = {one.id: one for one in self._stored_active() if one.id not in self._alerts} | self._active
         assets = {name: AssetState(topic, state) for name, topic, state in self._asset_rows()}
         node = {str(name): value for name, value in self._unpacked("SELECT name, value FROM node")}
@@ -217,16 +226,18 @@ class NodeStore:
         found |= {r.id: r for r in self._alerts.values() if r.asset == asset and since_ns <= r.raised_ns < before_ns}
         return sorted(found.values(), key=lambda record: record.raised_ns, reverse=True)[:limit]
 
-    def feedback_on(self, asset: str) -> dict[str, tuple[str, str]]:
-        """The newest feedback on each alert of an asset: label and note."""
-        rows = self.database.rows("SELECT id, label, note FROM feedback WHERE asset = ? ORDER BY position", asset)
-        return {str(identity): (str(label), str(note)) for identity, label, note in rows}
+    def feedback_on(self, asset: str) -> dict[str, tuple[str, str, str]]:
+        """The newest feedback on each alert of an asset: label, note and name."""
+        rows = self.database.rows("SELECT id, label, note, name FROM feedback WHERE asset = ? ORDER BY position", asset)
+        return {str(identity): (str(label), str(note), str(name)) for identity, label, note, name in rows}
 
     # -- writing -------------------------------------------------------------------------------------------
 
     def record(self, alert: AlertRecord) -> None:
         """Take in a step of an alert's life; on disk with the next commit."""
-        self._alerts[alert.id] = alert
+        if alert.looks is not None:
+            self.lessons.remember(alert.id, alert.raised_ns, alert.looks)
+        self._alerts[alert.id] = alert = replace(alert, looks=None)
         if alert.cleared_ns is None:
             self._active[alert.id] = alert
         else:
@@ -237,6 +248,7 @@ class NodeStore:
     def write_all(self) -> None:
         """The next commit is to bring all that is pending or active: the file may be another one."""
         self.outbox.write_all()
+        self.lessons.write_all()
         self._alerts = self._active | self._alerts
 
     @property
@@ -264,12 +276,14 @@ class NodeStore:
             self.outbox.write(connection)
             self._write_alerts(connection)
             self.peaks.write(connection, changes.removed)
+            self.lessons.write(connection, changes.removed)
             _write_feedback(connection, changes.feedback)
 
         if not self.database.commit(write):
             return False
         self.outbox.written()
         self.peaks.clear()
+        self.lessons.written(changes.removed)
         self._alerts.clear()
         self.bytes_written += sum(map(len, (*packed.values(), *node.values())))
         return True
@@ -291,9 +305,28 @@ class NodeStore:
             (ALERTS_KEPT,),
         )
 
-    def add_feedback(self, feedback: Feedback) -> bool:
-        """Keep it, on disk when this returns True. False: it is not kept; `fault` says why."""
-        return self.loaded and self.database.commit(lambda connection: _write_feedback(connection, [feedback]))
+    def add_feedback(self, feedback: Feedback, lessons: Mapping[str, Lesson] | None = None) -> bool:
+        """Keep it, on disk when this returns True. False: it is not kept; `fault` says why.
+
+        `lessons`: those that the asset has from now on, in the same transaction; None: as before.
+        """
+        return self._keep_lessons(feedback.asset, lessons, [feedback])
+
+    def keep_lessons(self, asset: str, lessons: Mapping[str, Lesson]) -> bool:
+        """These an asset has from now on, on disk when this returns True. False: it has those that it had; `fault` says why."""
+        return self._keep_lessons(asset, lessons, [])
+
+    def _keep_lessons(self, asset: str, lessons: Mapping[str, Lesson] | None, feedback: Sequence[Feedback]) -> bool:
+        def write(connection: sqlite3.Connection) -> None:
+            _write_feedback(connection, feedback)
+            if lessons is not None:
+                write_lessons(connection, asset, lessons)
+
+        if not self.loaded or not self.database.commit(write):
+            return False
+        if lessons is not None:
+            self.lessons.kept(asset, lessons)
+        return True
 
     def close(self) -> None:
         """Close the file; nothing is committed."""
@@ -301,9 +334,10 @@ class NodeStore:
 
 
 def _write_feedback(connection: sqlite3.Connection, feedback: Iterable[Feedback]) -> None:
-    rows = [(one.at_ns, one.asset, one.id, one.label, one.note) for one in feedback]
+    rows = [(one.at_ns, one.asset, one.id, one.label, one.note, one.name) for one in feedback]
     if rows:
-        connection.executemany("INSERT INTO feedback (at_ns, asset, id, label, note) VALUES (?, ?, ?, ?, ?)", rows)
+        insert = "INSERT INTO feedback (at_ns, asset, id, label, note, name) VALUES (?, ?, ?, ?, ?, ?)"
+        connection.executemany(insert, rows)
         connection.execute(
             "DELETE FROM feedback WHERE position <= (SELECT max(position) FROM feedback) - ?", (FEEDBACK_KEPT,)
         )

@@ -12,6 +12,7 @@ from edge_ae.core.alert import NEXT, UPDATE_EVERY_NS, UPDATE_GROWTH
 from edge_ae.core.alert_state import AlertState, Evidence, Level, Phase, Shelving
 from edge_ae.core.events import Verdict
 from edge_ae.core.model_spec import Similar
+from edge_ae.core.signatures import NO_COURSE, Signature
 from edge_ae.core.timestamps import SECOND
 from tests.fuzz import lives
 from tests.fuzz.lives import END, HIGH, LOW, MIDDLE, NEW, RULES, SHARES, SOURCE, UPDATE, Asset
@@ -150,7 +151,20 @@ def test_evidence_is_wanted_where_an_alert_may_begin_or_peak() -> None:
     high, higher, low = (Verdict(0, r, 1.0, r) for r in (1.5, 2.5, 0.5))
     assert [alert.wants_evidence(asset.state, v.ratio) for v in (high, low)] == [True, False]
     asset.see(2.0)
-    assert [alert.wants_evidence(asset.state, v.ratio) for v in (high, higher, low)] == [False, True, False]
+    assert [alert.wants_evidence(asset.state, v.ratio) for v in (higher, low)] == [True, False]
+
+
+def test_windows_of_an_alert_that_goes_on_are_looked_at_now_and_then() -> None:
+    looks = Signature((1.0,), 2.0, 0.1, (), (0.0,), (0.0,))
+    course = NO_COURSE.further(2.0, looks)
+    assert [course.wants(ratio) for ratio in (1.5, 1.9, 2.4, 2.6)] == [True, False, False, True]
+    seen = []
+    for window in range(2, 1000):
+        seen += [window] if course.wants(2.0) else []
+        course = course.further(2.0, looks if course.wants(2.0) else None)
+    assert seen[:3] == [5, 9, 13]
+    assert len(seen) < 200
+    assert course.signatures == (looks,)
 
 
 # -- what operators do --------------------------------------------------------------------------------------

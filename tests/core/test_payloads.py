@@ -28,7 +28,7 @@ from tests.models import spec_of
 
 _CONTRACT = """schema id type asset node state active suppressed suppressed_by acked shelved shelved_until severity severity_level score threshold ratio magnitude quality ts_onset
     ts_raised ts_peak ts_cleared duration_s top_channel top_share reason cause similar_to
-    similar_distance channels model seq"""
+    similar_distance similar_count similar_last channels model seq"""
 CONTRACT = set(_CONTRACT.split())
 FLOW = Share("flow", "m3/h", 0.62, 3.1, 4.2)
 VIBRATION = Share("vibration", "mm/s", 0.31, 9.0, 2.0)
@@ -97,6 +97,8 @@ def test_an_alert_has_every_field_of_the_contract() -> None:
         "cause": "score",
         "similar_to": "mode 2",
         "similar_distance": 3.45679,
+        "similar_count": 0,
+        "similar_last": None,
         "channels": None,
         "model": {"name": "pump", "version": "2026-01-01T00:00:00Z", "sha256": "5" * 64},
         "seq": 1,
@@ -109,6 +111,14 @@ def test_an_alert_has_every_field_of_the_contract() -> None:
         "expected": 4.2,
         "direction": "low",
     }
+
+
+def test_an_alert_that_is_like_a_named_one_says_so_in_its_keys_and_its_reason() -> None:
+    like = Similar("closing valve", 0.4, 3, 1_793_610_000 * SECOND, "0badc0de")
+    body = body_of(AlertState(Phase.ACTIVE, episode=episode(similar=like)))
+    keys = ("similar_to", "similar_distance", "similar_count", "similar_last")
+    assert [body[key] for key in keys] == ["closing valve", 0.4, 3, "2026-11-02T09:00:00.000Z"]
+    assert body["reason"].endswith("; similar to: closing valve (3 times, last 2026-11-02)")
 
 
 def test_an_end_says_when_and_how_long_it_was() -> None:

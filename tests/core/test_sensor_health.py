@@ -383,6 +383,7 @@ def test_an_asset_shows_its_sick_sensor_and_its_silence_and_is_well_again() -> N
         "first_score": None,
         "rules": [],
         "silences": [],
+        "lessons": [],
         "when": None,
         "pace": None,
         "asset_fault": None,

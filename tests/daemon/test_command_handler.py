@@ -39,7 +39,7 @@ def store(tmp_path: Path) -> NodeStore:
 def carry_out(store: NodeStore, name: str, detector: Detector, **fields: object) -> list[EventType]:
     command = parse(name, json.dumps(fields).encode())
     assert not isinstance(command, Question)
-    steps = CommandHandler(store).carry_out(command, detector, NOW_NS)
+    steps = CommandHandler(store).carry_out(command, detector, NOW_NS).steps
     return [step.type for step in steps if isinstance(step, AlertEvent)]
 
 
@@ -69,6 +69,7 @@ def test_shelving_counts_from_the_time_of_the_wall(store: NodeStore) -> None:
 
 
 def test_feedback_is_kept_over_a_restart(store: NodeStore) -> None:
+    store.record(AlertRecord("0badc0de", "p1", 1, 2, 2.0, True, 2, b"{}"))
     carry_out(store, "feedback", alarmed(), id="0badc0de", label="false_alarm", note="a test")
     store.close()
     assert store.database.path is not None
@@ -82,12 +83,16 @@ def test_feedback_that_cannot_be_kept_is_refused(tmp_path: Path) -> None:
     store = NodeStore(tmp_path / FILE)
     store.load()
     with pytest.raises(BadPayload, match="feedback cannot be kept: "):
-        carry_out(store, "feedback", alarmed(), id="0badc0de", label="false_alarm")
+        carry_out(store, "feedback", alarmed(), label="false_alarm")
 
 
 def test_unknown_command_is_refused(store: NodeStore) -> None:
     with pytest.raises(BadPayload, match="'reboot' is no command"):
         carry_out(store, "reboot", alarmed())
+
+
+def test_answer_says_what_came_of_it_where_there_is_more_to_say() -> None:
+    assert [json.loads(answer(None, note)) for note in ("", "kept")] == [{"ok": True}, {"ok": True, "note": "kept"}]
 
 
 def test_answer_says_what_was_wrong() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from edge_ae.core.peak_hours import PeakHour
 from edge_ae.store.database import PAGE_BYTES, SCHEMA_VERSION, Database
+from edge_ae.store.feedback import read_feedback
 from edge_ae.store.node_store import AlertRecord, AssetState, Changes, Feedback, NodeStore
 from edge_ae.store.outbox import OutgoingMessage
 
@@ -62,17 +63,26 @@ def test_what_is_committed_is_what_is_loaded(path: Path) -> None:
     ]
 
 
-def test_file_of_the_first_version_goes_on_with_the_table_that_it_lacks(path: Path) -> None:
+BEFORE_LESSONS = "DROP TABLE lesson; DROP TABLE signature; ALTER TABLE feedback DROP COLUMN name;"
+
+
+@pytest.mark.parametrize("undo", ["PRAGMA user_version = 2;", "DROP TABLE hour; PRAGMA user_version = 1;"])
+def test_file_of_an_earlier_version_goes_on_with_the_tables_that_it_lacks(path: Path, undo: str) -> None:
     filled(path).close()
     with contextlib.closing(sqlite3.connect(path)) as direct:
-        direct.executescript("DROP TABLE hour; PRAGMA user_version = 1;")
+        direct.executescript(BEFORE_LESSONS + undo)
+    assert read_feedback(path) == [  # by a trainer that was given the file as it is
+        '{"at":"1970-01-01T00:00:00.000Z","asset":"a","id":"id30","label":"false_alarm","note":"ü"}'
+    ]
     store = opened(path)
     assert (store.fault, store.database.counts["damaged"]) == (None, 0)
     assert [record.id for record in store.active_alerts()] == ["id30"]
     store.peaks.add("a", [PeakHour(1, 0.5, 7)])
     assert store.commit(Changes())
+    assert store.add_feedback(Feedback(2, "a", "id30", "true_alarm", "", "closing valve"))
     store.close()
-    assert opened(path).peaks.since("a", 0) == [PeakHour(1, 0.5, 7)]
+    assert opened(path).peaks.since("a", 0)[0] == PeakHour(1, 0.5, 7)
+    assert opened(path).feedback_on("a") == {"id30": ("true_alarm", "", "closing valve")}
     assert list(path.parent.glob("*.damaged*")) == []
 
 
