@@ -108,6 +108,7 @@ class Shadows:
         self._tallies[current.asset] = tally = _Account()
         beside = self.fleet.add(current.asset, watch)
         beside.restore(current.snapshot() if state is None else state["detector"])
+        beside.lessons.take_over(current.lessons)
         if state is not None:
             tally.restore(state["tally"])
 

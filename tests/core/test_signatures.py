@@ -21,9 +21,7 @@ def looks(parts: tuple[float, float] = (3.0, 1.0), off: float = 1.0, **facts: An
     spec = spec_of(channels=CHANNELS)
     window = np.full((LENGTH, 2), 5.0, np.float32)
     expected = window - np.array([off, 0.0], np.float32)
-    explanation = Explanation(
-        np.array(parts, np.float32), expected, np.zeros(1), np.array([4.0, 1.0], np.float32), (0,)
-    )
+    explanation = Explanation(np.array(parts, np.float32), expected, NOWHERE, np.array([4.0, 1.0], np.float32), (0,))
     found = signature_of(spec, window, explanation, 2.0, facts.get("shares", ()))
     assert found is not None
     return found

@@ -331,14 +331,16 @@ def test_commands_are_carried_out_and_answered(node: Node, listener: Subscriber)
     command = "edge-ae/n1/p1/cmd/"
     assert listener.ask(command + "ack", {"id": "another"})["ok"] is False
     assert listener.ask(command + "ack", {"id": identity}) == {"ok": True}
-    assert listener.ask(command + "feedback", {"id": identity, "label": "false_alarm"}) == {"ok": True}
+    named = {"id": identity, "label": "true_alarm", "name": "closing valve"}
+    note = "kept for the next training; later alerts that look like it say: similar to closing valve"
+    assert listener.ask(command + "feedback", named) == {"ok": True, "note": note}
     assert listener.ask(command + "shelve", {"duration_s": 60}) == {"ok": True}
     assert listener.ask(command + "dance", {})["error"].startswith("'dance' is no command")
     assert listener.ask("edge-ae/n1/p9/cmd/ack", {})["error"] == "no asset 'p9' is watched here"
     wait_for(lambda: (alert := listener.last("p1/alert")) and alert["acked"] and alert["shelved"])
     node.stop()
     (line,) = read_feedback(node.directory / "state" / FILE)
-    assert line.endswith(f'"asset":"p1","id":"{identity}","label":"false_alarm","note":""}}')
+    assert line.endswith(f'"asset":"p1","id":"{identity}","label":"true_alarm","note":"","name":"closing valve"}}')
 
 
 def test_shelving_survives_a_kill(node: Node, listener: Subscriber) -> None:
