@@ -52,7 +52,7 @@ class Sizes:
     memory: int = 100_000  # messages
     day_rows: int = 300  # of each asset, in the measurement of latency
     light_s: float = 180.0  # three checkpoints among them, and an alert as a rule
-    rows: int = 30_000  # of a recording
+    rows: int = 100_000  # of a recording
     long_rows: int = 1_000_000  # of one that is trained on
     device_rows: int = device_fit.DAY_ROWS  # of one that a device trains on
     page_s: float = 30.0  # with a browser before the live page
@@ -187,16 +187,19 @@ def page(scene: Scene, sizes: Sizes, say: Say) -> Iterator[Figure]:
 
 def offline(scene: Scene, sizes: Sizes, say: Say) -> Iterator[Figure]:
     file = rows.write(scene.plant, sizes.rows, scene.folder / "recording.csv")
-    taken: dict[str, list[float]] = {"score": [], "trees": [], "numpy": []}
+    cores = os.cpu_count() or 1
+    taken: dict[str, list[float]] = {"score": [], "several": [], "trees": [], "numpy": []}
     for turn in range(sizes.rounds):
         say(f"rows of a recording, round {turn + 1} of {sizes.rounds}")
         taken["score"].append(rows.score(scene.plant, file))
+        taken["several"].append(rows.score_several(scene.plant, file, cores))
         for name in ("trees", "numpy"):
             taken[name].append(rows.beside(name, file))
-    ours, trees, read = (sizes.rows / median(seconds) for seconds in taken.values())
+    ours, each, trees, read = (sizes.rows / median(seconds) for seconds in taken.values())
     what, beside = f"rows/s of edge-ae score, {CHANNELS} channels", f"{trees:,.0f} river half-space trees"
     yield Figure(what, f"{ours:,.0f}", beside, ">= 40,000", ours >= 40_000)
     yield Figure("", "", f"{read:,.0f} numpy.loadtxt alone")
+    yield Figure(f"  of {cores} recordings at a time", f"{cores * each:,.0f}", f"{cores * each / ours:.2f} of one")
 
 
 def by_assets(scene: Scene, sizes: Sizes, say: Say) -> Iterator[Figure]:
@@ -213,6 +216,15 @@ def recording(folder: Path, say: Say) -> Iterator[Figure]:
     yield Figure(f"{what}: {recorder.DAYS} days", f"{cost.mb:.0f} MB", "", "<= 200 MB", cost.mb <= 200)
     beside = f"{cost.written_mb:.1f} MB/day in {cost.appends} appends"
     yield Figure("  processor", f"{cost.cpu_percent:.4f} %", beside, "<= 1 %", cost.cpu_percent <= 1)
+
+
+def by_windows(short: Plant, long: Plant, sizes: Sizes, say: Say) -> Iterator[Figure]:
+    say("a row, in short windows and in long ones")
+    low, high = (flat.row_us(one, flat.FEW, sizes.rows) for one in (short, long))
+    what = f"processor time of a row, windows of {flat.LONG} rows"
+    yield Figure(
+        what, f"{high:.0f} us", f"{high / low:.2f} of {low:.0f} us with {flat.SHORT}", "<= 1.2", high <= 1.2 * low
+    )
 
 
 def training(sizes: Sizes, say: Say) -> Iterator[Figure]:
@@ -234,29 +246,44 @@ def training_on_a_device(folder: Path, sizes: Sizes, say: Say) -> Iterator[Figur
 # -- all of it -------------------------------------------------------------------------------------------------
 
 
-def figures(folder: Path, narrow: Plant, wide: Plant, sizes: Sizes, say: Say) -> list[Figure]:
+@dataclass(frozen=True)
+class Plants:
+    """`narrow`: a pump, `wide`: two of them as one asset; `short` and `long`: a pump in windows of SHORT and of LONG rows."""
+
+    narrow: Plant
+    wide: Plant
+    short: Plant
+    long: Plant
+
+
+def figures(folder: Path, watched: Plants, sizes: Sizes, say: Say) -> list[Figure]:
     with mosquitto(folder) as port:
-        scene = Scene(folder, port, narrow)
+        scene = Scene(folder, port, watched.narrow)
         found = [*throughput(scene, sizes, say), *reaction(scene, sizes, say)]
-        found += footprints(scene, replace(scene, plant=wide), sizes, say)
+        found += footprints(scene, replace(scene, plant=watched.wide), sizes, say)
         found += full_house(scene, sizes, say)
         found += [*bridges(scene, say), *page(scene, sizes, say)]
         return [
             *found,
             *offline(scene, sizes, say),
             *by_assets(scene, sizes, say),
+            *by_windows(watched.short, watched.long, sizes, say),
             *recording(folder, say),
             *training(sizes, say),
             *training_on_a_device(folder, sizes, say),
         ]
 
 
-def plants(folder: Path, family: str = "cae") -> tuple[Plant, Plant]:
-    """A pump, and two of them as one asset; each trained on a core of its own."""
-    with ThreadPoolExecutor() as pool:
-        narrow = pool.submit(plant, folder, "pump", 1, family)
-        wide = pool.submit(plant, folder, "pumps", 2, family)
-        return narrow.result(), wide.result()
+def plants(folder: Path) -> Plants:
+    """Each trained on a core of its own."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        made = [
+            pool.submit(plant, folder, "pump", 1),
+            pool.submit(plant, folder, "pumps", 2),
+            pool.submit(plant, folder, "short", 1, flat.FAMILY, flat.SHORT),
+            pool.submit(plant, folder, "long", 1, flat.FAMILY, flat.LONG),
+        ]
+        return Plants(*(one.result() for one in made))
 
 
 def machine() -> str:
@@ -304,10 +331,10 @@ def main() -> int:
     base.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=base, prefix="bench-") as folder:
         show_progress("training")
-        narrow, wide = plants(Path(folder))
+        watched = plants(Path(folder))
         print(machine())
         sizes = Sizes(rounds=options.rounds, memory=options.messages)
-        found = figures(Path(folder), narrow, wide, sizes, show_progress)
+        found = figures(Path(folder), watched, sizes, show_progress)
     show_progress("")
     print(table(found))
     return 0

@@ -15,6 +15,8 @@ from edge_ae.mqtt.link import Message
 from tests.bench.plant import Plant
 
 FEW, MANY = 1, 1000  # assets
+SHORT, LONG = 16, 64  # rows of a window
+FAMILY = "cva"  # of windows that are compared: quickly trained
 TURN = 64  # messages in a turn of the loop
 WEEK_NS = 7 * 86_400 * SECOND
 

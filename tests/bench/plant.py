@@ -52,15 +52,15 @@ class Plant:
                 yield asset, packets.payload(self.names, t_ns, values[row + asset * STAGGER_ROWS])
 
 
-def plant(folder: Path, name: str, pumps: int, family: str = "cae") -> Plant:
-    """`pumps` machines of CHANNELS channels each, watched as one asset."""
+def plant(folder: Path, name: str, pumps: int, family: str = "cae", length: int = LENGTH) -> Plant:
+    """`pumps` machines of CHANNELS channels each, watched as one asset in windows of `length` rows."""
     runs = [simulate(TRAIN_ROWS, PERIOD_S, seed=seed) for seed in range(pumps)]
     names = tuple(f"{word}_{number}" for number, run in enumerate(runs) for word in run.names[:CHANNELS])
     units = tuple(unit for run in runs for unit in run.units[:CHANNELS])
     values = np.concatenate([run.values[:, :CHANNELS] for run in runs], axis=1)
     data, model = folder / f"{name}.csv", folder / f"{name}.onnx"
     write_csv(Simulation(names, units, runs[0].t_ns, values, runs[0].regime), data)
-    command = [sys.executable, "-m", "edge_ae_train", "fit", "--family", family, "--length", str(LENGTH)]
+    command = [sys.executable, "-m", "edge_ae_train", "fit", "--family", family, "--length", str(length)]
     command += ["--data", str(data), "--out", str(model)]
     quiet = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TRAIN_TIMEOUT_S)
     assert quiet.returncode == 0, quiet.stderr

@@ -37,6 +37,15 @@ def score(plant: Plant, path: Path) -> float:
     return _timed([*command, "--out", str(path.with_suffix(".scores.csv"))])
 
 
+def score_several(plant: Plant, path: Path, count: int) -> float:
+    """Seconds that it takes for as many recordings like this one."""
+    several = [path.with_name(f"{path.stem}-{number}.csv") for number in range(count)]
+    for copy in several:
+        copy.write_bytes(path.read_bytes())
+    command = ["edge_ae", "score", "--model", str(plant.model), "--data", *map(str, several)]
+    return _timed([*command, "--out", str(path.with_name("scores"))])
+
+
 def beside(name: str, path: Path) -> float:
     """Seconds that `trees` or `numpy` takes."""
     return _timed(["tests.bench.rows", name, str(path)])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import bench, commit, store
-from tests.bench.bench import Figure, Sizes
+from tests.bench.bench import Figure, Plants, Sizes
 from tests.bench.parts import ROOT, mosquitto
 from tests.bench.plant import Plant
 from tests.conftest import MOSQUITTO
@@ -32,7 +32,7 @@ def test_every_figure_is_measured_and_no_message_is_lost(
     simulation = pump()
     period_ns = int(simulation.t_ns[1] - simulation.t_ns[0])
     plant = Plant(simulation.names, simulation.values, period_ns, trained(tmp_path_factory))
-    found = bench.figures(tmp_path, plant, plant, SMALL, lambda _text: None)
+    found = bench.figures(tmp_path, Plants(plant, plant, plant, plant), SMALL, lambda _text: None)
     measured = [figure.what for figure in found]
     for what in (
         "QoS 0",
@@ -49,6 +49,8 @@ def test_every_figure_is_measured_and_no_message_is_lost(
         "scrape",
         "live page",
         "edge-ae score",
+        "recordings at a time",
+        "windows of 64 rows",
         "linear fit",
         "without torch",
         "peak memory",
