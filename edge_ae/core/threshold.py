@@ -29,7 +29,7 @@ from edge_ae.core.model_spec import ModelSpec
 SPENDING_STEP = 1.0  # an alert divides the rate asked of the tail by e; its budgeted time without one gives it back
 COMING_BACK = 0.01 * SPENDING_STEP  # a window of an alert: within 340 windows, the boundary is where it was calibrated
 SPENDING_LIMIT = math.log(30.0)  # a thirtieth of the budgeted rate, and thirty times
-FAULT_RATIO = 2.0  # An alert that reaches this is a fault and costs no budget.
+FAULT_RATIO = 1.5  # An alert that reaches this is a fault and costs no budget; with 1.25, normal rows alert more often than asked.
 DRIFT_LIMIT = math.log(2.0)
 LIFT_LIMIT = math.log(20.0)  # residue and accepted level lift the boundary this far and no further
 MEMORY_WINDOWS = 2000  # windows after which a lasting change of the quiet level has been followed

@@ -136,7 +136,7 @@ def test_an_alert_lifts_the_boundary_once_it_is_over_and_time_without_one_sinks_
 
 
 @pytest.mark.parametrize(("peak", "costs"), [(1.0, True), (FAULT_RATIO * 0.999, True), (FAULT_RATIO, False)])
-def test_an_alert_that_reaches_twice_the_boundary_costs_no_budget(peak: float, costs: bool) -> None:
+def test_an_alert_that_reaches_far_above_the_boundary_costs_no_budget(peak: float, costs: bool) -> None:
     assert costs_budget(peak) is costs
 
 

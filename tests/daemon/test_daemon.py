@@ -550,7 +550,7 @@ def test_stats_hold_what_was_asked_of_the_budget_and_what_was_spent_in_its_inter
         asset = (listener.last("n1/stats") or {"asset": {}})["asset"].get("p1", {})
         return [asset.get(f"budget_{word}") for word in ("per_week", "interval_s", "spent")]
 
-    spent = rows([(20, 1.0), (15, 15.0)] * 3 + [(20, 1.0)])  # one and a half times the boundary
+    spent = rows([(20, 1.0), (15, 13.0)] * 3 + [(20, 1.0)])  # 1.3 times the boundary
     fault = rows([(15, 30.0), (20, 1.0)], start=len(spent))  # three times: a fault, which costs nothing
     node.start(options={"stats_interval_s": 1}).ready()
     listener.publish_all(TOPIC, spent + fault)

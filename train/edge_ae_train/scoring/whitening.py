@@ -20,9 +20,9 @@ DRIFT_WEIGHT = 4.0  # chosen on held-out normal rows: fewer false alerts, and as
 LEAST_VARIANCE = 1e-12  # of a direction: what single precision can still divide by
 TEMPER = 10.0  # whitened squares beyond this grow with their root, where the tail is a Gaussian's
 TAIL_QUANTILE, GAUSSIAN_TAIL = 0.999, 10.83  # the square of a Gaussian's deviations that one in a thousand exceeds
-# Of the excess, in logarithms. All of it hides the others' faults least; but a channel that leaps now and then is also where faults
-# show: with all of it, more of those were lost. So nothing is divided, either: what is near counts as in any channel.
-TAMED = 0.75
+# Of the excess, in logarithms. More of it hides the others' faults less; but a channel that leaps now and then is also where faults
+# show, and with half of it hardly any of those is lost. So nothing is divided, either: what is near counts as in any channel.
+TAMED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
