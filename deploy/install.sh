@@ -203,23 +203,23 @@ slim_program() {
 pip_install() {
     set -- --quiet --disable-pip-version-check --no-cache-dir --retries 2 "$@"
     [ -z "$wheels" ] || set -- --no-index --find-links "$wheels" "$@"
-    said=$(SOURCE_DATE_EPOCH=315532800 "$next/bin/python" -m pip install "$@" 2>&1) || {
-        printf '%s\n' "$said" >&2
+    said=$(SOURCE_DATE_EPOCH=315532800 "$next/bin/python" -m pip install "$@" 2>&1) ||
         die "$(why_pip_failed "$said"); $(what_stays)"
-    }
 }
 
-# pip's pages in one sentence: what is wrong, and what to do.
+# pip's pages in one sentence: what is wrong, and what to do. The pages themselves where nothing here knows them.
 why_pip_failed() {
     case $1 in
-        *'No space left'*) say "the disk is full: make room, then install again" ;;
+        *'No space left'*) say "there is no room left in $(dirname -- "$program") or ${TMPDIR:-/tmp}: make room, then install again" ;;
         *'not yet valid'* | *'has expired'*) say "the clock of this machine or the registry's certificate is wrong: see date" ;;
         *'Name or service not known'* | *'name resolution'* | *'Network is unreachable'* | *'NewConnectionError'* | *'No route to host'* | *'timed out'*)
             say "no package registry can be reached: connect this machine to a network, or bring the packages with --wheels" ;;
         *'No matching distribution'*)
-            lacking=${wheels:-the package registry}
-            say "$lacking lacks a package for this machine: deploy/wheels.sh --arch $processor --python $version fetches them all" ;;
-        *) say "pip could not install $from, see above" ;;
+            name=$(printf '%s\n' "$1" | sed -n 's/.*No matching distribution found for \([^ ]*\).*/\1/p' | head -n 1)
+            say "${wheels:-the package registry} lacks $name for this machine: deploy/wheels.sh --arch $processor --python $version fetches them all" ;;
+        *)
+            printf '%s\n' "$1" >&2
+            say "pip could not install $from, see above" ;;
     esac
 }
 
