@@ -134,6 +134,7 @@ class AssetHealth:
     when: the state in which it is watched, such as "speed > 100"; None: any.
     learning: how far that is; None: its model was made elsewhere.
     lessons: what people have taught of its alerts, the oldest first.
+    beside: what has come of the model that runs beside the one in use, as a sentence; None: none does.
     """
 
     asset: str
@@ -152,3 +153,4 @@ class AssetHealth:
     when: str | None = None
     learning: Learning | None = None
     lessons: tuple[LessonInForce, ...] = ()
+    beside: str | None = None

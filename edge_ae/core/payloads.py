@@ -260,6 +260,7 @@ def health_payload(health: AssetHealth) -> dict[str, Any]:
         "pace": health.pace,
         "learning": None if health.learning is None else health.learning.text,
         "learned_h": None if health.learning is None else health.learning.hours,
+        "beside": health.beside,
         "asset_fault": health.fault,
         "asset_fault_since": _time(health.fault_since_ns),
         "faults": {one.channel: str(one.fault) for one in health.channels},

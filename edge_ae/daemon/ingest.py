@@ -159,14 +159,21 @@ class Ingest:
         """Of an asset that is known."""
         detector, time_ = self.fleet.detectors.get(asset), self.learners.times.get(asset)
         if time_ is None:
-            return self.fleet.detectors[asset].health_now()
+            return replace(self.fleet.detectors[asset].health_now(), beside=self._beside_text(asset))
         watches = self.watches_of(asset)
         goals = watches.goals
         assert goals is not None
         learning = learning_of(time_, goals, watches.note_of(asset), has_model=detector is not None)
         if detector is None:
             return waiting_health(asset, self.fleet.node, learning)
-        return replace(detector.health_now(), learning=learning)
+        return replace(detector.health_now(), learning=learning, beside=self._beside_text(asset))
+
+    def _beside_text(self, asset: str) -> str | None:
+        """What has come of the model that runs beside."""
+        beside = self.shadows.fleet.detectors.get(asset)
+        if beside is None:
+            return None
+        return f"model {beside.spec.sha256[:12]}: {self.shadows.compared([asset]).text('beside', 'in use')}"
 
     # -- messages ------------------------------------------------------------------------------------------
 

@@ -365,7 +365,7 @@ def _steps(episode: Episode) -> tuple[object, ...]:
 
 def _settled(health: AssetHealth) -> AssetHealth:
     """Without what changes with every row."""
-    return replace(health, warm_up=None, reason=None)
+    return replace(health, warm_up=None, reason=None, beside=None if health.beside is None else "")
 
 
 def _attributes(message: OutgoingMessage) -> Attributes:

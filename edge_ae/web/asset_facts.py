@@ -51,6 +51,7 @@ def _facts(view: View, key: Key, asset: Asset, watched: WatchedAsset) -> Iterato
     yield "sensors", _sensors(health)
     yield "watched only", text(health.get("when"))
     yield "learning", text(health.get("learning"))
+    yield "beside it", text(health.get("beside"))
     model = alert.get("model")
     yield "model", f"{text(model.get('name'), 80)}, {text(model.get('version'), 40)}" if isinstance(model, dict) else ""
 

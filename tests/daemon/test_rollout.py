@@ -283,3 +283,12 @@ def test_a_thousand_exchanges_would_lose_nothing_a_hundred_show_it(box: RolloutB
         box.ask("promote", model=box.shas[(number + 1) % 2])
         box.feed(CALM)
     assert (whole(box), box.events, box.running) == (True, [], box.shas[0])
+
+
+def test_health_tells_what_came_of_the_model_beside(box: RolloutBox) -> None:
+    assert box.daemon.ingest.health_of("p1").beside is None
+    box.ask("shadow", model=installed(box))
+    box.feed(*[CALM] * 5, *[FAULT] * 3, *[CALM] * 30)
+    assert box.daemon.ingest.health_of("p1").beside == (
+        f"model {box.shas[1][:12]}: in 0.0106 h in use 1 alert, beside 1 alert, the same; 0 more, 0 fewer"
+    )
