@@ -18,7 +18,7 @@ from edge_ae.core.events import Readings, Scored
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.timestamps import HOUR
 
-OF_THE_ASSET = ("alert", "budget", "rules", "suppressed", "peaks")
+OF_THE_ASSET = ("alert", "budget", "rules", "suppressed", "lessons", "peaks")
 """Of a detector's state: what goes over to another model's."""
 
 ALERTS_KEPT = 100
@@ -109,6 +109,7 @@ class Shadows:
         beside = self.fleet.add(current.asset, watch)
         beside.restore(current.snapshot() if state is None else state["detector"])
         beside.lessons.take_over(current.lessons)
+        beside.lessons.take_over(current.lessons)
         if state is not None:
             tally.restore(state["tally"])
 
@@ -192,4 +193,4 @@ def handed_over(state: Mapping[str, Any], beside: Mapping[str, Any] | None, sha2
     if sha256 == state.get("model") or sha256 != own.get("model"):
         return state
     former = {**state["former"], state["model"]: state["threshold"]}
-    return {**own, **{key: state[key] for key in OF_THE_ASSET}, "former": former}
+    return {**own, **{key: state[key] for key in OF_THE_ASSET if key in state}, "former": former}

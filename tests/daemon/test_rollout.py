@@ -292,3 +292,13 @@ def test_health_tells_what_came_of_the_model_beside(box: RolloutBox) -> None:
     assert box.daemon.ingest.health_of("p1").beside == (
         f"model {box.shas[1][:12]}: in 0.0106 h in use 1 alert, beside 1 alert, the same; 0 more, 0 fewer"
     )
+
+
+def test_what_people_taught_is_known_to_the_model_beside_after_a_restart_too(box: RolloutBox) -> None:
+    box.feed(*[FAULT] * 3, *[CALM] * 30)
+    box.send(("edge-ae/n1/p1/cmd/feedback", b'{"label": "false_alarm"}'))
+    taught = box.events[0].id
+    box.ask("shadow", model=installed(box))
+    for _ in range(2):
+        assert list(box.daemon.ingest.shadows.fleet.detectors["p1"].lessons.known) == [taught]
+        box.stop()
