@@ -285,10 +285,10 @@ def _watches(
     from edge_ae.core.detector import Watch
     from edge_ae.daemon.folder_watches import FolderWatches
     from edge_ae.daemon.ingest import SameWatch
-    from edge_ae.daemon.learning import Goals, LearnedWatches
+    from edge_ae.daemon.learning import LearnedWatches
     from edge_ae.model.learned_models import LearnedModels
 
-    rules, learn = settings.alerts.rules_of(stream), settings.learn
+    rules = settings.alerts.rules_of(stream)
 
     def watched(model: "Model") -> Watch:
         return Watch(model, rules, lateness_ns(stream, model.spec))
@@ -297,8 +297,9 @@ def _watches(
         return FolderWatches(folder, watched)
     if model is not None:
         return SameWatch(watched(model))
-    goals = Goals(*(seconds_ns(after_s) for after_s in (learn.first_s, learn.again_s, learn.every_s)))
-    return LearnedWatches(LearnedModels(settings.learned_models(stream), rules.when, timed), goals, watched)
+    return LearnedWatches(
+        LearnedModels(settings.learned_models(stream), rules.when, timed), settings.learn.goals, watched
+    )
 
 
 def _reload(running: Settings, config: Path, timed: "Callable[[Model], Model]") -> "list[Feed]":

@@ -60,7 +60,7 @@ ROOMS: dict[str, set[str]] = {
     "_api": {"core", "errors", "model", "offline", "store"},
     "__main__": {"cli"},
 }
-TRAINER_MAY = {"core", "errors", "model", "offline", "store", "cli"}
+TRAINER_MAY = {"core", "config", "errors", "model", "offline", "store", "cli"}
 
 # Inside the core: what every stage may use, and what is above another stage.
 NOTATIONS = {

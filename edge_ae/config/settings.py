@@ -29,6 +29,7 @@ from edge_ae.config.fields import (
 from edge_ae.config.installation import earliest_ns
 from edge_ae.core.field_paths import places_of
 from edge_ae.core.formats.decoder import ASSET_NAME, Stream
+from edge_ae.core.learned_time import Goals
 from edge_ae.core.rules import NO_RULE, AlertRules, ChannelRule, budget_ns, min_deviation_of
 from edge_ae.core.suppression import Maintenance
 from edge_ae.core.timestamps import seconds_ns
@@ -248,6 +249,11 @@ class Learn(Section):
     family: Literal["auto", "cva", "pca", "hybrid", "cae", "ae", "dae", "vae"] = "auto"
     on_battery: bool = False
     max_celsius: float = Field(default=75.0, ge=20, le=150)
+
+    @property
+    def goals(self) -> Goals:
+        """The same, as the core takes it."""
+        return Goals(seconds_ns(self.first_s), seconds_ns(self.again_s), seconds_ns(self.every_s))
 
 
 class Models(Section):

@@ -17,13 +17,13 @@ from typing import Any
 from edge_ae.core.deduplication import Deduplicator, Receipt
 from edge_ae.core.detector import Watch
 from edge_ae.core.fleet import Fleet
+from edge_ae.core.learned_time import LEARNED, LearnedTime
 from edge_ae.core.shadow import handed_over
 from edge_ae.core.timestamps import SECOND, seconds_ns
 from edge_ae.core.topics import topic_fault
 from edge_ae.daemon.ack_policy import AckPolicy
 from edge_ae.daemon.bridge import Bridges
-from edge_ae.daemon.ingest import BESIDE, LEARNED, Feed, Ingest
-from edge_ae.daemon.learning import LearnedTime
+from edge_ae.daemon.ingest import BESIDE, Feed, Ingest
 from edge_ae.daemon.options import DaemonOptions
 from edge_ae.daemon.publisher import Publisher
 from edge_ae.daemon.rollout import ModelRollout

@@ -10,15 +10,15 @@ from edge_ae.core.events import Readings
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.formats.decoder import Decoder
 from edge_ae.core.health_events import AssetHealth
+from edge_ae.core.learned_time import LEARNED, Goals, LearnedTime
 from edge_ae.core.shadow import Shadows
-from edge_ae.daemon.learning import Goals, LearnedTime, Learners, learning_of, waiting_health
+from edge_ae.daemon.learning import Learners, learning_of, waiting_health
 from edge_ae.daemon.refusals import Refusals
 from edge_ae.errors import BadPayload
 from edge_ae.model.followed_folder import FollowedFolder
 from edge_ae.mqtt.link import Message
 
 BESIDE = "beside"  # in an asset's state: that of the model which runs beside the one in use
-LEARNED = "learned"  # in an asset's state: what is known of it where its models are made here
 ROUTES = 10_000
 """Topics whose feeds are remembered."""
 

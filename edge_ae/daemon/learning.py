@@ -1,74 +1,23 @@
 """How far the learning of an asset is whose models are made on this machine, and what is said of it.
 
-    readings ─ push ─► time that they cover ─ progress ─► "learned from 31 of 168 hours; first model at 24 h"
-
-The daemon only counts, and keeps the newest readings, so that the first model finds a whole window. Training is the work of another
-process.
+The daemon only counts the time that readings cover, and keeps the newest readings, so that the first model finds a whole window. Training is
+the work of another process.
 """
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from edge_ae.core.detector import Watch
 from edge_ae.core.events import Readings
 from edge_ae.core.health_events import AssetHealth, Learning, Watching
+from edge_ae.core.learned_time import HOUR_NS, Goals, LearnedTime
 from edge_ae.core.model_spec import Model
-from edge_ae.core.timestamps import SECOND
 from edge_ae.daemon.folder_watches import WatchCache
 from edge_ae.model.followed_folder import FollowedFolder
 
-HOUR_NS = 3600 * SECOND
-LONGEST_STEP_NS = HOUR_NS  # between two readings: what is longer is a gap, of which nothing is learned
 RECENT = 1_024  # readings of an asset, for its first window: 64 rows of 16 channels that come one by one
 RECENT_ASSETS = 100  # that these are kept of; the others wait for a window to fill
-
-
-@dataclass(frozen=True, slots=True)
-class Goals:
-    """After how much time that its readings cover an asset has a model: the first, the second, and one more each so often."""
-
-    first_ns: int
-    again_ns: int
-    every_ns: int
-
-    def text(self, learned_ns: int, *, has_model: bool) -> str:
-        """What was learned of, and when the next model comes."""
-        goal_ns = max(self.first_ns, self.again_ns)
-        of = f" of {_time(goal_ns)}" if learned_ns < goal_ns else ""
-        return f"learned from {_amount(learned_ns, goal_ns)}{of}; {self._next(learned_ns, has_model)}"
-
-    def _next(self, learned_ns: int, has_model: bool) -> str:
-        if not has_model:
-            return f"first model at {_short(self.first_ns)}"
-        if learned_ns < self.again_ns:
-            return f"next model at {_short(self.again_ns)}"
-        return f"a new model is tried every {_short(self.every_ns)}"
-
-
-class LearnedTime:
-    """Of one asset. `learned_ns`: the event time that its readings cover."""
-
-    def __init__(self) -> None:
-        self.learned_ns = 0
-        self._newest_ns: int | None = None
-
-    def push(self, t_ns: int) -> None:
-        """Take note of a reading."""
-        if self._newest_ns is None or t_ns > self._newest_ns:
-            step_ns = 0 if self._newest_ns is None else t_ns - self._newest_ns
-            self.learned_ns += step_ns if step_ns <= LONGEST_STEP_NS else 0
-            self._newest_ns = t_ns
-
-    def snapshot(self) -> list[int | None]:
-        """What a restart must know, as plain values."""
-        return [self.learned_ns, self._newest_ns]
-
-    def restore(self, state: Any) -> None:
-        """Take up where `snapshot` was made."""
-        learned_ns, newest_ns = state
-        self.learned_ns, self._newest_ns = int(learned_ns), None if newest_ns is None else int(newest_ns)
 
 
 class Learners:
@@ -153,23 +102,3 @@ def waiting_health(asset: str, node: str, learning: Learning) -> AssetHealth:
         reason=learning.text,
         learning=learning,
     )
-
-
-def _amount(learned_ns: int, goal_ns: int) -> str:
-    """So much, in the unit of the goal that stands behind it, or with its own."""
-    unit_ns = _unit_ns(goal_ns)
-    return f"{learned_ns // unit_ns}" if learned_ns < goal_ns else _time(learned_ns)
-
-
-def _unit_ns(length_ns: int) -> int:
-    return HOUR_NS if length_ns >= 2 * HOUR_NS else SECOND
-
-
-def _time(length_ns: int) -> str:
-    unit_ns = _unit_ns(length_ns)
-    return f"{length_ns // unit_ns} {'hours' if unit_ns == HOUR_NS else 'seconds'}"
-
-
-def _short(length_ns: int) -> str:
-    unit_ns = _unit_ns(length_ns)
-    return f"{length_ns // unit_ns} {'h' if unit_ns == HOUR_NS else 's'}"

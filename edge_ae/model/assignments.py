@@ -20,21 +20,23 @@ MOST_BYTES = 16 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """The newest training of a class. `learned_s`: seconds of rows that there were of the asset with most; `newest`: time of the newest
-    row; `replaced`: the model that came of it was taken."""
+    """The newest training of a class. `learned_ns`: what there was of the asset with most; `newest`: the time of the newest row;
+    `replaced`: the model that came of it was taken."""
 
-    learned_s: float
+    learned_ns: int
     newest: str
     replaced: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Assignments:
-    """`classes`: of assets. `rounds`: of classes. `notes`: why an asset has no newer model, by its name."""
+    """`classes`: of assets. `rounds`: of classes. `notes`: why an asset has no newer model, by its name.
+    `tried`: what was learned of an asset when a model was tried last and none came of it."""
 
     classes: Mapping[str, str] = field(default_factory=dict)
     rounds: Mapping[str, Round] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
+    tried: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_assignments(folder: Path) -> Assignments:
@@ -59,12 +61,13 @@ def _parsed(data: bytes) -> Assignments:
         raise ValueError(facts["schema"])
     classes, notes = (_texts(facts[key]) for key in ("classes", "notes"))
     rounds = {
-        str(name): Round(float(one["learned_s"]), str(one["newest"]), bool(one["replaced"]))
+        str(name): Round(int(one["learned_ns"]), str(one["newest"]), bool(one["replaced"]))
         for name, one in facts["rounds"].items()
     }
     if any(not _is_folder(name) for name in classes.values()):
         raise ValueError("a class that is no folder's name")
-    return Assignments(classes, rounds, notes)
+    tried = {str(name): int(learned_ns) for name, learned_ns in facts["tried"].items()}
+    return Assignments(classes, rounds, notes, tried)
 
 
 def _texts(table: Mapping[str, Any]) -> dict[str, str]:

@@ -11,10 +11,11 @@ from edge_ae.core.detector import Watch
 from edge_ae.core.events import Readings
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.formats.decoder import Decoder, Stream
+from edge_ae.core.learned_time import HOUR_NS, Goals, LearnedTime
 from edge_ae.core.model_spec import Model
 from edge_ae.core.timestamps import SECOND
 from edge_ae.daemon.ingest import Feed, Ingest
-from edge_ae.daemon.learning import HOUR_NS, Goals, LearnedTime, LearnedWatches
+from edge_ae.daemon.learning import LearnedWatches
 from edge_ae.daemon.loop import Daemon
 from edge_ae.model.followed_folder import FollowedFolder
 from edge_ae.model.registry import Registry

@@ -10,7 +10,9 @@ from edge_ae.model.learned_models import LearnedModels
 from edge_ae.model.registry import Registry
 from tests.models import cached, write_model
 
-ASSIGNED = Assignments({"p1": "class-1"}, {"class-1": Round(86_400.0, "2026-01-01T00:00:00Z")}, {"p2": "too few rows"})
+ASSIGNED = Assignments(
+    {"p1": "class-1"}, {"class-1": Round(86_400 * 10**9, "2026-01-01T00:00:00Z")}, {"p2": "too few rows"}, {"p2": 7}
+)
 
 
 @pytest.fixture(scope="session")
