@@ -142,6 +142,13 @@ def _retrain(options: Namespace) -> int:
     return 0 if outcome.replaced else KEPT
 
 
+def _learn(options: Namespace) -> int:
+    from edge_ae_train.learn.service import learn
+
+    learn(options.config, once=options.once, say=lambda text: print(text, flush=True))
+    return 0
+
+
 def _generate(options: Namespace) -> int:
     from edge_ae.store.recording_csv import write_csv
     from edge_ae_train.synthetic.generate import generate
@@ -177,6 +184,7 @@ COMMANDS: Mapping[str, Command] = {
     "evaluate": _evaluate,
     "report": _report,
     "retrain": _retrain,
+    "learn": _learn,
     "fleet": _fleet,
     "generate": _generate,
     "keygen": _keygen,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from edge_ae import __version__
-from edge_ae.cli.options import Command, add_command, column_options, count, rules_options
+from edge_ae.cli.options import Command, add_command, column_options, config_option, count, rules_options
 from edge_ae_train.fleet.options import fleet_options
 from edge_ae_train.training_options import FAMILIES, past_alerts_options, period, seed, state_option, training_options
 
@@ -16,6 +16,7 @@ EXAMPLES = {
     "evaluate": "edge-ae-train evaluate --model pump.onnx --data week.csv --label anomaly",
     "report": "edge-ae-train report --model pump.onnx --data week.csv --out report",
     "retrain": "edge-ae-train retrain --current pump.onnx --data recordings --out pump-2.onnx",
+    "learn": "edge-ae-train learn --config /etc/edge-ae/edge-ae.toml",
     "fleet": "edge-ae-train fleet fit --data recordings --out models",
     "generate": "edge-ae-train generate --model vae.onnx --rows 10000 --out synthetic.csv",
     "keygen": "edge-ae-train keygen --out model.key",
@@ -82,6 +83,11 @@ def _retrain_options(parser: Parser) -> None:
     parser.epilog = f"{parser.epilog}; exit status: 0 replaced, {KEPT} the current model stays"
 
 
+def _learn_options(parser: Parser) -> None:
+    config_option(parser, required=True)
+    parser.add_argument("--once", action="store_true", help="look at each asset once, make what is due, and end")
+
+
 def _generate_options(parser: Parser) -> None:
     parser.add_argument("--model", type=Path, required=True, metavar="M.onnx", help="a model of the family vae")
     parser.add_argument("--rows", type=count, required=True, metavar="N", help="how many rows")
@@ -116,6 +122,7 @@ COMMANDS: Mapping[str, tuple[str, Callable[[Parser], None]]] = {
     "evaluate": ("judge a model on recordings, with labels or without", _evaluate_options),
     "report": ("draw what a model learned and what it says of recordings", _report_options),
     "retrain": ("train on recent recordings and keep the better model", _retrain_options),
+    "learn": ('on a device: make the models of streams with model = "auto" as they become due', _learn_options),
     "fleet": ("train, judge, compare and roll out models of many machines at once", fleet_options),
     "generate": ("write a synthetic recording of normal operation", _generate_options),
     "keygen": ("make a pair of keys for signing models", _keygen_options),

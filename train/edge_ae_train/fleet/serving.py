@@ -52,7 +52,7 @@ def serve_job(job: FleetJob) -> Product:
     shared = OnnxModel.load(Path(options.shared.path))
     table = spread(in_order(job.sources[0].table(options.fitting.columns)), MOST_LINES)
     recording, fitted = trained([first_part(table, UNTIL)], options.fitting)
-    own = _model_of(recording, fitted)
+    own = model_of(recording, fitted)
     whole = recording_of([table], options.fitting.rows, options.fitting.columns.label)
     length = max(own.spec.length, shared.spec.length)
     train, held_out = retrain.split(whole.segments, length)
@@ -63,6 +63,7 @@ def serve_job(job: FleetJob) -> Product:
     return Product({"shared": options.shared.key, "serves": outcome.replaced, "worse": outcome.worse})
 
 
-def _model_of(recording: Recording, fitted: fit.Fitted) -> GraphModel:
+def model_of(recording: Recording, fitted: fit.Fitted) -> GraphModel:
+    """What was fitted to a recording, as the core asks for a model."""
     rows = values_of(stretches(recording.segments, fitted.candidate.length))
     return GraphModel(fitted.graph, spec_of(fitted, recording, Origin("own"), rows))
