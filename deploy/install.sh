@@ -18,6 +18,8 @@ usage: install.sh [install|uninstall] [options]
                        readings for the first model are kept in /var/lib/edge-ae-record
   --web                install the live page as a service, too, with its library: http://127.0.0.1:8182/, see docs/live-page.md
                        (with --wheels: those that deploy/wheels.sh --extra web fetched)
+  --learn              install the trainer and its timer, too, for streams with model = "auto": see docs/learning.md
+                       (with --wheels: those that deploy/wheels.sh fetched from a checkout)
   --from PATH          the package: a checkout or a wheel            (default: that of --wheels, else the checkout this script is in)
   --wheels DIR         take all packages from DIR, for a device without a network
                        (made on any machine with a network by deploy/wheels.sh, for the device's processor and Python)
@@ -32,6 +34,7 @@ environment: PYTHON    the interpreter to build on                   (default: p
 example: sudo deploy/install.sh
          sudo deploy/install.sh --record
          sudo deploy/install.sh --web
+         sudo deploy/install.sh --learn
          sudo deploy/install.sh uninstall --keep-settings
          deploy/install.sh --root /tmp/trial && /tmp/trial/opt/edge-ae/bin/edge-ae --help
 HELP
@@ -44,7 +47,7 @@ die() { printf 'install.sh: %s\n' "$*" >&2; exit 1; }
 wrong_usage() { printf 'install.sh: %s (see --help)\n' "$*" >&2; exit 2; }
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
-action=install from='' wheels='' root='' password_file='' packages=yes keep_settings=no record=no web=no
+action=install from='' wheels='' root='' password_file='' packages=yes keep_settings=no record=no web=no learn=no
 python=${PYTHON:-python3}
 
 while [ $# -gt 0 ]; do
@@ -61,6 +64,7 @@ while [ $# -gt 0 ]; do
             shift ;;
         --record) record=yes ;;
         --web) web=yes ;;
+        --learn) learn=yes ;;
         --skip-packages) packages=no ;;
         --keep-settings) keep_settings=yes ;;
         --help | -h) usage; exit 0 ;;
@@ -88,6 +92,7 @@ system=$root/etc/systemd/system
 units='edge-ae.service edge-ae@.service' # in every installation; @: for several daemons, each with settings of its own
 record_unit=edge-ae-record.service
 web_unit=edge-ae-web.service
+learn_units='edge-ae-learn.timer edge-ae-learn.service'
 password=$root/etc/credstore/edge-ae.mqtt-password
 state="$root/var/lib/edge-ae $root/var/lib/private/edge-ae $root/var/lib/edge-ae-nodes $root/var/lib/private/edge-ae-nodes"
 booted=/run/systemd/system # is there where systemd runs, and not where an image is built (sd_booted(3))
@@ -170,11 +175,16 @@ install_packages() {
         done
     fi
     if has_web; then package="${package}[web]"; fi
-    pip_install "$package"
+    if has_learn; then pip_install "$package" "$(trainer)"; else pip_install "$package"; fi
     rm -rf -- "$next/source"
     slim_program
     "$next/bin/edge-ae" --help >/dev/null || die "the new program does not start on this machine, see above; $(what_stays)"
     take_place
+}
+
+# The trainer goes where the program comes from: in the copy of a checkout, or a wheel beside the wheel.
+trainer() {
+    if [ -d "$next/source" ]; then printf '%s\n' "$next/source/train"; else echo "$(dirname -- "$from")"/edge_ae_train-*.whl; fi
 }
 
 # A copy of the old program, which pip then upgrades, where that one is whole and of this Python; else a new environment.
@@ -185,7 +195,7 @@ begin_program() {
         cp -a --reflink=auto -- "$program" "$next"
         rename_in "$next" "$program" "$next"
         # pip takes a wheel of the version that is there for installed already, whatever is in it.
-        "$next/bin/python" -m pip --quiet uninstall --yes edge-ae >/dev/null 2>&1 || true
+        "$next/bin/python" -m pip --quiet uninstall --yes edge-ae edge-ae-train >/dev/null 2>&1 || true
     else
         mkdir -p -- "$(dirname -- "$next")"
         "$python" -m venv --prompt edge-ae "$next" || die "$python could not make a virtual environment in $next, see above"
@@ -259,6 +269,7 @@ install_files() {
     # An upgrade of a machine that has the recorder needs no --record.
     if [ "$record" = yes ] || has "$record_unit"; then install_unit "$record_unit"; fi
     if has_web; then install_unit "$web_unit"; fi
+    ! has_learn || for unit in $learn_units; do install_unit "$unit"; done
     [ -n "$password_file" ] || return 0
     [ -d "$(dirname -- "$password")" ] || install -d -m 700 -- "$(dirname -- "$password")"
     install -m 600 -- "$password_file" "$password"
@@ -268,6 +279,7 @@ has() { [ -e "$system/$1" ]; } # UNIT
 
 # Asked for, or there already.
 has_web() { [ "$web" = yes ] || has "$web_unit"; }
+has_learn() { [ "$learn" = yes ] || has edge-ae-learn.service; }
 
 # A unit that was written by hand is kept beside ours; one of ours names this installer in its first line.
 install_unit() { # UNIT
@@ -286,11 +298,13 @@ start() {
     [ "$record" = no ] || service=$record_unit
     systemctl enable --quiet "$service"
     ! has_web || systemctl enable --quiet "$web_unit"
+    ! has_learn || systemctl enable --quiet edge-ae-learn.timer
     [ -d "$booted" ] || { next_steps; return 0; }
     systemctl daemon-reload
     systemctl try-restart edge-ae.service 'edge-ae@*.service'
     ! has "$record_unit" || systemctl try-restart "$record_unit"
     ! has_web || systemctl restart "$web_unit" # it needs no model, and says on its page what it waits for
+    ! has_learn || systemctl restart edge-ae-learn.timer # it starts nothing where no stream has model = "auto"
     systemctl is-active --quiet "$service" || next_steps
 }
 
@@ -313,7 +327,7 @@ next_steps() {
         ! has_systemctl || how_to_start 4 '' "with a model of the recordings in $settings/models: sudo systemctl enable --now edge-ae"
         return 0
     fi
-    say "  1. put a model into $settings/models            (edge-ae-train fit makes one)"
+    say "  1. put a model into $settings/models            (edge-ae-train fit makes one; none is needed with --learn and model = \"auto\")"
     say "  2. say in $settings/edge-ae.toml where the broker is and which topics to watch"
     say "  3. $check"
     how_to_start 4 "run --config $settings/edge-ae.toml" "sudo systemctl start edge-ae"
@@ -329,7 +343,7 @@ how_to_start() { # STEP COMMAND WITH-SYSTEMD
 }
 
 uninstall() {
-    every="$units $record_unit $web_unit"
+    every="$units $record_unit $web_unit $learn_units"
     if [ "$trial" = no ] && has_systemctl; then
         for unit in $every; do
             case $unit in *@*) continue ;; esac
@@ -354,6 +368,7 @@ uninstall() {
 }
 
 [ "$action" = install ] || [ "$record" = no ] || wrong_usage "--record belongs to install"
+[ "$action" = install ] || [ "$learn" = no ] || wrong_usage "--learn belongs to install"
 [ "$action" = install ] || [ "$web" = no ] || wrong_usage "--web belongs to install"
 [ "$action" = uninstall ] || [ "$keep_settings" = no ] || wrong_usage "--keep-settings belongs to uninstall"
 if [ "$action" = uninstall ]; then

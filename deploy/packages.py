@@ -19,18 +19,20 @@ from collections.abc import Iterator, Mapping
 from email.utils import formatdate
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from zipfile import ZipFile
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("pyproject.toml", "README.md", "LICENSE", "edge_ae")
 TRAINER = ("pyproject.toml", "edge_ae_train")
 PROCESSORS = {"amd64": "x86_64", "arm64": "aarch64"}
-UNITS = ("edge-ae.service", "edge-ae@.service", "edge-ae-record.service", "edge-ae-web.service")
+LEARN = ("edge-ae-learn.timer", "edge-ae-learn.service")
+UNITS = ("edge-ae.service", "edge-ae@.service", "edge-ae-record.service", "edge-ae-web.service", *LEARN)
 EXTRAS = "signed,metrics,notify,web"  # no pip adds them on a device that has the package
 HOME = "usr/lib/edge-ae"
 SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
 EXAMPLES = ("mosquitto", "node-red", "prometheus", "telegraf", "grafana", "homeassistant")
 CYCLONE = Path(os.environ.get("CYCLONEDX", "cyclonedx-py"))
-ENTRY = "#!/usr/lib/edge-ae/bin/python3\nimport sys\n\nfrom edge_ae.__main__ import main\n\nsys.exit(main())\n"
+ENTRY = "#!/usr/lib/edge-ae/bin/python3\nimport sys\n\nfrom {module}.__main__ import main\n\nsys.exit(main())\n"
 
 
 def main() -> int:
@@ -40,7 +42,10 @@ def main() -> int:
     out.mkdir(parents=True, exist_ok=True)
     try:
         wheels = [wheel(ROOT, PARTS, out), wheel(ROOT / "train", TRAINER, out)]
-        made = [*wheels, *(package(wheels[0], name, options.python, options.extras, out) for name in options.only)]
+        made = [
+            *wheels,
+            *(package(wheels[0], name, options.python, options.extras, out, wheels[1]) for name in options.only),
+        ]
         made += [bill(path, out) for path in made if path.suffix == ".deb" and not options.no_bill]
     except subprocess.CalledProcessError as error:
         print(f"packages: {error.cmd[0]} ended with {error.returncode}, see above", file=sys.stderr)
@@ -101,12 +106,14 @@ def wheel(source: Path, parts: tuple[str, ...], out: Path) -> Path:
         return Path(shutil.copyfile(made, out / made.name))
 
 
-def package(ours: Path, architecture: str, python: str, extras: str, out: Path) -> Path:
-    """The Debian package for a processor. `ours`: the wheel of edge-ae."""
+def package(ours: Path, architecture: str, python: str, extras: str, out: Path, trainer: Path | None = None) -> Path:
+    """The Debian package for a processor. `ours`: the wheel of edge-ae; `trainer`: that of edge-ae-train, which learns on the device."""
     version = ours.name.split("-")[1]
     with TemporaryDirectory() as folder:
         tree = Path(folder) / "tree"
         environment(tree, ours, PROCESSORS[architecture], python, extras, Path(folder) / "wheels")
+        if trainer is not None:
+            learns(tree, trainer, python)
         files(tree, version)
         values = {
             "version": version,
@@ -158,11 +165,22 @@ def environment(tree: Path, ours: Path, machine: str, python: str, extras: str, 
     shutil.rmtree(site / "bin", ignore_errors=True)  # commands of the libraries, with the path of this machine's Python
     (bin_folder / "python3").symlink_to(f"/usr/bin/python{python}")
     (bin_folder / "python").symlink_to("python3")
-    (bin_folder / "edge-ae").write_text(ENTRY)
-    (bin_folder / "edge-ae").chmod(0o755)
+    command(bin_folder / "edge-ae", "edge_ae")
     (tree / HOME / "pyvenv.cfg").write_text(
         f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {python}\n"
     )
+
+
+def command(path: Path, module: str) -> None:
+    path.write_text(ENTRY.format(module=module))
+    path.chmod(0o755)
+
+
+def learns(tree: Path, trainer: Path, python: str) -> None:
+    """The trainer beside the daemon, without what only a workstation has room for: it needs no library of its own."""
+    with ZipFile(trainer) as wheel_file:
+        wheel_file.extractall(tree / HOME / "lib" / f"python{python}" / "site-packages")
+    command(tree / HOME / "bin" / "edge-ae-train", "edge_ae_train")
 
 
 def maintainer() -> str:
@@ -201,7 +219,7 @@ def place(tree: Path, folder: str, texts: Mapping[str, str]) -> None:
 def unit(name: str) -> str:
     """A unit as the package has it: another folder, and another word on where it came from."""
     text = (ROOT / "systemd" / name).read_text().replace("/opt/edge-ae/", f"/{HOME}/")
-    return re.sub(r"Installed by deploy/install\.sh[^;]*;", "Of the package edge-ae;", text, count=1)
+    return re.sub(r"Installed by deploy/install\.sh[^;\n]*;?", "Of the package edge-ae;", text, count=1)
 
 
 def control(tree: Path, values: Mapping[str, str]) -> None:

@@ -86,6 +86,7 @@ if [ -d "$from" ]; then # a copy, because setuptools leaves files where it build
 else
     cp -- "$from" "$work/"
 fi
+[ ! -d "$work/source/train" ] || pip wheel --quiet --no-deps --wheel-dir "$out" "$work/source/train" || die "pip could not build the trainer, see above"
 from=$(echo "$work"/edge_ae-*.whl)
 rm -f -- "$out"/edge_ae-*.whl # of an earlier run: the installer takes the only one
 

@@ -96,6 +96,29 @@ def test_live_page_is_a_service_where_it_is_asked_for_and_goes_with_the_rest(tmp
     assert list(root.rglob("*")) == []
 
 
+def test_what_learns_is_installed_where_it_is_asked_for_and_goes_with_the_rest(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    units = [root / "etc/systemd/system" / name for name in ("edge-ae-learn.service", "edge-ae-learn.timer")]
+    assert install("--root", root, "--skip-packages").returncode == 0
+    assert not units[0].exists()
+    done = install("--root", root, "--skip-packages", "--learn")
+    assert (done.returncode, done.stderr) == (0, "")
+    for unit in units:
+        assert unit.read_bytes() == (CHECKOUT / "systemd" / unit.name).read_bytes()
+        unit.write_text("# Installed by deploy/install.sh: an older one\n")
+    install("--root", root, "--skip-packages")
+    assert units[1].read_bytes() == (CHECKOUT / "systemd" / units[1].name).read_bytes()
+    assert install("uninstall", "--root", root).returncode == 0
+    assert list(root.rglob("*")) == []
+
+
+def test_timer_of_what_learns_is_enabled_and_started_with_the_machine(tmp_path: Path) -> None:
+    assert as_on_the_machine(tmp_path, "--learn", path=with_systemctl(tmp_path)).returncode == 0
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert "enable --quiet edge-ae-learn.timer" in calls
+    assert "restart edge-ae-learn.timer" in calls
+
+
 # What systemctl is called with, one call a line: here it does nothing else.
 SYSTEMCTL = """#!/bin/sh
 echo "$*" >> "$CALLS"

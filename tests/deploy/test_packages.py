@@ -112,7 +112,8 @@ def test_unit_of_the_package_runs_the_packages_program(name: str) -> None:
     text = packages.unit(name)
     assert "/opt/" not in text
     assert "install.sh" not in text
-    assert "ExecStart=/usr/bin/env /usr/lib/edge-ae/bin/edge-ae " in text
+    program = "edge-ae-train" if name in packages.LEARN else "edge-ae"
+    assert name.endswith(".timer") or f"ExecStart=/usr/bin/env /usr/lib/edge-ae/bin/{program} " in text
 
 
 @needs_dpkg

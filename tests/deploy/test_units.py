@@ -2,12 +2,15 @@
 
 import configparser
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from edge_ae_train.cli import COMMANDS
+from edge_ae_train.options import parser as train_parser
 
 from edge_ae.cli.main import parser
 
@@ -19,6 +22,8 @@ NAMES = [
     "edge-ae-web.service",
     "edge-ae-retrain.service",
     "edge-ae-retrain.timer",
+    "edge-ae-learn.service",
+    "edge-ae-learn.timer",
 ]
 LOOSEST_EXPOSURE = 1.5
 
@@ -170,6 +175,38 @@ def test_a_candidate_that_is_not_better_is_no_failure() -> None:
     assert service("edge-ae-retrain.service")["SuccessExitStatus"] == "3"
 
 
+def test_what_learns_is_the_daemons_own_user_and_everything_else_goes_before_it() -> None:
+    """systemd gives two units the same dynamic user where they name the same one; unnamed, it is called as its unit."""
+    unit, daemon = service("edge-ae-learn.service"), service("edge-ae.service")
+    assert (unit["User"], unit["DynamicUser"], "User" in daemon) == ("edge-ae", "yes", False)
+    assert [unit[key] for key in ("StateDirectory", "StateDirectoryMode", "UMask")] == [
+        daemon[key] for key in ("StateDirectory", "StateDirectoryMode", "UMask")
+    ]
+    expected = {"Type": "oneshot", "Nice": "19", "CPUWeight": "10", "CPUQuota": "80%", "IOSchedulingClass": "idle"}
+    assert {key: unit.get(key) for key in expected} == expected
+    assert {"MemoryMax", "PrivateNetwork"} <= unit.keys()
+    _, program, *arguments = unit["ExecStart"].split()
+    assert program == "/opt/edge-ae/bin/edge-ae-train"
+    train_parser(COMMANDS).parse_args(arguments)
+
+
+@pytest.mark.parametrize(
+    ("line", "starts"),
+    [
+        ('model = "auto"', True),
+        ("  model='auto'", True),
+        ('#model = "auto"', False),
+        ('model = "models/auto.onnx"', False),
+    ],
+)
+def test_what_learns_is_started_only_where_a_stream_learns(tmp_path: Path, line: str, starts: bool) -> None:
+    settings = tmp_path / "edge-ae.toml"
+    settings.write_text(f"[[streams]]\n{line}\n")
+    command = service("edge-ae-learn.service")["ExecCondition"].replace("/etc/edge-ae/edge-ae.toml", str(settings))
+    assert (subprocess.run(shlex.split(command), check=False).returncode == 0) is starts
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_no_unit_names_a_home_or_a_user(name: str) -> None:
-    assert not re.search(r"%h|/home/|^User=", (UNITS / name).read_text(), re.M)
+    text = (UNITS / name).read_text().replace("User=edge-ae\nDynamicUser=yes\n", "")
+    assert not re.search(r"%h|/home/|^User=", text, re.M)
