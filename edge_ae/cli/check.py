@@ -32,6 +32,7 @@ WHAT = "check settings, model, machine and broker; every problem at once, each w
 EXAMPLE = "edge-ae check --config /etc/edge-ae/edge-ae.toml --listen 30"
 
 NOTHING_WATCHED = "no stream has a model: nothing is watched yet, edge-ae record records"
+NO_TRAINER = "the trainer is not installed here, and rows are recorded alone: deploy/install.sh --learn"
 NO_METRICS = "metrics.port: the library for it is missing: pip install prometheus-client"
 MODEL_S = 60.0
 UNITS = (
@@ -138,10 +139,23 @@ def _check_streams(settings: "Settings", doubtful: Set[str], found: Found) -> It
     found |= {path: model_facts(path, key) for path in paths if path is not None}
     for path, facts in found.items():
         yield f"model     {path}", [facts] if isinstance(facts, str) else []
+    if not doubtful & {"streams", "learn", "state_dir"}:
+        yield from _check_learning(settings)
     if "streams" not in doubtful and "limits" not in doubtful:
         yield from _check_channels(settings, found)
     if not doubtful & {"streams", "alerts"}:
         yield from _check_rules(settings, found)
+
+
+def _check_learning(settings: "Settings") -> Iterator[tuple[str, list[str]]]:
+    """What will be learned here, and where it will lie."""
+    first_h = settings.learn.first_s / 3600
+    for number, stream in enumerate(settings.streams, start=1):
+        if stream.learns:
+            place = settings.learned_models(stream)
+            yield f"note  learning  streams[{number}]: first models after {first_h:g} h of rows, in {place}", []
+    if settings.learns and find_spec("edge_ae_train") is None:
+        yield f"note  learning  {NO_TRAINER}", []
 
 
 def _check_channels(settings: "Settings", found: Found) -> Iterator[tuple[str, list[str]]]:

@@ -45,6 +45,21 @@ def test_where_all_is_well_it_says_what_it_looked_at(tmp_path: Path, broker: Bro
     ]
 
 
+def test_what_will_be_learned_and_where_it_will_lie_is_said(
+    tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = settings(tmp_path, broker.port)
+    config.write_text(config.read_text().replace("pump.onnx", "auto"))
+    models = load(config).learned_models(load(config).streams[0])
+    done = run(config)
+    assert f"note  learning  streams[1]: first models after 24 h of rows, in {models}\n" in done.stdout
+    assert f"ok    folder    {tmp_path / 'state' / 'recordings'}\n" in done.stdout
+    assert done.returncode == 0
+    monkeypatch.setattr(check, "find_spec", lambda _name: None)
+    titles = [title for title, _ in check.checks(config, inspect(config), {})]
+    assert f"note  learning  {check.NO_TRAINER}" in titles
+
+
 def test_metrics_without_their_library_are_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = settings(tmp_path, free_port(), "[metrics]\nport = 9464\n")
     inspection = inspect(config)
