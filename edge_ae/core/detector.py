@@ -28,6 +28,7 @@ from edge_ae.core.alert_state import (
 from edge_ae.core.asset_input import AssetInput
 from edge_ae.core.asset_rules import AssetRules
 from edge_ae.core.description import describe
+from edge_ae.core.drift import DriftMonitor
 from edge_ae.core.events import Readings, Scored, Stretch, Verdict, Window
 from edge_ae.core.expectation import magnitude_of, shares_of
 from edge_ae.core.health_events import AssetHealth, Watching
@@ -76,6 +77,7 @@ class Detector:
         self.lessons = Lessons(spec)
         self.suppressed: Counter[str] = Counter()  # alerts that were not announced as they rose, by what withheld them
         self.peaks = HourlyPeaks()
+        self._drift = DriftMonitor(spec)
         self.former: dict[
             str, Mapping[str, Any]
         ] = {}  # SHA-256 of models that were in use -> what their threshold had learned
@@ -145,6 +147,7 @@ class Detector:
         """An independent copy, for asking what would be if nothing more came."""
         twin = copy.copy(self)
         twin._input, twin._threshold, twin.peaks = self._input.fork(), copy.deepcopy(self._threshold), HourlyPeaks()
+        twin._drift = copy.deepcopy(self._drift)
         twin.own_rules, twin.suppressed = copy.copy(self.own_rules), self.suppressed.copy()
         twin.lessons = copy.deepcopy(self.lessons)
         return twin
@@ -166,6 +169,14 @@ class Detector:
         """Whether there may be an alert with this score or not, as its explanation says."""
         decides = self.own_rules.judge_channels or self.lessons.withholds
         return decides and self.wants_explanation(score)
+
+    def wants_look(self, window: Window, score: float) -> bool:
+        """Whether `look` is to be given this window's explanation: it is quiet, and time to see whether the asset has moved."""
+        return score < self._threshold.value and self.alert.episode is None and self._drift.wants(window.slot)
+
+    def look(self, window: Window, explanation: Explanation) -> None:
+        """Follow how far the asset has moved from what its model expects. Changes neither scores nor alerts."""
+        self._drift.look(window.slot, window.values, explanation)
 
     def judge(self, window: Window, score: float, explanation: Explanation | None) -> list[Outcome]:
         """What a window's score means: judged first, learned from then. Windows come in the order in which `push` gave them."""
@@ -363,6 +374,7 @@ class Detector:
             silences=self.own_rules.silences,
             when=known.when,
             lessons=self.lessons.listed,
+            moved=self._drift.moved,
         )
 
     def _watching(self) -> Watching:
@@ -429,6 +441,7 @@ class Detector:
             "last_t_ns": self.last_t_ns,
             "condition": saved(self._condition),
             "peaks": self.peaks.snapshot(),
+            "drift": self._drift.snapshot(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -454,6 +467,7 @@ class Detector:
     def _restore_threshold(self, state: Mapping[str, Any]) -> None:
         if state["model"] == self.spec.sha256:
             self._threshold.restore(state["threshold"])
+            self._drift.restore(state.get("drift"))  # there was none before version 0.3
             return
         if self.spec.sha256 in state.get("former", {}):
             self._threshold.restore(state["former"][self.spec.sha256])

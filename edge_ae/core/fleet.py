@@ -23,15 +23,17 @@ MAX_BATCH = 64  # windows in one call: past this a larger batch is no faster, an
 class Fleet:
     """All assets of a node; at most `max_assets`, for a topic can name any number of them.
 
-    `on_probation`: models, by SHA-256, that are not believed yet: see `step`.
+    `on_probation`: models, by SHA-256, that are not believed yet: see `step`. `follows_drift`: see whether assets move away from
+    their models, which costs an explanation now and then.
     """
 
-    def __init__(self, node: str, max_assets: int = 1000) -> None:
+    def __init__(self, node: str, max_assets: int = 1000, *, follows_drift: bool = False) -> None:
         self.counts: Counter[str] = Counter()
         self.detectors: dict[str, Detector] = {}
         self.on_probation: frozenset[str] = frozenset()
         self.node = node
         self.max_assets = max_assets
+        self._follows_drift = follows_drift
         self._models: dict[str, Model] = {}
         self._due: list[tuple[Detector, Window]] = []
         self._unscored: dict[str, Detector] = {}  # assets whose rows have shown something without a window
@@ -122,6 +124,8 @@ class Fleet:
                 model = self.model_of(detector)
                 (explanation,) = model.explain(window.values[None])
                 explanation = expected_by_others(model, window.values, explanation, detector.threshold)
+            elif self._follows_drift and detector.wants_look(window, score):
+                detector.look(window, *self.model_of(detector).explain(window.values[None]))
             results.extend(detector.judge(window, score, explanation))
         unscored, self._unscored = self._unscored, {}
         for detector in unscored.values():

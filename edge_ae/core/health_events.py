@@ -11,6 +11,8 @@ from edge_ae.core.rules import RuleInForce
 from edge_ae.core.suppression import Silence
 from edge_ae.core.timestamps import minute_text
 
+CHANNELS_TOLD = 3  # of those that have moved, in a sentence
+
 
 class SensorFault(StrEnum):
     """What a sensor does and a machine cannot."""
@@ -64,6 +66,28 @@ class ChannelFault:
     channel: str
     fault: SensorFault
     since_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class MovedChannel:
+    """A channel that has slowly moved away from what the model expects of it.
+
+    channel: its name.
+    level: how far it is above that on average, in its normal deviations, to a tenth; below it: less than 0.
+    spread: how far it is off on the whole, as the root of the mean square, likewise; as in training: 1.0.
+    """
+
+    channel: str
+    level: float
+    spread: float
+
+    @property
+    def text(self) -> str:
+        """Such as "flow is 1.4 normal deviations above what is expected"."""
+        if abs(self.level) > 0.5 * self.spread:
+            side = "above" if self.level > 0 else "below"
+            return f"{self.channel} is {abs(self.level):.1f} normal deviations {side} what is expected"
+        return f"{self.channel} is {self.spread:.1f} times as far as usual from what is expected"
 
 
 class Watching(StrEnum):
@@ -135,6 +159,7 @@ class AssetHealth:
     learning: how far that is; None: its model was made elsewhere.
     lessons: what people have taught of its alerts, the oldest first.
     beside: what has come of the model that runs beside the one in use, as a sentence; None: none does.
+    moved: channels that have slowly moved away from what its model expects, in the model's order.
     """
 
     asset: str
@@ -154,3 +179,12 @@ class AssetHealth:
     learning: Learning | None = None
     lessons: tuple[LessonInForce, ...] = ()
     beside: str | None = None
+    moved: tuple[MovedChannel, ...] = ()
+
+    @property
+    def advice(self) -> str | None:
+        """What to do about the channels that have moved, in a sentence; None: none has."""
+        if not self.moved:
+            return None
+        others = f", and {len(self.moved) - CHANNELS_TOLD} more" if len(self.moved) > CHANNELS_TOLD else ""
+        return f"retraining advised: {', '.join(one.text for one in self.moved[:CHANNELS_TOLD])}{others}"

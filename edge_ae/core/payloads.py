@@ -261,6 +261,10 @@ def health_payload(health: AssetHealth) -> dict[str, Any]:
         "learning": None if health.learning is None else health.learning.text,
         "learned_h": None if health.learning is None else health.learning.hours,
         "beside": health.beside,
+        "advice": health.advice,
+        "moved": [
+            {"name": one.channel, "level": one.level, "spread": one.spread} for one in health.moved[:CHANNELS_LISTED]
+        ],
         "asset_fault": health.fault,
         "asset_fault_since": _time(health.fault_since_ns),
         "faults": {one.channel: str(one.fault) for one in health.channels},

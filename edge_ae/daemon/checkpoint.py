@@ -259,7 +259,7 @@ class Checkpoints:
         """Watch with these feeds; assets keep their state as far as their feed is still there."""
         watches = {feed.decoder.filter: feed.watches for feed in reversed(feeds)}
         kept = {name: asset for name, asset in assets.items() if asset.topic_filter in watches}
-        fleet = Fleet(self._options.node, self._options.max_assets)
+        fleet = Fleet(self._options.node, self._options.max_assets, follows_drift=True)
         for name, asset in kept.items():
             watch = watches[asset.topic_filter].watch_of(name)
             if watch is not None:

@@ -96,7 +96,9 @@ class Daemon:
         self._clock = clock
         self._second_ns = self._stats_ns = self._summary_ns = self._looked_ns = started_ns = clock()
         self.publisher = Publisher(options, link, store)
-        self.ingest = Ingest(feeds, Fleet(options.node, options.max_assets), self._prefix + "/", recorder)
+        self.ingest = Ingest(
+            feeds, Fleet(options.node, options.max_assets, follows_drift=True), self._prefix + "/", recorder
+        )
         self.bridges = Bridges(bridges)
         self.rollout = ModelRollout(self.ingest, RolloutOptions(seconds_ns(options.shadow_s), options.promotes))
         self.checkpoints = Checkpoints(

@@ -97,6 +97,7 @@ class Publisher:
         self._health_shown: dict[str, tuple[AssetHealth, int]] = {}  # Its retained health, likewise, and when that was.
         self._health_logged: dict[str, dict[str, str]] = {}
         self._watched_logged: dict[str, bool] = {}
+        self._moved_logged: dict[str, tuple[str, ...]] = {}
         self.has_published = False  # Whether anything of the outbox was handed to the link.
         self._began_ns: int | None = None  # When there was first something to publish.
         self._in_flight: dict[int, Key] = {}
@@ -227,6 +228,10 @@ class Publisher:
         for name in before.keys() - now.keys():
             log.info("%s: %s: no fault any more", asset, name)
         self._health_logged[asset] = now
+        moved = tuple(one.channel for one in health.moved)
+        if self._moved_logged.get(asset, ()) != moved:
+            self._moved_logged[asset] = moved
+            log.info("%s: %s", asset, health.advice or "no channel is away from what its model expects any more")
         if self._watched_logged.get(asset) != health.watched:
             self._watched_logged[asset] = health.watched
             log.info("%s: %s", asset, "watched" if health.watched else f"not watched: {health.reason}")

@@ -69,7 +69,7 @@ def reason_of(asset: Asset) -> str:
         why = text(alert["reason"])
         by = alert.get("suppressed_by")
         return f"{why} ({text(by)})" if by and asset.state == "suppressed" else why
-    notes = [text(health[key]) for key in ("reason", "pace") if health.get(key)][:1]
+    notes = [text(health[key]) for key in ("reason", "pace", "advice") if health.get(key)][:1]
     if health.get("asset_fault"):
         notes.append(text(health["asset_fault"]))
     faults = health.get("faults")
