@@ -114,6 +114,7 @@ docs: .venv/.docs
 bench: .venv/.dev
 	$(BIN)/python -m tests.bench.bench
 	$(BIN)/python -m tests.bench.store
+	$(BIN)/python -m tests.bench.swaps
 
 bench-quality: .venv/.dev
 	$(BIN)/python -m tests.bench.quality --seeds $(or $(SEEDS),3) $(if $(DATA),--data '$(DATA)') $(ARGS)

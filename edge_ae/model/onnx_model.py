@@ -26,7 +26,7 @@ import onnxruntime as ort
 
 from edge_ae.core.expression import Expression
 from edge_ae.core.model_spec import Channel, Explanation, Floats, Kind, ModelSpec, Modes, Tail
-from edge_ae.errors import BadModel
+from edge_ae.errors import BadModel, ModelFails
 from edge_ae.model.signature import Verify
 
 SCHEMA_VERSION = 1
@@ -101,7 +101,10 @@ class OnnxModel:
     def _run(self, names: Sequence[str], windows: Floats) -> list[Floats]:
         """A lone window goes twice: a product with one row takes another kernel, which rounds otherwise than a batch."""
         alone = len(windows) == 1
-        outputs = self._session.run(list(names), {"window": np.repeat(windows, 2, axis=0) if alone else windows})
+        try:
+            outputs = self._session.run(list(names), {"window": np.repeat(windows, 2, axis=0) if alone else windows})
+        except Exception as error:  # onnxruntime raises a dozen classes, all of them its own
+            raise ModelFails(self.spec.sha256, f"the runtime cannot compute it: {error}") from error
         return [part[:1] for part in outputs] if alone else outputs
 
     def _check_golden(self, golden: Any, path: Path) -> None:

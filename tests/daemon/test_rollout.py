@@ -277,7 +277,7 @@ def test_what_cannot_be_done_is_answered_with_a_sentence(
     assert whole(box)
 
 
-def test_a_thousand_exchanges_would_lose_nothing_a_hundred_show_it(box: RolloutBox) -> None:
+def test_a_hundred_swaps_by_command_lose_no_window_and_raise_nothing(box: RolloutBox) -> None:
     installed(box)
     for number in range(100):
         box.ask("promote", model=box.shas[(number + 1) % 2])

@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from edge_ae.core.model_spec import Channel, Kind, Modes
-from edge_ae.errors import BadModel
+from edge_ae.errors import BadModel, ModelFails
 from edge_ae.model.onnx_model import KEYS, MAX_FILE_BYTES, NO_DIGEST, PREFIX, OnnxModel, digest
 from tests.fuzz import models
 from tests.models import CHANNELS, LENGTH, hand_made, spec_of, write_model
@@ -302,3 +302,17 @@ def test_the_state_that_a_model_is_for_travels_in_its_file(tmp_path: Path) -> No
 def test_a_model_for_a_state_that_its_channels_cannot_tell_is_refused(tmp_path: Path, when: str) -> None:
     with pytest.raises(BadModel, match="it is for a state that its channels cannot tell"):
         write_model(tmp_path / "m.onnx", when=when)
+
+
+def test_what_the_runtime_cannot_compute_is_a_fault_of_the_model(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = OnnxModel.load(hand_made(tmp_path_factory))
+
+    class Session:
+        def run(self, *_: Any) -> None:
+            raise RuntimeError("Non-zero status code returned while running Gather node")
+
+    monkeypatch.setattr(model, "_session", Session())
+    with pytest.raises(ModelFails, match=f"model {model.spec.sha256[:12]}: the runtime cannot compute it: Non-zero"):
+        model.score(np.zeros((2, model.spec.length, len(model.spec.channels)), np.float32))
