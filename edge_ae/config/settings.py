@@ -259,8 +259,8 @@ class Learn(Section):
 class Models(Section):
     """How another model takes the place of the one in use, where `streams.model` is a folder of models.
 
-    `shadow_s`: seconds of windows by which it is judged beside it, and the one before it afterwards; `promote`: it is put to use then.
-    `install`: over MQTT; "signed" asks for `model_key`.
+    `shadow_s`: seconds of windows by which it is judged beside it, and the one before it afterwards; `promote`: it is put to use then,
+    where both have raised the same alerts. `install`: over MQTT; "signed" asks for `model_key`.
     """
 
     shadow_s: Seconds = 86_400.0

@@ -56,9 +56,14 @@ class SideBySide:
     more: int
     fewer: int
 
+    @property
+    def agree(self) -> bool:
+        """Whether each alert of either was one of the other, too."""
+        return self.more == self.fewer == 0
+
     def text(self, other: str, current: str) -> str:
         """A sentence on it, in which the two models are called so."""
-        same = ", the same" if self.more == self.fewer == 0 and self.other > 0 else ""
+        same = ", the same" if self.agree and self.other > 0 else ""
         return (
             f"in {self.judged_ns / HOUR:.3g} h {current} {_alerts(self.current)}, {other} {_alerts(self.other)}{same}; "
             f"{self.more} more, {self.fewer} fewer"

@@ -274,6 +274,7 @@ class Checkpoints:
         self._ingest.adopt(feeds, fleet, {name: asset.topic_filter for name, asset in kept.items()}, learned)
         for name in kept:
             self._run_beside(name, kept[name].state)
+        self.rollout.doubt()
         self._ingest.touched.update(kept)
         self._removed |= assets.keys() - kept.keys()
         self._publisher.adopt(fleet, sorted(assets.keys() - kept.keys()), time.time_ns())

@@ -15,7 +15,7 @@ class DaemonOptions:
     `resend_s`: a broker that lost its memory gets the events of so long again.
     `flood_limit`, `flood_window_s`: more new alerts than these in this time are one; 0: there is no limit.
     `max_assets`: no more are watched.
-    `shadow_s`: the time of windows that a new model is judged by; `promotes`: it is put to use then.
+    `shadow_s`: the time of windows that a new model is judged by; `promotes`: it is put to use then, where both raised the same alerts.
     `install`: of models over MQTT; `signed` ones, `any`, or `never`.
     """
 

@@ -1,6 +1,7 @@
 """Follows the links of the folders of models: a new one runs beside the one in use, is compared with it, and takes its place.
 
-    shadow -> S         S runs beside the model in use for `shadow_ns`; the difference in alerts is told; where `promotes`, it is put to use
+    shadow -> S         S runs beside the model in use for `shadow_ns`; the difference in alerts is told; where there is none, and `promotes`
+                        is set, it is put to use
     current -> C        C is put to use once it is warm, so that no window is lost; what was in use runs beside it for as long, and is back
                         at once when the links say so, or when C fails
 
@@ -28,7 +29,8 @@ WARM_UPS = 2
 
 @dataclass(frozen=True, slots=True)
 class RolloutOptions:
-    """`shadow_ns`: the time of windows that a model is judged by before it is believed. `promotes`: it is put to use then."""
+    """`shadow_ns`: the time of windows that a model is judged by before it is believed. `promotes`: it is put to use then, where
+    both have raised the same alerts; else a person decides."""
 
     shadow_ns: int
     promotes: bool = False
@@ -102,11 +104,7 @@ class ModelRollout:
         return before != [(one.running, one.beside_sha256) for one in self.folders()]
 
     def _follow(self, folder: FollowedFolder, assets: Sequence[str], now_ns: int) -> None:
-        try:
-            current, _, shadow = folder.registry.links()
-        except BadModel as fault:
-            log.error("%s", fault)
-            return
+        current, _, shadow = folder.registry.links()
         folder.refused = {sha256: why for sha256, why in folder.refused.items() if sha256 in (current, shadow)}
         if current is not None and current != folder.running and current not in folder.refused:
             self._want(folder, assets, current, now_ns)
@@ -145,7 +143,7 @@ class ModelRollout:
         elif not folder.is_told:
             folder.is_told = True
             log.info("%s: model %s: %s", folder.name, sha256[:12], found.text("new", "current"))
-            if self._options.promotes:
+            if self._options.promotes and found.agree:
                 self._promote(folder, sha256)
 
     def _promote(self, folder: FollowedFolder, sha256: str) -> None:
@@ -176,7 +174,7 @@ class ModelRollout:
             if asset in self._ingest.shadows.fleet.detectors:
                 self._ingest.shadows.end(asset)
                 self._ingest.touched.add(asset)
-        self._believe()
+        self.doubt()
 
     def _cover(self, folder: FollowedFolder, assets: Sequence[str]) -> None:
         """Assets that have come since are watched beside, too."""
@@ -194,10 +192,10 @@ class ModelRollout:
         folder.exchange()
         self._ingest.shadows.exchange(assets, self._ingest.fleet)
         self._ingest.touched.update(assets)
-        self._believe()
+        self.doubt()
 
-    def _believe(self) -> None:
-        """A model is on probation while there is one to go back to at once."""
+    def doubt(self) -> None:
+        """A model in use is on probation while there is one to go back to at once; called anew for each new fleet."""
         doubted = [one.running for one in self.folders() if one.beside is not None and one.role is Role.FORMER]
         self._ingest.fleet.on_probation = frozenset(doubted)
 

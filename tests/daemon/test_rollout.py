@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from edge_ae.core.model_spec import Model
+from edge_ae.core.model_spec import Model, Tail
 from edge_ae.errors import BadModel
 from edge_ae.model.onnx_model import OnnxModel
 from tests.daemon.rollout_box import CALM, FAULT, Broken, RolloutBox
@@ -113,6 +113,17 @@ def test_after_its_time_a_shadow_is_put_to_use_where_that_is_wanted(
     assert whole(box)
 
 
+def test_a_shadow_that_raised_other_alerts_waits_for_a_person(tmp_path: Path, files: list[Path]) -> None:
+    box = RolloutBox(tmp_path, files, shadow_s=20, promotes=True).feed(*[CALM] * 10)
+    nervous = tmp_path / "nervous.onnx"
+    sha256 = write_model(nervous, tail=Tail(level=0.01, scale=0.001, shape=0.0, rate=0.01), typical=0.001).spec.sha256
+    box.registry.install(nervous)
+    box.ask("shadow", model=sha256)
+    box.feed(*[CALM] * 5, *[6.0] * 4, *[CALM] * 30).look().look()
+    (folder,) = box.ask("models")["folders"]
+    assert (folder["running"], folder["beside"]["more"], folder["beside"]["fewer"]) == (box.shas[0], 1, 0)
+
+
 def test_the_model_before_is_let_go_after_the_same_time_and_can_still_be_gone_back_to(
     tmp_path: Path, files: list[Path]
 ) -> None:
@@ -165,10 +176,15 @@ def test_scores_that_are_no_numbers_beside_end_the_shadow(box: RolloutBox) -> No
     assert "is no number; model" in folder["note"]
 
 
-def test_scores_that_are_no_numbers_turn_a_new_model_back_before_anybody_is_told(box: RolloutBox) -> None:
+@pytest.mark.parametrize("restarts", [False, True])
+def test_scores_that_are_no_numbers_turn_a_new_model_back_before_anybody_is_told(
+    box: RolloutBox, restarts: bool
+) -> None:
     broken = fails_in_the_field(box)
     box.ask("promote", model=installed(box))
     box.feed(*[CALM] * 5)
+    if restarts:
+        box.stop().feed(CALM)
     broken[-1].fails = True
     box.feed(*[CALM] * 5)
     assert (box.running, whole(box), box.events) == (box.shas[0], True, [])
