@@ -25,6 +25,8 @@ COMMANDS = (
     "web",
     "model",
     "feedback",
+    "label",
+    "lessons",
     "purge",
     "notify",
 )

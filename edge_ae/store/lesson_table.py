@@ -42,7 +42,7 @@ class LessonTable:
         self._lessons = {}
         for asset, identity, packed in self._database.rows("SELECT asset, id, lesson FROM lesson"):
             try:
-                self._lessons.setdefault(str(asset), {})[str(identity)] = lesson_of(_unpacked(packed))
+                self._lessons.setdefault(str(asset), {})[str(identity)] = restored_lesson(packed)
             except DAMAGED:
                 self._database.counts["damaged"] += 1
                 log.warning("state: the lesson %s of %s is damaged, and is not in force", identity, asset)
@@ -112,6 +112,11 @@ def write_lessons(connection: sqlite3.Connection, asset: str, lessons: Mapping[s
     connection.execute("DELETE FROM lesson WHERE asset = ?", (asset,))
     rows = [(asset, identity, _packed(one)) for identity, one in lessons.items()]
     connection.executemany("INSERT INTO lesson (asset, id, lesson) VALUES (?, ?, ?)", rows)
+
+
+def restored_lesson(packed: Any) -> Lesson:
+    """Of a row of the table. Raises one of DAMAGED for what is none."""
+    return lesson_of(_unpacked(packed))
 
 
 def _packed(value: AlertSignatures | Lesson) -> bytes:
