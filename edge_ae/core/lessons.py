@@ -24,8 +24,8 @@ from edge_ae.core.suppression import Suppression
 MOST_LESSONS = 32
 """Of an asset; then the one that was of least use makes room, of those the oldest."""
 
-RADIUS = math.radians(20.0)
-NOISE = 0.35
+RADIUS = math.radians(22.0)
+NOISE = 0.4
 """Of the angle by which noise of the score's usual height turns a direction, so much is granted."""
 
 BEYOND = 2.0
@@ -34,8 +34,8 @@ BEYOND = 2.0
 TRUE_BEYOND = 10.0
 """A true alarm may be so many times stronger, and is it still."""
 
-MAGNITUDE_SLACK = 3.0
-"""Normal deviations by which a channel may be further from normal than that: noise."""
+MAGNITUDE_SLACK, SHIFT_SLACK = 3.0, 4.0
+"""Normal deviations by which a channel may be further from normal than that, and to either side of what was expected: noise."""
 
 PATIENCE = 16
 """Windows in a row that are no longer like the lesson, and no stronger than it allows, before a withheld alert is announced."""
@@ -211,8 +211,8 @@ class _Faces:
 
     def _surpassed(self, signature: Signature, beyond: float) -> NDArray[np.bool_]:
         too_far = signature.ratio > beyond * self.ratio
-        too_far |= (np.array(signature.high) > beyond * self.high + MAGNITUDE_SLACK).any(axis=1)
-        too_far |= (np.array(signature.low) < beyond * self.low - MAGNITUDE_SLACK).any(axis=1)
+        too_far |= (np.array(signature.high) > beyond * self.high + SHIFT_SLACK).any(axis=1)
+        too_far |= (np.array(signature.low) < beyond * self.low - SHIFT_SLACK).any(axis=1)
         if self.magnitude is not None and signature.magnitude:
             too_far |= (np.array(signature.magnitude) > beyond * self.magnitude + MAGNITUDE_SLACK).any(axis=1)
         unseen = np.array([not seen.issuperset(signature.novel) for seen in self.novel], np.bool_)

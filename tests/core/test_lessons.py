@@ -69,7 +69,7 @@ def test_the_like_of_a_false_alarm_is_withheld_and_says_by_which_lesson() -> Non
         looks(ratio=2.0 * BEYOND + 0.01),
         looks(magnitude=(5.0 * BEYOND + MAGNITUDE_SLACK + 0.1, 1.0, 1.0)),
         looks(magnitude=(5.0, 1.0, 1.0 * BEYOND + MAGNITUDE_SLACK + 0.1)),
-        looks(high=(0.0,) * 3, low=(-4.0, 0.0, 0.0)),
+        looks(high=(0.0,) * 3, low=(-5.0, 0.0, 0.0)),
         looks(novel=(("valve", 7.0),)),
     ],
     ids=["another direction", "rarer", "further", "another channel as well", "the other side", "a value never seen"],
@@ -80,7 +80,7 @@ def test_what_is_another_or_far_stronger_is_an_alert_all_the_same(other: Signatu
 
 
 def test_what_noise_blurs_may_be_further_off() -> None:
-    assert [withheld(taught(lesson()), looks(30.0, blur=blur)) for blur in (0.0, 0.5)] == [False, True]
+    assert [withheld(taught(lesson()), looks(32.0, blur=blur)) for blur in (0.0, 0.5)] == [False, True]
 
 
 def test_of_a_lesson_with_several_looks_each_has_its_own_limits() -> None:
