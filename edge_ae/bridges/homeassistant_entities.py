@@ -13,7 +13,7 @@ from typing import Any
 
 from edge_ae import __version__
 from edge_ae.core.alert_events import EventType
-from edge_ae.core.commands import LABELS
+from edge_ae.core.commands import LABELS, MAX_ALERT_NAME, TRUE_ALARM
 from edge_ae.core.detector import FROZEN, PACE
 from edge_ae.core.health_events import SensorFault, Watching
 from edge_ae.core.liveness import CLOCK_JUMP
@@ -162,6 +162,17 @@ ASSET = (
     _event("Alert", "event", "id", "seq", "severity", "ratio", "top_channel", "reason", "acked"),
     _button("Acknowledge", "ack", "{}"),
     *(_button(label.replace("_", " ").capitalize(), "feedback", f'{{"label": "{label}"}}') for label in LABELS),
+    Entity(
+        "Name of the alarm",
+        "text",
+        {
+            "command_topic": "cmd/feedback",
+            "command_template": f"{{{{ {{'label': '{TRUE_ALARM}', 'name': value}} | to_json }}}}",
+            "max": MAX_ALERT_NAME,
+            "qos": 1,
+            "icon": "mdi:tag-text",
+        },
+    ),
     _button("Shelve 1 h", "shelve", f'{{"duration_s": {SHELVE_S}}}'),
     _button("Unshelve", "unshelve", "{}"),
     Entity(

@@ -18,6 +18,7 @@ from edge_ae.web.live import Key, Live
 
 HOUR_S = 3600
 MAX_NOTE = 1_000
+MAX_ALERT_NAME = 80
 MAX_SILENCE_H = 31 * 24
 TAPS: Mapping[str, tuple[str, Fields]] = {
     "Acknowledge": ("ack", {}),
@@ -30,7 +31,11 @@ TAPS: Mapping[str, tuple[str, Fields]] = {
     "Out of service": ("out_of_service", {}),
     "In service": ("in_service", {}),
 }
-DONE = {"ack": "acknowledged", "feedback": "kept for the next training"}
+DONE = {
+    "ack": "acknowledged",
+    "feedback": "in force, and kept for the next training",
+    "unlearn": "the lesson is taken back",
+}
 RULES = {
     "below": "never again below a deviation",
     "mute": "mute the channel",
@@ -69,12 +74,13 @@ class Answers:
         """What the alert was, in the words of whoever saw it."""
         with ui.dialog() as dialog, ui.card():
             ui.label("What was it?")
-            note = ui.textarea("In your words", value=alert["note"]).props(f"maxlength={MAX_NOTE} autofocus")
             real = ui.checkbox("it was a true alarm", value=alert["label"] != "false_alarm")
+            name = ui.input("Its name, which later alerts like it will say", value=alert["name"])
+            name.props(f"maxlength={MAX_ALERT_NAME}").bind_visibility_from(real, "value")
+            note = ui.textarea("In your words", value=alert["note"]).props(f"maxlength={MAX_NOTE} autofocus")
 
             def fields() -> Fields:
-                label = "true_alarm" if real.value else "false_alarm"
-                return {"id": alert["id"], "label": label, "note": str(note.value or "")[:MAX_NOTE]}
+                return feedback_fields(alert["id"], bool(real.value), str(name.value or ""), str(note.value or ""))
 
             self._ends_with(dialog, "Keep", "feedback", fields)
 
@@ -129,6 +135,13 @@ def sense_of(asset: Asset) -> Mapping[str, bool]:
         "Out of service": not is_out,
         "In service": is_out,
     }
+
+
+def feedback_fields(identity: str, is_true: bool, name: str, note: str) -> Fields:
+    """The payload of the command `feedback`; only a true alarm has a name."""
+    fields = {"id": identity, "label": "true_alarm" if is_true else "false_alarm", "note": note[:MAX_NOTE]}
+    named = name.strip()[:MAX_ALERT_NAME]
+    return fields | ({"name": named} if is_true and named else {})
 
 
 def rule_fields(channel: str, kind: str, below: str) -> Fields:

@@ -7,12 +7,14 @@ from edge_ae.core.published import Asset, View
 from edge_ae.core.timestamps import MS, parse_time_ns
 from edge_ae.web.board import Fields
 from edge_ae.web.live import Key, WatchedAsset
-from edge_ae.web.words import LONGEST_NAME, STATES, duration, last_alert_of, number, reason_of, state_of, text
+from edge_ae.web.words import LONGEST_NAME, STATES, duration, last_alert_of, mode_of, number, reason_of, state_of, text
 
 MAX_SHARES = 16
 LEAST_SHARE = 0.005  # what is less would be drawn as 0 %, above the signals
 MAX_LISTED = 20
+MAX_LESSONS = 32
 SILENCES = -1  # in place of the number of a rule: all silences are taken back at once
+FIRST_LESSON = -2  # and of those of the lessons, downwards
 
 
 def now_of(view: View, key: Key, asset: Asset, now_ns: int) -> Fields:
@@ -45,7 +47,8 @@ def _facts(view: View, key: Key, asset: Asset, watched: WatchedAsset) -> Iterato
         yield "since", text(alert.get("ts_onset"), 40)
     yield "acknowledged", "yes" if alert.get("acked") is True and asset.state == "active" else ""
     yield "shelved until", text(alert.get("shelved_until") or "normal", 40) if alert.get("shelved") is True else ""
-    yield "operating mode", text(alert.get("similar_to"), LONGEST_NAME) or watched.mode
+    yield "similar to", similar_to(alert)
+    yield "operating mode", mode_of(alert) or watched.mode
     yield "budget", _budget(view, key, health, watched)
     yield "pace", text(health.get("pace"))
     yield "sensors", _sensors(health)
@@ -54,6 +57,15 @@ def _facts(view: View, key: Key, asset: Asset, watched: WatchedAsset) -> Iterato
     yield "beside it", text(health.get("beside"))
     model = alert.get("model")
     yield "model", f"{text(model.get('name'), 80)}, {text(model.get('version'), 40)}" if isinstance(model, dict) else ""
+
+
+def similar_to(alert: Mapping[str, Any]) -> str:
+    """The named alert that an alert is like, how often it was and when last; empty: it is like none."""
+    count = number(alert.get("similar_count"))
+    if not count:
+        return ""
+    last = f", last {text(alert.get('similar_last'), 40)[:10]}" if alert.get("similar_last") else ""
+    return f"{text(alert.get('similar_to'), LONGEST_NAME)} ({'once' if count == 1 else f'{count:g} times'}{last})"
 
 
 def _budget(view: View, key: Key, health: Mapping[str, Any], watched: WatchedAsset) -> str:
@@ -81,11 +93,13 @@ def _sensors(health: Mapping[str, Any]) -> str:
 
 
 def in_force(health: Mapping[str, Any]) -> Iterator[Fields]:
-    """The rules and silences, a sentence each; `clear`: what to send to take it back, None where only the settings can."""
+    """Rules, silences and lessons, a sentence each; `clear`: what to send to take it back, None where only the settings can."""
     for number_of, one in enumerate(_entries(health.get("rules"))):
         yield {"text": _rule(one), "clear": number_of if one.get("source") == "command" else None}
     for one in _entries(health.get("silences")):
         yield {"text": f"silence {_silence(one)}", "clear": SILENCES}
+    for number_of, one in enumerate(_entries(health.get("lessons"), MAX_LESSONS)):
+        yield {"text": _lesson(one), "clear": FIRST_LESSON - number_of}
 
 
 def ruled_channel(health: Mapping[str, Any], number_of: Any) -> str | None:
@@ -96,8 +110,28 @@ def ruled_channel(health: Mapping[str, Any], number_of: Any) -> str | None:
     return channel if isinstance(channel, str) else None
 
 
-def _entries(value: Any) -> list[Mapping[str, Any]]:
-    return [one for one in value[:MAX_LISTED] if isinstance(one, dict)] if isinstance(value, list) else []
+def unlearnt(health: Mapping[str, Any], number_of: Any) -> str | None:
+    """The id of a lesson that `in_force` has numbered, in the words of whoever published it."""
+    lessons = _entries(health.get("lessons"), MAX_LESSONS)
+    known = isinstance(number_of, int) and 0 <= FIRST_LESSON - number_of < len(lessons)
+    identity = lessons[FIRST_LESSON - number_of].get("id") if known else None
+    return identity if isinstance(identity, str) else None
+
+
+def _lesson(one: Mapping[str, Any]) -> str:
+    name, count = text(one.get("name"), LONGEST_NAME), number(one.get("count")) or 0
+    what = (
+        f"true alarm: {name or 'without a name'}"
+        if one.get("label") == "true_alarm"
+        else "false alarm, its like is withheld"
+    )
+    until = f" until {text(one['until'], 40)}" if one.get("until") else ""
+    idle = f"; says nothing now: {text(one['idle'])}" if one.get("idle") else ""
+    return f"{what}{until}, of {text(one.get('ts_raised'), 40)[:10]}, {count:g} like it since: {text(one.get('reason'))}{idle}"
+
+
+def _entries(value: Any, most: int = MAX_LISTED) -> list[Mapping[str, Any]]:
+    return [one for one in value[:most] if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _rule(one: Mapping[str, Any]) -> str:

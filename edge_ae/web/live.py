@@ -20,7 +20,7 @@ from edge_ae.core.timestamps import MS, SECOND
 from edge_ae.web.board import SLOT_NS, Board, Fields
 from edge_ae.web.past_alerts import PastAlerts
 from edge_ae.web.signal_rows import SignalRows
-from edge_ae.web.words import text
+from edge_ae.web.words import mode_of, text
 
 FILTERS = (*TOPICS, "+/+/event", "+/+/signals", "+/+/history")
 MAX_INBOX = 20_000  # messages that wait for the next step
@@ -138,7 +138,7 @@ class Live:
             return asset.signals.take(body)
         if kind == "history":
             return asset.past.take(body)
-        asset.history_due, asset.mode = True, text(body.get("similar_to"), 80)
+        asset.history_due, asset.mode = True, mode_of(body)
         return True
 
     def _keep_newest(self, key: Key, past: PastAlerts) -> None:

@@ -19,7 +19,7 @@ from nicegui.events import GenericEventArguments
 
 from edge_ae.core.published import Asset
 from edge_ae.web.answers import Answers
-from edge_ae.web.asset_facts import SILENCES, channels_of, facts_of, now_of, ruled_channel, spans_of
+from edge_ae.web.asset_facts import SILENCES, channels_of, facts_of, now_of, ruled_channel, spans_of, unlearnt
 from edge_ae.web.board import Fields
 from edge_ae.web.components import AlertList, BoardList, Facts, Now, Shell, Trend, WhatIf
 from edge_ae.web.gone import GoneLine, GoneTopics
@@ -177,11 +177,15 @@ class AssetPage:
             self._watched.history_due = True
 
     async def _clear(self, event: GenericEventArguments) -> None:
-        """Take back a rule that was set by a command, or the silences."""
+        """Take back a rule that was set by a command, a lesson, or the silences."""
         if event.args == SILENCES:
             await self._answers.send("silence", {"clear": True})
             return
         asset = self._live.view.assets.get(self._key, Asset())
+        lesson = unlearnt(asset.health, event.args)
+        if lesson is not None:
+            await self._answers.send("unlearn", {"id": lesson})
+            return
         channel = ruled_channel(asset.health, event.args)
         if channel is not None:
             await self._answers.send("rule", {"channel": channel, "clear": True})

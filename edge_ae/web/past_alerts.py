@@ -19,6 +19,7 @@ TEXTS = {"id": 64, "severity": 20, "top_channel": LONGEST_NAME, "cause": 40, "la
     "reason": 400,
     "suppressed_by": 200,
     "note": 1_000,
+    "name": 80,
 }
 
 Fields = dict[str, Any]

@@ -120,3 +120,8 @@ def number(value: Any) -> float | None:
 def path_of(node: str, asset: str) -> str:
     """Where the page of an asset is; a name may hold anything but a slash."""
     return f"/asset/{quote(node, safe='')}/{quote(asset, safe='')}"
+
+
+def mode_of(alert: Mapping[str, Any]) -> str:
+    """The operating mode that an alert is nearest to; empty where it is like a named alert, or nothing is known."""
+    return "" if number(alert.get("similar_count")) else text(alert.get("similar_to"), LONGEST_NAME)

@@ -30,6 +30,7 @@ KNOWN: dict[str, set[str]] = {
     "event": _STATE | {"event_types"},
     "button": _COMMON | {"command_topic", "payload_press", "qos"},
     "select": _STATE | {"command_template", "command_topic", "options"},
+    "text": _STATE | {"command_template", "command_topic", "max"},
     "switch": _STATE | {"command_topic", "payload_off", "payload_on", "state_off", "state_on"},
 }
 SINCE_2025_10 = {"default_entity_id"}

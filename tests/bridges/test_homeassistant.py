@@ -30,7 +30,7 @@ from edge_ae.bridges.homeassistant_entities import (
 )
 from edge_ae.core.alert_events import AlertWord, ModelName
 from edge_ae.core.alert_state import AlertSource, AlertState
-from edge_ae.core.commands import parse
+from edge_ae.core.commands import GiveFeedback, parse
 from edge_ae.core.description import describe
 from edge_ae.core.detector import Detector, Watch
 from edge_ae.core.fleet import Fleet
@@ -344,6 +344,15 @@ def test_blueprint_uses_what_it_asks_for_and_entities_that_there_are() -> None:
         if "entity" in one["selector"]:
             (wanted,) = one["selector"]["entity"]["filter"]
             assert known[one["name"]] == wanted["domain"]
+
+
+def test_a_text_names_the_alarm_in_the_words_of_the_command() -> None:
+    (text,) = (entity for entity in ASSET if entity.platform == "text")
+    template = jinja2.Environment(autoescape=False).from_string(
+        text.facts["command_template"].replace("to_json", "tojson")
+    )
+    given = parse("feedback", template.render(value='closing "valve"').encode())
+    assert given == GiveFeedback(None, "true_alarm", "", 'closing "valve"')
 
 
 def test_node_has_an_entity_for_each_of_its_topics_that_people_care_for() -> None:

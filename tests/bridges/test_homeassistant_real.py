@@ -156,7 +156,7 @@ def keys(schema):
     return {str(key) for key in schema.schema} if isinstance(getattr(schema, "schema", None), dict) else set()
 
 found = {"device": keys(MQTT_ENTITY_DEVICE_INFO_SCHEMA), "origin": {"name", *ORIGIN_ABBREVIATIONS}}
-for platform in ("binary_sensor", "sensor", "event", "button", "select", "switch"):
+for platform in ("binary_sensor", "sensor", "event", "button", "select", "switch", "text"):
     found[platform] = keys(importlib.import_module(f"homeassistant.components.mqtt.{platform}").DISCOVERY_SCHEMA)
 print(json.dumps({name: sorted(known) for name, known in found.items()}))
 """

@@ -9,8 +9,17 @@ from hypothesis import strategies as st
 
 from edge_ae.core.published import Asset, View
 from edge_ae.core.timestamps import HOUR, MINUTE, SECOND, rfc3339
-from edge_ae.web.answers import TAPS, rule_fields, sense_of
-from edge_ae.web.asset_facts import SILENCES, facts_of, in_force, now_of, ruled_channel, spans_of
+from edge_ae.web.answers import TAPS, feedback_fields, rule_fields, sense_of
+from edge_ae.web.asset_facts import (
+    FIRST_LESSON,
+    SILENCES,
+    facts_of,
+    in_force,
+    now_of,
+    ruled_channel,
+    spans_of,
+    unlearnt,
+)
 from edge_ae.web.live import WatchedAsset
 from edge_ae.web.words import reason_of
 
@@ -53,6 +62,43 @@ def test_rules_and_silences_are_said_and_only_those_of_a_command_can_be_taken_ba
         {"text": "b only high, from a deviation of 5% (by command)", "clear": 1},
         {"text": "silence 10:00 to 18:00, cleaning", "clear": SILENCES},
     ]
+
+
+LESSONS = [
+    {"id": "a1", "label": "false_alarm", "reason": "flow <high>", "ts_raised": "2026-11-02T09:00:00.000Z", "count": 3},
+    {"id": "b2", "label": "true_alarm", "name": "closing valve", "ts_raised": 7, "idle": "no channel 'x'"},
+]
+
+
+def test_lessons_are_said_and_each_can_be_taken_back() -> None:
+    assert list(in_force({"lessons": LESSONS})) == [
+        {
+            "text": "false alarm, its like is withheld, of 2026-11-02, 3 like it since: flow <high>",
+            "clear": FIRST_LESSON,
+        },
+        {
+            "text": "true alarm: closing valve, of 7, 0 like it since: ; says nothing now: no channel 'x'",
+            "clear": FIRST_LESSON - 1,
+        },
+    ]
+    numbers = (FIRST_LESSON, FIRST_LESSON - 1, FIRST_LESSON - 2, SILENCES, 0, "a1", None)
+    assert [unlearnt({"lessons": LESSONS}, number) for number in numbers] == ["a1", "b2", *[None] * 5]
+    assert unlearnt({"lessons": [{"id": 7}]}, FIRST_LESSON) is None
+
+
+def test_a_named_alert_that_this_one_is_like_is_no_operating_mode() -> None:
+    like = {"similar_to": "closing valve", "similar_count": 3, "similar_last": "2026-11-02T09:00:00.000Z"}
+    found = dict(facts(Asset(alert=like))["facts"])
+    assert (found["similar to"], "operating mode" in found) == ("closing valve (3 times, last 2026-11-02)", False)
+    assert dict(facts(Asset(alert={"similar_to": "mode 1", "similar_count": 0}))["facts"])["operating mode"] == "mode 1"
+
+
+def test_only_a_true_alarm_is_named() -> None:
+    assert feedback_fields("a1", True, " closing valve ", "x") == {
+        "id": "a1", "label": "true_alarm", "note": "x", "name": "closing valve"
+    }  # fmt: skip
+    assert feedback_fields("a1", False, "closing valve", "") == {"id": "a1", "label": "false_alarm", "note": ""}
+    assert feedback_fields("a1", True, "  ", "") == {"id": "a1", "label": "true_alarm", "note": ""}
 
 
 @pytest.mark.parametrize(

@@ -250,7 +250,7 @@ def test_a_tap_is_carried_out_by_the_daemon_and_its_restart_needs_no_reload(play
         play.shows("never again below a deviation")
         play.browser.find_element("css selector", "input[maxlength='20']").send_keys("40")
         play.tap("Make the rule")
-        play.shows("a from a deviation of 40", "[aria-label='Rules and silences in force']")
+        play.shows("a from a deviation of 40", "[aria-label='Rules, silences and lessons in force']")
         play.tap("Take back")
         wait_for(lambda: "from a deviation" not in play.text(), "no rule")
         picture(play.browser, "asset")

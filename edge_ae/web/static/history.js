@@ -16,7 +16,7 @@ export default {
           </div>
           <div>{{ alert.reason }}</div>
           <div v-if="alert.suppressed_by" class="ea-faint">{{ alert.suppressed_by }}</div>
-          <div v-if="alert.label || alert.note" class="ea-faint" data-test="label">{{ (alert.label || '').replace('_', ' ') }} {{ alert.note }}</div>
+          <div v-if="alert.label || alert.note" class="ea-faint" data-test="label">{{ (alert.label || '').replace('_', ' ') }} <b v-if="alert.name">{{ alert.name }}</b> {{ alert.note }}</div>
           <div class="ea-tools">
             <button class="plain" @click="act('false_alarm', alert)">False alarm</button>
             <button class="plain" @click="act('true_alarm', alert)">True alarm</button>
