@@ -135,6 +135,24 @@ def test_what_no_operand_is_traced_of_is_a_constant_and_no_node() -> None:
     np.testing.assert_array_equal(constant, WEIGHT @ WEIGHT.T)
 
 
+def test_what_is_asked_for_twice_is_one_node_and_a_branch_s_own_values_stay_in_it() -> None:
+    def twice(window: Floats) -> tuple[Floats, ...]:
+        def yes(values: Floats) -> tuple[Floats]:
+            return (values * 2.0 + 1.0,)
+
+        def no(values: Floats) -> tuple[Floats]:
+            return (values * 2.0 + 3.0,)
+
+        (chosen,) = choose(np.sum(window) > 0.0, yes, no, (window,))
+        return chosen, window * 2.0, window * 2.0 + np.square(window * 2.0)
+
+    graph = trace(twice, (ROWS, CHANNELS), "window", "abc")
+    assert [node.operator for node in graph.nodes].count("Mul") == 2
+    windows = np.random.default_rng(0).normal(size=(3, ROWS, CHANNELS)).astype(np.float32)
+    for found, wanted in zip(in_runtime(twice, windows, 3), twice(windows), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
 @pytest.mark.parametrize("unknown", [np.tanh, np.cumsum, lambda window: np.add.reduce(window, axis=1)])
 def test_what_is_not_known_of_numpy_is_refused(unknown: Callable[[Floats], Any]) -> None:
     with pytest.raises(TypeError):

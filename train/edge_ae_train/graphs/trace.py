@@ -108,21 +108,24 @@ class Traced(NDArrayOperatorsMixin):
 
 
 class Tape:
-    """What has been noted: nodes, those of a branch by themselves, and constants."""
+    """What has been noted: nodes, those of a branch by themselves, and constants. What is asked for twice is computed once."""
 
     def __init__(self) -> None:
         self._constants: dict[str, Array] = {}
         self._names: dict[tuple[Any, ...], str] = {}
         self._count = 0
         self._nodes: list[OnnxNode] = []
+        self._made: dict[tuple[Any, ...], str] = {}  # the value that an operator makes of these inputs
 
     def note(self, operator: str, operands: Sequence[Any], example: Array, **attributes: Attribute) -> Traced:
         """The value that the operator makes of operands, Traced or constant."""
         assert example.dtype in ELEMENTS, f"{operator} gives {example.dtype}, which no graph here holds"
-        name = self._new()
         inputs = tuple(one.name if isinstance(one, Traced) else self._constant(np.asarray(one)) for one in operands)
-        self._nodes.append(OnnxNode(operator, inputs, (name,), attributes))
-        return Traced(self, name, np.asarray(example))
+        made = (operator, inputs, *attributes.items())
+        if made not in self._made:
+            self._made[made] = self._new()
+            self._nodes.append(OnnxNode(operator, inputs, (self._made[made],), attributes))
+        return Traced(self, self._made[made], np.asarray(example))
 
     def embed(self, graph: OnnxGraph, inputs: Sequence[Traced], examples: Sequence[Array]) -> tuple[Traced, ...]:
         """The outputs of another graph, which becomes a part of this one; `examples`: of them."""
@@ -148,9 +151,9 @@ class Tape:
 
     def _apart(self, code: Callable[..., Values], operands: Values) -> tuple[OnnxGraph, Values]:
         """What the code does, as a graph of its own, which may use every value noted so far."""
-        before, self._nodes = self._nodes, []
+        before, self._nodes, made, self._made = self._nodes, [], self._made, dict(self._made)
         found = tuple(self._made_here(one) for one in code(*operands))
-        nodes, self._nodes = self._nodes, before
+        nodes, self._nodes, self._made = self._nodes, before, made
         return OnnxGraph(tuple(nodes), {}, (), tuple(Port(one.name, one.dtype) for one in found)), found
 
     def _made_here(self, value: Traced) -> Traced:

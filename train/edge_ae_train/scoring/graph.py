@@ -80,7 +80,7 @@ class Views:
         """Residuals [2, batch, length, judged], latent [batch, latent], restored window [batch, length, channel]."""
         seen = values if self.sight is None else self.sight(values)
         latent, restored = self.network(seen)
-        residuals = np.stack([seen - restored, seen - self.forecaster(seen)[1]])
+        residuals = seen - np.stack([restored, self.forecaster(seen)[1]])
         if self.sight is None:
             return residuals, latent, restored
         return self.sight.judge(residuals), latent, self.sight.restored(restored, values)
