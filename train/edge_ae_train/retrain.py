@@ -239,7 +239,11 @@ def as_dict(outcome: Outcome) -> dict[str, Any]:
         "replaced": outcome.replaced,
         "worse": outcome.worse,
         **asdict(outcome),
-        "margins": {"most_alerts": outcome.most_alerts, "least_injected_found": outcome.least},
+        "margins": {
+            "most_alerts": outcome.most_alerts,
+            "least_known_found": outcome.current.known_found,
+            "least_injected_found": outcome.least,
+        },
     }
 
 
