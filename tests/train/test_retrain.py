@@ -108,6 +108,26 @@ def test_false_alarm_is_kept_as_normal(small: Small) -> None:
     assert found.assets[0].faults == ()
 
 
+def test_false_alarm_that_went_too_far_is_left_out_and_it_is_said(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "FURTHEST_FALSE", 1.0)
+    identity = own_alert(small)["id"]
+    found = recalled(small, Hindsight(labels={identity: history.FALSE_ALARM}, node="n"), label=None)
+    assert not set(range(FAULT, FAULT_END)) & set(kept(found))
+    assert f"1 false alarms ({identity} ...) went further than 1 normal deviations" in found.notes[1]
+
+
+def test_a_named_alert_is_a_known_fault_of_that_name(small: Small, tmp_path: Path) -> None:
+    identity = own_alert(small)["id"]
+    words = [{"id": identity, "label": "true_alarm", "name": name} for name in ("leak", "closing valve")]
+    words.append({"id": "other", "label": "false_alarm"})
+    file = tmp_path / "feedback.jsonl"
+    file.write_bytes(b"".join(orjson.dumps(word) + b"\n" for word in words))
+    (fault,) = recalled(small, history.read_hindsight([], [file], "n"), label=None).assets[0].faults
+    assert (fault.id, fault.name) == (identity, "closing valve")
+
+
 def test_confirmed_alert_is_a_known_fault(small: Small) -> None:
     hindsight = Hindsight(labels={own_alert(small)["id"]: history.TRUE_ALARM}, node="n")
     (fault,) = recalled(small, hindsight, label=None).assets[0].faults
@@ -228,7 +248,7 @@ def test_recordings_of_something_else_are_refused_in_one_sentence(small: Small, 
 
 
 def outcome(**candidate: Any) -> Outcome:
-    current = Performance("pump", "pca", "", false_alerts=1, known_found=2, injected_found={"all": 0.6})
+    current = Performance("pump", "pca", "", 1, known_found=2, injected_found={"all": 0.6}, named_found=("a leak", "b"))
     return Outcome(current, replace(current, **candidate), 1000, 10**12, alerts_allowed=0.5, known=3)
 
 
@@ -240,6 +260,7 @@ def outcome(**candidate: Any) -> Outcome:
         ({"injected_found": {"all": 0.57}}, ["it finds 57% of the injected faults"]),
         ({"false_alerts": 2}, ["it raises 2 alerts on normal rows"]),
         ({"known_found": 1}, ["it finds 1 of 3 known faults"]),
+        ({"named_found": ("b", "another")}, ["it no longer finds a leak"]),
     ],
 )
 def test_candidate_is_taken_unless_it_is_worse_by_more_than_chance(candidate: dict[str, Any], worse: list[str]) -> None:

@@ -53,6 +53,7 @@ class Performance:
     false_alerts: int
     known_found: int
     injected_found: dict[str, float]  # the share, of each strength and kind, and of `all`
+    named_found: tuple[str, ...] = ()  # of known faults that people have named, those that it finds, once at least
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,11 @@ class Outcome:
     def worse(self) -> list[str]:
         """In what respects the candidate is worse by more than chance: sentences, none where it is taken."""
         old, new = self.current, self.candidate
+        lost = sorted({*old.named_found} - {*new.named_found})
         sentences = {
             f"it raises {new.false_alerts} alerts on normal rows": new.false_alerts > self.most_alerts,
             f"it finds {new.known_found} of {self.known} known faults": new.known_found < old.known_found,
+            f"it no longer finds {', '.join(lost)}": len(lost) > 0,
             f"it finds {new.injected_found['all']:.0%} of the injected faults": new.injected_found["all"] < self.least,
         }
         return [sentence for sentence, true in sentences.items() if true]
@@ -168,13 +171,15 @@ def compare(current: OnnxModel, candidate: OnnxModel, trial: Trial, reporter: Re
 
 def _judged(model: OnnxModel, trial: Trial, reporter: Reporter) -> Performance:
     reporter.step(f"judging {model.spec.family} of {model.spec.trained_at}")
+    found = [span for asset in trial.assets if asset.faults for span in _found_known(model, trial.rules, asset)]
     return Performance(
         name=model.spec.name,
         family=model.spec.family,
         trained_at=model.spec.trained_at,
         false_alerts=sum(_alerts(model, trial.rules, segment) for segment in trial.held_out),
-        known_found=sum(_found_known(model, trial.rules, asset) for asset in trial.assets if asset.faults),
+        known_found=len(found),
         injected_found=_found_injected(model, trial),
+        named_found=tuple(sorted({span.name for span in found if span.name})),
     )
 
 
@@ -188,9 +193,9 @@ def _alerts(model: OnnxModel, rules: AlertRules, segment: Segment) -> int:
     return len(episodes(score_table(table, model, Watch(model, rules)).alert))
 
 
-def _found_known(model: OnnxModel, rules: AlertRules, asset: AssetPast) -> int:
+def _found_known(model: OnnxModel, rules: AlertRules, asset: AssetPast) -> list[Span]:
     alert = score_table(asset.table, model, Watch(model, rules)).alert
-    return sum(_alert_in(span, asset.table.t_ns, alert) for span in asset.faults)
+    return [span for span in asset.faults if _alert_in(span, asset.table.t_ns, alert)]
 
 
 def _alert_in(span: Span, t_ns: NDArray[np.int64], alert: NDArray[np.bool_]) -> bool:

@@ -5,7 +5,7 @@
 
 Left out are alerts, faults that people confirmed or labelled, and rows so extreme that normal ones of their number would
 hardly show them: a fault that nobody noticed must not teach the next model that it is normal. What people called a false
-alarm is kept. What the health stage masks on a device, the values of a sick sensor, is missing here as well.
+alarm is kept, unless it went too far to be one. What the health stage masks on a device, the values of a sick sensor, is missing here as well.
 """
 
 import json
@@ -39,6 +39,10 @@ from edge_ae_train.progress import SILENT, Reporter, in_parts
 FEEDBACK = "feedback.jsonl"
 FALSE_ALARM, TRUE_ALARM = "false_alarm", "true_alarm"
 EXTREMES = 1.0  # times that normal rows reach, in recordings of that length, the score from which on rows are left out
+FURTHEST_FALSE = (
+    30.0  # normal deviations at the peak: three times what is called high; one tap must not make that normal
+)
+FURTHEST_RATIO = 8.0  # the same where the model knows of no deviations: twice what is called high
 MOST_EXTREME = 0.1  # of the windows: where more look extreme, the machine has changed, and extremes are no longer it
 
 Found = TypeVar("Found")
@@ -46,12 +50,17 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of an asset's time, both ends included; `id`: of the alert that it was."""
+    """A stretch of an asset's time, both ends included; `id`: of the alert that it was, `name`: what that was, as people said.
+
+    `too_far`: its peak was too far from normal to be taken for normal on anybody's word.
+    """
 
     start_ns: int
     end_ns: int
     asset: str = ""
     id: str = ""
+    name: str = ""
+    too_far: bool = False
 
     def overlaps(self, others: Iterable["Span"]) -> bool:
         return any(self.start_ns <= other.end_ns and other.start_ns <= self.end_ns for other in others)
@@ -67,12 +76,16 @@ class SickSpan:
 
 @dataclass(frozen=True)
 class Hindsight:
-    """What is known beside the recordings: the alerts of a daemon on `node`, what people called them, by id, and its sick sensors."""
+    """What is known beside the recordings: the alerts of a daemon on `node`, what people called them, by id, and its sick sensors.
+
+    `names`: what those were that people have named, by id.
+    """
 
     alerts: tuple[Span, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     node: str = "offline"
     sick: tuple[SickSpan, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -114,6 +127,7 @@ def recall(
 ) -> Past:
     """`length`: rows of the next model's windows; None: not known yet."""
     assets, known = [], {span.id for span in hindsight.alerts}
+    doubted: set[str] = set()
     sampling = prepare.sampling_of(current.spec, length or LENGTHS[-1])
     when = Expression.of(current.spec.when) if current.spec.when else None
     for one, part in zip(series, in_parts(reporter, [len(one.table) for one in series]), strict=True):
@@ -122,7 +136,11 @@ def recall(
         result = score_table(one.table, current, watch, node=hindsight.node, asset=one.asset, progress=said)
         own = _alerts(result, one)
         known |= {span.id for span in own}
-        alerts = own + [span for span in hindsight.alerts if span.asset == one.asset]
+        alerts = [
+            replace(span, name=hindsight.names.get(span.id, ""))
+            for span in (*own, *(span for span in hindsight.alerts if span.asset == one.asset))
+        ]
+        doubted |= {span.id for span in alerts if span.too_far and hindsight.labels.get(span.id) == FALSE_ALARM}
         extremes = _runs(one.table, extreme(result, current.spec, rules))
         reasons = _reasons(alerts, extremes, _runs(one.table, one.table.labels), hindsight.labels)
         made = prepare.rows([one.table], sampling)
@@ -134,14 +152,14 @@ def recall(
         if when is not None:
             left_out[f"not {when.text}"] = rows - sum(map(len, watched))
         assets.append(AssetPast(one.table, result.alert, tuple(normal), faults, rows, left_out))
-    return Past(current, rules, tuple(assets), (_summary(assets), *_strangers(hindsight, known)))
+    return Past(current, rules, tuple(assets), (_summary(assets), *_doubts(doubted), *_strangers(hindsight, known)))
 
 
 def _reasons(
     alerts: Sequence[Span], extremes: Sequence[Span], labelled: Sequence[Span], labels: Mapping[str, str]
 ) -> dict[str, Sequence[Span]]:
     """What to leave out, by the reason: suspects that no false alarm excuses, and what is known to be a fault."""
-    false_alarms = [span for span in alerts if labels.get(span.id) == FALSE_ALARM]
+    false_alarms = [span for span in alerts if labels.get(span.id) == FALSE_ALARM and not span.too_far]
     confirmed = [span for span in alerts if labels.get(span.id) == TRUE_ALARM]
     suspects = {"alert": alerts, "extreme": extremes}
     excused = {why: [span for span in spans if not span.overlaps(false_alarms)] for why, spans in suspects.items()}
@@ -182,10 +200,11 @@ def _alerts(result: Result, series: Series) -> list[Span]:
 
 def _span(body: Mapping[str, Any]) -> Span:
     """An alert's, from its JSON."""
-    start_ns = parse_time_ns(body["ts_onset"])
-    if body["ts_cleared"] is not None:
-        return Span(start_ns, parse_time_ns(body["ts_cleared"]), body["asset"], body["id"])
-    return Span(start_ns, start_ns + round(body["duration_s"] * SECOND), body["asset"], body["id"])
+    start_ns, cleared = parse_time_ns(body["ts_onset"]), body["ts_cleared"]
+    end_ns = start_ns + round(body["duration_s"] * SECOND) if cleared is None else parse_time_ns(cleared)
+    magnitude, ratio = body.get("magnitude"), body.get("ratio") or 0.0
+    too_far = ratio > FURTHEST_RATIO if magnitude is None else magnitude > FURTHEST_FALSE
+    return Span(start_ns, end_ns, body["asset"], body["id"], too_far=too_far)
 
 
 def _runs(table: Table, flags: Flags | None) -> list[Span]:
@@ -238,6 +257,16 @@ def _summary(assets: Sequence[AssetPast]) -> str:
     )
 
 
+def _doubts(ids: set[str]) -> list[str]:
+    if not ids:
+        return []
+    return [
+        f"{len(ids)} false alarms ({min(ids)} ...) went further than {FURTHEST_FALSE:g} normal deviations, or {FURTHEST_RATIO:g} times the "
+        "boundary where those are not known: their rows are left out all the same, for one that was a fault would become normal; lessons "
+        "withhold their like"
+    ]
+
+
 def _strangers(hindsight: Hindsight, known: set[str]) -> list[str]:
     unknown = sorted(set(hindsight.labels) - known)
     if not unknown:
@@ -257,11 +286,17 @@ def read_hindsight(alerts: Iterable[Path], feedback: Iterable[Path], node: str) 
     Of several words on one alert the last one counts. BadData names the file and the line.
     """
     spans = {span.id: span for path in alerts for span in _lines(path, _span)}
-    words = [_words(path) for path in feedback]
-    return Hindsight(tuple(spans.values()), dict(word for file in words for word in file), node)
+    words = {identity: (label, name) for path in feedback for identity, label, name in _words(path)}
+    labels = {identity: label for identity, (label, _) in words.items()}
+    names = {identity: name for identity, (label, name) in words.items() if name and label == TRUE_ALARM}
+    return Hindsight(tuple(spans.values()), labels, node, names=names)
 
 
-def _words(path: Path) -> list[tuple[str, str]]:
+Word = tuple[str, str, str]
+"""What people said of one alert: its id, the label, and the name, if any."""
+
+
+def _words(path: Path) -> list[Word]:
     """Of a file of lines, or of a `state_dir`: its database, or what version 0.1 kept there."""
     database = path / FILE
     if not database.exists():
@@ -273,10 +308,11 @@ def _words(path: Path) -> list[tuple[str, str]]:
     return [_parsed(database, number, line, _word) for number, line in enumerate(lines, start=1)]
 
 
-def _word(body: Mapping[str, Any]) -> tuple[str, str]:
-    if body["label"] not in (FALSE_ALARM, TRUE_ALARM) or not isinstance(body["id"], str):
+def _word(body: Mapping[str, Any]) -> Word:
+    name = body.get("name") or ""
+    if body["label"] not in (FALSE_ALARM, TRUE_ALARM) or not isinstance(body["id"], str) or not isinstance(name, str):
         raise ValueError(f"{body['label']!r} of {body['id']!r}")
-    return body["id"], body["label"]
+    return body["id"], body["label"], name
 
 
 def _lines(path: Path, parse: Callable[[Mapping[str, Any]], Found]) -> list[Found]:
