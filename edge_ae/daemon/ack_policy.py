@@ -101,6 +101,10 @@ class AckPolicy:
         """Whether the broker may be waiting for us: it may allow fewer messages under way than we do."""
         return self._stall.stalled(now_ns, unacknowledged)
 
+    def pressed(self, unacknowledged: int) -> bool:
+        """Whether the broker can send little more until it is answered."""
+        return 8 * unacknowledged > 7 * self._stall.limit
+
     def exhausted(self, unacknowledged: int) -> bool:
         """Whether the broker sends nothing more until it is answered."""
         return unacknowledged >= self._stall.limit

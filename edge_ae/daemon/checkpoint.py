@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from edge_ae.core.deduplication import Deduplicator, Receipt
@@ -31,6 +32,9 @@ from edge_ae.mqtt.link import Link, Message, Session
 from edge_ae.store.node_store import UNFIT, AssetState, Changes, NodeStore, Saved
 
 log = logging.getLogger(__name__)
+
+PART_ASSETS = 32
+"""In one commit, where a checkpoint is written in parts. A commit takes as long as some more assets, and wears the disk as much."""
 
 
 class Checkpoints:
@@ -63,6 +67,7 @@ class Checkpoints:
         self._bridges = bridges
         self._policy = AckPolicy(seconds_ns(options.checkpoint_s), options.receive_maximum, now_ns)
         self._changed = False
+        self._in_parts = False  # A part of a checkpoint is written, and more of it is to come.
         self._connection = 0  # The number of the present connection, or of the last one.
         self._void = 0  # What came on the connections up to this one is delivered again.
         self._removed: set[str] = set()  # Assets that the store is to forget.
@@ -111,13 +116,29 @@ class Checkpoints:
             if not self.write(now_ns):  # one is enough to see whether the broker was waiting
                 self.counts["acknowledged_unsaved"] += 1
                 self._link.ack(self.deduplicator.settle_oldest())
-        elif self._policy.due(now_ns, waiting, changed=self._changed, failing=self._store.fault is not None):
-            self.write(now_ns)
+        elif self._in_parts or self._policy.due(
+            now_ns, waiting, changed=self._changed, failing=self._store.fault is not None
+        ):
+            self._write_part(now_ns, waiting)
         if self._store.fault is not None and self._policy.exhausted(self.deduplicator.unacknowledged):
             self._acknowledge_unsaved(now_ns)
 
+    def _write_part(self, now_ns: int, waiting: int) -> None:
+        """Write a part of a checkpoint of many assets, one a turn, so that no alert waits for all of it; the last one, and one for
+        which there is no time to take turns, is a checkpoint of all that is new still. Only with that anything is acknowledged."""
+        part = frozenset(islice(self._ingest.touched, PART_ASSETS))
+        covered = self.deduplicator.covered_by(part)
+        if len(self._ingest.touched) <= PART_ASSETS or covered is None or self._policy.pressed(waiting):
+            self.write(now_ns)
+            return
+        self._policy.tried(now_ns)
+        self._in_parts = self._commit(part, covered)
+        if self._in_parts:
+            self.deduplicator.cover(covered)
+
     def write(self, now_ns: int) -> bool:
         """Write a checkpoint now; no window may be due. False: the disk fails, and nothing is acknowledged."""
+        self._in_parts = False
         self._policy.tried(now_ns)
         self.deduplicator.forget(now_ns)
         if not self._commit(self._ingest.touched, None):

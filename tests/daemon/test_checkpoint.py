@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from edge_ae.core.timestamps import SECOND
-from edge_ae.daemon import loop
+from edge_ae.daemon import checkpoint, loop
 from edge_ae.daemon.loop import Daemon
 from edge_ae.mqtt.link import Session
 from edge_ae.store.node_store import FILE, NodeStore, pack
@@ -162,6 +162,68 @@ def test_alert_of_one_asset_does_not_wait_for_the_state_of_the_others(tmp_path: 
     assert saved is not None
     assert list(saved.assets) == ["p1"]
     assert len(link.given) == 0
+
+
+MANY = mixed([rows(0, 30, f"p{number}") for number in range(1, 7)])
+
+
+def in_parts(directory: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Daemon, Deaf]:
+    """One that takes a message a turn, and writes two assets at a time once 61 messages wait for acknowledgement."""
+    monkeypatch.setattr(loop, "BATCH", 1)
+    monkeypatch.setattr(checkpoint, "PART_ASSETS", 2)
+    directory.mkdir(exist_ok=True)
+    tried, link = daemon(directory, NEVER_S, receive_maximum=80)
+    tried.checkpoints.load()
+    return tried, link
+
+
+def test_checkpoint_of_many_assets_is_written_in_parts_and_acknowledged_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried, link = in_parts(tmp_path, monkeypatch)
+    calm = [(topic, payload.replace(b"50.0", b"1.0")) for topic, payload in MANY]
+    run(tried, link, calm[:60])
+    commits, given = [], []
+    for message in calm[60:70]:
+        commits.append(tried.store.database.counts["commits"])
+        run(tried, link, [message])
+        given.append(len(link.given))
+        if given[-1] > 0:
+            break
+    assert commits == list(range(commits[0], commits[0] + len(commits)))  # one a turn
+    assert len(commits) >= 3
+    assert given == [0] * (len(given) - 1) + [60 + len(given)]
+    saved = stored(tmp_path).load()
+    assert saved is not None
+    newest = {name: state["align"]["watermark"] for name, state in tried.fleet.snapshot().items()}
+    assert {name: asset.state["align"]["watermark"] for name, asset in saved.assets.items()} == newest
+
+
+def test_broker_that_can_send_no_more_has_a_checkpoint_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried, link = in_parts(tmp_path, monkeypatch)
+    monkeypatch.setattr(loop, "BATCH", 71)
+    run(tried, link, MANY[:71])
+    assert len(link.given) == 71
+
+
+@pytest.mark.parametrize("step", [5, 7])
+def test_crash_between_parts_loses_doubles_and_changes_nothing(
+    tmp_path: Path, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, link = in_parts(tmp_path / "whole", monkeypatch)
+    run(whole, link, MANY)
+    for crash in (*range(61, 66), *range(66, len(MANY), step * 3)):
+        first, link = in_parts(tmp_path / f"{crash}", monkeypatch)
+        run(first, link, MANY[:crash])
+        first.store.close()  # nothing more is written
+        second, again = in_parts(tmp_path / f"{crash}", monkeypatch)
+        again.put_again(MANY[:crash], link.given)
+        again.put(MANY[crash:])
+        while again.waiting:
+            second.turn()
+        assert states(second) == states(whole), crash
+        keys = [[m.key for m in one.store.outbox.pending(99)] for one in (second, whole)]
+        assert sorted(keys[0]) == sorted(keys[1]), crash
 
 
 def test_node_that_is_called_otherwise_leaves_no_alert_active_under_its_old_name(
