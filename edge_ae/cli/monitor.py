@@ -155,6 +155,8 @@ def sparkline(ratios: Sequence[float], width: int) -> str:
 
 def _state(asset: Asset, quiet: bool) -> str:
     word = asset.state.replace("_", " ")
+    if not asset.alert and asset.health.get("watching") == "learning":
+        return "learning"
     if asset.state == "active":
         word = f"ALERT {asset.alert.get('severity') or ''}".strip()
     if asset.alert.get("shelved"):

@@ -65,6 +65,16 @@ def test_a_suppressed_alert_is_none_and_says_what_suppressed_it() -> None:
     assert line.split()[-5:] == ["suppressed", "rule:", "flow", "is", "muted"]
 
 
+def test_an_asset_that_has_no_model_yet_says_how_far_it_is() -> None:
+    text = "learned from 3 of 168 hours; first model at 24 h"
+    seen = View("edge-ae")
+    health = {"watching": "learning", "watched": False, "reason": text, "learning": text}
+    seen.take("edge-ae/pi/pump/health", json.dumps(health).encode(), NOW)
+    (line,) = (line for line in render(seen, 200, 8, NOW, colour=False) if "pump" in line)
+    assert " learning " in line
+    assert text in line
+
+
 @pytest.mark.parametrize(
     ("health", "shown"),
     [

@@ -240,3 +240,16 @@ def test_nothing_that_is_published_can_break_the_page(
     assert all(one["text"].isprintable() for one in said["inForce"])
     spans_of(asset, WatchedAsset())
     assert reason_of(asset).isprintable()
+
+
+def test_an_asset_that_has_no_model_yet_says_how_far_it_is() -> None:
+    text = "learned from 3 of 168 hours; first model at 24 h"
+    asset = Asset(health={"watching": "learning", "watched": False, "reason": text, "learning": text, "learned_h": 3})
+    assert (now(asset)["state"], now(asset)["tone"], now(asset)["reason"]) == ("learning", "calm", text)
+    assert ["learning", text] in facts(asset)["facts"]
+    watched = Asset(
+        alert={"state": "normal"},
+        health={"watching": "watched", "reason": None, "learning": "learned from 31 of 168 hours"},
+    )
+    assert (now(watched)["state"], now(watched)["reason"]) == ("normal", "")
+    assert ["learning", "learned from 31 of 168 hours"] in facts(watched)["facts"]

@@ -45,13 +45,14 @@ class Hindered(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What there is to know of a stream. `rules`: of its assets; `family`: of models, or AUTO."""
+    """What there is to know of a stream. `rules`: of its assets; `family`: of models, or AUTO; `hindsight`: gives what is known of the
+    past, which takes a while to read."""
 
     topic: str
     rules: AlertRules
     goals: Goals
     family: str
-    hindsight: Hindsight
+    hindsight: Callable[[], Hindsight]
 
     @property
     def when(self) -> Expression | None:
@@ -216,7 +217,7 @@ class LearningRound:
         options = RetrainOptions(
             ModelFile(name, str(current.path), current.sha256),
             self._plan.rules,
-            self._plan.hindsight,
+            self._plan.hindsight(),
             family=self._plan.family,
         )
         sources = self._recordings.of_those(members)

@@ -7,6 +7,7 @@ them by itself. One pass looks at every asset once.
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from edge_ae.config.loading import load
@@ -18,6 +19,7 @@ from edge_ae.errors import BadState
 from edge_ae.store.known_assets import KnownAsset, read_known_assets
 from edge_ae.store.node_store import FILE
 from edge_ae_train.data.history import Hindsight, read_hindsight
+from edge_ae_train.data.recorded_marks import with_marks
 from edge_ae_train.learn.hindrances import Hindrances
 from edge_ae_train.learn.recorded import Recordings
 from edge_ae_train.learn.rounds import Hindered, InTurn, LearningRound, Plan, due_ns
@@ -72,18 +74,22 @@ def one_pass(settings: Settings, say: Say, sys: Path) -> None:
         if (reason := hindrances.now()) is not None:
             say(f"waits: {reason}")
             return
-        hindsight = read_hindsight([], [settings.state_dir], settings.node) if known else Hindsight()
         try:
             for stream, assets in _by_stream(streams, known):
                 place = Workplace(settings.learned_models(stream))
                 if place.note is not None:
                     say(place.note)
                 rules = settings.alerts.rules_of(stream)
-                plan = Plan(stream.topic, rules, learn.goals, learn.family, hindsight)
+                plan = Plan(stream.topic, rules, learn.goals, learn.family, partial(_hindsight, settings, recordings))
                 LearningRound(plan, place, Recordings(recordings), InTurn(hindrances.now), say).run(assets)
                 say(outlook(plan, place, assets))
         except Hindered as reason:
             say(f"waits: {reason}")
+
+
+def _hindsight(settings: Settings, recordings: Path) -> Hindsight:
+    """What people said of alerts, and what the daemon marked beside its rows."""
+    return with_marks(read_hindsight([], [settings.state_dir], settings.node), [recordings])
 
 
 def _known(settings: Settings) -> list[KnownAsset]:
