@@ -13,6 +13,7 @@ from edge_ae.core.timestamps import rfc3339
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.store.recording_csv import write_csv
 from tests.models import pump
+from tests.test_imports import TRAINER, imports_of, name_of, sources
 
 ROWS, LENGTH = 700, 16
 LACKING = ("torch", "onnx", "onnxscript", "sklearn", "scipy", "matplotlib", "rich", "pyarrow", "ray", "cryptography")
@@ -23,6 +24,26 @@ WITHOUT = (
     f"assert not any(sys.modules[name] for name in {LACKING!r})\n"
     "sys.exit(code)"
 )
+
+
+WORKSTATION = {  # the modules that name such a package, wherever in them
+    "torch": {"models", "networks", "synthetic.sampler"},
+    "onnx": {"models.network_graph", "synthetic.generate"},
+    "pyarrow": {"data.parquet", "fleet.datasets", "fleet.overview"},
+    "matplotlib": {"report"},
+    "rich": {"evaluation.figures"},
+    "ray": {"fleet.ray_cluster"},
+    "cryptography": {"signing"},
+}
+
+
+@pytest.mark.parametrize("path", sources(TRAINER), ids=name_of)
+def test_what_a_device_lacks_is_named_where_it_is_needed_alone(path: Path) -> None:
+    module = name_of(path).removeprefix("edge_ae_train.")
+    found = {name.split(".")[0] for name in imports_of(path)} & {*LACKING}
+    assert {
+        name for name in found if not any(f"{module}.".startswith(f"{home}.") for home in WORKSTATION.get(name, ()))
+    } == set()
 
 
 @pytest.fixture(scope="module")

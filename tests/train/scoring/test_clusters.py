@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from edge_ae_train.scoring.clusters import Array, k_means, silhouette
+from edge_ae_train.scoring.clusters import Array, k_means, linked, silhouette
+from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import silhouette_score
 
 
@@ -31,6 +32,15 @@ def test_silhouette_is_that_of_scikit_learn(count: int) -> None:
     assert silhouette(points, cluster) == pytest.approx(silhouette_score(points, cluster), rel=1e-6)
     cluster[0] = 99  # alone in its cluster
     assert silhouette(points, cluster) == pytest.approx(silhouette_score(points, cluster), rel=1e-6)
+
+
+def test_what_is_linked_is_what_scikit_learn_links() -> None:
+    points = np.random.default_rng(0).normal(size=(70, 3))
+    found = linked(points, 8)
+    assert sorted(found) == [2, 3, 4, 5, 6, 7, 8]
+    for count, cluster in found.items():
+        theirs = AgglomerativeClustering(count, linkage="average").fit_predict(points)
+        assert len({*zip(cluster.tolist(), theirs.tolist(), strict=True)}) == count
 
 
 def test_one_group_has_no_silhouette() -> None:

@@ -22,6 +22,7 @@ from edge_ae_train.fleet.run import run
 from edge_ae_train.fleet.sources import AssetSource
 from edge_ae_train.fleet.work import FIT, LOOK, SERVE, UNTIL, FitOptions, ServeOptions
 from edge_ae_train.progress import SILENT, Reporter
+from edge_ae_train.scoring.clusters import linked, silhouette
 from edge_ae_train.training_options import AUTO
 
 QUICK = "cva"  # what the test takes where the user leaves the choice: all families for each asset take the night
@@ -138,15 +139,11 @@ def _labels(places: NDArray[np.float64]) -> list[int]:
 
 
 def _grouped_apart(places: NDArray[np.float64]) -> NDArray[np.int64]:
-    from sklearn.cluster import AgglomerativeClustering
-    from sklearn.metrics import silhouette_score
-
     if len(np.unique(places, axis=0)) < 3:
         return np.zeros(len(places), np.int64)
     best, chosen = APART, np.zeros(len(places), np.int64)
-    for count in range(2, min(MOST_CLASSES, len(places) - 1) + 1):
-        labels = AgglomerativeClustering(count, linkage="average").fit_predict(places)
-        score = float(silhouette_score(places, labels))
+    for _, labels in sorted(linked(places, min(MOST_CLASSES, len(places) - 1)).items()):
+        score = silhouette(places, labels)
         if score > best and _nearest_centres(places, labels) >= CENTRES_APART:
             best, chosen = score, labels
     return chosen

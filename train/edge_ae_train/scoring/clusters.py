@@ -1,4 +1,4 @@
-"""Groups of points: k-means, and the silhouette that says whether they are any. numpy alone."""
+"""Groups of points: k-means, average linkage, and the silhouette that says whether they are any. numpy alone."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,25 @@ def k_means(points: Array, count: int, rng: np.random.Generator) -> tuple[Array,
     starts = [_settled(points, _seeds(points, count, rng)) for _ in range(STARTS)]
     centres = min(starts, key=lambda found: float(_squares(points, found).min(axis=1).sum()))
     return centres, _squares(points, centres).argmin(axis=1)
+
+
+def linked(points: Array, most: int) -> dict[int, Clusters]:
+    """The cluster of each of the `points` [point, axis], by the number of clusters, `most` and fewer down to 2: the two that are the
+    nearest on average become one, until so few are left (average linkage: Sokal and Michener, 1958)."""
+    apart = np.sqrt(_squares(points, points))
+    np.fill_diagonal(apart, np.inf)
+    sizes, cluster = np.ones(len(points)), np.arange(len(points))
+    found: dict[int, Clusters] = {}
+    for count in range(len(points), 1, -1):
+        if count <= most:
+            found[count] = cluster.copy()
+        one, other = divmod(int(apart.argmin()), len(points))
+        joined = (sizes[one] * apart[one] + sizes[other] * apart[other]) / (sizes[one] + sizes[other])
+        apart[one], apart[:, one] = joined, joined
+        apart[other], apart[:, other], apart[one, one] = np.inf, np.inf, np.inf
+        sizes[one] += sizes[other]
+        cluster[cluster == other] = one
+    return found
 
 
 def silhouette(points: Array, cluster: Clusters) -> float:
