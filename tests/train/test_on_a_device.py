@@ -46,6 +46,13 @@ def test_what_a_device_lacks_is_named_where_it_is_needed_alone(path: Path) -> No
     } == set()
 
 
+@pytest.mark.parametrize("module", ["learn.service", "fleet.fitting", "fleet.serving", "fleet.rivals", "retrain"])
+def test_what_learns_on_a_device_is_loaded_without_what_it_lacks(module: str) -> None:
+    code = f"import sys; sys.modules.update(dict.fromkeys({LACKING!r})); import edge_ae_train.{module}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of a pump, with some values missing."""

@@ -5,9 +5,6 @@ from collections.abc import Sequence
 from typing import IO, Any
 
 import numpy as np
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table as Grid
 
 from edge_ae.core.timestamps import SECOND, duration_text
 from edge_ae_train.evaluation.clock import WEEK_NS, asset_time
@@ -138,6 +135,10 @@ def _number(value: float) -> float | None:
 
 def show(evaluation: Evaluation, file: IO[str] | None = None) -> None:
     """The table for people: colours and folding on a terminal, plain text in a pipe."""
+    from rich.console import Console  # a device that judges by figures has none to show
+    from rich.markup import escape
+    from rich.table import Table as Grid
+
     console = Console(file=file)
     if not console.is_terminal:
         console = Console(file=file, width=PIPE_WIDTH)
