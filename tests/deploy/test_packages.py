@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -253,3 +254,14 @@ def test_tool_that_is_missing_is_a_sentence(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=packages.ROOT, env=env, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr == "packages: sh is not installed: apt-get install dpkg; make packages has the rest\n"
+
+
+def test_trainer_lies_beside_the_daemon_with_a_command_of_its_own(tmp_path: Path) -> None:
+    with ZipFile(tmp_path / "edge_ae_train-1.0-py3-none-any.whl", "w") as made:
+        made.writestr("edge_ae_train/__main__.py", "")
+    home = tmp_path / "tree" / packages.HOME
+    (home / "bin").mkdir(parents=True)
+    packages.learns(tmp_path / "tree", tmp_path / "edge_ae_train-1.0-py3-none-any.whl", "3.11")
+    assert (home / "lib/python3.11/site-packages/edge_ae_train/__main__.py").exists()
+    assert "from edge_ae_train.__main__ import main\n" in (home / "bin/edge-ae-train").read_text()
+    assert (home / "bin/edge-ae-train").stat().st_mode & 0o111 == 0o111
