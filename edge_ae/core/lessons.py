@@ -24,7 +24,7 @@ from edge_ae.core.suppression import Suppression
 MOST_LESSONS = 32
 """Of an asset; then the one that was of least use makes room, of those the oldest."""
 
-RADIUS = math.radians(22.0)
+RADIUS = math.radians(24.0)
 NOISE = 0.4
 """Of the angle by which noise of the score's usual height turns a direction, so much is granted."""
 
@@ -177,6 +177,7 @@ class _Faces:
     low: Lines
     high: Lines
     novel: tuple[frozenset[tuple[str, float]], ...]
+    accused: frozenset[str]
 
     @classmethod
     def of(cls, lesson: Lesson, names: tuple[str, ...]) -> "_Faces":
@@ -196,10 +197,14 @@ class _Faces:
             spread("low"),
             spread("high"),
             tuple(frozenset(one.novel) for one in looks.signatures),
+            frozenset(name for one in looks.signatures for name in one.accused),
         )
 
     def distance(self, signature: Signature, beyond: float) -> float:
-        """The angle to the nearest signature in its radius, which is 1; infinite where none allows so much."""
+        """The angle to the nearest signature in its radius, which is 1; infinite where none allows so much, or where the channel that
+        is accused first was never accused then: a model that restores channels from each other smears the direction, not the blame."""
+        if signature.chief and self.accused and signature.chief not in self.accused:
+            return math.inf
         angle = np.arccos(np.minimum(self.direction @ np.array(signature.direction), 1.0))
         radius = RADIUS + NOISE * math.asin(signature.blur)
         allowed = ~self._surpassed(signature, beyond)

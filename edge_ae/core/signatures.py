@@ -41,6 +41,8 @@ class Signature:
     low, high [channel]: how far each was from what was expected on the average of the newest rows, in normal deviations: the
         furthest to either side, 0 where it never was on that side.
     novel: values of discrete channels that training never saw, by channel.
+    chief: the channel that was accused first: without it least of the score is left; empty: all are, or none is.
+    accused: those that were, in any of the windows.
     """
 
     direction: tuple[float, ...]
@@ -50,6 +52,8 @@ class Signature:
     low: tuple[float, ...]
     high: tuple[float, ...]
     novel: tuple[tuple[str, float], ...] = ()
+    chief: str = ""
+    accused: tuple[str, ...] = ()
 
     def angle_to(self, other: "Signature") -> float:
         """Between the directions, 0 to pi / 2."""
@@ -65,6 +69,7 @@ class Signature:
             low=tuple(map(min, self.low, other.low)),
             high=tuple(map(max, self.high, other.high)),
             novel=tuple(sorted({*self.novel, *other.novel})),
+            accused=tuple(sorted({*self.accused, *other.accused})),
         )
 
 
@@ -77,7 +82,8 @@ def signature_of(
     if score <= 0.0:
         return None
     shift = _shift(spec, window, explanation)
-    magnitude = explanation.magnitude
+    magnitude, few = explanation.magnitude, len(explanation.accused) < len(spec.channels)
+    accused = [spec.names[index] for index in explanation.accused] if few else []
     return Signature(
         direction=_kept(np.sqrt(parts / score)),
         ratio=round(ratio, DECIMALS),
@@ -86,6 +92,8 @@ def signature_of(
         low=_kept(np.minimum(shift, 0.0)),
         high=_kept(np.maximum(shift, 0.0)),
         novel=_novel(spec, shares),
+        chief=accused[0] if accused else "",
+        accused=tuple(sorted(accused)),
     )
 
 
@@ -174,4 +182,5 @@ def course_of(saved: Mapping[str, Any] | None) -> Course:
 def restored_signature(saved: Mapping[str, Any]) -> Signature:
     """The signature whose fields were kept."""
     lists = {name: tuple(saved[name]) for name in ("direction", "magnitude", "low", "high")}
-    return Signature(**(dict(saved) | lists | {"novel": tuple((name, value) for name, value in saved["novel"])}))
+    texts = {"accused": tuple(saved["accused"]), "novel": tuple((name, value) for name, value in saved["novel"])}
+    return Signature(**(dict(saved) | lists | texts))
