@@ -118,6 +118,7 @@ bench: .venv/.dev
 
 bench-quality: .venv/.dev
 	$(BIN)/python -m tests.bench.quality --seeds $(or $(SEEDS),3) $(if $(DATA),--data '$(DATA)') $(ARGS)
+	$(BIN)/python -m tests.bench.lessons --seeds $(or $(SEEDS),3)
 
 chaos: .venv/.dev
 	$(BIN)/python -m tests.chaos.campaign --faults $(or $(N),1000) --seed $(or $(SEED),1) $(ARGS)

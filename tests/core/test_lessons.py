@@ -79,6 +79,12 @@ def test_what_is_another_or_far_stronger_is_an_alert_all_the_same(other: Signatu
     assert not withheld(taught(lesson()), other)
 
 
+def test_what_blames_another_channel_is_no_like_of_it_however_the_model_smears_it() -> None:
+    known = taught(lesson("a1", "", looks(chief="flow", accused=("flow", "speed"))))
+    found = [withheld(known, looks(5.0, chief=chief)) for chief in ("flow", "speed", "pressure", "")]
+    assert found == [True, True, False, True]
+
+
 def test_what_noise_blurs_may_be_further_off() -> None:
     assert [withheld(taught(lesson()), looks(32.0, blur=blur)) for blur in (0.0, 0.5)] == [False, True]
 

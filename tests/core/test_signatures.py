@@ -69,6 +69,7 @@ def test_values_that_training_never_saw_are_part_of_it() -> None:
 def test_windows_in_one_direction_share_a_signature_that_has_the_furthest_of_both() -> None:
     course = NO_COURSE.further(2.0, looks()).further(1.5, None).further(3.0, looks((3.1, 1.0), off=-2.0))
     (joined,) = course.signatures
+    assert (joined.chief, joined.accused) == ("flow", ("flow",))
     assert (joined.direction, joined.low, joined.high) == (looks().direction, (-4.0, 0.0), (2.0, 0.0))
     assert (course.windows, course.looked, course.ratio) == (3, 3, 3.0)
 
