@@ -29,9 +29,9 @@ def decode_piece(message: bytes) -> FilePiece | None:
     if not message.startswith(_MAGIC):
         return None
     if len(message) < _HEAD.size:
-        raise BadPayload("bad_piece", "a piece of a file ends in its head")
+        raise BadPayload("bad_command", "a piece of a file ends in its head")
     _, crc, offset, size = _HEAD.unpack_from(message)
     data = message[_HEAD.size :]
     if zlib.crc32(data) != crc:
-        raise BadPayload("bad_piece", f"the piece at {offset} is not what was sent: its checksum differs")
+        raise BadPayload("bad_command", f"the piece at {offset} is not what was sent: its checksum differs")
     return FilePiece(offset, size, data)
