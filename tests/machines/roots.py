@@ -29,6 +29,8 @@ WHEN = "1767225600"  # of every file, whatever is committed meanwhile
 SETTINGS = "etc/edge-ae/edge-ae.toml"
 UNIT = "etc/systemd/system/edge-ae.service"
 WANTS = "etc/systemd/system/multi-user.target.wants/edge-ae.service"
+TIMER = "etc/systemd/system/timers.target.wants/edge-ae-learn.timer"
+LEARN = f"/usr/lib/edge-ae/bin/edge-ae-train learn --once --config /{SETTINGS}"
 TRACES = "find /etc /opt /usr/lib /usr/bin /usr/share /var/lib -name '*edge-ae*' ! -path '/var/lib/dpkg/*'"
 OWNERS = {  # what no package may touch
     SETTINGS: 'node = "mine"\n',
@@ -143,6 +145,11 @@ def life(clean: Root) -> Iterator[Finding]:
     program = clean.run("edge-ae doctor --json")
     yield Finding("edge-ae doctor runs", f"status {program.returncode}", '"runtime"' in program.stdout)
     yield Finding("starts with the machine", "enabled", (clean.path / WANTS).is_symlink())
+    learner = clean.run(
+        f"sed -i 's/^model = .*/model = \"auto\"/' /{SETTINGS}; STATE_DIRECTORY=/var/lib/edge-ae {LEARN}"
+    )
+    said = learner.stdout.strip()[-200:]
+    yield Finding("it learns, without torch", said, learner.returncode == 0 and (clean.path / TIMER).is_symlink())
     clean.write(OWNERS)
     clean.must("dpkg -i /amd64.deb")
     yield _kept("installed over itself", clean, OWNERS)
