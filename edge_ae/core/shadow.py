@@ -25,6 +25,10 @@ ALERTS_KEPT = 100
 """Of an asset and a model, the newest: a candidate that raises more has said enough."""
 
 
+SPARE_ALERTS = 1
+"""So many more than another model are chance."""
+
+
 @dataclass(slots=True)
 class _Excursion:
     """An alert as the comparison knows it; event times. `cleared_ns` None: active."""
@@ -60,6 +64,11 @@ class SideBySide:
     def agree(self) -> bool:
         """Whether each alert of either was one of the other, too."""
         return self.more == self.fewer == 0
+
+    @property
+    def is_louder(self) -> bool:
+        """Whether the model beside has raised more alerts than the one in use, by more than chance."""
+        return self.other > self.current + SPARE_ALERTS
 
     def text(self, other: str, current: str) -> str:
         """A sentence on it, in which the two models are called so."""

@@ -143,7 +143,9 @@ class ModelRollout:
         elif not folder.is_told:
             folder.is_told = True
             log.info("%s: model %s: %s", folder.name, sha256[:12], found.text("new", "current"))
-            if self._options.promotes and found.agree:
+            if folder.promotes and found.is_louder:
+                self._refuse(folder, sha256, f"model {sha256[:12]}: {found.text('new', 'current')}")
+            elif folder.promotes or (self._options.promotes and found.agree):
                 self._promote(folder, sha256)
 
     def _promote(self, folder: FollowedFolder, sha256: str) -> None:

