@@ -72,7 +72,11 @@ def test_models_tells_what_is_installed_in_use_and_before(site: Site, listener: 
 @pytest.mark.parametrize(
     ("topic", "payload", "error"),
     [
-        ("cmd/modles", b"", "'modles' is no command of a node; there are fetch, install, models, promote, rollback, shadow"),
+        (
+            "cmd/modles",
+            b"",
+            "'modles' is no command of a node; there are fetch, install, models, promote, rollback, shadow",
+        ),
         ("cmd/models", b'{"folder": 1}', "models does not know folder; it takes none"),
         ("cmd/models", b"[", 'a command is a JSON object, such as {"duration_s": 3600}'),
     ],

@@ -17,6 +17,7 @@ from edge_ae_train.learn import rounds
 from edge_ae_train.learn.shown_modes import ShownModes
 
 from edge_ae.errors import BadModel
+from edge_ae.model.followed_folder import FollowedFolder
 from edge_ae.model.learned_models import LearnedModels
 from tests.train.learn.scene import Device
 
@@ -50,13 +51,18 @@ def killed_before(last: int) -> None:
         setattr(os, name, counted(getattr(os, name)))
 
 
-def in_use(device: Device) -> list[str]:
-    """The model that each asset would be watched with; BadModel where one is half there."""
+def wanted(device: Device) -> list[str]:
+    """The model that each asset would be watched with, or that would be tried beside it; BadModel where one is half there."""
     models = LearnedModels(device.models, None, lambda model: model)
     folders = {asset: models.folder_of(asset) for asset in device.made.classes}
     if lacking := [asset for asset, folder in folders.items() if folder is None]:
         raise BadModel(f"{lacking} have a class and no model")
-    return sorted({folder.running for folder in folders.values() if folder is not None})
+    return sorted({_tried(folder) or folder.running for folder in folders.values() if folder is not None})
+
+
+def _tried(folder: FollowedFolder) -> str | None:
+    shadow = folder.registry.links()[2]
+    return None if shadow is None else folder.load(folder.registry.path_of(shadow)).spec.sha256
 
 
 def cut_off(template: Path, place: Path, last: int) -> dict[str, Any] | None:
@@ -71,10 +77,10 @@ def cut_off(template: Path, place: Path, last: int) -> dict[str, Any] | None:
         os._exit(0)
     if os.waitpid(child, 0)[1] == 0:
         return None
-    left = in_use(device)
+    left = wanted(device)
     device.learn()
     stray = [path.name for path in device.models.iterdir() if path.name == ".learning"]
-    return {"step": last, "left": left, "made": in_use(device), "classes": sorted(device.made.classes), "stray": stray}
+    return {"step": last, "left": left, "made": wanted(device), "classes": sorted(device.made.classes), "stray": stray}
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.train.learn.scene import Device, signals
 
-STRIDE = 4  # of some 60 steps; 1 tries them all
+STRIDE = 4  # of some 30 to 60 steps; 1 tries them all
 ROOT = Path(__file__).parents[3]
 
 
@@ -35,7 +35,7 @@ def test_a_pass_that_is_killed_at_any_step_leaves_nothing_half_and_is_done_again
         device.record("p1", signals(1300, seed=1), first_s=700)
         device.count({"p1": 2000})
     found = killed(device)
-    assert len(found) >= 8
+    assert len(found) >= 6
     after = found[-1]["made"]
     assert {(tuple(one["made"]), tuple(one["classes"]), tuple(one["stray"])) for one in found} == {
         (tuple(after), ("p1",), ())
