@@ -1,6 +1,6 @@
 """The campaign: faults at random moments, then the verdict.
 
-    python -m tests.chaos.campaign --faults 1000 --seed 1
+    python -m tests.chaos.campaign --faults 1000 --seed 1 [--learn]
 
 Exit status 0: nothing lost, doubled or stuck, and the daemon came back from every fault; 1 otherwise. What it did is
 kept in --out: logs of daemon and broker, rows, events expected and heard.
@@ -13,14 +13,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import orjson
 
-from tests.chaos import verdict
-from tests.chaos.faults import KINDS
+from tests.chaos import learning, verdict
+from tests.chaos.faults import KINDS, Kind
 from tests.chaos.people import Witness, past_alerts, retained_alerts
 from tests.chaos.plant import GUEST, plant, undisturbed
 from tests.chaos.verdict import Verdict
@@ -37,18 +37,19 @@ Say = Callable[[str], None]
 
 @dataclass
 class Course:
-    """What happened: faults by kind, and how long after each the first new row was used."""
+    """What happened: faults by kind, of the `kinds` that there are, and how long after each the first new row was used."""
 
+    kinds: Mapping[str, Kind]
     faults: Counter[str] = field(default_factory=Counter)
     recovery_s: dict[str, list[float]] = field(default_factory=dict)
 
 
-def strike(field: World, faults: int, dice: random.Random, say: Say) -> Course:
+def strike(field: World, kinds: Mapping[str, Kind], faults: int, dice: random.Random, say: Say) -> Course:
     """So many faults, one after the other."""
-    course = Course()
-    for number, name in enumerate(_order(faults, dice), start=1):
+    course = Course(kinds)
+    for number, name in enumerate(_order(kinds, faults, dice), start=1):
         say(f"{number} of {faults} at row {len(field.gateway.sent_ns)}: {name}")
-        back_ns = KINDS[name].strike(field, dice)
+        back_ns = kinds[name].strike(field, dice)
         course.faults[name] += 1
         if dice.random() >= AT_ONCE:
             course.recovery_s.setdefault(name, []).append(_recovered(field, back_ns, name))
@@ -58,11 +59,11 @@ def strike(field: World, faults: int, dice: random.Random, say: Say) -> Course:
     return course
 
 
-def _order(faults: int, dice: random.Random) -> list[str]:
+def _order(kinds: Mapping[str, Kind], faults: int, dice: random.Random) -> list[str]:
     """Every kind once, then whatever comes."""
-    once = dice.sample(list(KINDS), len(KINDS))
-    weights = [kind.weight for kind in KINDS.values()]
-    return (once + dice.choices(list(KINDS), weights, k=faults))[:faults]
+    once = dice.sample(list(kinds), len(kinds))
+    weights = [kind.weight for kind in kinds.values()]
+    return (once + dice.choices(list(kinds), weights, k=faults))[:faults]
 
 
 def _recovered(field: World, back_ns: int, name: str) -> float:
@@ -72,11 +73,15 @@ def _recovered(field: World, back_ns: int, name: str) -> float:
     return (field.witness.used_ns(row) - back_ns) / 1e9
 
 
-def campaign(faults: int, seed: int, out: Path, say: Say = lambda _: None) -> tuple[Course, Verdict]:
-    """Raises AssertionError where the daemon dies by itself or does not come back."""
+def campaign(
+    faults: int, seed: int, out: Path, say: Say = lambda _: None, *, learn: bool = False
+) -> tuple[Course, Verdict]:
+    """`learn`: the guest's models are made, sent and promoted meanwhile. Raises AssertionError where the daemon dies by itself or does
+    not come back."""
     pump = plant(MODEL)
-    with world(pump, out, seed) as field:
-        course = strike(field, faults, random.Random(seed), say)
+    kinds, begin = ({**KINDS, **learning.KINDS}, (learning.SETTINGS, learning.prepare)) if learn else (KINDS, ())
+    with world(pump, out, seed, *begin) as field:
+        course = strike(field, kinds, faults, random.Random(seed), say)
         rows = field.gateway.finish(END_ROWS)
         expected = undisturbed(field.gateway.plant, rows, out)
         (out / "expected.jsonl").write_bytes(b"\n".join(orjson.dumps(event) for event in expected))
@@ -111,7 +116,7 @@ def settle(witness: Witness, wanted: set[verdict.Key]) -> None:
 
 def table(course: Course, found: Verdict) -> str:
     lines = [f"{'fault':42} {'count':>5}  {'first new row used, s: median':>29} {'p99':>6}"]
-    rows = [*((name, course.faults[name], course.recovery_s.get(name, [])) for name in KINDS)]
+    rows = [*((name, course.faults[name], course.recovery_s.get(name, [])) for name in course.kinds)]
     every = [seconds for _, _, times in rows for seconds in times]
     for name, count, times in [*rows, ("all", course.faults.total(), every)]:
         figures = [f"{verdict.percentile(times, share):.2f}" if times else "" for share in (0.5, 0.99)]
@@ -136,6 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--faults", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, metavar="DIR", help="keep logs and events (default: a folder that goes)")
+    parser.add_argument("--learn", action="store_true", help="kill what makes, sends and promotes models, too")
     options = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all is cleaned up
     with tempfile.TemporaryDirectory(prefix="edge-ae-chaos-") as scratch:
@@ -145,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error(f"--out: {out} is not empty")
         began = time.monotonic()
         try:
-            course, found = campaign(options.faults, options.seed, out, _progress)
+            course, found = campaign(options.faults, options.seed, out, _progress, learn=options.learn)
         except AssertionError as fault:
             print(f"\nFAILED: {fault}", file=sys.stderr)
             return 1

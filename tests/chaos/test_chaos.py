@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge_ae.store.node_store import FILE, NodeStore
-from tests.chaos import soak
+from tests.chaos import learning, soak
 from tests.chaos.campaign import campaign, table
 from tests.chaos.faults import KINDS
 from tests.chaos.verdict import (
@@ -27,14 +27,14 @@ from tests.fuzz.daemon import MAX_ASSETS, T0_NS, Deaf, daemon
 
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
 
-FAULTS = 42  # each kind twice, about
+FAULTS = 52  # each kind twice, about
 
 
 @needs_mosquitto
 def test_faults_of_every_kind_lose_double_and_stick_nothing(tmp_path: Path) -> None:
-    course, found = campaign(FAULTS, seed=1, out=tmp_path)
+    course, found = campaign(FAULTS, seed=1, out=tmp_path, learn=True)
     assert found.clean, table(course, found)
-    assert (set(course.faults), course.faults.total()) == (set(KINDS), FAULTS)
+    assert (set(course.faults), course.faults.total()) == ({*KINDS, *learning.KINDS}, FAULTS)
     assert found.expected > 5
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import IO
 
 import orjson
 
+from edge_ae.config.loading import load
 from edge_ae.store.node_store import FILE
 from tests.chaos.clock import set_clock
 from tests.chaos.people import LATENESS_S, Gateway, Witness
@@ -31,6 +32,7 @@ MODEL = ROOT / "out" / "chaos"  # where the trained model is kept
 DOCUMENTED = ROOT / "deploy" / "mosquitto" / "edge-ae.conf"
 OURS = ("listener", "allow_anonymous", "password_file", "acl_file", "persistence ")  # what a test's broker says itself
 CHECKPOINT_S = 0.5  # as often as it may, so that faults meet many
+GUEST_TOPIC = "guest/{asset}/telemetry"
 UNDER_WAY = 2000  # readings, at most: as the documented broker lets be
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
@@ -85,11 +87,11 @@ class Broker(Mortal):
         self.saved_ns = 0
         self.set_back_ns: list[int] = []
         self._folder = folder
-        self._config, self._memory = folder / "mosquitto.conf", folder / "mosquitto.db"
+        self.config, self._memory = folder / "mosquitto.conf", folder / "mosquitto.db"
         lines = [line for line in DOCUMENTED.read_text().splitlines() if line and not line.startswith(("#", *OURS))]
         lines += ["persistence true", f"persistence_location {folder}/", f"listener {self.port} 127.0.0.1"]
         lines += ["allow_anonymous true", *(["user root"] if os.geteuid() == 0 else [])]
-        self._config.write_text("\n".join(lines) + "\n")
+        self.config.write_text("\n".join(lines) + "\n")
 
     def start(self) -> int:
         """Returns when it answered."""
@@ -97,7 +99,7 @@ class Broker(Mortal):
         said = self._folder / "mosquitto.log"
         with said.open("ab") as log:
             before = said.read_text().count(" running")
-            self._process = started([MOSQUITTO, "-c", self._config], stderr=log)
+            self._process = started([MOSQUITTO, "-c", self.config], stderr=log)
         wait_for(lambda: said.read_text().count(" running") > before, "mosquitto")
         return time.monotonic_ns()
 
@@ -118,35 +120,42 @@ class Broker(Mortal):
 
 
 class Node(Mortal):
-    """`edge-ae run`. `clock`: the file of its clock's error; `guest`: whether the settings have the guest's stream."""
+    """`edge-ae run`. `clock`: the file of its clock's error; `guest`: whether the settings have the guest's stream.
 
-    def __init__(self, folder: Path, model: Path, port: int, checkpoint_s: float = CHECKPOINT_S) -> None:
+    `learning`: settings of learning, with which the guest's models are those that are made here; empty: it has the plant's.
+    """
+
+    def __init__(
+        self, folder: Path, model: Path, port: int, checkpoint_s: float = CHECKPOINT_S, learning: str = ""
+    ) -> None:
         super().__init__()
         self.state = folder / "state"
         self.clock = folder / "clock"
         set_clock(self.clock, 0)
         self._log_path = folder / "edge-ae.log"
-        self._config = folder / "edge-ae.toml"
+        self.config = folder / "edge-ae.toml"
         self._begin = 0  # of this start in the log
         self._model = model
+        self._guest_model = "auto" if learning else str(model)
         self._settings = (
             f"node = {_toml(NODE)}\nstate_dir = {_toml(str(self.state))}\n"
             f'[mqtt]\nhost = "127.0.0.1"\nport = {port}\nkeepalive_s = 5\nreceive_maximum = {UNDER_WAY}\n'
             f"[alerts]\nbudget = {_toml(BUDGET)}\nflood_limit = 1000000\n"
-            f"[publish]\nscore_interval_s = 0\nstats_interval_s = 1\n[state]\ncheckpoint_s = {checkpoint_s}\n"
+            f"[publish]\nscore_interval_s = 0\nstats_interval_s = 1\n[state]\ncheckpoint_s = {checkpoint_s}\n{learning}"
         )
         self.configure(guest=True)
+        settings = load(self.config)
+        self.learned = settings.learned_models(settings.streams[-1])  # where the guest's models lie that are made here
 
     def configure(self, *, guest: bool) -> None:
         """Write the settings with or without the guest's stream."""
         self.guest = guest
-        topics = ["plant/{asset}/telemetry", *(["guest/{asset}/telemetry"] if guest else [])]
+        models = {"plant/{asset}/telemetry": str(self._model), **({GUEST_TOPIC: self._guest_model} if guest else {})}
         streams = (
-            f'[[streams]]\ntopic = {_toml(topic)}\ntime = "ts"\nmodel = {_toml(str(self._model))}\n'
-            f"lateness_s = {LATENESS_S}\n"
-            for topic in topics
+            f'[[streams]]\ntopic = {_toml(topic)}\ntime = "ts"\nmodel = {_toml(model)}\nlateness_s = {LATENESS_S}\n'
+            for topic, model in models.items()
         )
-        self._config.write_text(self._settings + "".join(streams))
+        self.config.write_text(self._settings + "".join(streams))
 
     def reload(self, *, guest: bool) -> int:
         """Change the settings and make it read them. Returns when it has taken them up."""
@@ -161,7 +170,7 @@ class Node(Mortal):
         """Returns when it was started."""
         self._begin = len(self.log)
         command: list[str | Path] = [sys.executable, "-m", "tests.chaos.clock", self.clock]
-        self._process = started([*command, "run", "--config", self._config], stderr=subprocess.PIPE)
+        self._process = started([*command, "run", "--config", self.config], stderr=subprocess.PIPE)
         assert self._process.stderr is not None
         threading.Thread(target=self._keep, args=(self._process.stderr,), daemon=True).start()
         return time.monotonic_ns()
@@ -208,14 +217,18 @@ class World:
 
 
 @contextmanager
-def world(plant: Plant, folder: Path, seed: int) -> Iterator[World]:
-    """All of it running."""
+def world(
+    plant: Plant, folder: Path, seed: int, learning: str = "", prepare: Callable[[Node, Path], None] | None = None
+) -> Iterator[World]:
+    """All of it running. `prepare`: what is done to a node before it is started, with the plant's model."""
     with ExitStack() as alive:
         broker = alive.enter_context(closing(Broker(folder)))
         broker.start()
         wire = alive.enter_context(closing(Wire(broker.port)))
         witness = alive.enter_context(closing(Witness(broker.port)))
-        node = alive.enter_context(closing(Node(folder, plant.model, wire.port)))
+        node = alive.enter_context(closing(Node(folder, plant.model, wire.port, learning=learning)))
+        if prepare is not None:
+            prepare(node, plant.model)
         node.start()
         wait_for(lambda: "ready: " in node.log, "the daemon")
         broker.save()
