@@ -1,10 +1,11 @@
 # Each target sets itself up: nothing but Python >= 3.11, make and a network is needed.
 #   make demo [DATA=DIR] [WEB=1]   a pump station with faults, watched from socket to alert; WEB=1: with the live page
+#   make demo LEARN=1      from nothing to a better model: recorded, learned, taught, tried in the shadow, promoted, turned back
 #   make fleet             40 pumps of three makes, four of them sick: fit, backtest, report; on a local Ray cluster, too, where ray can be installed
 #   make test              all that CI runs: lint, types, tests
 #   make bench             speed, latency, memory, side by side with a bare loop
 #   make bench-quality [DATA=DIR SEEDS=3]   detection beside the classics, the budget, sick sensors, reasons; hours
-#   make chaos [N=1000 SEED=1]   so many faults on real processes: alerts lost, doubled, stuck
+#   make chaos [N=1000 SEED=1] [LEARN=1]   so many faults on real processes: alerts lost, doubled, stuck; LEARN=1: while models are made, sent, promoted
 #   make soak [MINUTES=30]       2,000 messages a second, garbage among them: memory flat, nothing lost
 #   make node-red          Node-RED and the schema of AsyncAPI into out/npm, for the tests that run them; needs npm
 #   make homeassistant     Home Assistant into out/homeassistant, for the tests that run it; needs Python 3.13
@@ -51,7 +52,7 @@ help:
 	touch $@
 
 demo: .venv/.demo $(if $(WEB),.venv/.web)
-	$(BIN)/python deploy/demo.py $(if $(DATA),--data '$(DATA)') $(if $(WEB),--web)
+	$(BIN)/python deploy/demo.py $(if $(DATA),--data '$(DATA)') $(if $(WEB),--web) $(if $(LEARN),--learn)
 
 fleet: .venv/.demo
 	@test -e .venv/.ray || { $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[ray]' && touch .venv/.ray; } \
@@ -121,7 +122,7 @@ bench-quality: .venv/.dev
 	$(BIN)/python -m tests.bench.lessons --seeds $(or $(SEEDS),3)
 
 chaos: .venv/.dev
-	$(BIN)/python -m tests.chaos.campaign --faults $(or $(N),1000) --seed $(or $(SEED),1) $(ARGS)
+	$(BIN)/python -m tests.chaos.campaign --faults $(or $(N),1000) --seed $(or $(SEED),1) $(if $(LEARN),--learn) $(ARGS)
 
 soak: .venv/.dev
 	$(BIN)/python -m tests.chaos.soak --minutes $(or $(MINUTES),30)

@@ -35,6 +35,7 @@ from edge_ae.store.recording.options import ReadOptions
 from edge_ae.store.recording_csv import read_csv
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script beside its parts, not an installed package
+from deploy.demo_learn import learn_demo
 from deploy.demo_page import NO_BROWSER, Pictures, live_page, stay
 from deploy.demo_stage import DemoError, Plant, broker, process, program, wait_until, write_settings
 from deploy.demo_verdict import Asset, Received, Sick, Span, alerting, judge, picture, rates, table
@@ -330,10 +331,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--budget", help="alerts per asset on normal data (default: 1/day; one in a recording's length)"
     )
     parser.add_argument("--web", action="store_true", help="with the live page: its address, and pictures of it in out")
+    parser.add_argument(
+        "--learn", action="store_true", help="from nothing: models made on the device, taught and replaced"
+    )
     options = parser.parse_args(argv)
     for ending in (signal.SIGTERM, signal.SIGHUP):  # so that the programs that were started end too
         signal.signal(ending, lambda number, _frame: sys.exit(128 + number))
     try:
+        if options.learn:
+            return learn_demo(options.out)
         return demo(options.data, options.out, options.family, options.budget, web=options.web)
     except EdgeError as error:
         print(f"demo: {error}", file=sys.stderr)

@@ -150,6 +150,10 @@ class Plant:
         body = {"ts": rfc3339(int(asset.t_ns[row])), **{name: x for name, x in values if not math.isnan(x)}}
         return self._client.publish(f"plant/{asset.name}/telemetry", json.dumps(body), qos=1)
 
+    def command(self, name: str) -> None:
+        """What the owner asks of the node as a whole."""
+        self._client.publish(f"edge-ae/{NODE}/cmd/{name}", qos=1)
+
     def stop(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
