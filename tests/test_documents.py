@@ -115,6 +115,12 @@ def check_unit(arguments: Sequence[str]) -> None:
 
 
 def check_command_to_daemon(arguments: Sequence[str]) -> None:
+    """Of the node as a whole, or of an asset of it."""
+    _base, _node, *levels = arguments[arguments.index("-t") + 1].split("/")
+    if len(levels) == 2:
+        assert levels[0] == "cmd"
+        assert levels[1] in model_commands.KEYS
+        return
     topic, payload = (arguments[arguments.index(option) + 1] for option in ("-t", "-m"))
     parse(topic.rpartition("/")[2], payload.encode())
 
@@ -135,6 +141,7 @@ OURS: dict[str, Callable[[Sequence[str]], object]] = {
     "wheels.sh": check_script("wheels.sh"),
     "systemctl": check_unit,
     "mosquitto_pub": check_command_to_daemon,
+    "mosquitto_rr": check_command_to_daemon,
     "mosquitto_sub": lambda _: None,  # its topic is looked at with all others
 }
 

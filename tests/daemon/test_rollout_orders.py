@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from edge_ae.model.onnx_model import OnnxModel
 from tests.daemon.rollout_box import CALM, FAULT, RolloutBox
-from tests.daemon.test_rollout import FIRST, files  # noqa: F401
+from tests.daemon.test_model_rollout import FIRST, files  # noqa: F401
 
 
 def orders(models: list[Path]) -> type[RuleBasedStateMachine]:
