@@ -52,6 +52,15 @@ def archive(architecture: str) -> Path:
     return made
 
 
+def unmade(architecture: str) -> str | None:
+    """Why there is no root of this processor, and what to do; None: there is one, made now if need be."""
+    try:
+        archive(architecture)
+    except subprocess.CalledProcessError:
+        return "mmdebstrap could not make a Debian root, as it says above: it needs a mirror of Debian"
+    return None
+
+
 def unpacked(architecture: str, root: Path) -> Path:
     """A new root in this folder."""
     root.mkdir(parents=True)

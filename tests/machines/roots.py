@@ -217,7 +217,7 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="one life on amd64 alone")
     options = parser.parse_args()
     clean_up_on_sigterm()
-    return closed("roots", lacking(), short if options.short else checks)
+    return closed("roots", lacking() or base_root.unmade("amd64"), short if options.short else checks)
 
 
 if __name__ == "__main__":
