@@ -55,3 +55,12 @@ def test_power_is_cut_as_often_as_asked_with_the_caches_that_keep_what_is_flushe
         shares = vm.shares(cuts)
         assert sum(count for cache, count in shares if cache != "unsafe") == cuts
         assert [cache for cache, _ in shares if cache == "unsafe"] == ["unsafe"]
+
+
+def test_a_root_that_cannot_be_made_leaves_the_check_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "mmdebstrap"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(base_root, "KEPT", tmp_path / "kept")
+    assert "it needs a mirror of Debian" in str(base_root.unmade("amd64"))
