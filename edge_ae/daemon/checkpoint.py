@@ -11,7 +11,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
-from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -246,7 +245,7 @@ class Checkpoints:
         _restore("input", node, self.deduplicator.restore)
         _restore("flood", node, self._publisher.flood.restore)
         _restore("subscribed", node, self._add_subscriptions)
-        _restore("models", node, partial(self.rollout.restore, self._ingest.feeds))
+        _restore("models", node, self.rollout.resume)
 
     def _add_subscriptions(self, filters: Iterable[str]) -> None:
         self.subscriptions |= {name for name in filters if topic_fault(name) is None}

@@ -249,14 +249,29 @@ class ModelRollout:
             for folder in self.folders()
         }
 
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """After a restart: go on with the models that were in use, whatever the links have come to say meanwhile, so that an alert that was
+        told before the state was kept is the same one again; then the links are followed. What cannot be loaded is gone on without."""
+        for folder in self.folders():
+            running = state.get(folder.name, {}).get("running")
+            if running in (None, folder.running):
+                continue
+            try:
+                folder.current = folder.load(folder.registry.path_of(running))
+            except BadModel as fault:
+                log.warning("%s: %s; model %s is in use", folder.name, fault, folder.running[:12])
+        self.restore(self._ingest.feeds, state)
+
     def restore(self, feeds: Iterable[Feed], state: Mapping[str, Any]) -> None:
         """Load what ran beside, before assets are taken up by these feeds; what cannot be loaded is gone on without."""
         for folder in {id(one): one for feed in feeds for one in feed.watches.folders}.values():
             known = state.get(folder.name, {})
             folder.note = known.get("note") if folder.note is None else folder.note
-            _, previous, shadow = folder.registry.links()
+            current, previous, shadow = folder.registry.links()
             ran_beside = known.get("beside") is not None or known.get("running") == previous
             sha256, role = (shadow, Role.SHADOW) if shadow is not None else (previous, Role.FORMER)
+            if current not in (None, folder.running):
+                sha256, role = current, Role.NEXT
             if sha256 in (None, folder.running) or (role is Role.FORMER and not ran_beside):
                 continue
             self._load_beside(folder, sha256, role)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -84,6 +85,18 @@ def test_an_alert_goes_on_through_promotion_rollback_and_kills(box: RolloutBox) 
     box.kill().feed(*[CALM] * 30)
     ids = {one.id for one in box.events}
     assert (len(ids), [str(one.type) for one in box.events][-1]) == (1, "end")
+
+
+def test_an_alert_that_was_told_before_a_kill_keeps_its_id_whatever_the_links_say_by_then(box: RolloutBox) -> None:
+    """The disk took nothing any more, and somebody put another model to use before the daemon died."""
+    box.feed(*[CALM] * 5).daemon.checkpoints.write(0)
+    box.daemon.checkpoints = Mock(wraps=box.daemon.checkpoints)
+    box.daemon.checkpoints.keep = box.daemon.checkpoints.write_assets = Mock()
+    box.feed(*[FAULT] * 3)
+    box.registry.promote(installed(box))
+    box.kill().feed(*[CALM] * 30).look()
+    assert len({one.id for one in box.events}) == 1
+    assert (str(box.events[-1].type), box.running) == ("end", box.shas[1])
 
 
 def test_a_shadow_tells_the_difference_and_nobody_gets_its_alerts(box: RolloutBox) -> None:
@@ -170,7 +183,7 @@ def test_a_shadow_that_was_put_to_use_while_the_daemon_was_down_goes_on_from_whe
     box.daemon._finish()
     box.registry.promote(box.shas[1])
     box._unacknowledged = []
-    box.start().feed(*[CALM] * 5)
+    box.start().look().feed(*[CALM] * 5)
     assert (box.running, whole(box)) == (box.shas[1], True)
 
 
