@@ -34,6 +34,8 @@ every_s = 300
 family = "pca"
 on_battery = true
 max_celsius = 150
+[record]
+flush_s = 1
 [models]
 shadow_s = 60
 install = "any"
