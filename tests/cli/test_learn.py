@@ -12,6 +12,7 @@ from tests.conftest import Broker, Subscriber, wait_for
 
 HOURS, PERIOD_S, T0_S = 30, 60, 1_790_000_000
 ROWS = HOURS * 3600 // PERIOD_S
+LEARNER_S = 180.0  # the learner is last in turn for the processor
 SETTINGS = """
 node = "n1"
 state_dir = "{state}"
@@ -62,7 +63,7 @@ def test_a_device_learns_from_nothing_watches_at_once_and_finds_a_fault(
     assert (health["watching"], health["watched"]) == ("learning", False)
     assert health["learning"].endswith(" of 168 hours; first model at 24 h")
     assert "p1" in listener.last("n1/stats")["learning"]
-    wait_for(lambda: "p1: first model, pca of 2 channels" in learn(config), "the first model")
+    wait_for(lambda: "p1: first model, pca of 2 channels" in learn(config), "the first model", LEARNER_S)
     watched = wait_for(
         lambda: next((one for one in listener.bodies("p1/health") if one["watched"]), None),
         "the watch, without a restart",
