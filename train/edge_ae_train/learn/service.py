@@ -37,7 +37,8 @@ def learn(config: Path, *, once: bool, say: Say, sys: Path = Path("/sys")) -> No
 
     `say`: gets each sentence once, until another takes its place. `sys`: where the kernel says how the machine is.
     """
-    os.nice(LOWEST)
+    if not once:  # who asks for one pass waits for it, or has said how it is to run, as the unit of systemd has
+        os.nice(LOWEST)
     said = _Once(say)
     while True:
         settings = load(config)
