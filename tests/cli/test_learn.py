@@ -12,7 +12,7 @@ from tests.conftest import Broker, Subscriber, wait_for
 
 HOURS, PERIOD_S, T0_S = 30, 60, 1_790_000_000
 ROWS = HOURS * 3600 // PERIOD_S
-LEARNER_S = 180.0  # the learner is last in turn for the processor
+LEARNER_S = 120.0  # on a machine that does other things, too
 SETTINGS = """
 node = "n1"
 state_dir = "{state}"
