@@ -1,11 +1,12 @@
 """Follows the links of the folders of models: a new one runs beside the one in use, is compared with it, and takes its place.
 
     shadow -> S         S runs beside the model in use for `shadow_ns`; the difference in alerts is told; where there is none, and `promotes`
-                        is set, it is put to use
+                        is set, it is put to use; one that was made on this machine, unless it raised more alerts: that is turned away
     current -> C        C is put to use once it is warm, so that no window is lost; what was in use runs beside it for as long, and is back
                         at once when the links say so, or when C fails
 
-A folder's links are the one place where wishes are kept: commands over MQTT, `edge-ae model` and a restart all come down to them. A model
+A folder's links are the one place where wishes are kept: commands over MQTT and `edge-ae model` come down to them. A restart goes on with the
+model that was in use, and then follows them. A model
 that cannot be loaded or does not score is refused in one sentence, and the links are set back where we may write them.
 """
 

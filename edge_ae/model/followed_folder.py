@@ -36,12 +36,17 @@ class FollowedFolder:
     use then without anybody asking for it.
     """
 
-    promotes = False
-
     def __init__(
-        self, registry: Registry, current: Model, load: Callable[[Path], Model], verify: Verify | None = None
+        self,
+        registry: Registry,
+        current: Model,
+        load: Callable[[Path], Model],
+        verify: Verify | None = None,
+        *,
+        promotes: bool = False,
     ) -> None:
         self.registry, self.load, self.verify = registry, load, verify
+        self.promotes = promotes
         self.current = current
         self.beside: Model | None = None
         self.role = Role.SHADOW
@@ -79,15 +84,17 @@ class FollowedFolder:
         self.role, self.is_told = Role.FORMER, False
 
 
-def followed(registry: Registry, load: Callable[[Path], Model], verify: Verify | None = None) -> FollowedFolder:
+def followed(
+    registry: Registry, load: Callable[[Path], Model], verify: Verify | None = None, *, promotes: bool = False
+) -> FollowedFolder:
     """A folder with its model in use. Where that cannot be loaded, the one before it is: raises BadModel where neither can."""
     try:
-        return FollowedFolder(registry, load(registry.folder), load, verify)
+        return FollowedFolder(registry, load(registry.folder), load, verify, promotes=promotes)
     except BadModel as fault:
         current, previous, _ = registry.links()
         if previous is None or previous == current:
             raise
-        folder = FollowedFolder(registry, load(registry.path_of(previous)), load, verify)
+        folder = FollowedFolder(registry, load(registry.path_of(previous)), load, verify, promotes=promotes)
         _turn_back(folder, current, str(fault))
         return folder
 

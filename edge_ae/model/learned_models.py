@@ -73,11 +73,12 @@ class LearnedModels:
             if not self._has_changed(f"{name}/{CURRENT}/{MODEL}"):
                 continue
             try:
-                folder = followed(Registry(self._folder / name), self._load)
+                folder = followed(
+                    Registry(self._folder / name), self._load, promotes=True
+                )  # nobody is there to be asked
             except BadModel as fault:
                 log.error("%s", fault)
             else:
-                folder.promotes = True  # nobody is there to be asked
                 self._folders[name] = folder
                 log.info("%s: the model of %s is in use", folder.name, folder.current.spec.trained_at)
 

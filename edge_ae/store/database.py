@@ -163,6 +163,16 @@ class Database:
             self.close()  # This also undoes what was begun; whatever comes next opens the file anew.
 
 
+@contextlib.contextmanager
+def read_beside(path: Path, what: str) -> Iterator[sqlite3.Connection]:
+    """To be read from while a daemon may be writing it. Raises BadState with a clause on `what`, which was looked for in it."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            yield connection
+    except sqlite3.Error as error:
+        raise BadState(f"{what} in it cannot be read ({error})") from None
+
+
 def _files(path: Path | None) -> Files:
     """Which files lie at the path of a database and at that of its log. Raises OSError."""
     return () if path is None else (_identity(path), _identity(path.with_name(path.name + "-wal")))

@@ -1,14 +1,12 @@
 """People's feedback on alerts, read from the database while a daemon may be writing it."""
 
-import contextlib
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
 
 from edge_ae.core.timestamps import rfc3339
-from edge_ae.errors import BadState
+from edge_ae.store.database import read_beside
 
 NAMES = ("asset", "id", "label", "note", "name")
 
@@ -18,13 +16,10 @@ def read_feedback(path: Path) -> list[str]:
 
     A file of an earlier version, which has no names, is read as well.
     """
-    try:
-        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
-            there = {column[1] for column in database.execute("PRAGMA table_info(feedback)")}
-            columns = ", ".join(name for name in NAMES if name in there or name != "name")
-            rows = database.execute(f"SELECT at_ns, {columns} FROM feedback ORDER BY position").fetchall()
-    except sqlite3.Error as error:
-        raise BadState(f"the feedback in it cannot be read ({error})") from None
+    with read_beside(path, "the feedback") as database:
+        there = {column[1] for column in database.execute("PRAGMA table_info(feedback)")}
+        columns = ", ".join(name for name in NAMES if name in there or name != "name")
+        rows = database.execute(f"SELECT at_ns, {columns} FROM feedback ORDER BY position").fetchall()
     return [orjson.dumps({"at": rfc3339(at_ns), **_said(rest)}).decode() for at_ns, *rest in rows]
 
 

@@ -1,13 +1,11 @@
 """The assets that a daemon knows whose models are made on its machine, read from the database while the daemon may be writing it."""
 
-import contextlib
-import sqlite3
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_ae.core.learned_time import LEARNED, LearnedTime
-from edge_ae.errors import BadState
+from edge_ae.store.database import read_beside
 from edge_ae.store.node_store import UNFIT, unpack
 
 
@@ -24,11 +22,8 @@ def read_known_assets(path: Path) -> list[KnownAsset]:
     """By name; none where there is no database yet. One whose state is damaged is left out. Raises BadState with a clause."""
     if not path.exists():
         return []
-    try:
-        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
-            rows = database.execute("SELECT name, topic_filter, state FROM asset ORDER BY name").fetchall()
-    except sqlite3.Error as error:
-        raise BadState(f"the assets in it cannot be read ({error})") from None
+    with read_beside(path, "the assets") as database:
+        rows = database.execute("SELECT name, topic_filter, state FROM asset ORDER BY name").fetchall()
     found = (_known(str(name), str(topic_filter), state) for name, topic_filter, state in rows)
     return [one for one in found if one is not None]
 

@@ -1,13 +1,12 @@
 """What people have taught, read from the database while a daemon may be writing it."""
 
 import contextlib
-import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge_ae.core.lesson_events import Lesson, Use
-from edge_ae.errors import BadState
+from edge_ae.store.database import read_beside
 from edge_ae.store.lesson_table import DAMAGED, restored_lesson
 from edge_ae.store.node_store import unpack
 
@@ -26,12 +25,9 @@ def read_lessons(path: Path) -> list[KeptLesson]:
 
     How often each was of use is as of the asset's last checkpoint.
     """
-    try:
-        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
-            rows = database.execute("SELECT asset, lesson FROM lesson").fetchall()
-            states = dict(database.execute("SELECT name, state FROM asset").fetchall())
-    except sqlite3.Error as error:
-        raise BadState(f"the lessons in it cannot be read ({error})") from None
+    with read_beside(path, "the lessons") as database:
+        rows = database.execute("SELECT asset, lesson FROM lesson").fetchall()
+        states = dict(database.execute("SELECT name, state FROM asset").fetchall())
     found = []
     for asset, packed in rows:
         with contextlib.suppress(*DAMAGED):

@@ -1,12 +1,10 @@
 """`edge-ae fetch`: recordings of devices come to one place as they are, whatever ends or breaks meanwhile."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ from edge_ae.store.columnar.recorder import ColumnRecorder
 from edge_ae.store.recorder import Recorder
 from tests.cli.processes import started
 from tests.conftest import Broker, wait_for
+from tests.disks import files_no_longer_than
 from tests.models import hand_made
 
 NOON = 1_795_435_200 * SECOND  # 2026-11-23T12:00:00Z
@@ -230,20 +229,10 @@ def test_a_list_without_an_end_ends() -> None:
     assert fetch(lambda _fields: endless, Path("nowhere")) == FetchedSum()
 
 
-@contextmanager
-def disk_that_takes(size: int) -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def test_a_full_disk_ends_it_with_a_sentence_and_it_goes_on_later(tmp_path: Path) -> None:
     folder = recorded(tmp_path / "there")
     with (
-        disk_that_takes(250),
+        files_no_longer_than(250),
         pytest.raises(BadData, match=r"cannot be written \(No space left on device\); fetch again"),
     ):
         fetch(Device(folder), tmp_path / "here")

@@ -1,8 +1,5 @@
 """Recordings: what was pushed is read again, after a crash too, and the disk is never filled."""
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +10,7 @@ from edge_ae.store import recorder as module
 from edge_ae.store.recorder import Recorder, whole_members
 from edge_ae.store.recording_csv import read_csv
 from edge_ae.store.recording_room import DONE
+from tests.disks import files_no_longer_than
 
 NOON = 1_795_435_200 * SECOND  # 2026-11-23T12:00:00Z
 
@@ -122,21 +120,10 @@ def test_a_disk_that_refuses_costs_rows_and_is_reported(tmp_path: Path) -> None:
     assert recorder.counts == {"rows": 2, "rows_lost": 1}
 
 
-@contextmanager
-def disk_that_takes(size: int) -> Iterator[None]:
-    """No file may grow beyond `size`: what a full disk does, half-written lines and all."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def test_a_file_that_could_not_be_begun_is_begun_anew_with_its_header(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path, 10**6)
     recorder.push("pump", NOON, {"a": 1.0})
-    with disk_that_takes(0):
+    with files_no_longer_than(0):
         recorder.flush()
     assert recorder.counts == {"rows_lost": 1}
     recorder.push("pump", NOON + SECOND, {"a": 2.0})
@@ -149,7 +136,7 @@ def test_a_write_cut_short_by_a_full_disk_leaves_what_was_there(tmp_path: Path) 
     recorder = Recorder(tmp_path, 10**6)
     recorder.push("pump", NOON, {"a": 1.0})
     recorder.flush()
-    with disk_that_takes(files(tmp_path)[0].stat().st_size + 5):
+    with files_no_longer_than(files(tmp_path)[0].stat().st_size + 5):
         recorder.push("pump", NOON + SECOND, {"a": 2.0})
         recorder.flush()
     recorder.push("pump", NOON + 2 * SECOND, {"a": 3.0})

@@ -1,8 +1,5 @@
 """Rows of the daemon on disk: what was pushed is read again, after a crash too, and flash and disk are spared."""
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +16,7 @@ from edge_ae.store.columnar.recorder import ColumnRecorder
 from edge_ae.store.columnar.rows_file import read_rows
 from edge_ae.store.recorder import Recorder
 from edge_ae.store.recordings import marks_below, recorded_files, tables
+from tests.disks import files_no_longer_than
 
 NOON = 1_795_435_200 * SECOND  # 2026-11-23T12:00:00Z
 DAY = 86_400 * SECOND
@@ -169,23 +167,12 @@ def test_what_an_earlier_version_recorded_is_read_with_the_rest(tmp_path: Path) 
     assert recorder.counts["files_recovered"] == 1
 
 
-@contextmanager
-def disk_that_takes(size: int) -> Iterator[None]:
-    """No file may grow beyond `size`: what a full disk does, half-written blocks and all."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def test_a_full_disk_costs_rows_that_are_counted_and_leaves_what_was_there(tmp_path: Path) -> None:
     recorder = ColumnRecorder(tmp_path, 10**6)
     recorder.push("pump", NOON, {"a": 1.0})
     recorder.flush()
     path = tmp_path / "pump" / "20261123T120000.rows"
-    with disk_that_takes(path.stat().st_size + 5):
+    with files_no_longer_than(path.stat().st_size + 5):
         recorder.push("pump", NOON + SECOND, {"a": 2.0})
         recorder.mark("pump", NOON, NOON, "alert 1")
         recorder.flush()
