@@ -3,14 +3,10 @@
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from edge_ae.cli.options import broker, broker_options, seconds, topic_base
 from edge_ae.cli.progress import progress_line
 from edge_ae.errors import BadConfig, EdgeError
-
-if TYPE_CHECKING:
-    from edge_ae.cli.node_questions import NodeQuestions
 
 WHAT = "bring the recordings of devices to this machine, over MQTT"
 EXAMPLE = "edge-ae fetch --host localhost --node pi-7 --node pi-8 --out recordings"
@@ -35,36 +31,28 @@ def add_options(parser: ArgumentParser) -> None:
 def execute(options: Namespace) -> int:
     from edge_ae import wiring
     from edge_ae.cli.node_fetching import fetch_node
-    from edge_ae.cli.node_questions import NodeQuestions
     from edge_ae.config.loading import load
+    from edge_ae.mqtt.dialogue import NodeDialogue
 
     for node in options.node:
         if {"/", "+", "#", "\0"} & set(node) or node in ("", ".", ".."):
             raise BadConfig(f"--node: {node!r} is no name of a node")
     address, base = broker(options), options.base or load(options.config).mqtt.base
     wiring.claim_folder("--out", options.out)
-    questions, failed = NodeQuestions(address, options.patience), False
-    try:
-        with progress_line() as line:
-            for node in dict.fromkeys(options.node):
-                ask = partial(_ask, questions, f"{base}/{node}/cmd/fetch")
-                try:
-                    found = fetch_node(
-                        ask, options.out / node, options.rate * KB, lambda what, share: line.at(what, share)
-                    )
-                    line.note(f"{node}: {found}")
-                except EdgeError as fault:
-                    failed = True
-                    line.note(f"edge-ae: {node}: {fault}")
-    finally:
-        questions.close()
+    failed = False
+    with progress_line() as line:
+        for node in dict.fromkeys(options.node):
+            dialogue = NodeDialogue(address, f"{base}/{node}", options.patience)
+            ask = partial(dialogue.ask_for_bytes, "fetch")
+            try:
+                found = fetch_node(ask, options.out / node, options.rate * KB, lambda what, share: line.at(what, share))
+                line.note(f"{node}: {found}")
+            except EdgeError as fault:
+                failed = True
+                line.note(f"edge-ae: {node}: {fault}")
+            finally:
+                dialogue.close()
     return 1 if failed else 0
-
-
-def _ask(questions: "NodeQuestions", topic: str, fields: dict[str, Any]) -> bytes:
-    import orjson
-
-    return questions.ask(topic, orjson.dumps(fields))
 
 
 def _rate(text: str) -> float:

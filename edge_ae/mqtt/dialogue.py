@@ -30,7 +30,7 @@ class Refused(BadConfig):
 
 
 class NodeDialogue:
-    """With one node. `prefix`: what all of its topics begin with. Raises BadConfig with one sentence where nobody answers."""
+    """With one node, or an asset of it. `prefix`: what all of its topics begin with. Raises BadConfig with one sentence where nobody answers."""
 
     def __init__(self, broker: Broker, prefix: str, patience_s: float = PATIENCE_S) -> None:
         self._broker, self._prefix, self._patience_s = broker, prefix, patience_s
@@ -39,22 +39,26 @@ class NodeDialogue:
 
     def ask(self, command: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         """What the node answers to a command of its own. Raises Refused where it answers that it does not."""
+        answer = _answer(self.ask_for_bytes(command, fields))
+        if answer.get("ok") is not True:
+            raise Refused(f"{self._prefix}: {answer.get('error', 'it does not say why')}")
+        return answer
+
+    def ask_for_bytes(self, command: str, fields: Mapping[str, Any]) -> bytes:
+        """Likewise, as it came: of a command whose answers are not all JSON."""
         topic, payload = f"{self._prefix}/cmd/{command}", orjson.dumps(fields)
         until = time.monotonic() + self._patience_s
         while time.monotonic() < until:
             answer = self._asked_once(topic, payload, until)
-            if answer is None:
-                continue
-            if answer.get("ok") is not True:
-                raise Refused(f"{self._prefix}: {answer.get('error', 'it does not say why')}")
-            return answer
+            if answer is not None:
+                return answer
         raise BadConfig(self._silence())
 
     def close(self) -> None:
         """End the connection."""
         self._link.close()
 
-    def _asked_once(self, topic: str, payload: bytes, until: float) -> dict[str, Any] | None:
+    def _asked_once(self, topic: str, payload: bytes, until: float) -> bytes | None:
         number = self._link.command(topic, payload)
         if number is None:
             time.sleep(POLL_S)  # there is no broker now
@@ -70,14 +74,14 @@ class NodeDialogue:
                     return None  # asked again as soon as it is back
                 continue
             if came_on == f"{self._link.replies}/{number}":
-                return _answer(body)
+                return body
         return None
 
     def _silence(self) -> str:
         if self._link.fault:
             return self._link.fault
         return (
-            f"{self._prefix}: has not answered for {self._patience_s:.0f} s; is the node's name right, does it run, "
+            f"{self._prefix}: has not answered for {self._patience_s:g} s; is the node's name right, does it run, "
             "and may this user write its commands?"
         )
 

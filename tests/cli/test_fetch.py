@@ -297,4 +297,4 @@ def test_real_devices_recordings_come_though_fetch_and_daemon_are_killed(
     assert main([*asked, "--node", "nobody", "--patience", "0.5"]) == 1
     said = capsys.readouterr().err
     assert "n1: 0 files, 0 bytes fetched, 4 files were here already" in said
-    assert "edge-ae: nobody: no answer on edge-ae/nobody/cmd/fetch within 0.5 s; does a daemon run there?" in said
+    assert "edge-ae: nobody: edge-ae/nobody: has not answered for 0.5 s;" in said

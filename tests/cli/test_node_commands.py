@@ -140,4 +140,4 @@ def test_a_node_that_does_not_answer_is_said_so(
     monkeypatch.setattr(NodeDialogue.__init__, "__defaults__", (0.5,))
     write_model(tmp_path / "pump.onnx")
     assert send(broker, tmp_path / "pump.onnx") == 1
-    assert "edge-ae/n1: has not answered for 0 s; is the node's name right" in capsys.readouterr().err
+    assert "edge-ae/n1: has not answered for 0.5 s; is the node's name right" in capsys.readouterr().err
