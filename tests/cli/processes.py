@@ -8,6 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edge_ae.store.columnar.block import ROWS
+from edge_ae.store.columnar.rows_file import RowsFile
+
 RUNNING: list[subprocess.Popen[bytes]] = []
 
 
@@ -35,3 +38,9 @@ def listened(config: Path, seconds: int, send: Callable[[], object]) -> subproce
     finally:
         over.set()
         thread.join()
+
+
+def recorded_rows(folder: Path) -> int:
+    """How many rows of a daemon are on the disk."""
+    blocks = (head for path in folder.rglob("*.rows") for head, _ in RowsFile(path).blocks())
+    return sum(head.lines for head in blocks if head.kind == ROWS)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.cli.processes import started
+from tests.cli.processes import recorded_rows, started
 from tests.conftest import Broker, Subscriber, wait_for
 
 HOURS, PERIOD_S, T0_S = 30, 60, 1_790_000_000
@@ -63,6 +63,7 @@ def test_a_device_learns_from_nothing_watches_at_once_and_finds_a_fault(
     assert (health["watching"], health["watched"]) == ("learning", False)
     assert health["learning"].endswith(" of 168 hours; first model at 24 h")
     assert "p1" in listener.last("n1/stats")["learning"]
+    wait_for(lambda: recorded_rows(tmp_path / "state" / "recordings") >= ROWS - 1, "the recordings")
     wait_for(lambda: "p1: first model, pca of 2 channels" in learn(config), "the first model", LEARNER_S)
     watched = wait_for(
         lambda: next((one for one in listener.bodies("p1/health") if one["watched"]), None),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from edge_ae.core.timestamps import SECOND, rfc3339
-from tests.cli.processes import started
+from tests.cli.processes import recorded_rows, started
 from tests.conftest import Broker, Subscriber, wait_for
 from tests.train.learn.scene import signals
 
@@ -94,7 +94,7 @@ def test_the_worked_example_does_what_it_says(tmp_path: Path, broker: Broker, li
         return dict(folder)
 
     send(FIRST_ROWS, FIRST_ROWS + ROWS - 200)
-    wait_for(lambda: all(list((tmp_path / node / "recordings").rglob("*.rows")) for node in NODES), "recordings")
+    wait_for(lambda: all(recorded_rows(tmp_path / node / "recordings") >= ROWS - 201 for node in NODES), "recordings")
     site.run(fetched)
     old = models("pi-1")["running"]
     site.run(shipped)

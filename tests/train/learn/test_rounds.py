@@ -118,18 +118,9 @@ def test_an_asset_called_as_a_class_or_as_no_file_may_be_has_its_own_folder(tmp_
 # -- recordings that make no model -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("values", "reason"),
-    [
-        (np.tile([1.0, 2.0], (700, 1)), "no channel ever moves"),
-        (signals(40), "its recordings hold 0.0108 of the 0.194 hours that were counted"),
-    ],
-)
-def test_too_little_or_what_stands_still_is_a_sentence_and_is_tried_again_later(
-    tmp_path: Path, values: "np.typing.NDArray[np.float64]", reason: str
-) -> None:
-    device = Device(tmp_path / "device")
-    device.record("p1", values)
+def test_what_stands_still_is_a_sentence_and_is_tried_again_later(tmp_path: Path) -> None:
+    device, reason = Device(tmp_path / "device"), "no channel ever moves"
+    device.record("p1", np.tile([1.0, 2.0], (700, 1)))
     device.count({"p1": 700})
     said = device.learn()
     assert said[0].startswith("p1: no new model: ")
@@ -138,6 +129,22 @@ def test_too_little_or_what_stands_still_is_a_sentence_and_is_tried_again_later(
     assert device.learn() == [said[-1]]
     device.record("p1", signals(700), first_s=700)
     device.count({"p1": 700 + FIRST_S // 8})
+    device.learn()
+    assert (in_use(device, "p1") != "", device.made.notes, device.made.tried) == (True, {}, {})
+
+
+@pytest.mark.parametrize("rows", [0, 40])
+def test_rows_that_were_counted_and_are_not_on_the_disk_yet_are_learned_from_as_soon_as_they_are(
+    tmp_path: Path, rows: int
+) -> None:
+    device = Device(tmp_path / "device")
+    if rows:
+        device.record("p1", signals(rows))
+    device.count({"p1": 700})
+    said = device.learn()
+    assert ("0.0108 of the 0.194 hours that were counted" if rows else "is not there") in said[0]
+    assert device.made.notes["p1"] in said[0]
+    device.record("p1", signals(700)[rows:], first_s=rows)
     device.learn()
     assert (in_use(device, "p1") != "", device.made.notes, device.made.tried) == (True, {}, {})
 

@@ -133,17 +133,19 @@ class LearningRound:
     def _ready(self, asset: KnownAsset) -> AssetSource | None:
         """The recordings of an asset that a model can be made of; None: not yet, as its note says."""
         self._require_unhindered()
+        recorded_ns = 0  # the newest rows may not be on the disk yet: with more of them it is tried again
         try:
             source = self._recordings.of(asset.name)
             table = in_order(source.table(AS_IT_IS))
-            _require_recorded(covered_ns(table.t_ns), asset.learned_ns, self._plan.goals)
+            recorded_ns = covered_ns(table.t_ns)
+            _require_recorded(recorded_ns, asset.learned_ns, self._plan.goals)
             if asset.learned_ns < self._plan.goals.again_ns:
                 shown = shown_modes(table, self._plan.when)
                 if not shown.repeat:
-                    self._put_off(asset.name, asset.learned_ns, f"{shown.text}, and more is waited for")
+                    self._put_off(asset.name, recorded_ns, f"{shown.text}, and more is waited for")
                     return None
         except BadData as fault:
-            self._put_off(asset.name, asset.learned_ns, str(fault))
+            self._put_off(asset.name, recorded_ns, str(fault))
             return None
         return source
 
