@@ -135,6 +135,17 @@ def test_what_no_operand_is_traced_of_is_a_constant_and_no_node() -> None:
     np.testing.assert_array_equal(constant, WEIGHT @ WEIGHT.T)
 
 
+def test_a_constant_of_channels_repeats_with_the_batch_alone_and_is_small_in_the_file() -> None:
+    """A runtime takes seven times as long where it repeats the last axis."""
+    graph = trace(lambda window: ((window - LIMIT) * 2.0 + window[:, 0, None] * LIMIT,), (ROWS, CHANNELS), "w", ["out"])
+    (stretch,) = (node for node in graph.nodes if node.operator == "Expand")
+    once, shape = (graph.constants[name] for name in stretch.inputs)
+    np.testing.assert_array_equal(once, LIMIT[None])
+    assert shape.tolist() == [ROWS, CHANNELS]
+    assert [node.inputs[1] for node in graph.nodes if node.operator == "Sub"] == [*stretch.outputs]
+    assert all(constant.size <= CHANNELS for constant in graph.constants.values())
+
+
 def test_what_is_asked_for_twice_is_one_node_and_a_branch_s_own_values_stay_in_it() -> None:
     def twice(window: Floats) -> tuple[Floats, ...]:
         def yes(values: Floats) -> tuple[Floats]:

@@ -7,10 +7,12 @@ So there is one description of a score, and no second one that could differ. num
 `__array_function__`: NEP 13 and 18) wherever an operand is Traced; what no operand of is Traced it computes, and the result is a
 constant of the graph. What of numpy is known here is in the two tables at the end; the rest is refused with a TypeError.
 
-Each Traced value carries an example of itself, for a batch of EXAMPLE windows, computed by numpy from the examples of what it is made
-of: shape and kind of every value are numpy's own word. The batch's size is not to be asked for: it would become a constant.
+Each Traced value carries an example of itself, for a batch of no windows, computed by numpy from the examples of what it is made
+of: shape and kind of every value are numpy's own word, and the batch is the axis whose size is 0. That size is not to be asked for:
+it would become a constant.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -20,8 +22,6 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from edge_ae.core.model_spec import Floats
 from edge_ae_train.graphs.onnx_file import ELEMENTS, Array, Attribute, OnnxGraph, OnnxNode, Port
-
-EXAMPLE = 2  # windows
 
 Values = tuple[Any, ...]
 """Arrays, or Traced in their place."""
@@ -33,7 +33,7 @@ def trace(
     """The graph of `compute`, which takes a batch of windows of this `shape` and gives as many values as there are names in
     `outputs`, or fewer; each with the batch as its first axis."""
     tape = Tape()
-    example = np.zeros((EXAMPLE, *shape), np.float32)
+    example = np.zeros((0, *shape), np.float32)
     with np.errstate(all="ignore"):
         found = compute(cast(Floats, Traced(tape, window, example)))
     return tape.graph(Port(window, example.dtype, (None, *shape)), dict(zip(outputs, found, strict=False)))
@@ -77,8 +77,8 @@ class Traced(NDArrayOperatorsMixin):
             return NotImplemented
         if ufunc is np.square:
             inputs = inputs * 2
-        operands = _alike(inputs) if len(inputs) > 1 else inputs
-        return self.tape.note(operator, operands, ufunc(*map(_example, inputs[: ufunc.nin])))
+        operands, found = _alike(inputs) if len(inputs) > 1 else inputs, ufunc(*map(_example, inputs[: ufunc.nin]))
+        return self.tape.note(operator, operands if ufunc is np.matmul else _along(operands, found), found)
 
     def __array_function__(self, function: Any, _types: Any, args: Any, kwargs: Any) -> Any:
         return FUNCTIONS[function](*args, **kwargs) if function in FUNCTIONS else NotImplemented
@@ -114,6 +114,7 @@ class Tape:
         self._constants: dict[str, Array] = {}
         self._names: dict[tuple[Any, ...], str] = {}
         self._count = 0
+        self._first: list[OnnxNode] = []  # of constants alone
         self._nodes: list[OnnxNode] = []
         self._made: dict[tuple[Any, ...], str] = {}  # the value that an operator makes of these inputs
 
@@ -167,17 +168,28 @@ class Tape:
         for name, value in outputs.items():
             one = self._made_here(value)
             names[one.name if one.name not in names else self.note("Identity", [one], one.example).name] = name
-        nodes = tuple(_renamed(node, lambda name: names.get(name, name)) for node in self._nodes)
+        nodes = tuple(_renamed(node, lambda name: names.get(name, name)) for node in (*self._first, *self._nodes))
         ports = tuple(Port(name, one.dtype, (None, *one.shape[1:])) for name, one in outputs.items())
         return OnnxGraph(nodes, self._constants, (window,), ports)
 
     def _constant(self, value: Array) -> str:
-        """The same one for all that are equal to the bit."""
+        """The same one for all that are equal to the bit. A view that repeats itself is made of what it repeats."""
+        if 0 in value.strides:
+            return self._repeated(value)
         key = (value.dtype.str, value.shape, value.tobytes())
         if key not in self._names:
             self._names[key] = f"c{len(self._names)}"
             self._constants[self._names[key]] = value
         return self._names[key]
+
+    def _repeated(self, value: Array) -> str:
+        """By a node, which a runtime computes once, on loading the file."""
+        once = value[tuple(slice(None, 1 if stride == 0 else None) for stride in value.strides)].copy()
+        inputs = (self._constant(once), self._constant(np.array(value.shape, np.int64)))
+        if inputs not in self._names:
+            self._names[inputs] = f"c{len(self._names)}"
+            self._first.append(OnnxNode("Expand", inputs, (self._names[inputs],)))
+        return self._names[inputs]
 
     def _new(self) -> str:
         self._count += 1
@@ -219,10 +231,24 @@ def _alike(operands: Sequence[Any]) -> list[Any]:
     return [one if isinstance(one, Traced) else np.asarray(one, kind) for one in operands]
 
 
+def _along(operands: Sequence[Any], found: Array) -> list[Any]:
+    """Constants as large as what is `found` of each window, so that they repeat with the batch alone: a runtime takes seven times as
+    long where it repeats rows. In the file they stay as small as they are, see `Tape._constant`."""
+    own = found.shape[found.shape.index(0) + 1 :] if 0 in found.shape else ()
+    return [one if isinstance(one, Traced) else _stretched(one, own) for one in operands]
+
+
+def _stretched(constant: Array, own: tuple[int, ...]) -> Array:
+    """A view of it, which repeats rows of several values."""
+    kept = max(constant.ndim - len(own), 0)
+    repeats = constant.ndim > 0 and constant.shape[-1] > 1 and math.prod(constant.shape[kept:]) < math.prod(own)
+    return np.broadcast_to(constant, constant.shape[:kept] + own) if repeats else constant
+
+
 def _where(condition: Any, yes: Any, no: Any) -> Traced:
     found = np.where(*map(_example, (condition, yes, no)))
     operands = [one if isinstance(one, Traced) else np.asarray(one, found.dtype) for one in (yes, no)]
-    return _tape(condition, yes, no).note("Where", [condition, *operands], found)
+    return _tape(condition, yes, no).note("Where", _along([condition, *operands], found), found)
 
 
 def _clip(value: Any, low: Any, high: Any) -> Any:
