@@ -126,3 +126,4 @@ BASELINES: dict[str, Baseline] = {
     "plain conv-AE": plain_autoencoder,
     "half-space trees": half_space_trees,
 }
+SEEDED = ("isolation forest", "plain conv-AE", "half-space trees")  # the others say the same with any seed

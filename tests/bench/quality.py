@@ -1,11 +1,10 @@
 """`make bench-quality`: our detector and the classics in one run, same rows, same protocol; tables, Markdown and JSON.
 
-    python -m tests.bench.quality [--data DIR] [--seeds N] [--workers N] [--out FILE] [--only PART ...]
+    python -m tests.bench.quality [--data DIR] [--seeds N] [--workers N] [--out FILE] [--only PART ...] [--afresh]
 
 The parts: cost is the time of a score, sensors breaks sensors, share asks whether an alert names the channel that is off;
-skab, smd, simulated and plants are leaderboards, budget holds alerts on normal rows against those asked for. Ours goes the whole way:
-fit with every default, export, and the daemon's own pipeline over the rows. Labels are looked at once, for the figures. What a
-baseline needs to be chosen (its boundary) comes from the rows that it learned from.
+skab, smd, simulated and plants are leaderboards, budget holds alerts on normal rows against those asked for. A run that was cut
+off goes on where it was: what the same code has made of the same rows is taken from beside the output.
 """
 
 import argparse
@@ -13,11 +12,8 @@ import json
 import math
 import os
 import sys
-import tempfile
-import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from multiprocessing import get_context
@@ -25,128 +21,67 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edge_ae_train.evaluation.metrics import affiliation, average_precision, best_f1, match_events, vus_pr
-from numpy.typing import NDArray
 
-from edge_ae.core.alert_events import AlertEvent, EventType
-from edge_ae.core.detector import Watch
-from edge_ae.core.rules import AlertRules
-from edge_ae.model.onnx_model import OnnxModel
-from edge_ae.offline import score_table
-from tests.bench import cost, health, series, shares
+from edge_ae.cli.progress import progress_line
+from tests.bench import answers, cost, health, series, shares
 from tests.bench.aims import AIMS, KEYS, OURS, Aim
-from tests.bench.baselines import BASELINES, QUANTILE
+from tests.bench.answers import BUDGETS
+from tests.bench.baselines import BASELINES, SEEDED
 from tests.bench.grid import Grid
+from tests.bench.jobs import Job, Results, Runner, fingerprint, kept_results
 from tests.bench.random_plants import quiet_plants, random_plants
 from tests.bench.series import Case
 
 DATA = Path("../shared/data")
 PARTS = ("cost", "sensors", "share", "skab", "smd", "budget", "simulated", "plants")  # short ones first
-Part = tuple[dict[str, Any], Grid]  # what goes into the JSON file, and what people read
+Table = tuple[dict[str, Any], Grid]  # what goes into the JSON file, and what people read
 PLANTS = 12  # most of whose channels are commands
-ROWS_PER_ALERT = 1000  # the budget of the leaderboards: one alert in as many rows
-BUDGETS = (1000, 10_000)  # rows
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")  # a process a core
 BUDGET_HOLDS = (0.5, 2.0)  # realised over asked
 LEAST_HOLDING = 0.9  # of the recordings
 QUIET_PLANTS, QUIET_TRAIN_DAYS, QUIET_DAYS = 8, 4, 35
+WORK = {OURS: 12.0, "plain conv-AE": 2.5}  # seconds of a detector on a case, about; of any other, as good as none
+INTERRUPTED = 130  # exit status, as a shell has it
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a detector says of the judged rows: how unusual, and whether it alerts."""
+class Part:
+    """`table`: what the results of its jobs come to."""
 
-    score: NDArray[np.float64]
-    alert: NDArray[np.bool_]
-    note: str = ""
-
-
-def ours(case: Case, seed: int, rows_per_alert: int = ROWS_PER_ALERT) -> tuple[Answer, int]:
-    """The answer, and the number of alerts raised in the judged rows that are normal."""
-    model = trained(case, seed)
-    return judged(case, model, rows_per_alert)
+    title: str
+    jobs: Sequence[Job]
+    table: Callable[[Results], Table]
 
 
-def trained(case: Case, seed: int) -> OnnxModel:
-    """Fit with every default, and export."""
-    from edge_ae_train import fit
-    from edge_ae_train.data.prepare import recording_of
-    from edge_ae_train.export import Origin, save
-
-    with tempfile.TemporaryDirectory() as folder:
-        table = series.part(case.table, 0, case.start)
-        recording = recording_of([table])
-        fitted = fit.fit(recording.segments, fit.Options(seed=seed, channels=recording.channels))
-        return save(fitted, recording, Origin(case.name), Path(folder) / "model.onnx")
-
-
-def judged(case: Case, model: OnnxModel, rows_per_alert: int) -> tuple[Answer, int]:
-    rules = AlertRules(interval_ns=rows_per_alert * model.spec.period_ns)
-    result = score_table(case.table, model, Watch(model, rules), asset=case.name)
-    score, threshold = (np.nan_to_num(rows)[case.start :] for rows in (result.score, result.threshold))
-    raised = sum(_raised_on_normal(event, case) for event in result.events)
-    return Answer(score, (score >= threshold) & (threshold > 0), model.spec.family), raised
-
-
-def _raised_on_normal(event: AlertEvent, case: Case) -> bool:
-    if event.type is not EventType.NEW or event.alert.raised_ns is None:
-        return False
-    row = int(np.searchsorted(case.table.t_ns, event.alert.raised_ns))
-    return row >= case.start and not case.label[min(row, len(case.label) - 1)]
-
-
-def baseline(name: str, case: Case, seed: int) -> Answer:
-    scores = BASELINES[name](case.train, np.nan_to_num(case.table.values), seed)
-    boundary = float(np.quantile(scores[: case.start], QUANTILE))
-    judged_scores = scores[case.start :]
-    return Answer(judged_scores, judged_scores > boundary)
-
-
-def figures(case: Case, answer: Answer) -> dict[str, Any]:
-    label = case.label[case.start :]
-    events = match_events(answer.alert, label)
-    return {
-        "case": case.name,
-        "tp": int((answer.alert & label).sum()),
-        "fp": int((answer.alert & ~label).sum()),
-        "fn": int((~answer.alert & label).sum()),
-        "tn": int((~answer.alert & ~label).sum()),
-        "vus_pr": vus_pr(answer.score, label),
-        "auc_pr": average_precision(answer.score, label),
-        "best_f1": best_f1(answer.score, label),
-        "affiliation_f1": affiliation(answer.alert, label).f1,
-        "events": events.events,
-        "found": events.found,
-        "note": answer.note,
+def leaderboard(title: str, cases: Iterable[Case], seeds: int, aims: Sequence[Aim] = ()) -> Part:
+    """Every detector on every case, with each seed where it has one."""
+    every = list(cases)
+    jobs = {
+        (name, seed, case.name): Job(
+            f"{title}, {case.name}, {name}, seed {seed}, {case.digest}",
+            answers.figures_of,
+            (name, case, seed),
+            WORK.get(name, 0.3),
+        )
+        for case in every
+        for name in (OURS, *BASELINES)
+        for seed in range(seeds if name == OURS or name in SEEDED else 1)
     }
 
+    def table(results: Results) -> Table:
+        done: dict[str, dict[int, list[dict[str, Any]]]] = {}
+        for (name, seed, _), job in jobs.items():
+            done.setdefault(name, {}).setdefault(seed, []).append(results[job.key])
+        summary = {name: [pooled(found) for found in by_seed.values()] for name, by_seed in done.items()}
+        grid = Grid(
+            f"{title}: {len(every)} recordings, {seeds} seeds (mean, and +- half the range over seeds)",
+            ("detector", *KEYS.values()),
+            [(name, *(_spread([run[key] for run in runs]) for key in KEYS)) for name, runs in summary.items()],
+            "; ".join(aim.kept(summary) for aim in aims),
+        )
+        return {"pooled": summary, "cases": done}, grid
 
-def one(job: tuple[str, Case, int]) -> tuple[str, int, dict[str, Any]]:
-    """A job of the pool: a detector on a case with a seed."""
-    detector, case, seed = job
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        answer = ours(case, seed)[0] if detector == OURS else baseline(detector, case, seed)
-        return detector, seed, figures(case, answer)
-
-
-def leaderboard(
-    title: str, cases: Iterable[Case], seeds: int, pool: ProcessPoolExecutor, aims: Sequence[Aim] = ()
-) -> Part:
-    jobs = [(name, case, seed) for case in cases for seed in range(seeds) for name in (OURS, *BASELINES)]
-    done: dict[str, dict[int, list[dict[str, Any]]]] = {}
-    for number, (name, seed, found) in enumerate(pool.map(one, jobs)):
-        done.setdefault(name, {}).setdefault(seed, []).append(found)
-        _progress(f"{title}: {number + 1} of {len(jobs)}")
-    summary = {name: [pooled(found) for found in by_seed.values()] for name, by_seed in done.items()}
-    recordings = len(jobs) // seeds // (1 + len(BASELINES))
-    grid = Grid(
-        f"{title}: {recordings} recordings, {seeds} seeds (mean, and +- half the range over seeds)",
-        ("detector", *KEYS.values()),
-        [(name, *(_spread([run[key] for run in runs]) for key in KEYS)) for name, runs in summary.items()],
-        "; ".join(aim.kept(summary) for aim in aims),
-    )
-    return {"pooled": summary, "cases": done}, grid
+    return Part(title, list(jobs.values()), table)
 
 
 def pooled(found: Sequence[dict[str, Any]]) -> dict[str, float]:
@@ -169,24 +104,14 @@ def _spread(values: Sequence[float]) -> str:
     return f"{np.mean(values):.3f}" + (f" +-{half:.3f}" if len(values) > 1 else "")
 
 
-def one_budget(case: Case) -> tuple[str, int, list[int]]:
-    """The normal rows judged, and the alerts raised in them at each budget."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = trained(case, 0)
-        rows = int((~case.label[case.start :]).sum())
-        return f"{case.name}, {model.spec.family}", rows, [judged(case, model, per)[1] for per in BUDGETS]
+def budget(cases: Iterable[Case]) -> Part:
+    """Alerts raised on normal rows that nothing was learned from, against those asked for."""
+    jobs = [Job(f"budget, {case.name}, {case.digest}", answers.budget_of, (case,), WORK[OURS]) for case in cases]
+    return Part("budget", jobs, lambda results: budget_table([results[job.key] for job in jobs]))
 
 
-def budget(cases: Iterable[Case], pool: Executor) -> Part:
-    """Alerts raised on normal rows that nothing was learned from, against those asked for.
-
-    A recording that is too short for one alert says nothing of that budget.
-    """
-    found: list[dict[str, Any]] = []
-    for name, rows, raised in pool.map(one_budget, list(cases)):
-        found.append({"case": name, "rows": rows, "raised": raised})
-        _progress(f"budget: {name}")
+def budget_table(found: Sequence[Mapping[str, Any]]) -> Table:
+    """A recording that is too short for one alert says nothing of that budget."""
     lines: list[tuple[str, ...]] = [(entry["case"], f"{entry['rows']:,}") for entry in found]
     last: tuple[str, ...] = ("within half to twice", "")
     holding = []
@@ -201,7 +126,7 @@ def budget(cases: Iterable[Case], pool: Executor) -> Part:
         f"a recording in which less than one alert was asked for does not count; aim {LEAST_HOLDING:.0%} of the others"
     )
     grid = Grid("budget on normal rows: alerts raised / asked", header, [*lines, last], note)
-    return {"series": found, "holding": holding}, grid
+    return {"series": list(found), "holding": holding}, grid
 
 
 def holds(raised: int, asked: float) -> bool:
@@ -209,15 +134,13 @@ def holds(raised: int, asked: float) -> bool:
     return math.floor(BUDGET_HOLDS[0] * asked) <= raised <= math.ceil(BUDGET_HOLDS[1] * asked)
 
 
-def broken_sensors() -> list[dict[str, Any]]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return list(health.sensor_faults())
-
-
-def sensors(pool: ProcessPoolExecutor) -> Part:
+def sensors() -> Part:
     """Sensors broken in eight ways: called so, and no alert of the asset where data is merely missing."""
-    found = pool.submit(broken_sensors).result()
+    job = Job("sensors", answers.broken_sensors, work=60.0)
+    return Part("sensors", [job], lambda results: sensors_table(results[job.key]))
+
+
+def sensors_table(found: Sequence[Mapping[str, Any]]) -> Table:
     called, of = sum(one["called"] for one in found), sum(one["series"] for one in found)
     missing = sum(one["alerts"] for one in found if one["fault"] in health.MISSING)
     rows = [
@@ -228,9 +151,14 @@ def sensors(pool: ProcessPoolExecutor) -> Part:
     return {"faults": found, "called": called / of, "alerts_from_missing_data": missing}, grid
 
 
-def share(pool: ProcessPoolExecutor) -> Part:
+def share() -> Part:
     """One channel reads wrongly, the others are normal: it should be among the first that the alert names."""
-    found = shares.share(pool)
+    jobs = [Job(f"share, pump {number}", shares.outcomes, (number,), 30.0) for number in range(shares.PUMPS)]
+    return Part("share", jobs, lambda results: share_table([one for job in jobs for one in results[job.key]]))
+
+
+def share_table(outcomes: Sequence[Mapping[str, Any]]) -> Table:
+    found = shares.counts([shares.Outcome(**one) for one in outcomes])
     alerts, named = (sum(one[key] for one in found) for key in ("alerts", "named"))
     rows = [
         (f"{one['shape']} of {one['size']:g} deviations", *(str(one[key]) for key in ("cases", "alerts", "named")))
@@ -243,9 +171,13 @@ def share(pool: ProcessPoolExecutor) -> Part:
     return {"cases": found, "named": named / max(alerts, 1)}, grid
 
 
-def scoring(pool: ProcessPoolExecutor) -> Part:
+def scoring() -> Part:
     """Microseconds a window, beside a plain convolutional autoencoder in the same runtime."""
-    found = pool.submit(cost.cost).result()
+    job = Job("cost", cost.cost, work=60.0)
+    return Part("cost", [job], lambda results: scoring_table(results[job.key]))
+
+
+def scoring_table(found: Sequence[Mapping[str, Any]]) -> Table:
     by_detector = {one["detector"]: [e for e in found if e["detector"] == one["detector"]] for one in found}
     rows = [
         (name, *(f"{e['us']:.0f} us, {e['ratio']:.2f}" for e in entries), f"{entries[0]['bytes'] / 1000:.0f} kB")
@@ -256,24 +188,41 @@ def scoring(pool: ProcessPoolExecutor) -> Part:
     return {"cost": found}, Grid("what a score costs, one thread", header, rows, note)
 
 
-class Progress:
-    """A line that is rewritten on a terminal; elsewhere, such as a job's log, a line each minute."""
+def parts(data: Path | None, seeds: int, wanted: Sequence[str]) -> dict[str, Part]:
+    """By name, in the order of PARTS. `data`: where skab and smd are; None: the parts that need them are left out."""
+    makers: dict[str, Callable[[], Part]] = {
+        "cost": scoring,
+        "sensors": sensors,
+        "share": share,
+        "simulated": lambda: leaderboard("simulated pumps", series.simulated(), seeds),
+        "plants": lambda: leaderboard("random plants", random_plants(range(PLANTS)), seeds, AIMS["plants"]),
+        "budget": lambda: budget(chain(series.normal(data), _quiet())),
+    }
+    if data is not None:
+        makers["skab"] = lambda: leaderboard("SKAB", series.skab(data), seeds, AIMS["skab"])
+        makers["smd"] = lambda: leaderboard("SMD", series.smd(data), seeds, AIMS["smd"])
+    return {name: makers[name]() for name in PARTS if name in makers and name in wanted}
 
-    EVERY_S = 60.0
 
-    def __init__(self) -> None:
-        self._start = self._last = time.monotonic()
-
-    def __call__(self, text: str) -> None:
-        now = time.monotonic()
-        if sys.stderr.isatty():
-            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
-        elif text and now - self._last >= self.EVERY_S:
-            print(f"{(now - self._start) / 60:.0f} min: {text}", file=sys.stderr, flush=True)
-            self._last = now
+def _quiet() -> Iterator[Case]:
+    day = 24 * 60  # rows, of a minute each
+    return quiet_plants(range(QUIET_PLANTS), QUIET_TRAIN_DAYS * day, QUIET_DAYS * day)
 
 
-_progress = Progress()
+def run(every: Mapping[str, Part], runner: Runner, out: Path) -> None:
+    """A part's table is shown and written as soon as its last job is done."""
+    tables: dict[str, Table] = {}
+    for name, part in every.items():
+        tables[name] = part.table(runner.run(part.title, part.jobs))
+        print(f"\n{tables[name][1].as_text()}", flush=True)
+        write(tables, out)
+
+
+def write(tables: Mapping[str, Table], out: Path) -> None:
+    """The figures as JSON, and the tables as Markdown beside them."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps({name: figures for name, (figures, _) in tables.items()}, indent=1, default=float))
+    out.with_suffix(".md").write_text("\n".join(grid.as_markdown() for _, grid in tables.values()))
 
 
 def main() -> int:
@@ -286,53 +235,28 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3, help="of each fit (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes at work (default: one a core)")
     parser.add_argument("--out", type=Path, default=Path("out/quality.json"))
-    parser.add_argument("--only", choices=PARTS, nargs="*")
+    parser.add_argument("--only", choices=PARTS, nargs="*", default=PARTS)
+    parser.add_argument("--afresh", action="store_true", help="take nothing from an earlier run")
     options = parser.parse_args()
     data = options.data or (DATA if DATA.is_dir() else None)
     if data is not None and not (data / "skab").is_dir():
         parser.error(f"{data} has no folder skab")
     os.environ |= ONE_THREAD
-    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
-        parts: dict[str, Callable[[], Part]] = {
-            "cost": lambda: scoring(pool),
-            "simulated": lambda: leaderboard("simulated pumps", series.simulated(), options.seeds, pool),
-            "plants": lambda: leaderboard(
-                "random plants", random_plants(range(PLANTS)), options.seeds, pool, AIMS["plants"]
-            ),
-            "budget": lambda: budget(chain(series.normal(data), _quiet()), pool),
-            "sensors": lambda: sensors(pool),
-            "share": lambda: share(pool),
-        }
-        if data is not None:
-            parts["skab"] = lambda: leaderboard("SKAB", series.skab(data), options.seeds, pool, AIMS["skab"])
-            parts["smd"] = lambda: leaderboard("SMD", series.smd(data), options.seeds, pool, AIMS["smd"])
-        wanted = [name for name in PARTS if name in parts and (options.only is None or name in options.only)]
-        _run({name: parts[name] for name in wanted}, options.out)
+    every = parts(data, options.seeds, options.only)
+    ledger = options.out.with_suffix(".kept.jsonl")
+    if options.afresh:
+        ledger.unlink(missing_ok=True)
+    pool = ProcessPoolExecutor(options.workers, mp_context=get_context("spawn"))
+    try:
+        with kept_results(ledger, fingerprint()) as kept, progress_line() as line:
+            run(every, Runner(pool, kept, line, [job for part in every.values() for job in part.jobs]), options.out)
+    except KeyboardInterrupt:
+        print(f"stopped; what is done is kept in {ledger}: the same command goes on from there", file=sys.stderr)
+        return INTERRUPTED
+    finally:
+        pool.shutdown(cancel_futures=True)
     print(f"\n{options.workers} processes; everything in {options.out}, the tables in {options.out.with_suffix('.md')}")
     return 0
-
-
-def _quiet() -> Iterator[Case]:
-    day = 24 * 60  # rows, of a minute each
-    return quiet_plants(range(QUIET_PLANTS), QUIET_TRAIN_DAYS * day, QUIET_DAYS * day)
-
-
-def _run(parts: Mapping[str, Callable[[], Part]], out: Path) -> None:
-    """What is done is written after each part: who stops a long run keeps it."""
-    results: dict[str, Part] = {}
-    for name, run in parts.items():
-        start = time.monotonic()
-        results[name] = run()
-        _progress("")
-        print(f"\n{results[name][1].as_text()}\n  ({(time.monotonic() - start) / 60:.1f} min)", flush=True)
-        write(results, out)
-
-
-def write(results: Mapping[str, Part], out: Path) -> None:
-    """The figures as JSON, and the tables as Markdown beside them."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps({name: figures for name, (figures, _) in results.items()}, indent=1, default=float))
-    out.with_suffix(".md").write_text("\n".join(grid.as_markdown() for _, grid in results.values()))
 
 
 if __name__ == "__main__":

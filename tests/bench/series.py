@@ -3,6 +3,7 @@
 A `Case` is rows to learn from, rows to judge, and labels for the final figure alone.
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,14 @@ class Case:
     @property
     def train(self) -> NDArray[np.float64]:
         return self.table.values[: self.start]
+
+    @property
+    def digest(self) -> str:
+        """Of all that a detector is given, and judged by."""
+        table = self.table
+        content = (table.t_ns.tobytes(), table.values.tobytes(), self.label.tobytes())
+        names = f"{table.names} {table.values.shape} {self.start}".encode()
+        return hashlib.sha256(b"".join((names, *content))).hexdigest()[:16]
 
 
 def skab(data: Path) -> Iterator[Case]:

@@ -5,8 +5,7 @@ The model is a convolutional autoencoder, exported; rows that come after those o
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -54,8 +53,8 @@ class Outcome:
     place: int | None
 
 
-def outcomes(number: int) -> list[Outcome]:
-    """Every channel of a pump, wrong in every way."""
+def outcomes(number: int) -> list[dict[str, Any]]:
+    """Every channel of a pump, wrong in every way: the fields of an `Outcome` each."""
     run = simulate(TRAIN_ROWS + TEST_ROWS, PERIOD_S, seed=500 + number)
     learned, spread = run.values[:TRAIN_ROWS], run.values[:TRAIN_ROWS].std(axis=0)
     model = trained(learned, run.names)
@@ -65,7 +64,7 @@ def outcomes(number: int) -> list[Outcome]:
         values = normal.copy()
         values[:, channel] += size * spread[channel] * curve()
         table = series.table_of("pump", run.names, t_ns, values)
-        found.append(Outcome(shape, run.names[channel], size, place(model, table, run.names[channel])))
+        found.append(asdict(Outcome(shape, run.names[channel], size, place(model, table, run.names[channel]))))
     return found
 
 
@@ -86,9 +85,8 @@ def place(model: OnnxModel, table: Table, channel: str) -> int | None:
     return None
 
 
-def share(pool: ProcessPoolExecutor) -> list[dict[str, Any]]:
+def counts(found: Sequence[Outcome]) -> list[dict[str, Any]]:
     """For each way: cases, those with an alert, and those of them that name the channel among the first `TOP`."""
-    found = [outcome for part in pool.map(outcomes, range(PUMPS)) for outcome in part]
     return list(_counts(found))
 
 

@@ -1,19 +1,25 @@
 """The quality bench in small: what it counts, and that tables for people and figures for programs say the same."""
 
 import json
+from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from edge_ae.cli.progress import ProgressLine
 from edge_ae.core.alert_events import AlertEvent, EventType
 from edge_ae.core.model_spec import Floats
 from edge_ae.core.timestamps import SECOND
 from edge_ae.model.onnx_model import OnnxModel
-from tests.bench import cost, quality, shares
-from tests.bench.aims import OURS, Aim
+from tests.bench import answers, cost, quality, shares
+from tests.bench.aims import KEYS, OURS, Aim
 from tests.bench.grid import Grid
+from tests.bench.jobs import Job, Runner, kept_results
 from tests.bench.series import Case, table_of
 from tests.bench.shares import START, TEST_ROWS, Outcome
 from tests.models import TRAIN_ROWS, alert_of, pump, trained
@@ -62,13 +68,11 @@ def test_the_place_of_the_wrong_channel_is_that_in_the_alert(
     assert shares.place(model, table_of("pump", run.names, t_ns, values), "motor_temperature") == expected
 
 
-def test_a_recording_too_short_for_one_alert_does_not_count_for_that_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recording_too_short_for_one_alert_does_not_count_for_that_budget() -> None:
     found = [("pump", 20_000, [25, 2]), ("short", 3000, [7, 0]), ("loud", 50_000, [60, 11])]
-    answers = iter(found)
-    monkeypatch.setattr(quality, "one_budget", lambda _case: next(answers))
-    nothing = Case("", table_of("", (), np.zeros(0, np.int64), np.zeros((0, 0))), 0, np.zeros(0, np.bool_))
-    with ThreadPoolExecutor(1) as pool:
-        figures, grid = quality.budget([nothing] * len(found), pool)
+    figures, grid = quality.budget_table(
+        [{"case": case, "rows": rows, "raised": raised} for case, rows, raised in found]
+    )
     assert [(one["holding"], one["series"]) for one in figures["holding"]] == [(2, 3), (1, 2)]
     assert grid.rows[-1][2:] == ("2 of 3: NO", "1 of 2: NO")
 
@@ -96,29 +100,51 @@ def test_an_alert_counts_where_rows_are_judged_and_normal(row: int, counted: boo
     label[70:80] = True
     case = Case("", table_of("", (), np.arange(100) * SECOND, np.zeros((100, 0))), 50, label)
     event = AlertEvent("pump", EventType.NEW, "id", 1, alert_of(raised_ns=row * SECOND))
-    assert quality._raised_on_normal(event, case) == counted
+    assert answers._raised_on_normal(event, case) == counted
+
+
+def some_case(name: str = "pump") -> Case:
+    rows = 40
+    values = np.random.default_rng(0).normal(size=(rows, 2))
+    label = np.zeros(rows, np.bool_)
+    label[30:35] = True
+    return Case(name, table_of(name, ("a", "b"), np.arange(rows) * SECOND, values), 20, label)
+
+
+def test_a_detector_that_has_no_seed_is_run_once() -> None:
+    board = quality.leaderboard("pumps", [some_case("p1"), some_case("p2")], seeds=3)
+    runs = Counter(job.arguments[0] for job in board.jobs)
+    assert (runs[OURS], runs["isolation forest"], runs["dynamic PCA"]) == (6, 6, 2)
+    figures = dict.fromkeys(KEYS, 0.5)
+    counts = dict.fromkeys(("tp", "fp", "fn", "tn", "found", "events"), 1)
+    made, grid = board.table({job.key: figures | counts for job in board.jobs})
+    assert {name: len(found) for name, found in made["pooled"].items()}["dynamic PCA"] == 1
+    assert grid.title == "pumps: 2 recordings, 3 seeds (mean, and +- half the range over seeds)"
+
+
+def test_a_job_is_another_where_its_rows_are() -> None:
+    one, other = some_case(), some_case()
+    other.table.values[3, 1] += 1.0
+    assert one.digest == some_case().digest
+    assert len({one.digest, other.digest, replace(one, start=21).digest, replace(one, label=~one.label).digest}) == 4
 
 
 def test_what_is_done_is_kept_when_a_later_part_fails(tmp_path: Path) -> None:
-    def broken() -> quality.Part:
+    def broken() -> None:
         raise RuntimeError("no such data")
 
+    def part(name: str, function: Callable[[], Any]) -> quality.Part:
+        return quality.Part(name, [Job(name, function)], lambda results: ({"called": results[name]}, GRID))
+
     out = tmp_path / "quality.json"
-    with pytest.raises(RuntimeError):
-        quality._run({"sensors": lambda: ({"called": 1.0}, GRID), "smd": broken}, out)
+    parts = {"sensors": part("sensors", lambda: 1.0), "smd": part("smd", broken)}
+    with (
+        ThreadPoolExecutor(1) as pool,
+        kept_results(tmp_path / "kept.jsonl", "code") as kept,
+        pytest.raises(RuntimeError, match="no such data"),
+    ):
+        quality.run(parts, Runner(pool, kept, ProgressLine(terminal=False), []), out)
     assert json.loads(out.read_text()) == {"sensors": {"called": 1.0}}
-
-
-def test_progress_is_a_line_a_minute_where_there_is_no_terminal(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    now = 1000.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
-    progress = quality.Progress()
-    for number in range(130):
-        progress(f"case {number}")
-        now += 1.0
-    assert capsys.readouterr().err.splitlines() == ["1 min: case 60", "2 min: case 120"]
 
 
 def test_what_is_timed_takes_turns_and_its_time_is_that_of_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
