@@ -4,7 +4,7 @@
 #   make fleet             40 pumps of three makes, four of them sick: fit, backtest, report; on a local Ray cluster, too, where ray can be installed
 #   make test              all that CI runs: lint, types, tests
 #   make bench             speed, latency, memory, side by side with a bare loop
-#   make bench-quality [DATA=DIR SEEDS=3]   detection beside the classics, the budget, sick sensors, reasons; hours
+#   make bench-quality [DATA=DIR SEEDS=3]   detection beside the classics, the budget, sick sensors, reasons; an hour, goes on where it was stopped
 #   make chaos [N=1000 SEED=1] [LEARN=1]   so many faults on real processes: alerts lost, doubled, stuck; LEARN=1: while models are made, sent, promoted
 #   make soak [MINUTES=30]       2,000 messages a second, garbage among them: memory flat, nothing lost
 #   make node-red          Node-RED and the schema of AsyncAPI into out/npm, for the tests that run them; needs npm

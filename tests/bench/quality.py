@@ -11,12 +11,13 @@ import argparse
 import json
 import math
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -246,17 +247,25 @@ def main() -> int:
     ledger = options.out.with_suffix(".kept.jsonl")
     if options.afresh:
         ledger.unlink(missing_ok=True)
-    pool = ProcessPoolExecutor(options.workers, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(options.workers, get_context("spawn"), initializer=_leave_interrupts)
     try:
         with kept_results(ledger, fingerprint()) as kept, progress_line() as line:
             run(every, Runner(pool, kept, line, [job for part in every.values() for job in part.jobs]), options.out)
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough
+        for worker in active_children():
+            worker.terminate()
         print(f"stopped; what is done is kept in {ledger}: the same command goes on from there", file=sys.stderr)
         return INTERRUPTED
     finally:
         pool.shutdown(cancel_futures=True)
     print(f"\n{options.workers} processes; everything in {options.out}, the tables in {options.out.with_suffix('.md')}")
     return 0
+
+
+def _leave_interrupts() -> None:
+    """A terminal interrupts all processes; the one that began them ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 if __name__ == "__main__":
