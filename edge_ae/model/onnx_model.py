@@ -4,6 +4,7 @@ One `.onnx` holds all that turns readings into a verdict: scaling, network, scor
 has checked the digest, the metadata, the graph's shapes, and the golden vectors, on this very machine.
 
     input   window          float32 [batch, length, channel]   physical units, NaN = missing
+            explain         bool []   optional: false where the score alone is asked for; not in files of an earlier version
     output  score           float32 [batch]
             channel_score   float32 [batch, channel]
             reconstruction  float32 [batch, length, channel]   physical units
@@ -50,8 +51,12 @@ OPTIONAL = ("modes", "deviations", "when")  # which files of an earlier version 
 OUTPUTS = ("score", "channel_score", "reconstruction", "latent")
 TAIL = ("level", "scale", "shape", "rate", "gross")  # the last one may be missing
 MAGNITUDE = "magnitude"  # an output which files of an earlier version lack
+EXPLAIN = (
+    "explain"  # an input that need not be given, and which those lack, too: whether more than the score is computed
+)
 CURRENT, MODEL = "current", "model.onnx"  # of a folder of models: the link to the one in use, and what each is called
 GOLDEN_TOLERANCE = 1e-4  # relative: another processor's rounding, and no more
+NO_OPTIONS: Mapping[str, Any] = {}
 MAX_FILE_BYTES = 64 * 1024 * 1024
 NO_DIGEST = "0" * 64
 SEAL = re.compile(rb"edge_ae\.digest\x12\x40([0-9a-f]{64})")  # key and value as protobuf writes them: 64 bytes of text
@@ -67,6 +72,8 @@ class OnnxModel:
         self._session = session
         there = any(output.name == MAGNITUDE for output in session.get_outputs())
         self._outputs = (*OUTPUTS, MAGNITUDE) if there else OUTPUTS
+        options = {option.name for option in session.get_overridable_initializers()}
+        self._score_alone = {EXPLAIN: np.array(False)} if EXPLAIN in options else {}
 
     @classmethod
     def load(cls, path: Path | str, verify: Verify | None = None) -> "OnnxModel":
@@ -86,7 +93,7 @@ class OnnxModel:
 
     def score(self, windows: Floats) -> Floats:
         """Scores [batch] of windows [batch, length, channel]."""
-        (score,) = self._run(("score",), windows)
+        (score,) = self._run(["score"], windows, self._score_alone)
         return np.asarray(score, np.float32)
 
     def explain(self, windows: Floats) -> Sequence[Explanation]:
@@ -98,11 +105,12 @@ class OnnxModel:
         """Every output by name."""
         return dict(zip(self._outputs, self._run(self._outputs, windows), strict=True))
 
-    def _run(self, names: Sequence[str], windows: Floats) -> list[Floats]:
+    def _run(self, names: Sequence[str], windows: Floats, options: Mapping[str, Any] = NO_OPTIONS) -> list[Floats]:
         """A lone window goes twice: a product with one row takes another kernel, which rounds otherwise than a batch."""
         alone = len(windows) == 1
         try:
-            outputs = self._session.run(list(names), {"window": np.repeat(windows, 2, axis=0) if alone else windows})
+            twice = np.repeat(windows, 2, axis=0) if alone else windows
+            outputs = self._session.run(list(names), {"window": twice, **options})
         except Exception as error:  # onnxruntime raises a dozen classes, all of them its own
             raise ModelFails(self.spec.sha256, f"the runtime cannot compute it: {error}") from error
         return [part[:1] for part in outputs] if alone else outputs

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from edge_ae_train.export import Contents, export
 
 from edge_ae.core.model_spec import Floats
-from edge_ae.model.onnx_model import KEYS, MAGNITUDE, OPTIONAL, OUTPUTS, PREFIX, OnnxModel
+from edge_ae.model.onnx_model import EXPLAIN, KEYS, MAGNITUDE, OPTIONAL, OUTPUTS, PREFIX, OnnxModel
 from tests.models import TRAIN_ROWS, TRAINED_LENGTH, DistanceGraph, hand_made, pump, spec_of, trained, write_model
 
 
@@ -41,7 +42,9 @@ def test_the_file_has_every_key_and_output_and_nothing_of_the_workshop(pump_path
 
 
 def test_only_the_batch_axis_is_dynamic(pump_path: Path) -> None:
-    for tensor in (*(graph := onnx.load(pump_path).graph).input, *graph.output):
+    window, option = (graph := onnx.load(pump_path).graph).input
+    assert (option.name, len(option.type.tensor_type.shape.dim)) == (EXPLAIN, 0)
+    for tensor in (window, *graph.output):
         first, *others = tensor.type.tensor_type.shape.dim
         assert first.dim_param
         assert all(dim.dim_value > 0 for dim in others)
@@ -90,6 +93,16 @@ def test_a_failed_export_leaves_the_old_file(tmp_path: Path, tmp_path_factory: p
         export(graph, Contents(spec, {}, "d" * 64), np.ones((4, spec.length, 2), np.float32), out)
     assert out.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_who_knows_nothing_of_the_option_gets_every_output(pump_path: Path) -> None:
+    """As an older program does, and any other runtime."""
+    session = ort.InferenceSession(pump_path, providers=["CPUExecutionProvider"])
+    assert [one.name for one in session.get_inputs()] == ["window"]
+    found = session.run(None, {"window": windows()[:5]})
+    for name, value in zip((*OUTPUTS, MAGNITUDE), found, strict=True):
+        np.testing.assert_array_equal(value, OnnxModel.load(pump_path).run(windows()[:5])[name])
+    np.testing.assert_array_equal(found[0], OnnxModel.load(pump_path).score(windows()[:5]))
 
 
 def test_the_magnitude_grows_with_a_fault_as_long_as_values_are_not_cut(pump_path: Path) -> None:

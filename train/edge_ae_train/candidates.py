@@ -70,7 +70,7 @@ class Trained:
             residuals, _, _ = self.views(values)
             averages.append(self.views.averages(residuals))
             there = self.views.judged(present)
-            squares.append(float(((residuals[0] * there) ** 2).sum() / there.sum()))
+            squares.append(float(((residuals[:, 0] * there) ** 2).sum() / there.sum()))
         return np.concatenate(averages, axis=1), float(np.mean(squares))
 
     def distances(self, chunks: Iterable[Chunk], whitening: Whitening) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from edge_ae.core.channel_profile import with_profile
 from edge_ae.core.model_spec import Channel, Floats, Kind, ModelSpec
-from edge_ae.model.onnx_model import MAGNITUDE, NO_DIGEST, OUTPUTS, PREFIX, SCHEMA_VERSION, OnnxModel, digest
+from edge_ae.model.onnx_model import EXPLAIN, MAGNITUDE, NO_DIGEST, OUTPUTS, PREFIX, SCHEMA_VERSION, OnnxModel, digest
 from edge_ae.store.atomic import write_whole
 from edge_ae_train.data.dataset import MODE_WINDOWS, in_chunks, some_windows, spread_over
 from edge_ae_train.data.segments import Recording, stretches, values_of
@@ -119,7 +119,7 @@ def export(graph: Graph, contents: Contents, windows: Floats, out: Path) -> Onnx
     """
     expected = graph(windows)[0]
     shape = contents.spec.length, len(contents.spec.channels)
-    bare = model_bytes(trace(graph, shape, "window", (*OUTPUTS, MAGNITUDE)))
+    bare = model_bytes(trace(graph, shape, "window", (*OUTPUTS, MAGNITUDE), option=EXPLAIN))
     golden = spread_over(len(windows), GOLDEN_WINDOWS)
     model = _sealed(bare, _metadata(contents, windows[golden], expected[golden]))
 

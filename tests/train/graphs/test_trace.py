@@ -9,8 +9,8 @@ import onnxruntime as ort
 import pytest
 from edge_ae_train.data.segments import Segment
 from edge_ae_train.fit import Options, fit
-from edge_ae_train.graphs.onnx_file import model_bytes
-from edge_ae_train.graphs.trace import choose, trace
+from edge_ae_train.graphs.onnx_file import OnnxGraph, model_bytes
+from edge_ae_train.graphs.trace import choose, trace, where_asked
 from edge_ae_train.scoring.graph import ScoredNetwork
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -77,13 +77,13 @@ def branches(window: Floats) -> tuple[Floats, ...]:
     there = (~np.isnan(window)).astype(np.float32)
     twice = window + window
 
-    def with_holes(values: Floats, present: Floats) -> tuple[Floats, Floats]:
-        return np.where(present > 0.0, values, 7.0) + LIMIT, present * 0.5
+    def with_holes() -> tuple[Floats, Floats]:
+        return np.where(there > 0.0, window, 7.0) + LIMIT, there * 0.5
 
-    def whole(values: Floats, present: Floats) -> tuple[Floats, Floats]:
-        return values, np.where(present > 0.0, twice, 0.0)
+    def whole() -> tuple[Floats, Floats]:
+        return window, np.where(there > 0.0, twice, 0.0)
 
-    first, second = choose(np.sum(1.0 - there) > 0.0, with_holes, whole, (window, there))
+    first, second = choose(np.sum(1.0 - there) > 0.0, with_holes, whole)
     return first, second, first + second
 
 
@@ -146,15 +146,52 @@ def test_a_constant_of_channels_repeats_with_the_batch_alone_and_is_small_in_the
     assert all(constant.size <= CHANNELS for constant in graph.constants.values())
 
 
+def test_what_is_asked_for_is_computed_where_the_option_is_not_given_and_else_of_no_windows() -> None:
+    def score_and_reasons(window: Floats) -> tuple[Floats, ...]:
+        return np.sum(window, axis=1), *where_asked(window, lambda: (window, window * LIMIT, window * LIMIT))
+
+    model = model_bytes(trace(score_and_reasons, (ROWS, CHANNELS), "window", "abcd", option="explain"))
+    onnx.checker.check_model(onnx.load_from_string(model), full_check=True)
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    assert [one.name for one in session.get_inputs()] == ["window"]
+    windows = np.random.default_rng(0).normal(size=(2, ROWS, CHANNELS)).astype(np.float32)
+    whole = session.run(None, {"window": windows})
+    for found, wanted in zip(whole, score_and_reasons(windows), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    alone = session.run(None, {"window": windows, "explain": np.array(False)})
+    np.testing.assert_array_equal(alone[0], whole[0])
+    assert [found.shape for found in alone[1:]] == [(0, ROWS, CHANNELS)] * 3
+
+
+def test_a_constant_that_one_branch_alone_reads_is_in_it() -> None:
+    """What comes from outside is handed in at every run."""
+
+    def either(window: Floats) -> tuple[Floats, ...]:
+        (chosen,) = choose(np.sum(window) > 0.0, lambda: (window * LIMIT + WEIGHT[0],), lambda: (window * LIMIT - 2.0,))
+        return (chosen * 2.0,)
+
+    graph = trace(either, (ROWS, CHANNELS), "window", ["out"])
+    (node,) = (node for node in graph.nodes if node.operator == "If")
+    then, otherwise = (node.attributes[key] for key in ("then_branch", "else_branch"))
+    assert isinstance(then, OnnxGraph)
+    assert isinstance(otherwise, OnnxGraph)
+    assert [constant.tolist() for constant in then.constants.values()] == [WEIGHT[:1].tolist()]
+    assert [inner.operator for inner in then.nodes] == ["Expand", "Mul", "Add"]
+    assert otherwise.constants == {}
+    windows = np.random.default_rng(0).normal(size=(3, ROWS, CHANNELS)).astype(np.float32)
+    for some in (windows, -windows, np.abs(windows)):
+        np.testing.assert_allclose(in_runtime(either, some, 1)[0], either(some)[0], rtol=1e-6)
+
+
 def test_what_is_asked_for_twice_is_one_node_and_a_branch_s_own_values_stay_in_it() -> None:
     def twice(window: Floats) -> tuple[Floats, ...]:
-        def yes(values: Floats) -> tuple[Floats]:
-            return (values * 2.0 + 1.0,)
+        def yes() -> tuple[Floats]:
+            return (window * 2.0 + 1.0,)
 
-        def no(values: Floats) -> tuple[Floats]:
-            return (values * 2.0 + 3.0,)
+        def no() -> tuple[Floats]:
+            return (window * 2.0 + 3.0,)
 
-        (chosen,) = choose(np.sum(window) > 0.0, yes, no, (window,))
+        (chosen,) = choose(np.sum(window) > 0.0, yes, no)
         return chosen, window * 2.0, window * 2.0 + np.square(window * 2.0)
 
     graph = trace(twice, (ROWS, CHANNELS), "window", "abc")

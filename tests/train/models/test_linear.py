@@ -49,7 +49,7 @@ def test_nothing_is_predicted_from_a_row_that_lacks_some_of_its_values() -> None
     present = np.ones((1, length, CHANNELS), np.float32)
     present[0, 2, 1] = 0.0
     present[0, 4] = 0.0
-    near, far = Views(forecaster, forecaster, length).known(present)
+    near, far = np.swapaxes(Views(forecaster, forecaster, length).known(present), 0, 1)
     assert np.array_equal(near, present)
     without = np.flatnonzero(forecaster.sources(length)[:, 2])
     expected = present.copy()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from edge_ae_train.scoring.graph import DECAYS, Measure, Views, scale_weights
-from edge_ae_train.scoring.preprocess import mend
+from edge_ae_train.scoring.preprocess import Scaler, Standardise
 from edge_ae_train.scoring.whitening import TEMPER, Whitening, whitening_root
 
 from edge_ae.core.model_spec import Floats
@@ -53,11 +53,16 @@ def plain_measure(means: float = 0.0) -> Measure:
     )
 
 
+def squares_of(measure: Measure, rows: Floats, present: Floats | None) -> Floats:
+    """[view, window, channel] of standardised windows."""
+    return measure.squares(*measure.whitened(*measure.centred(measure.views(rows)[0], present)))
+
+
 def test_averages_see_a_shift_and_energies_what_changes_sign() -> None:
     shift, swing = np.zeros((1, LENGTH, CHANNELS), np.float32), np.zeros((1, LENGTH, CHANNELS), np.float32)
     shift[:, 1:, 0] = 2.0
     swing[:, 1:, 0] = 2.0 * (-1.0) ** np.arange(1, LENGTH)
-    shifted, swung = (plain_measure()(rows, np.ones_like(rows))[1][:, 0, 0] for rows in (shift, swing))
+    shifted, swung = (squares_of(plain_measure(), rows, None)[:, 0, 0] for rows in (shift, swing))
     averages, energies = slice(1, SCALES), slice(2 * SCALES, 2 * SCALES + 1)
     assert (shifted[averages] > 1.0).all()
     assert (swung[averages] < shifted[averages] / 5).all()
@@ -71,7 +76,7 @@ def test_an_energy_counts_only_values_that_were_there() -> None:
     present = np.ones_like(rows)
     present[:, LENGTH // 2 :, 0] = 0.0
     measure = plain_measure()
-    whole, part = (measure(rows, there)[1][2 * SCALES :, 0, 0] for there in (np.ones_like(rows), present))
+    whole, part = (squares_of(measure, rows, there)[2 * SCALES :, 0, 0] for there in (None, present))
     assert (part < whole).all()
     assert (part > 0.0).any()
 
@@ -79,12 +84,20 @@ def test_an_energy_counts_only_values_that_were_there() -> None:
 def test_what_is_whole_is_the_same_with_and_without_the_fill() -> None:
     """The fill is skipped where no window of a batch lacks anything: a window's score must not depend on its company."""
     root = whitening_root(correlated(500), FLOOR).astype(np.float32)
-    rows = np.repeat(correlated(16)[None], 2, axis=0)
-    present = np.ones_like(rows)
-    present[1, 3, 2] = 0.0
-    for values, there in ((rows, present), (rows[:1], present[:1])):
-        assert np.array_equal(mend(values, root, there)[0][0], rows[0])
+    unit = np.ones(CHANNELS, np.float32)
+    standardise = Standardise(Scaler(0.0 * unit, unit, 20.0 * unit, FLOOR, root))
+    windows = np.repeat(correlated(16)[None], 2, axis=0)
+    windows[1, 3, 2] = np.nan
+    (rows, present), (alone, _) = standardise(windows), standardise(windows[:1])
+    assert np.array_equal(rows[0], alone[0])
     measure = plain_measure(means=0.1)
-    together, alone = measure(rows, present), measure(rows[:1], present[:1])
-    for one, other in zip(together[:2], alone[:2], strict=True):
-        assert np.array_equal(one[:, :1], other)
+    assert np.array_equal(squares_of(measure, rows, present)[:, :1], squares_of(measure, alone, None))
+
+
+def test_the_mean_of_a_view_s_parts_is_the_square_of_its_distance() -> None:
+    """Where nothing is far enough to be tempered."""
+    measure, rows = plain_measure(), 0.01 * correlated(2 * LENGTH).reshape(2, LENGTH, CHANNELS)
+    squares = squares_of(measure, rows, None)
+    found = measure.distances(rows, np.ones_like(rows))
+    np.testing.assert_allclose(found[:-1], np.sqrt(squares.mean(axis=2)), rtol=1e-3)
+    np.testing.assert_allclose(found[-1], np.sqrt((rows[:, 0] ** 2).mean(axis=1)), rtol=1e-3)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from edge_ae_train.scoring.graph import mean, tempered
+from edge_ae_train.scoring.graph import tempered
 from edge_ae_train.scoring.preprocess import fill
 from edge_ae_train.scoring.whitening import TEMPER, Whitening, fit_whitening, tail_excess
 from numpy.typing import NDArray
@@ -17,12 +17,16 @@ def as_they_are(squares: Floats) -> Floats:
     return squares
 
 
+def tempered_beyond(limits: Floats | float) -> Callable[[Floats], Floats]:
+    return lambda squares: 2.0 * limits * tempered(squares / limits)
+
+
 def distances(
     rows: Floats, whitening: Whitening, drawn_in: Callable[[Floats], Floats] = as_they_are
 ) -> NDArray[np.float64]:
     """Of single rows [row, channel], in the first view of a whitening."""
     squares: Any = whitening.white(rows[None], 0).astype(np.float64) ** 2
-    found: NDArray[np.float64] = np.sqrt(mean(drawn_in(squares)))
+    found: NDArray[np.float64] = np.sqrt(drawn_in(squares).mean(axis=1))
     return found
 
 
@@ -60,7 +64,7 @@ def test_a_channel_that_has_gone_leaves_the_others_to_be_seen() -> None:
     faulty[:, 1:3] += 3.0
     found, without = (
         (distances(faulty, whitening, how)[:, None] > distances(gone, whitening, how)[None]).mean()
-        for how in (tempered, as_they_are)
+        for how in (tempered_beyond(TEMPER), as_they_are)
     )
     assert found > without + 0.15
     assert found > 0.85
@@ -68,7 +72,7 @@ def test_a_channel_that_has_gone_leaves_the_others_to_be_seen() -> None:
 
 def test_tempering_keeps_small_squares_and_never_stops_growing() -> None:
     squares: Any = np.repeat(np.logspace(-8, 8, 200)[:, None], CHANNELS, axis=1)
-    found = tempered(squares)
+    found = tempered_beyond(TEMPER)(squares)
     assert (np.diff(found, axis=0) > 0).all()
     small = squares < 1e-3 * TEMPER
     np.testing.assert_allclose(found[small], squares[small], rtol=1e-3)
@@ -96,7 +100,7 @@ def test_a_channel_with_a_tail_of_its_own_drowns_a_fault_of_another_less() -> No
 def _beyond(usual: Floats, faulty: Floats, whitening: Whitening) -> NDArray[np.bool_]:
     """Which faulty rows are farther than the one in a thousand of the usual ones."""
     limits = whitening.temper[0]
-    far, usually = (distances(rows, whitening, lambda squares: tempered(squares, limits)) for rows in (faulty, usual))
+    far, usually = (distances(rows, whitening, tempered_beyond(limits)) for rows in (faulty, usual))
     found: NDArray[np.bool_] = far > np.quantile(usually, 0.999)
     return found
 
@@ -107,7 +111,7 @@ def test_what_is_near_counts_as_much_in_a_channel_that_leaps_as_in_any_other() -
     tamed = whitening.tamed(tail_excess(whitening.white(usual[None], 0))[None])
     assert (tamed.temper[0] < 0.7 * TEMPER).tolist() == [True, False, False, False]
     near = np.full((1, CHANNELS), 0.1, np.float32)
-    np.testing.assert_allclose(tempered(near, tamed.temper[0]), near, rtol=0.02)
+    np.testing.assert_allclose(tempered_beyond(tamed.temper[0])(near), near, rtol=0.02)
 
 
 def test_what_is_gaussian_is_left_as_it_is_and_nothing_is_made_larger() -> None:

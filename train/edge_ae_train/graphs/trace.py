@@ -22,28 +22,39 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from edge_ae.core.model_spec import Floats
 from edge_ae_train.graphs.onnx_file import ELEMENTS, Array, Attribute, OnnxGraph, OnnxNode, Port
+from edge_ae_train.graphs.placement import placed
 
 Values = tuple[Any, ...]
 """Arrays, or Traced in their place."""
 
 
 def trace(
-    compute: Callable[[Floats], Sequence[Any]], shape: tuple[int, ...], window: str, outputs: Sequence[str]
+    compute: Callable[[Floats], Sequence[Any]],
+    shape: tuple[int, ...],
+    window: str,
+    outputs: Sequence[str],
+    option: str = "option",
 ) -> OnnxGraph:
     """The graph of `compute`, which takes a batch of windows of this `shape` and gives as many values as there are names in
-    `outputs`, or fewer; each with the batch as its first axis."""
-    tape = Tape()
+    `outputs`, or fewer; each with the batch as its first axis. `option`: the name of the input that `where_asked` asks for."""
+    tape = Tape(option)
     example = np.zeros((0, *shape), np.float32)
     with np.errstate(all="ignore"):
         found = compute(cast(Floats, Traced(tape, window, example)))
     return tape.graph(Port(window, example.dtype, (None, *shape)), dict(zip(outputs, found, strict=False)))
 
 
-def choose(condition: Any, yes: Callable[..., Values], no: Callable[..., Values], operands: Values) -> Values:
-    """`yes(*operands)` if the condition [] holds, else `no(*operands)`; both give values of the same shapes."""
+def choose(condition: Any, yes: Callable[[], Values], no: Callable[[], Values]) -> Values:
+    """`yes()` if the condition [] holds, else `no()`; both give values of the same shapes."""
     if isinstance(condition, Traced):
-        return condition.tape.branch(condition, yes, no, operands)
-    return yes(*operands) if condition else no(*operands)
+        return condition.tape.branch(condition, yes, no)
+    return yes() if condition else no()
+
+
+def where_asked(window: Any, compute: Callable[[], Values]) -> Values:
+    """`compute()`; in the graph of the window only where its optional input [] is true, as it is where it is not given: else values
+    of no windows."""
+    return window.tape.optional(compute) if isinstance(window, Traced) else compute()
 
 
 def traced(value: Any) -> "Traced | None":
@@ -110,7 +121,8 @@ class Traced(NDArrayOperatorsMixin):
 class Tape:
     """What has been noted: nodes, those of a branch by themselves, and constants. What is asked for twice is computed once."""
 
-    def __init__(self) -> None:
+    def __init__(self, option: str) -> None:
+        self._option = option
         self._constants: dict[str, Array] = {}
         self._names: dict[tuple[Any, ...], str] = {}
         self._count = 0
@@ -121,12 +133,17 @@ class Tape:
     def note(self, operator: str, operands: Sequence[Any], example: Array, **attributes: Attribute) -> Traced:
         """The value that the operator makes of operands, Traced or constant."""
         assert example.dtype in ELEMENTS, f"{operator} gives {example.dtype}, which no graph here holds"
-        inputs = tuple(one.name if isinstance(one, Traced) else self._constant(np.asarray(one)) for one in operands)
+        inputs = tuple(map(self._named, operands))
         made = (operator, inputs, *attributes.items())
         if made not in self._made:
-            self._made[made] = self._new()
-            self._nodes.append(OnnxNode(operator, inputs, (self._made[made],), attributes))
+            self._made[made] = self._node(operator, inputs, attributes)
         return Traced(self, self._made[made], np.asarray(example))
+
+    def _node(self, operator: str, inputs: tuple[str, ...], attributes: Mapping[str, Attribute]) -> str:
+        """The name of what it makes."""
+        output = self._new()
+        self._nodes.append(OnnxNode(operator, inputs, (output,), attributes))
+        return output
 
     def embed(self, graph: OnnxGraph, inputs: Sequence[Traced], examples: Sequence[Array]) -> tuple[Traced, ...]:
         """The outputs of another graph, which becomes a part of this one; `examples`: of them."""
@@ -140,41 +157,58 @@ class Tape:
         outputs = [names[port.name] for port in graph.outputs]
         return tuple(Traced(self, name, example) for name, example in zip(outputs, examples, strict=True))
 
-    def branch(
-        self, condition: Traced, yes: Callable[..., Values], no: Callable[..., Values], operands: Values
-    ) -> Values:
-        graphs, found = zip(*(self._apart(code, operands) for code in (yes, no)), strict=True)
-        assert [one.shape for one in found[0]] == [one.shape for one in found[1]], "branches of two shapes"
-        outputs = tuple(Traced(self, self._new(), one.example) for one in found[0])
-        branches: dict[str, Attribute] = {"then_branch": graphs[0], "else_branch": graphs[1]}
+    def branch(self, condition: Traced, yes: Callable[[], Values], no: Callable[[], Values]) -> Values:
+        """What `choose` gives."""
+        (then, found), (otherwise, others) = self._apart(yes), self._apart(no)
+        assert [one.shape for one in found] == [one.shape for one in others], "branches of two shapes"
+        return self._either(condition, then, otherwise, found)
+
+    def optional(self, compute: Callable[[], Values]) -> Values:
+        """What `where_asked` gives. The input has a value in the file, which makes it optional."""
+        self._constants[self._option] = np.array(True)
+        then, found = self._apart(compute)
+        nothing, _ = self._apart(lambda: tuple(self._copied(np.zeros_like(one.example)) for one in found))
+        return self._either(Traced(self, self._option, self._constants[self._option]), then, nothing, found)
+
+    def _either(self, condition: Traced, then: OnnxGraph, otherwise: OnnxGraph, found: Values) -> Values:
+        outputs = tuple(Traced(self, self._new(), one.example) for one in found)
+        branches: dict[str, Attribute] = {"then_branch": then, "else_branch": otherwise}
         self._nodes.append(OnnxNode("If", (condition.name,), tuple(one.name for one in outputs), branches))
         return outputs
 
-    def _apart(self, code: Callable[..., Values], operands: Values) -> tuple[OnnxGraph, Values]:
+    def _apart(self, code: Callable[[], Values]) -> tuple[OnnxGraph, Values]:
         """What the code does, as a graph of its own, which may use every value noted so far."""
         before, self._nodes, made, self._made = self._nodes, [], self._made, dict(self._made)
-        found = tuple(self._made_here(one) for one in code(*operands))
+        found = self._own(code())
         nodes, self._nodes, self._made = self._nodes, before, made
         return OnnxGraph(tuple(nodes), {}, (), tuple(Port(one.name, one.dtype) for one in found)), found
 
-    def _made_here(self, value: Traced) -> Traced:
-        """A graph may not give what it was given, but a value of its own."""
-        made = any(value.name in node.outputs for node in self._nodes)
-        return value if made else self.note("Identity", [value], value.example)
+    def _own(self, values: Values) -> tuple[Traced, ...]:
+        """A graph may not give what it was given, nor a value twice, but values of its own."""
+        free = {name for node in self._nodes for name in node.outputs}
+        found: list[Traced] = []
+        for value in values:
+            found.append(value if value.name in free else self._copied(value))
+            free.discard(value.name)
+        return tuple(found)
+
+    def _copied(self, value: Any) -> Traced:
+        return Traced(self, self._node("Identity", (self._named(value),), {}), _example(value))
 
     def graph(self, window: Port, outputs: Mapping[str, Traced]) -> OnnxGraph:
         """All that has been noted; `outputs`: values, by the names that they are to have."""
-        names: dict[str, str] = {}
-        for name, value in outputs.items():
-            one = self._made_here(value)
-            names[one.name if one.name not in names else self.note("Identity", [one], one.example).name] = name
+        names = {one.name: name for name, one in zip(outputs, self._own(tuple(outputs.values())), strict=True)}
         nodes = tuple(_renamed(node, lambda name: names.get(name, name)) for node in (*self._first, *self._nodes))
         ports = tuple(Port(name, one.dtype, (None, *one.shape[1:])) for name, one in outputs.items())
-        return OnnxGraph(nodes, self._constants, (window,), ports)
+        options = [Port(name, one.dtype, ()) for name, one in self._constants.items() if name == self._option]
+        return placed(OnnxGraph(nodes, self._constants, (window, *options), ports))
+
+    def _named(self, value: Any) -> str:
+        return value.name if isinstance(value, Traced) else self._constant(np.asarray(value))
 
     def _constant(self, value: Array) -> str:
         """The same one for all that are equal to the bit. A view that repeats itself is made of what it repeats."""
-        if 0 in value.strides:
+        if 0 in value.strides and value.size > 1:
             return self._repeated(value)
         key = (value.dtype.str, value.shape, value.tobytes())
         if key not in self._names:

@@ -27,6 +27,7 @@ from typing import Protocol
 import numpy as np
 
 from edge_ae.core.model_spec import Floats
+from edge_ae_train.graphs.trace import choose, where_asked
 from edge_ae_train.scoring.oddness import DiscreteScore
 from edge_ae_train.scoring.preprocess import (
     MIN_COVER,
@@ -36,11 +37,11 @@ from edge_ae_train.scoring.preprocess import (
     Standardise,
     bridged,
     fill,
+    lacks_values,
     total,
-    where_missing,
 )
 from edge_ae_train.scoring.sight import Sight
-from edge_ae_train.scoring.whitening import TEMPER, Whitening
+from edge_ae_train.scoring.whitening import Whitening
 
 DECAYS = (1.0, 0.3, 0.1, 0.03)  # weight of the newest row in each exponential average
 ENERGIES = 2  # of the residuals that a network and a forecaster leave
@@ -77,21 +78,21 @@ class Views:
         self._sources = forecaster.sources(length)
 
     def __call__(self, values: Floats) -> tuple[Floats, Floats, Floats]:
-        """Residuals [2, batch, length, judged], latent [batch, latent], restored window [batch, length, channel]."""
+        """Residuals [batch, 2, length, judged], latent [batch, latent], restored window [batch, length, channel]."""
         seen = values if self.sight is None else self.sight(values)
         latent, restored = self.network(seen)
-        residuals = seen - np.stack([restored, self.forecaster(seen)[1]])
+        residuals = np.stack([seen - restored, seen - self.forecaster(seen)[1]], axis=1)
         if self.sight is None:
             return residuals, latent, restored
         return self.sight.judge(residuals), latent, self.sight.restored(restored, values)
 
     def known(self, present: Floats) -> Floats:
-        """Which residuals [2, batch, length, channel] there are: what was predicted from a row that lacked a value is none."""
+        """Which residuals [batch, 2, length, channel] there are: what was predicted from a row that lacked a value is none."""
         seen = present if self.sight is None else self.sight(present)
         holes = 1.0 - bridged(np.min(seen, axis=2, keepdims=True), seen)
         predicted = (self._sources @ holes < 0.5).astype(np.float32)
         present = self.judged(present)
-        return np.stack([present, present * predicted])
+        return np.stack([present, present * predicted], axis=1)
 
     def judged(self, features: Floats) -> Floats:
         """[..., judged] of [..., feature]."""
@@ -111,50 +112,60 @@ class Views:
 
 
 class Measure:
-    """Distances of whitened views, and by channel the squares that they are made of."""
+    """Distances of whitened views, and what they are made of.
+
+    Whitened values are in units of the root of their `Whitening.temper`, so that tempering begins at 1. The parts of a window are
+    those of averages, view by view, then of the latent, then of energies.
+    """
 
     def __init__(self, views: Views, channels: Whitening, latent: Whitening) -> None:
         """`channels` whitens the averages, scale by scale; the newest row's also whitens each row for the energies."""
-        scales, length = views.weights.shape
-        row_mean = channels.mean[::scales]
+        scales = len(views.weights)
         self.views = views
-        self.root = channels.root
-        self._row_mean = np.repeat(row_mean[:, None], length, axis=2)  # by us: a runtime is slow at it
-        self._offset = np.repeat(row_mean, scales, axis=0) - channels.mean
-        self._row_root = channels.root[::scales, None]
-        self._temper = channels.temper[:, None]
-        self._row_temper = channels.temper[::scales, None, None]
-        self._latent = latent
+        self.averages = channels
+        self.rows = Whitening(*(part[::scales] for part in (channels.mean, channels.root, channels.temper)))
+        self.latent = latent
+        self.by_view = _by_view(channels.temper, self.rows.temper, latent.temper[0])
+        self._offset = np.repeat(self.rows.mean, scales, axis=0) - channels.mean
 
-    def __call__(self, values: Floats, present: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-        """Squares [view, batch, channel], tempered, and as they are: about 1 on normal data. The latent's, tempered, their mean
-        [batch]. Latent, restored window."""
-        residuals, latent, restored = self.views(values)
-        rows, averages = where_missing(present, self._with_holes, self._whole, (residuals, present))
-        shifts, powers = np.square(averages @ self.root), np.square(rows @ self._row_root)
-        places = np.square((latent - self._latent.mean[0]) @ self._latent.root[0])
-        felt = np.concatenate([tempered(shifts, self._temper), self._energies(tempered(powers, self._row_temper))])
-        return felt, np.concatenate([shifts, self._energies(powers)]), mean(tempered(places)), latent, restored
+    def centred(self, residuals: Floats, present: Floats | None = None) -> Parts:
+        """Residuals [batch, 2, length, judged], and averages [2 * scale, batch, judged] of them, less their means, and without holes.
+        `present`: where the window had values; None: everywhere."""
+        if present is None:
+            rows = residuals - self.rows.mean
+            return rows, self.views.averages(rows) + self._offset
+        known = self.views.known(present)
+        seen = (self.views.averages(known) > MIN_COVER).astype(np.float32)
+        rows = fill((residuals - self.rows.mean) * known, self.rows.root, known)
+        return rows, fill((self.views.averages(rows) + self._offset) * seen, self.averages.root, seen)
+
+    def whitened(self, rows: Floats, averages: Floats) -> tuple[Floats, Floats]:
+        """Both, centred, in units of where tempering begins."""
+        return rows @ self.rows.unit_root, averages @ self.averages.unit_root
+
+    def parts(self, rows: Floats, averages: Floats, latent: Floats) -> Floats:
+        """[batch, part] of what is whitened and of a latent: tempered squares, of averages, then of the latent, then of energies."""
+        views, _, channels = averages.shape
+        newest = np.transpose(averages, (1, 0, 2)).reshape(-1, views * channels)
+        places = (latent - self.latent.mean[0]) @ self.latent.unit_root[0]
+        near = tempered(np.square(np.concatenate([newest, places], axis=1)))
+        # By a matrix of one column: onnxruntime 1.32 multiplies what was transposed wrongly with a vector.
+        energies: Floats = np.swapaxes(tempered(np.square(rows)), 2, 3) @ self.views.weights[ENERGY][:, None]
+        return np.concatenate([near, energies.reshape(-1, ENERGIES * channels)], axis=1)
+
+    def squares(self, rows: Floats, averages: Floats) -> Floats:
+        """[view, batch, judged] of what is whitened, as they are: about 1 on normal data."""
+        energies = over_time(np.square(rows), self.views.weights[ENERGY : ENERGY + 1])
+        limits = np.concatenate([self.averages.temper, self.rows.temper])[:, None]
+        squares: Floats = np.concatenate([np.square(averages), energies]) * limits
+        return squares
 
     def distances(self, values: Floats, present: Floats) -> Floats:
         """[view + 1, batch], the latent's last: root mean squares."""
-        felt, _, place, _, _ = self(values, present)
-        found: Floats = np.sqrt(np.concatenate([mean(felt), place[None]]))
-        return found
-
-    def _whole(self, residuals: Floats, _present: Floats) -> Parts:
-        """Centred residuals [2, batch, length, channel], and centred averages [2 * scale, batch, channel]."""
-        rows = residuals - self._row_mean
-        return rows, self.views.averages(rows) + self._offset
-
-    def _with_holes(self, residuals: Floats, present: Floats) -> Parts:
-        known = self.views.known(present)
-        seen = (self.views.averages(known) > MIN_COVER).astype(np.float32)
-        rows = fill((residuals - self._row_mean) * known, self._row_root, known)
-        return rows, fill((self.views.averages(rows) + self._offset) * seen, self.root, seen)
-
-    def _energies(self, powers: Floats) -> Floats:
-        return over_time(powers, self.views.weights[ENERGY : ENERGY + 1])
+        residuals, latent, _ = self.views(values)
+        rows, averages = self.centred(residuals, None if present.all() else present)
+        found: Floats = np.sqrt(self.parts(*self.whitened(rows, averages), latent) @ self.by_view)
+        return found.T
 
 
 class ScoredNetwork:
@@ -167,21 +178,34 @@ class ScoredNetwork:
         self.measure = measure
         self.discrete = discrete
         weight = 1.0 / limit.astype(np.float64) ** 2
-        self._weight = (weight[:-1, None, None] / measure.root.shape[-1]).astype(np.float32)
-        self._latent_weight = np.float32(weight[-1])
+        self._part_weight = (measure.by_view @ weight).astype(np.float32)
+        self._view_weight = (weight[:-1, None, None] / measure.rows.root.shape[-1]).astype(np.float32)
 
     def __call__(self, window: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
         """score [b], channel_score [b, c], reconstruction [b, l, c], latent [b, k], magnitude [b, c] of window [b, l, c]."""
-        values, present = self.standardise(window)
-        felt, squares, place, latent, restored = self.measure(values, present)
-        score = np.sqrt(total(np.sum(self._weight * felt, axis=0))[:, 0] + self._latent_weight * place)
-        energies = np.sum(squares[-ENERGIES:], axis=0) / ENERGIES
-        magnitude = np.sqrt(self._by_channel(energies))
-        squares = self._by_channel(np.sum(self._weight * squares, axis=0))
-        if self.discrete is not None:
-            score, squares = _louder((score, squares), self.discrete(window))
-        expected = self.measure.views.shown(self.standardise.restore(restored), window)
-        return score, _shares(score, squares), expected, latent, magnitude
+        rows, averages, latent, restored = self._views_of(self.standardise.features_of(window))
+        score = np.sqrt(self.measure.parts(rows, averages, latent) @ self._part_weight)
+        discrete = None if self.discrete is None else self.discrete(window)
+
+        def reasons() -> tuple[Floats, Floats, Floats, Floats]:
+            squares = self.measure.squares(rows, averages)
+            loudest = score, self._by_channel(np.sum(self._view_weight * squares, axis=0))
+            magnitude = np.sqrt(self._by_channel(np.sum(squares[-ENERGIES:], axis=0) / ENERGIES))
+            expected = self.measure.views.shown(self.standardise.restore(restored), window)
+            return _shares(*(loudest if discrete is None else _louder(loudest, discrete))), expected, latent, magnitude
+
+        return score if discrete is None else np.maximum(score, discrete[0]), *where_asked(window, reasons)
+
+    def _views_of(self, features: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """Whitened rows and averages, see `Measure`, latent, and restored window, of features with holes."""
+        standardise, centred = self.standardise, self.measure.centred
+        lacking = lacks_values(features)
+        (values,) = choose(lacking, lambda: standardise.mended(features)[:1], lambda: (standardise.clipped(features),))
+        residuals, latent, restored = self.measure.views(values)
+        rows, averages = choose(
+            lacking, lambda: centred(residuals, standardise.present(features)), lambda: centred(residuals)
+        )
+        return *self.measure.whitened(rows, averages), latent, restored
 
     def _by_channel(self, squares: Floats) -> Floats:
         """[batch, channel] of [batch, judged feature]."""
@@ -196,26 +220,32 @@ def scale_weights(length: int) -> Floats:
     return normed
 
 
-def tempered(squares: Floats, beyond: Floats | float = TEMPER) -> Floats:
-    """Squares, those beyond a limit drawn in to grow with their root (pseudo-Huber: Charbonnier et al., 1997):
-    2 k (sqrt(1 + q / k) - 1), written without the difference of near numbers. Square roots are exact wherever a value
-    lies in memory; a runtime's logarithm is not."""
-    drawn_in: Floats = 2.0 * squares / (1.0 + np.sqrt(1.0 + squares / beyond))
+def tempered(squares: Floats) -> Floats:
+    """Squares in units of `Whitening.temper`, drawn in from 1 on to grow with their root (pseudo-Huber: Charbonnier et al., 1997):
+    sqrt(1 + q) - 1, written without the difference of near numbers; half the square where that is small. Square roots are exact
+    wherever a value lies in memory; a runtime's logarithm is not."""
+    drawn_in: Floats = squares / (1.0 + np.sqrt(1.0 + squares))
     return drawn_in
 
 
 def over_time(values: Floats, weights: Floats) -> Floats:
-    """[2, batch, row, channel] averaged with each of the weights [scale, row]: [2 * scale, batch, channel]. Rows last: one
+    """[batch, 2, row, channel] averaged with each of the weights [scale, row]: [2 * scale, batch, channel]. Rows last: one
     product for all windows, where a runtime makes one each of `weights @ values`."""
     channels = values.shape[-1]
-    averages = np.transpose(np.swapaxes(values, 2, 3) @ weights.T, (0, 3, 1, 2))
+    averages = np.transpose(np.swapaxes(values, 2, 3) @ weights.T, (1, 3, 0, 2))
     return averages.reshape(2 * len(weights), -1, channels)
 
 
-def mean(squares: Floats) -> Floats:
-    """Over the last axis, which goes."""
-    size = squares.shape[-1]
-    return squares @ np.full(size, 1.0 / size, squares.dtype)
+def _by_view(averages: Floats, energies: Floats, latent: Floats) -> Floats:
+    """[part, view + 1]: the mean of which parts, in units of their `temper`, is the square of a view's distance; the latent's last."""
+    count = len(averages) + len(energies)
+    tempers = [*enumerate(averages), (count, latent), *enumerate(energies, len(averages))]
+    found: Floats = np.zeros((sum(len(temper) for _, temper in tempers), count + 1), np.float32)
+    first = 0
+    for view, temper in tempers:
+        found[first : first + len(temper), view] = 2.0 * temper / len(temper)
+        first += len(temper)
+    return found
 
 
 def _louder(one: Parts, other: Parts) -> Parts:

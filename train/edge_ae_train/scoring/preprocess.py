@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from edge_ae.core.model_spec import Floats
 from edge_ae_train.data.segments import is_constant, row_blocks, thinned
-from edge_ae_train.graphs.trace import choose
 from edge_ae_train.scoring.features import Circle, Features, circles
 from edge_ae_train.scoring.whitening import FLOOR, whitening_root
 
@@ -88,13 +87,31 @@ class Standardise:
 
     def __call__(self, physical: Floats) -> Parts:
         """Windows [batch, row, channel] -> standardised features, without holes; and where they were present."""
-        features = self._features(physical)
-        present = (~np.isnan(features)).astype(np.float32)
-        return mend(self._scaled(features), self.root, present)
+        features = self.features_of(physical)
+        return self.mended(features) if lacks_values(features) else (self.clipped(features), np.ones_like(features))
+
+    def features_of(self, physical: Floats) -> Floats:
+        """[..., feature] of [..., channel]: an angle is two features."""
+        return physical if self.features is None else self.features(physical)
+
+    def clipped(self, features: Floats) -> Floats:
+        """Standardised features, NaN where they are missing."""
+        scaled: Floats = np.clip((features - self.centre) / self.spread, -self.limit, self.limit)
+        return scaled
+
+    def present(self, features: Floats) -> Floats:
+        """1 where there is a value in a channel that has enough of them in its window, 0 elsewhere."""
+        return covered((~np.isnan(features)).astype(np.float32))
+
+    def mended(self, features: Floats) -> Parts:
+        """Standardised features, without holes, and where they were present."""
+        present = self.present(features)
+        values = np.where(present > 0.0, self.clipped(features), 0.0)
+        return at_its_level(fill(values, self.root, present), self.root, present), present
 
     def scaled(self, physical: Floats) -> Floats:
         """Standardised features, NaN where they are missing."""
-        return self._scaled(self._features(physical))
+        return self.clipped(self.features_of(physical))
 
     def restore(self, values: Floats) -> Floats:
         """Standardised features as channels in physical units."""
@@ -115,37 +132,11 @@ class Standardise:
         """What adds up to a distance, by feature, as that of each channel."""
         return squares if self.features is None else self.features.by_channel(squares)
 
-    def _features(self, physical: Floats) -> Floats:
-        return physical if self.features is None else self.features(physical)
 
-    def _scaled(self, features: Floats) -> Floats:
-        scaled: Floats = np.clip((features - self.centre) / self.spread, -self.limit, self.limit)
-        return scaled
-
-
-def where_missing(
-    present: Floats, holes: Callable[..., Parts], whole: Callable[..., Parts], operands: tuple[Floats, ...]
-) -> Parts:
-    """`holes(*operands)` if anything is not `present`, else `whole(*operands)`, which must be the same where nothing is
-    missing: filling takes most of the time, and a window's score must not depend on its company in a batch."""
-    chosen: Parts = choose(np.sum(1.0 - present) > 0.0, holes, whole, operands)
-    return chosen
-
-
-def mend(values: Floats, root: Floats, present: Floats) -> Parts:
-    """Standardised windows [batch, row, channel], of any value where not `present` -> without holes, and where a value was
-    present in a channel that is."""
-
-    def mended(values: Floats, present: Floats) -> Parts:
-        present = covered(present)
-        values = np.where(present > 0.0, values, 0.0)
-        return at_its_level(fill(values, root, present), root, present), present
-
-    return where_missing(present, mended, _unchanged, (values, present))
-
-
-def _unchanged(values: Floats, present: Floats) -> Parts:
-    return values, present
+def lacks_values(features: Floats) -> Any:
+    """Whether any value of any window is missing: filling takes most of the time. What is done then must leave windows that are whole as
+    they are, for a window's score must not depend on its company in a batch."""
+    return np.isnan(np.sum(features))
 
 
 def covered(present: Floats) -> Floats:

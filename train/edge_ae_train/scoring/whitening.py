@@ -34,6 +34,12 @@ class Whitening:
     root: Floats
     temper: Floats
 
+    @property
+    def unit_root(self) -> Floats:
+        """The root that whitens to units of where tempering begins."""
+        units: Floats = (self.root / np.sqrt(self.temper)[:, None]).astype(np.float32)
+        return units
+
     def white(self, averages: Floats, view: int) -> Floats:
         """[window, dimension] of averages [view, window, dimension]."""
         white: Floats = (averages[view] - self.mean[view]) @ self.root[view]
