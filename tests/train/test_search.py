@@ -7,84 +7,112 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from edge_ae_train import search
-from edge_ae_train.candidates import WHOLE, Effort
+from edge_ae_train.candidates import WHOLE, Candidate, Effort, train_candidate
 from edge_ae_train.data import fault_injection
 from edge_ae_train.data.segments import Segment
 from edge_ae_train.fit import Options, fit, material_of
+from edge_ae_train.material import Material
 from edge_ae_train.models.families import FAMILIES, LINEAR
 from edge_ae_train.progress import SILENT, Reporter
-from edge_ae_train.search import RUNGS, Race, compare
-from edge_ae_train.select import REPEATS, TIE, Contender, thinned
+from edge_ae_train.search import GROWTH, HYBRID_GROWTH, QUARTER, Race, compare
+from edge_ae_train.select import GAIN, REPEATS, TIE, Contender, thinned
 
 from tests.models import pump
 
 
 class PaperRace:
-    """A race of which every outcome is known: `shares` of the faults, by family and by rung, the last when trained whole."""
+    """A race of which every outcome is known: of each family the share found early and when it is trained whole."""
 
-    def __init__(self, shares: Mapping[str, tuple[float, ...]]) -> None:
+    def __init__(self, shares: Mapping[str, tuple[float, float]]) -> None:
         self.shares = shares
-        self.ran: list[tuple[str, float]] = []
+        self.trained_whole: list[str] = []
 
-    def whole(self, family: str, reporter: Reporter) -> Contender:
-        return self.run(family, reporter)
+    def whole(self, family: str, _reporter: Reporter) -> Contender:
+        self.trained_whole.append(family)
+        return Contender(cast(Any, None), {"all": self.shares[family][1]})
 
-    def run(self, family: str, _reporter: Reporter, effort: Effort = WHOLE, _every: int = 1) -> Contender:
-        self.ran.append((family, effort.steps))
-        efforts = [*(rung.effort for rung in RUNGS), WHOLE]
-        share = self.shares[family][efforts.index(effort)] if len(self.shares[family]) > 1 else self.shares[family][0]
-        return Contender(cast(Any, None), {"all": share})
+    def early(self, family: str, _reporter: Reporter) -> float:
+        return self.shares[family][0]
+
+    def share(self, contender: Contender) -> float:
+        return contender.found["all"]
 
 
-def raced(monkeypatch: pytest.MonkeyPatch, shares: Mapping[str, tuple[float, ...]]) -> tuple[PaperRace, set[str]]:
+def raced(monkeypatch: pytest.MonkeyPatch, shares: Mapping[str, tuple[float, float]]) -> search.Compared:
+    """The linear families, whole, beside others."""
     race = PaperRace(shares)
     monkeypatch.setattr(search, "Race", lambda _material: race)
     compared = compare(list(shares), cast(Any, None), SILENT, halving=True)
     assert set(compared.contenders) | set(compared.left_out) == set(shares)
-    return race, set(compared.contenders)
+    assert set(race.trained_whole) == set(compared.contenders)
+    return compared
 
 
-def test_of_networks_that_may_win_half_go_on_and_one_is_trained_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    finding = {"cva": (0.4,), "pca": (0.3,), "ae": (0.6,) * 3, "dae": (0.7,) * 3, "vae": (0.5,) * 3}
-    race, whole = raced(monkeypatch, finding)
-    assert whole == {"cva", "pca", "dae"}
-    eighth, third = (rung.effort.steps for rung in RUNGS)
-    assert [(family, steps) for family, steps in race.ran if steps > eighth and family not in LINEAR] == [
-        ("ae", third),
-        ("dae", third),
-        ("dae", 1.0),
-    ]
+CVA, PCA = {"cva": (0.0, 0.4)}, {"pca": (0.0, 0.3)}
+LINEARS = {**CVA, **PCA}
 
 
+def test_of_networks_that_may_win_the_best_is_trained_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    finding = {**LINEARS, "ae": (0.6, 0.6), "dae": (0.7, 0.7), "vae": (0.5, 0.5)}
+    compared = raced(monkeypatch, finding)
+    assert list(compared.contenders) == ["cva", "pca", "dae"]
+    assert compared.left_out["ae"] == "60% after 25% of its training, cva 40%"
+
+
+@pytest.mark.parametrize(("short_by", "trained"), [(0.01, False), (-0.01, True)])
 def test_what_lags_further_behind_than_training_makes_up_for_is_trained_no_further(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, short_by: float, trained: bool
 ) -> None:
-    lag = 0.6 + TIE - RUNGS[0].growth
-    race, whole = raced(monkeypatch, {"cva": (0.6,), "pca": (0.3,), "ae": (lag - 0.02,) * 3, "dae": (lag - 0.04,) * 3})
-    assert whole == {"cva", "pca"}
-    assert {steps for family, steps in race.ran if family not in LINEAR} == {RUNGS[0].effort.steps}
+    share = 0.4 + TIE - GROWTH - short_by
+    assert ("ae" in raced(monkeypatch, {**LINEARS, "ae": (share, 0.4)}).contenders) == trained
+
+
+@pytest.mark.parametrize(("short_by", "trained"), [(0.005, False), (-0.005, True)])
+def test_a_hybrid_is_trained_whole_where_it_may_earn_its_share(
+    monkeypatch: pytest.MonkeyPatch, short_by: float, trained: bool
+) -> None:
+    share = 0.4 + GAIN - HYBRID_GROWTH - short_by
+    found = raced(monkeypatch, {**LINEARS, "hybrid": (share, 0.4), "cae": (0.1, 0.1)})
+    assert ("hybrid" in found.contenders) == trained
+    assert ("cae" in found.contenders) == trained, "its network has been trained"
 
 
 def test_a_hybrid_that_leads_raises_what_the_others_have_to_reach(monkeypatch: pytest.MonkeyPatch) -> None:
-    finding = {"cva": (0.5,), "pca": (0.4,), "hybrid": (0.8,), "ae": (0.6,) * 3}
-    assert raced(monkeypatch, finding)[1] == {"cva", "pca", "hybrid"}
-    assert raced(monkeypatch, finding | {"hybrid": (0.5,)})[1] == {"cva", "pca", "hybrid", "ae"}
+    finding = {**LINEARS, "hybrid": (0.8, 0.8), "ae": (0.6, 0.6)}
+    assert list(raced(monkeypatch, finding).contenders) == ["cva", "pca", "hybrid"]
+    assert list(raced(monkeypatch, finding | {"hybrid": (0.5, 0.5)}).contenders) == ["cva", "pca", "hybrid", "ae"]
 
 
 def test_no_network_is_tried_where_none_can_lead_by_more_than_chance(monkeypatch: pytest.MonkeyPatch) -> None:
-    race, whole = raced(monkeypatch, {"cva": (1.0 - TIE / 2,), "pca": (0.5,), "ae": (1.0,) * 3})
-    assert whole == {"cva", "pca"}
-    assert race.ran == [("cva", 1.0), ("pca", 1.0)]
+    most = 1.0 - GAIN / 2
+    compared = raced(monkeypatch, {**PCA, "cva": (0.0, most), "hybrid": (1.0, 1.0), "ae": (1.0, 1.0)})
+    assert compared.left_out == dict.fromkeys(("hybrid", "ae"), "not tried: cva finds 100%")
 
 
-@pytest.mark.parametrize(("rows", "blocks"), [(600, 2), (4200, 4)], ids=["few rows, folds", "many rows"])
-def test_a_rung_looks_for_some_of_the_very_faults_that_whole_training_looks_for(rows: int, blocks: int) -> None:
-    segment = Segment(pump(rows).values.astype(np.float32))
-    race = Race(material_of([segment], Options(length=16)))
-    whole, part = race.run("pca", SILENT), race.run("pca", SILENT, Effort(blocks=2), every=4)
-    spans = [[block.span for block in one.candidate.blocks] for one in (whole, part)]
-    assert spans[1] == spans[0][:blocks]
-    assert len(spans[0]) == 4
+def test_a_family_is_trained_once_whoever_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[tuple[str, float]] = []
+
+    def train(family: str, material: Material, reporter: Reporter, effort: Effort = WHOLE) -> Candidate:
+        trained.append((family, effort.steps))
+        return train_candidate("pca" if family == "cae" else family, material, reporter, effort)
+
+    monkeypatch.setattr(search, "train_candidate", train)
+    race = Race(material_of([Segment(pump(600).values.astype(np.float32))], Options(length=16)))
+    for family in (*LINEAR, "hybrid", "cae", "hybrid"):
+        race.early(family, SILENT)
+        race.whole(family, SILENT)
+    assert sorted(trained) == sorted(
+        (family, steps) for family in ("cva", "pca", "cae") for steps in (QUARTER.steps, 1.0)
+    )
+
+
+@pytest.mark.parametrize("rows", [600, 4200], ids=["few rows, folds", "many rows"])
+def test_early_some_of_the_very_faults_are_looked_for_that_whole_training_looks_for(rows: int) -> None:
+    race = Race(material_of([Segment(pump(rows).values.astype(np.float32))], Options(length=16)))
+    whole = race.whole("pca", SILENT)
+    assert race.early("pca", SILENT) == pytest.approx(race.share(whole))  # for a linear family has no steps
+    assert race.share(whole) == pytest.approx(whole.found["all"], abs=0.1)
+    assert len(whole.candidate.blocks) == 4
 
 
 def test_of_thinned_faults_each_kind_and_strength_keeps_its_part() -> None:

@@ -55,3 +55,20 @@ def test_the_comparison_says_who_found_which_faults_and_who_was_trained_no_furth
     assert ["stuck", "25%", "75%"] in lines
     assert ["cva", "50%", "50%", "50%", "50%", "<-", "exported"] in lines
     assert ["ae", "31%", "after", "12%", "of", "its", "training,", "when", "cva", "found", "47%"] in lines
+
+
+@pytest.mark.parametrize(
+    ("shares", "asked", "said"),
+    [
+        ({"cva": 0.5, "pca": 0.4}, "auto", "cva finds most"),
+        ({"cva": 0.5, "cae": 0.53}, "auto", "cae finds 3.0% more than cva: no more than chance, which is 5% here, and cva is simpler"),
+        ({"cva": 0.5, "pca": 0.4, "hybrid": 0.53}, "auto", "hybrid finds 3.0% more than cva does alone: more than chance, which is 1% here"),
+        ({"pca": 0.5, "cae": 0.53}, "pca", "pca was asked for"),
+        ({"pca": 0.5, "cae": 0.6}, "pca", "note: cae finds 10% more than pca, which was asked for"),
+    ],
+)  # fmt: skip
+def test_the_reason_of_a_choice_is_a_sentence(shares: dict[str, float], asked: str, said: str) -> None:
+    found = {family: {"all": share} for family, share in shares.items()}
+    chosen = select.best(found) if asked == "auto" else asked
+    candidates = {family: {"found": one} for family, one in found.items()}
+    assert select.why_chosen({"asked": asked, "chosen": chosen, "candidates": candidates}) == said

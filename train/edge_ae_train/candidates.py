@@ -46,10 +46,9 @@ Chunk = Parts
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How far a family is trained: the share of a network's steps, and where each block has a network of its own, how many."""
+    """How far a family is trained: the share of a network's steps."""
 
     steps: float = 1.0
-    blocks: int = FOLDS
 
 
 WHOLE = Effort()
@@ -117,8 +116,6 @@ def train_candidate(family: str, material: Material, reporter: Reporter, effort:
     trained = None
     parts = in_parts(reporter, [1.0] * (FOLDS + 1 if few else 1))
     for number, block in enumerate(held_out_blocks(material.rows)):
-        if few and len(blocks) >= effort.blocks:
-            break
         if few or trained is None:
             part = next(parts)
             part.step(f"{family}: held-out block {number + 1}")

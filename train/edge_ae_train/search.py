@@ -1,12 +1,13 @@
 """Which families are trained, and how far: each as far as it may still win.
 
-    cva, pca, cae, and hybrid of them ─── whole ────────────────────────────────────────────────┐
-    ae, dae, vae ─── an eighth of their steps ─── the better half: a third ─── the best: whole ─┴─► what is compared
-                          └─ out: what lags further behind the leader than training makes up for
+    cva, pca ─── whole ─────────────────────────────────────────────────────────────────────────────┐
+    hybrid ─── its network by a quarter ─── whole, where it may find more than they do ─────────────┼─► what is compared
+    cae, ae, dae, vae ─── a quarter of their steps ─── the best: whole, where it may lead by then ──┘
 
-Successive halving (Jamieson and Talwalkar, AISTATS 2016) by the share of the injected faults that each finds. Each rung trains
-anew, for the learning rate falls to nothing within its steps: so few steps show what they are worth. Knows families by their
-names alone, and nothing of what is in them.
+By the share of the injected faults that each finds: successive halving (Jamieson and Talwalkar, AISTATS 2016) that ends with the
+first cut, for a network that is to lead shows it early; what it learns then restores rows better, and finds hardly more faults. A
+quarter is trained for itself, for the learning rate falls to nothing within its steps: so few show what they are worth. Knows
+families by their names alone, and nothing of what is in them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from edge_ae_train.blend import blended
 from edge_ae_train.candidates import WHOLE, Candidate, Effort, train_candidate
 from edge_ae_train.material import Material
 from edge_ae_train.models.families import CONVOLUTION, HYBRID, LINEAR
-from edge_ae_train.progress import Reporter, in_parts
+from edge_ae_train.progress import SILENT, Reporter, in_parts
 from edge_ae_train.select import GAIN, TIE, Contender, Trials
 
 WORK = {
@@ -32,18 +33,10 @@ WORK = {
 TRAINED = 0.8  # of a family's work; then faults are looked for
 
 
-@dataclass(frozen=True, slots=True)
-class Rung:
-    """`every`: one in so many of the injected faults is looked for. `growth`: of the share found, by the training still to come:
-    more than any family has shown on random plants and simulated pumps. `work`: beside whole training."""
-
-    effort: Effort
-    every: int
-    growth: float
-    work: float
-
-
-RUNGS = (Rung(Effort(1 / 8, blocks=2), 4, 0.08, 0.15), Rung(Effort(1 / 3, blocks=2), 2, 0.05, 0.35))
+QUARTER = Effort(1 / 4)
+EVERY = 4  # one in so many of the injected faults is looked for after a quarter
+GROWTH = 0.05  # of the share found, by the other three: as much as any network has shown on random plants and simulated pumps
+HYBRID_GROWTH = 0.005  # of the hybrid's, most of which its linear family finds already
 
 
 @dataclass(frozen=True)
@@ -55,79 +48,111 @@ class Compared:
 
 
 def compare(families: Sequence[str], material: Material, reporter: Reporter, *, halving: bool) -> Compared:
-    """`families`: the linear ones first. `halving`: a network that cannot win is not trained whole."""
+    """`families`: the linear ones first. `halving`: what cannot win is not trained whole."""
     race = Race(material)
-    at_once = [family for family in families if family in (*LINEAR, HYBRID, CONVOLUTION) or not halving]
-    networks = [family for family in families if family not in at_once]
-    *parts, rest = in_parts(reporter, [*(WORK[f] for f in at_once), sum(WORK[f] for f in networks)])
+    at_once = [family for family in families if family in LINEAR or not halving]
+    others = [family for family in families if family not in at_once]
+    *parts, rest = in_parts(reporter, [*(WORK[f] for f in at_once), sum(WORK[f] for f in others)])
     contenders = {family: race.whole(family, part) for family, part in zip(at_once, parts, strict=True)}
     left_out: dict[str, str] = {}
-    heats = in_parts(rest, [*(rung.work for rung in RUNGS), 1.0])
-    for rung, part in zip(RUNGS, heats, strict=False):
-        out = _out_after(rung, networks, contenders, race, part) if networks else {}
-        networks = [family for family in networks if family not in out]
+    heats = [
+        [HYBRID],
+        [family for family in others if family != HYBRID],
+    ]  # where the hybrid leads, the others have more to reach
+    for heat, part in zip(heats, in_parts(rest, [1.0] * len(heats)), strict=True):
+        early, late = in_parts(part, [1.0, 1.0 / QUARTER.steps])
+        winner, out = _heat([family for family in heat if family in others], contenders, race, early)
         left_out |= out
-    last = next(heats)
-    contenders |= {family: race.whole(family, last) for family in networks}
-    return Compared(contenders, left_out)
+        if winner is not None:
+            contenders[winner] = race.whole(winner, late)
+    if HYBRID in contenders and CONVOLUTION in left_out:  # it has been trained whole
+        contenders[CONVOLUTION] = race.whole(CONVOLUTION, rest)
+        del left_out[CONVOLUTION]
+    return Compared({family: contenders[family] for family in families if family in contenders}, left_out)
+
+
+def _heat(
+    families: Sequence[str], contenders: Mapping[str, Contender], race: "Race", reporter: Reporter
+) -> tuple[str | None, dict[str, str]]:
+    """Who is trained whole, if any, and why each of the others is not."""
+    leader = max(contenders, key=lambda family: contenders[family].found["all"])
+    most = contenders[leader].found["all"]
+    if not families or most + _needed(families[0])[0] > 1.0:
+        return None, dict.fromkeys(families, f"not tried: {leader} finds {most:.0%}")
+    parts = in_parts(reporter, [WORK[family] for family in families])
+    shares = {family: race.early(family, part) for family, part in zip(families, parts, strict=True)}
+    lead = race.share(contenders[leader])
+    best = max(shares, key=lambda family: shares[family])
+    ahead, growth = _needed(best)
+    winner = best if shares[best] + growth >= lead + ahead else None
+    reasons = {
+        family: f"{share:.0%} after {QUARTER.steps:.0%} of its training, {leader} {lead:.0%}"
+        for family, share in shares.items()
+    }
+    return winner, {family: reason for family, reason in reasons.items() if family != winner}
+
+
+def _needed(family: str) -> tuple[float, float]:
+    """The lead with which a family ships, and the growth that may still bring it."""
+    return (GAIN, HYBRID_GROWTH) if family == HYBRID else (TIE, GROWTH)
 
 
 class Race:
-    """Families, and the faults that each of them is to find: planned once the first has said which blocks can be held out."""
+    """Families, each trained once, whoever asks for it, and the faults that each is to find: planned once the first has said which
+    blocks can be held out."""
 
     def __init__(self, material: Material) -> None:
         self._material = material
         self._trials: Trials | None = None
+        self._trained: dict[tuple[str, Effort], Candidate] = {}
         self._whole: dict[str, Contender] = {}
 
     def whole(self, family: str, reporter: Reporter) -> Contender:
-        """Trained once, whoever asks for it."""
+        """Trained whole, and tried on all faults."""
         if family not in self._whole:
-            self._whole[family] = self._hybrid(reporter) if family == HYBRID else self.run(family, reporter)
+            contender = self._judged(self._candidate(family, WHOLE, reporter))
+            self._whole[family] = self._earned(contender) if family == HYBRID else contender
         return self._whole[family]
 
-    def run(self, family: str, reporter: Reporter, effort: Effort = WHOLE, every: int = 1) -> Contender:
-        """`every`: one in so many of the faults is looked for."""
+    def early(self, family: str, reporter: Reporter) -> float:
+        """The share that it finds after a QUARTER of its training, of one in EVERY of the faults."""
+        return self._judged(self._candidate(family, QUARTER, reporter), EVERY).found["all"]
+
+    def share(self, contender: Contender) -> float:
+        """The share that one which is trained whole finds of the same faults."""
+        return self._judged(contender.candidate, EVERY).found["all"]
+
+    def _candidate(self, family: str, effort: Effort, reporter: Reporter) -> Candidate:
+        if (family, effort) not in self._trained:
+            train = self._blended if family == HYBRID else self._network
+            self._trained[family, effort] = train(family, effort, reporter)
+        return self._trained[family, effort]
+
+    def _network(self, family: str, effort: Effort, reporter: Reporter) -> Candidate:
         candidate = train_candidate(family, self._material, reporter.part(0.0, TRAINED), effort)
         reporter.step(f"{family}: looking for injected faults", TRAINED)
-        return self._judged(candidate, every)
+        return candidate
+
+    def _blended(self, family: str, effort: Effort, reporter: Reporter) -> Candidate:
+        """The better linear family with a network's share."""
+        linear = self._linear(reporter)
+        network = self._candidate(CONVOLUTION, effort, reporter)
+        reporter.step(f"{family}: looking for injected faults", TRAINED)
+        return blended(linear.candidate, network, self._material)
+
+    def _linear(self, reporter: Reporter) -> Contender:
+        found = {family: self.whole(family, reporter) for family in LINEAR}
+        return found[select.best({family: one.found for family, one in found.items()})]
+
+    def _earned(self, mixed: Contender) -> Contender:
+        """The hybrid; its linear family by itself, where it finds more with the network by no more than chance."""
+        linear = self._linear(SILENT)
+        if mixed.found["all"] - linear.found["all"] > GAIN:
+            return mixed
+        return replace(linear, candidate=replace(linear.candidate, family=HYBRID))
 
     def _judged(self, candidate: Candidate, every: int = 1) -> Contender:
         if self._trials is None:
             one = self._material
             self._trials = select.plan(candidate, one.standardise, one.seed, one.judged)
         return select.tried(candidate, select.thinned(self._trials, every))
-
-    def _hybrid(self, reporter: Reporter) -> Contender:
-        """The better linear family with a network's share; by itself, where it finds more with it by no more than chance."""
-        *parts, last = in_parts(reporter, [WORK[family] for family in (*LINEAR, CONVOLUTION, HYBRID)])
-        found = {family: self.whole(family, part) for family, part in zip((*LINEAR, CONVOLUTION), parts, strict=True)}
-        linear = found[select.best({family: found[family].found for family in LINEAR})]
-        last.step(f"{HYBRID}: looking for injected faults")
-        mixed = self._judged(blended(linear.candidate, found[CONVOLUTION].candidate, self._material))
-        if mixed.found["all"] - linear.found["all"] > GAIN:
-            return mixed
-        return replace(linear, candidate=replace(linear.candidate, family=HYBRID))
-
-
-def _out_after(
-    rung: Rung, families: Sequence[str], whole: Mapping[str, Contender], race: Race, reporter: Reporter
-) -> dict[str, str]:
-    """Who is trained no further than this rung, and why. `whole`: those that were trained whole."""
-    found = {family: one.found["all"] for family, one in whole.items()}
-    linear = max(LINEAR, key=lambda family: found[family])
-    best = max(found, key=lambda family: found[family])
-    if found[best] + TIE > 1.0:
-        return dict.fromkeys(families, f"not tried: {best} finds {found[best]:.0%}")
-    runners = (linear, *families)  # a linear one again, for with few rows a rung calibrates on fewer, and all find less
-    shares = {
-        family: race.run(family, part, rung.effort, rung.every).found["all"]
-        for family, part in zip(runners, in_parts(reporter, [WORK[family] for family in runners]), strict=True)
-    }
-    lead = shares.pop(linear) + found[best] - found[linear]
-    going_on = sorted(shares, key=lambda family: -shares[family])[: (len(families) + 1) // 2]
-    return {
-        family: f"{share:.0%} after {rung.effort.steps:.0%} of its training, {best} {lead:.0%}"
-        for family, share in shares.items()
-        if share + rung.growth < lead + TIE or family not in going_on
-    }

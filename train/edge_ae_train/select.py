@@ -117,7 +117,20 @@ def print_comparison(report: Mapping[str, Any]) -> None:
         print(f"judged by what they never did, beside the score of the others: {', '.join(alone)}")
         shares = [f"{kind} {share:.0%}" for kind, share in report.get("found_of_discrete", {}).items()]
         print(f"  of faults put into them found: {', '.join(shares) or 'none could be'}")
-    leader = max(report["candidates"], key=lambda family: report["candidates"][family]["found"]["all"])
-    lead = report["candidates"][leader]["found"]["all"] - report["candidates"][report["chosen"]]["found"]["all"]
-    if lead > TIE:
-        print(f"note: {leader} finds {lead:.0%} more than {report['chosen']}, which was asked for")
+    print(why_chosen(report))
+
+
+def why_chosen(report: Mapping[str, Any]) -> str:
+    """Why the family that is exported was chosen, in a sentence."""
+    found = {family: entry["found"]["all"] for family, entry in report["candidates"].items()}
+    chosen, leader = report["chosen"], max(found, key=lambda family: found[family])
+    behind = found[leader] - found[chosen]
+    if report.get("asked") == chosen:
+        note = f"note: {leader} finds {behind:.0%} more than {chosen}, which was asked for"
+        return note if behind > TIE else f"{chosen} was asked for"
+    if chosen == HYBRID:
+        linear = max((family for family in LINEAR if family in found), key=lambda family: found[family])
+        return f"{chosen} finds {found[chosen] - found[linear]:.1%} more than {linear} does alone: more than chance, which is {GAIN:.0%} here"
+    if chosen == leader:
+        return f"{chosen} finds most"
+    return f"{leader} finds {behind:.1%} more than {chosen}: no more than chance, which is {TIE:.0%} here, and {chosen} is simpler"

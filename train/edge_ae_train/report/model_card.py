@@ -11,6 +11,7 @@ from edge_ae.model.onnx_model import OnnxModel
 from edge_ae_train.report.page import Block, Chapter, Grid, Picture
 from edge_ae_train.report.pictures import found_picture
 from edge_ae_train.scoring.calibrate import room_for_gross_faults
+from edge_ae_train.select import why_chosen
 
 STRENGTHS = ("all", "small", "medium", "large")  # these lines of the comparison first, then the kinds of fault
 FACTS = {
@@ -65,10 +66,12 @@ def training_section(model: OnnxModel) -> Iterable[Chapter]:
         blocks += [
             "Faults of many kinds and three strengths were added to normal rows that the candidates had not seen. "
             "The table says how many each found, all at the same rate of false alerts.",
+            *_reason(model),
             Picture("found.png", found_picture(families, list(kinds), _shares(found, kinds))),
             Grid(["fault", *families], rows),
         ]
     blocks += [f"{family} was trained no further: {reason}." for family, reason in _left_out(model).items()]
+    blocks += _discrete(model)
     if facts:
         blocks.append(Grid(("fact", "value"), facts))
     if blocks:
@@ -92,6 +95,23 @@ def _left_out(model: OnnxModel) -> dict[str, str]:
     """Family -> why it was not trained whole."""
     reasons = model.report.get("left_out")
     return {str(family): str(reason) for family, reason in reasons.items()} if isinstance(reasons, dict) else {}
+
+
+def _discrete(model: OnnxModel) -> Iterable[Block]:
+    """The channels that are judged by themselves, and what was found of faults put into them."""
+    alone, found = model.report.get("judged_alone"), model.report.get("found_of_discrete")
+    if not alone or not isinstance(alone, list) or not isinstance(found, dict):
+        return
+    yield f"Judged by what they never did in training, beside the score of the others: {', '.join(map(str, alone))}."
+    if found:
+        yield Grid(("fault in them", "found"), [(str(kind), _percent(share)) for kind, share in found.items()])
+
+
+def _reason(model: OnnxModel) -> Iterable[str]:
+    try:
+        yield _sentence(why_chosen(model.report))
+    except (KeyError, TypeError, AttributeError):  # as another version wrote it
+        return
 
 
 def _percent(share: float | None) -> str:
