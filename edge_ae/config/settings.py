@@ -64,7 +64,7 @@ class Mqtt(Section):
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
     session_expiry_s: int = Field(default=86_400, ge=0, le=2**32 - 2)
     keepalive_s: int = Field(default=30, ge=5, le=65535)
-    receive_maximum: int = Field(default=2_000, ge=1, le=65535)
+    receive_maximum: int = Field(default=65_535, ge=1, le=65535)
 
     @property
     def tcp_port(self) -> int:
@@ -215,7 +215,7 @@ class SparkplugSettings(Section):
 class State(Section):
     """What survives a restart. A longer `checkpoint_s` spares the SD card; 0: none at all, input is lost in a crash."""
 
-    checkpoint_s: Seconds = 90.0
+    checkpoint_s: Seconds = 180.0
     resend_s: Seconds = 3600.0  # a broker that lost its memory gets the alerts of so long again, up to the newest
 
 

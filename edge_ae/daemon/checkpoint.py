@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, S
 from itertools import islice
 from typing import Any
 
-from edge_ae.core.deduplication import Deduplicator, Receipt
+from edge_ae.core.deduplication import Deduplicator
 from edge_ae.core.detector import Watch
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.learned_time import LEARNED, LearnedTime
@@ -31,6 +31,9 @@ from edge_ae.mqtt.link import Link, Message, Session
 from edge_ae.store.node_store import UNFIT, AssetState, Changes, NodeStore, Saved
 
 log = logging.getLogger(__name__)
+
+SINCE = "input since "
+"""Parts of the node that begin so: the messages which each checkpoint of some assets covers, since the last one of all."""
 
 PART_ASSETS = 32
 """In one commit, where a checkpoint is written in parts. A commit takes as long as some more assets, and wears the disk as much."""
@@ -70,6 +73,7 @@ class Checkpoints:
         self._connection = 0  # The number of the present connection, or of the last one.
         self._void = 0  # What came on the connections up to this one is delivered again.
         self._removed: set[str] = set()  # Assets that the store is to forget.
+        self._since: list[str] = []  # The names of what it has of checkpoints of some assets.
 
     # -- input ---------------------------------------------------------------------------------------------
 
@@ -90,9 +94,9 @@ class Checkpoints:
         )
 
     def used(self, message: Message, assets: Collection[str]) -> None:
-        """Take note of the assets that a message has changed."""
+        """Take note of the assets that the message received last has changed."""
         if message.qos > 0:
-            self.deduplicator.used(message.connection, message.mid, assets)
+            self.deduplicator.used(assets)
 
     def reconnected(self, session: Session) -> None:
         """Earlier connections have nothing to be acknowledged any more."""
@@ -132,8 +136,6 @@ class Checkpoints:
             return
         self._policy.tried(now_ns)
         self._in_parts = self._commit(part, covered)
-        if self._in_parts:
-            self.deduplicator.cover(covered)
 
     def write(self, now_ns: int) -> bool:
         """Write a checkpoint now; no window may be due. False: the disk fails, and nothing is acknowledged."""
@@ -156,20 +158,32 @@ class Checkpoints:
         if covered is None:
             self._ingest.touched |= assets
             return self.write(now_ns)
-        if not self._commit(assets, covered):
-            return False
-        self.deduplicator.cover(covered)
-        return True
+        return self._commit(assets, covered)
 
-    def _commit(self, names: Set[str], covered: Set[Receipt] | None) -> bool:
+    def _commit(self, names: Set[str], covered: Sequence[int] | None) -> bool:
         """The state of some assets to disk. `covered`: the messages that brought what is new of them; None: all."""
         self._take_hours(names)
-        changes = self._changes(names, covered) if self.keeps_state else Changes()
+        changes = self._changes(names, self._input(covered)) if self.keeps_state else Changes()
         if not self._store.commit(changes):
             return False
+        self._since = [name for name in self._since if name not in changes.outdated]
+        self._since += filter(_since, changes.node)
+        if covered is not None:
+            self.deduplicator.cover(names)
         self._ingest.touched -= names
         self._removed.clear()
         return True
+
+    def _input(self, covered: Sequence[int] | None) -> dict[str, Any]:
+        """What the store is to know of the input. Of a checkpoint of some assets that is written beside what it has, for that may be long."""
+        if covered is None:
+            return {"input": self.deduplicator.snapshot()}
+        if self.deduplicator.is_new:
+            return {"input": self.deduplicator.covered(covered)}
+        if not covered:
+            return {}
+        last = _since(self._since[-1]) if self._since else 0
+        return {f"{SINCE}{last + 1}": self.deduplicator.covered(covered)}
 
     def _take_hours(self, names: Set[str]) -> None:
         """Hours that are over go to the store, which has them until they are on disk."""
@@ -177,8 +191,8 @@ class Checkpoints:
         for name in names & detectors.keys():
             self._store.peaks.add(name, detectors[name].peaks.take_over())
 
-    def _changes(self, names: Set[str], covered: Set[Receipt] | None) -> Changes:
-        """What has become of the node since the last checkpoint."""
+    def _changes(self, names: Set[str], received: Mapping[str, Any]) -> Changes:
+        """What has become of the node since the last checkpoint. `received`: what there is to know of the input."""
         origins = self._ingest.origins
         assert self.rollout.due == 0
         touched = names & self._ingest.assets
@@ -186,13 +200,13 @@ class Checkpoints:
         node = {
             "base": self._options.base,
             "name": self._options.node,
-            "input": self.deduplicator.snapshot(covered),
+            **received,
             "flood": self._publisher.flood.snapshot(),
             "subscribed": sorted(self.subscriptions),
             "models": self.rollout.snapshot(),
             "retained": sorted(self._bridges.kept),
         }
-        return Changes(assets, sorted(self._removed), node)
+        return Changes(assets, sorted(self._removed), node, tuple(self._since) if "input" in received else ())
 
     def _acknowledge_unsaved(self, now_ns: int) -> None:
         self.counts["acknowledged_unsaved"] += self.deduplicator.unacknowledged
@@ -223,6 +237,7 @@ class Checkpoints:
 
     def _take_up(self, saved: Saved) -> None:
         _restore("retained", saved.node, self._bridges.restore)
+        self._since = sorted(filter(_since, saved.node), key=_since)
         if self._has_moved(saved):
             self.adopt(self._ingest.feeds, {})
             return
@@ -243,6 +258,8 @@ class Checkpoints:
 
     def _load_node(self, node: Mapping[str, Any]) -> None:
         _restore("input", node, self.deduplicator.restore)
+        for name in self._since:
+            _restore(name, node, self.deduplicator.restore_covered)
         _restore("flood", node, self._publisher.flood.restore)
         _restore("subscribed", node, self._add_subscriptions)
         _restore("models", node, self.rollout.resume)
@@ -333,6 +350,12 @@ def _learned(name: str, state: Mapping[str, Any]) -> LearnedTime:
         log.error("state: what was learned of %s does not fit this version (%r) and begins anew", name, fault)
         return LearnedTime()
     return time_
+
+
+def _since(name: str) -> int:
+    """Of a part of the node: which it is of those that begin with SINCE; 0: none of them."""
+    number = name.removeprefix(SINCE)
+    return int(number) if number != name and number.isdecimal() else 0
 
 
 def _restore(name: str, node: Mapping[str, Any], restore: Callable[[Any], None]) -> None:

@@ -196,7 +196,7 @@ class Ingest:
         for readings in many:
             if self._push(readings, feed):  # not one too many
                 self._note(readings, feed)
-        return {readings.asset for readings in many}
+        return (many[0].asset,) if len(many) == 1 else {readings.asset for readings in many}
 
     def _push(self, readings: Readings, feed: Feed) -> bool:
         """False: the asset finds no room."""

@@ -21,7 +21,7 @@ from typing import Any
 import orjson
 
 from edge_ae.core import commands
-from edge_ae.core.alert_events import AlertEvent, EventType, Outcome
+from edge_ae.core.alert_events import AlertEvent, EventType, Outcome, Withheld
 from edge_ae.core.command_rate import CommandRate
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.timestamps import SECOND, seconds_ns
@@ -203,7 +203,8 @@ class Daemon:
         """Events go out after the checkpoint that covers them; where the disk fails, they go out all the same."""
         assets = self.publisher.take(results, self.fleet, now_ns)
         if self.store.changed and self.store.fault is None:
-            self.checkpoints.write_assets(assets, now_ns)
+            told = {one.asset for one in self.publisher.happenings if isinstance(one, AlertEvent | Withheld)}
+            self.checkpoints.write_assets(told, now_ns)
         self.publisher.publish_pending(now_ns)
         for asset in assets:
             self.publisher.show(self.fleet.detectors[asset])

@@ -21,8 +21,8 @@ class DaemonOptions:
 
     node: str
     base: str = "edge-ae"
-    checkpoint_s: float = 90.0
-    receive_maximum: int = 2_000
+    checkpoint_s: float = 180.0
+    receive_maximum: int = 65_535
     score_interval_s: float = 1.0
     denoised: bool = False
     stats_interval_s: float = 60.0

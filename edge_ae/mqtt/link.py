@@ -34,7 +34,7 @@ class Link:
     def __init__(self, options: LinkOptions, inbox_limit: int = 10_000) -> None:
         """Raises BadConfig where certificates cannot be used."""
         self.counts: Counter[str] = Counter()
-        self._inbox = Inbox(max(inbox_limit, 2 * options.receive_maximum))
+        self._inbox = Inbox(inbox_limit)
         self._network = Network(options, self._inbox, self.counts)
         self._current: Connection | None = None  # the one that is published on
 

@@ -53,7 +53,7 @@ class LinkOptions:
     status_topic: str
     session_expiry_s: int = 86_400
     keepalive_s: int = 30
-    receive_maximum: int = 2_000
+    receive_maximum: int = 65_535
     clean: bool = False
     will: Callable[[int], Will] | None = None
     label: str = ""

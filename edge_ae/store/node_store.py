@@ -37,8 +37,9 @@ SUPPRESSED = b'"suppressed":true'
 """In the JSON of an alert that the owner's rules withheld; a text within it has its quotes escaped."""
 MAX_STATE_BYTES = 256 * 2**20
 """Of JSON: what unpacks to more is not ours."""
-STATE_STEP_BYTES = 2048
-"""A packed state is a multiple of this long."""
+STATE_STEP_BYTES, SMALL_STEP_BYTES = 2048, 128
+"""A packed state is a multiple of this long: one that is small, which stands between others in a page, of the second."""
+SMALL_BYTES = 512
 ZLIB_LEVEL = 1
 """Half the size of the JSON; more effort gains a few per cent."""
 UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, struct.error)
@@ -94,11 +95,14 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What has become of the node since the last commit. `removed`: assets that are watched no more. `feedback`: new."""
+    """What has become of the node since the last commit. `removed`: assets that are watched no more. `outdated`: parts of the node
+    that are to be forgotten. `feedback`: new.
+    """
 
     assets: Mapping[str, AssetState] = field(default_factory=dict)
     removed: Iterable[str] = ()
     node: Mapping[str, Any] = field(default_factory=dict)
+    outdated: Iterable[str] = ()
     feedback: Iterable[Feedback] = ()
 
 
@@ -270,6 +274,7 @@ class NodeStore:
                 "DO UPDATE SET topic_filter = excluded.topic_filter, state = excluded.state",
                 [(name, asset.topic_filter, packed[name]) for name, asset in changes.assets.items()],
             )
+            connection.executemany("DELETE FROM node WHERE name = ?", [(name,) for name in changes.outdated])
             connection.executemany(
                 "INSERT INTO node VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", node.items()
             )
@@ -346,7 +351,8 @@ def _write_feedback(connection: sqlite3.Connection, feedback: Iterable[Feedback]
 def pack(state: Any) -> bytes:
     """Filled up with zeros, so that most states are as long as the one before: then SQLite writes over it in place."""
     packed = zlib.compress(orjson.dumps(state, option=orjson.OPT_SERIALIZE_NUMPY), ZLIB_LEVEL)
-    return packed.ljust(-(-len(packed) // STATE_STEP_BYTES) * STATE_STEP_BYTES, b"\0")
+    step = SMALL_STEP_BYTES if len(packed) <= SMALL_BYTES else STATE_STEP_BYTES
+    return packed.ljust(-(-len(packed) // step) * step, b"\0")
 
 
 def unpack(packed: Any) -> Any:

@@ -51,12 +51,16 @@ class Sizes:
     flood: int = 20_000  # messages of one flood
     memory: int = 100_000  # messages
     day_rows: int = 300  # of each asset, in the measurement of latency
-    light_s: float = 180.0  # three checkpoints among them, and an alert as a rule
+    light_s: float = 365.0  # two checkpoints among them, and an alert as a rule
     rows: int = 100_000  # of a recording
     long_rows: int = 1_000_000  # of one that is trained on
     device_rows: int = device_fit.DAY_ROWS  # of one that a device trains on
     page_s: float = 30.0  # with a browser before the live page
-    house: tuple[int, int, float] = (1000, 190, 1.0)  # assets, rows of each, rows a second: two checkpoints among them
+    house: tuple[int, int, float] = (
+        1000,
+        190,
+        1.0,
+    )  # assets, rows of each, rows a second: three checkpoints among them
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,7 @@ def test_every_problem_is_reported_at_once_with_its_fix(tmp_path: Path) -> None:
         "streams[2].lateness_s: '-1' should be greater than or equal to 0",
         "alerts.budget: '1/fortnight' should be a number of alerts per hour, day, week, month or year, such as \"1/week\"",
         "alerts.deadband: '1.5' should be less than 1; for example deadband = 0.2",
-        "state.checkpoint_s: 'nan' should be a finite number; for example checkpoint_s = 90.0",
+        "state.checkpoint_s: 'nan' should be a finite number; for example checkpoint_s = 180.0",
         "foo: is no setting; remove it",
         "EDGE_AE_NODD: is no setting (did you mean EDGE_AE_NODE?); unset it",
         f"mqtt.ca: there is no file {tmp_path}/ca.pem; put it there or correct the path",

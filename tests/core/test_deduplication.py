@@ -18,7 +18,7 @@ def test_duplicate_is_acknowledged_and_not_used() -> None:
     assert not receive(dedup, 1)
     assert receive(dedup, 1, dup=True)
     assert (dedup.duplicates, dedup.unacknowledged) == (1, 2)
-    assert dedup.settle(0) == [(1, 1), (1, 1)]
+    assert list(dedup.settle(0)) == [(1, 1), (1, 1)]
     assert dedup.unacknowledged == 0
 
 
@@ -100,45 +100,55 @@ def test_packet_ids_that_begin_anew_are_known_over_a_restart() -> None:
 
 def test_checkpoint_of_some_assets_covers_their_messages_and_no_others() -> None:
     dedup, again = Deduplicator(LIMIT), Deduplicator(LIMIT)
+    base = dedup.snapshot()
     for mid, asset in ((1, "a"), (2, "b"), (3, "a")):
         receive(dedup, mid)
-        dedup.used(1, mid, (asset,))
-    covered = dedup.covered_by({"a"})
-    assert covered == {(1, 1), (1, 3)}
-    again.restore(dedup.snapshot(covered))
+        dedup.used((asset,))
+    first = dedup.covered(dedup.covered_by({"a"}) or [])
+    dedup.cover({"a"})
+    again.restore(base)
+    again.restore_covered(first)
     assert [receive(again, mid, dup=True) for mid in (1, 2, 3)] == [True, False, True]
-    dedup.cover(covered)
-    again.restore(dedup.snapshot(dedup.covered_by({"c"})))
-    assert [receive(again, mid, dup=True) for mid in (1, 2, 3)] == [True, False, True]
+    assert dedup.covered_by({"a", "c"}) == []
+
+
+def test_what_a_checkpoint_of_some_assets_covers_stays_known_with_the_next_one_of_all() -> None:
+    dedup, again = Deduplicator(LIMIT), Deduplicator(LIMIT)
+    for mid, asset in ((1, "a"), (2, "b")):
+        receive(dedup, mid)
+        dedup.used((asset,))
+    dedup.cover({"a"})
+    again.restore(dedup.snapshot())
+    assert [receive(again, mid, dup=True) for mid in (1, 2)] == [True, True]
 
 
 def test_acknowledgements_keep_the_order_of_the_messages_whatever_was_covered_first() -> None:
     dedup = Deduplicator(LIMIT)
     for mid, asset in ((1, "b"), (2, "a")):
         receive(dedup, mid)
-        dedup.used(1, mid, (asset,))
-    dedup.cover(dedup.covered_by({"a"}) or set())
-    assert dedup.settle(0) == [(1, 1), (1, 2)]
+        dedup.used((asset,))
+    dedup.cover({"a"})
+    assert list(dedup.settle(0)) == [(1, 1), (1, 2)]
 
 
 def test_assets_of_one_message_are_saved_together_or_not_at_all() -> None:
     dedup = Deduplicator(LIMIT)
     receive(dedup, 1)
-    dedup.used(1, 1, {"a", "b"})
+    dedup.used({"a", "b"})
     assert dedup.covered_by({"a"}) is None
-    assert dedup.covered_by({"a", "b"}) == {(1, 1)}
-    assert dedup.covered_by({"c"}) == set()
+    assert dedup.covered_by({"a", "b"}) == [1 << 16 | CHECKSUM]
+    assert dedup.covered_by({"c"}) == []
 
 
 def test_message_that_no_checkpoint_covers_comes_again_also_over_a_new_connection() -> None:
     dedup, again = Deduplicator(LIMIT), Deduplicator(LIMIT)
     receive(dedup, 1)
-    dedup.used(1, 1, ("a",))
+    dedup.used(("a",))
     dedup.reconnected(2, present=True)
     assert receive(dedup, 1, dup=True, connection=2)
-    again.restore(dedup.snapshot(dedup.covered_by({"b"})))
+    again.restore_covered(dedup.covered(dedup.covered_by({"b"}) or []))
     assert not receive(again, 1, dup=True)
-    again.restore(dedup.snapshot(dedup.covered_by({"a"})))
+    again.restore_covered(dedup.covered(dedup.covered_by({"a"}) or []))
     assert receive(again, 1, dup=True)
 
 
@@ -149,13 +159,28 @@ def test_new_session_begins_with_new_packet_ids() -> None:
     assert not receive(dedup, 1, dup=True, connection=2)
 
 
+def test_what_was_kept_before_a_new_session_is_void_until_something_of_it_is_kept() -> None:
+    dedup, seen = Deduplicator(LIMIT), []
+    for act in (
+        lambda: dedup.restore(dedup.snapshot()),
+        lambda: dedup.reconnected(2, present=False),
+        lambda: dedup.cover({"a"}),
+        lambda: dedup.reconnected(3, present=False),
+        lambda: dedup.settle(0),
+        lambda: dedup.reconnected(4, present=True),
+    ):
+        seen.append(dedup.is_new)
+        act()
+    assert [*seen, dedup.is_new] == [True, False, True, False, True, False, False]
+
+
 def test_what_an_earlier_connection_brought_cannot_be_acknowledged_and_is_known() -> None:
     dedup = Deduplicator(LIMIT)
     receive(dedup, 1)
     dedup.reconnected(2, present=True)
-    assert dedup.settle(0) == []
+    assert list(dedup.settle(0)) == []
     assert receive(dedup, 1, dup=True, connection=2)
-    assert dedup.settle(0) == [(2, 1)]
+    assert list(dedup.settle(0)) == [(2, 1)]
 
 
 def test_memory_is_bounded_however_fast_messages_come() -> None:
@@ -163,7 +188,7 @@ def test_memory_is_bounded_however_fast_messages_come() -> None:
     for mid in range(1, 1_000):
         receive(dedup, mid)
         dedup.settle(0)
-    assert len(dedup._recent) + len(dedup._older) <= 2 * LIMIT
+    assert len(dedup._recent.entries) + len(dedup._older.entries) <= 2 * LIMIT
     assert all(receive(dedup, mid, dup=True) for mid in range(996, 1_000))
 
 
@@ -171,5 +196,5 @@ def test_one_message_is_acknowledged_where_no_checkpoint_can_be_written() -> Non
     dedup = Deduplicator(LIMIT)
     receive(dedup, 1)
     receive(dedup, 2)
-    assert dedup.settle_oldest() == [(1, 1)]
+    assert list(dedup.settle_oldest()) == [(1, 1)]
     assert dedup.unacknowledged == 1

@@ -164,6 +164,60 @@ def test_alert_of_one_asset_does_not_wait_for_the_state_of_the_others(tmp_path: 
     assert len(link.given) == 0
 
 
+def test_alert_takes_no_asset_to_disk_that_was_only_scored_beside_it(tmp_path: Path) -> None:
+    tried, link = started(tmp_path)
+    run(tried, link, ALONE[:24])
+    saved = stored(tmp_path).load()
+    assert saved is not None
+    assert list(saved.assets) == ["p1"]
+    assert {"p2"} == tried.ingest.touched - {"p1"}
+
+
+def input_kept(directory: Path) -> list[str]:
+    """Names of what the store has of the input."""
+    saved = stored(directory).load()
+    assert saved is not None
+    return [name for name in saved.node if name.startswith("input")]
+
+
+def test_alerts_add_to_what_is_known_of_the_input_and_a_checkpoint_of_all_takes_their_place(tmp_path: Path) -> None:
+    tried, link = started(tmp_path)
+    run(tried, link, ALONE[:8])
+    assert tried.checkpoints.write(1)
+    run(tried, link, ALONE[8:40])
+    run(tried, link, rows(20, 40))
+    assert input_kept(tmp_path) == ["input", "input since 1", "input since 2"]
+    tried.store.close()
+    again, link = started(tmp_path)
+    again.checkpoints.write_assets(["p2"], 2)
+    assert input_kept(tmp_path)[-1] == "input since 2"  # no new input
+    assert again.checkpoints.write(3)
+    assert input_kept(tmp_path) == ["input"]
+
+
+def test_alert_writes_no_more_where_thousands_of_messages_wait(tmp_path: Path) -> None:
+    sizes = []
+    for name, others in (("few", 0), ("many", 3_000)):
+        tried, link = started(tmp_path / name)
+        tried.checkpoints.write(1)
+        run(tried, link, [(topic, payload.replace(b"50.0", b"1.0")) for topic, payload in rows(0, others, "p2")])
+        before = tried.store.bytes_written
+        run(tried, link, rows(0, 15))
+        sizes.append(tried.store.bytes_written - before)
+    assert sizes[0] > 0
+    assert sizes[1] == sizes[0]
+
+
+def test_first_alert_of_a_new_session_leaves_nothing_of_the_input_of_the_one_before(tmp_path: Path) -> None:
+    tried, link = started(tmp_path)
+    run(tried, link, rows(0, 15))
+    run(tried, link, rows(15, 40, "p2") + rows(15, 40))
+    tried.checkpoints.reconnected(Session(2, False, "5"))
+    link.connection = 2
+    run(tried, link, rows(40, 41) + rows(10, 15, "p3"))
+    assert input_kept(tmp_path) == ["input"]
+
+
 MANY = mixed([rows(0, 30, f"p{number}") for number in range(1, 7)])
 
 

@@ -130,7 +130,7 @@ def test_asset_without_a_model_is_recorded_and_shown_and_not_scored() -> None:
     recorder = Rows()
     tried = Ingest([feed_of(Made(notes={"p1": "the recording stands still"}))], Fleet("n1"), OWN, recorder)
     for number in range(20):
-        assert tried.take(message(number)) == {"p1"}
+        assert tried.take(message(number)) == ("p1",)
     health = tried.health_of("p1")
     assert (tried.waiting, tried.fleet.detectors, tried.fleet.due) == (["p1"], {}, 0)
     assert (str(health.watching), health.watched) == ("learning", False)
