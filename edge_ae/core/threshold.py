@@ -4,11 +4,12 @@ The boundary comes from the model's tail and the owner's budget of alerts. Four 
 learned from a window that looks suspicious:
 
     spending   alerts came more often, or more seldom, than the budget allows: the tail is asked for fewer, or for more, up
-               to SPENDING_LIMIT either way (adaptive conformal inference: Gibbs and Candes, 2021). An alert well above
-               the boundary is a fault, not an error of the tail, and is not counted. Where gross faults keep the boundary
-               below the tail's, alerts move it in proportion, also beyond them: they have shown what normal is. While an
-               alert lasts, the boundary comes back from where it has sunk: a level that only a sunk boundary calls odd
-               would hold that alert for ever
+               to SPENDING_LIMIT either way (adaptive conformal inference: Gibbs and Candes, 2021), in steps that are the
+               larger the fewer alerts have been counted, for a tail from few rows is soon seen to be wrong. An alert well
+               above the boundary is a fault, not an error of the tail, and is not counted. One that hardly passes it and
+               lasts goes on being charged: a level that stays just above the boundary is one that the tail did not know.
+               Where gross faults keep the boundary below the tail's, alerts move it in proportion, also beyond them: they
+               have shown what normal is
     drift      the median score of quiet windows has moved: followed slowly, up to DRIFT_LIMIT. Quiet is what lies below
                the tail's beginning
     residue    an excursion is over, the score has come more than half-way back, yet not down to normal (the water is
@@ -27,7 +28,13 @@ from edge_ae.core.events import Verdict
 from edge_ae.core.model_spec import ModelSpec
 
 SPENDING_STEP = 1.0  # an alert divides the rate asked of the tail by e; its budgeted time without one gives it back
-COMING_BACK = 0.01 * SPENDING_STEP  # a window of an alert: within 340 windows, the boundary is where it was calibrated
+EARLY_STEPS = 2.0  # more at first, and a share of them later: with none, a fifth of the tails was too far off for the first two alerts
+LASTING = (
+    2.0  # alerts that are charged in the budgeted time of one, for an alert that lasts so long just above the boundary
+)
+COMING_BACK = (
+    0.01 * SPENDING_STEP
+)  # a window of an alert, where the boundary had sunk: it is as calibrated within 340 windows
 SPENDING_LIMIT = math.log(30.0)  # a thirtieth of the budgeted rate, and thirty times
 FAULT_RATIO = 1.5  # An alert that reaches this is a fault and costs no budget; with 1.25, normal rows alert more often than asked.
 DRIFT_LIMIT = math.log(2.0)
@@ -47,10 +54,11 @@ def costs_budget(peak_ratio: float) -> bool:
 
 @dataclass(slots=True)
 class _Lift:
-    """Natural logarithms relative to the calibrated boundary, but for `spent`, which divides the budgeted rate, and `peak`,
-    the highest ratio of the alert that lasts; an excursion is summed up by its mean."""
+    """Natural logarithms relative to the calibrated boundary, but for `spent`, which divides the budgeted rate, `alerts`, those
+    that were counted, and `peak`, the highest ratio of the alert that lasts; an excursion is summed up by its mean."""
 
     spent: float = 0.0
+    alerts: int = 0
     peak: float = 0.0  # 0: no alert
     drift: float = 0.0
     residue: float = 0.0
@@ -126,13 +134,22 @@ class Threshold:
         lift = self._lift
         if active:
             lift.peak = max(lift.peak, ratio)
-            if lift.spent < 0.0 and costs_budget(lift.peak):
-                lift.spent = min(lift.spent + COMING_BACK, 0.0)
+            if costs_budget(ratio):
+                self._charge_lasting()
             return
-        counted = 1.0 if lift.peak > 0.0 and costs_budget(lift.peak) else 0.0
-        spent = lift.spent + SPENDING_STEP * (counted - self._budget)
-        lift.spent = min(max(spent, -SPENDING_LIMIT), SPENDING_LIMIT)
+        counts = lift.peak > 0.0 and costs_budget(lift.peak)
+        lift.alerts += counts
+        step = SPENDING_STEP * (1.0 + EARLY_STEPS / (1.0 + lift.alerts))
+        lift.spent = min(max(lift.spent + step * (counts - self._budget), -SPENDING_LIMIT), SPENDING_LIMIT)
         lift.peak = 0.0
+
+    def _charge_lasting(self) -> None:
+        """One more window of an alert that is no fault."""
+        lift = self._lift
+        if lift.spent < 0.0:
+            lift.spent = min(lift.spent + COMING_BACK, 0.0)
+        else:
+            lift.spent = min(lift.spent + LASTING * self._budget, SPENDING_LIMIT)
 
     def _learn_drift(self, level: float) -> None:
         """Robbins and Monro's median: a step up or down, whatever the distance."""
@@ -161,7 +178,8 @@ class Threshold:
     def accept(self) -> None:
         """Take the recent level for normal from now on: the way out of a lasting, wanted change."""
         accepted = min(max(self._lift.recent - self._typical, 0.0), LIFT_LIMIT)
-        self._lift = _Lift(peak=self._lift.peak, accepted=accepted, recent=self._lift.recent)
+        known = self._lift
+        self._lift = _Lift(alerts=known.alerts, peak=known.peak, accepted=accepted, recent=known.recent)
         self.value = self._found()
 
     def snapshot(self) -> dict[str, Any]:
@@ -169,6 +187,6 @@ class Threshold:
         return {name: getattr(self._lift, name) for name in LIFT}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up where `snapshot` was made."""
-        self._lift = _Lift(**state)
+        """Take up where `snapshot` was made, be it by a version that learned more, or less."""
+        self._lift = _Lift(**{name: state[name] for name in LIFT if name in state})
         self.value = self._found()
