@@ -17,6 +17,7 @@ from edge_ae_train.data.dataset import MODE_WINDOWS, in_chunks, some_windows, sp
 from edge_ae_train.data.segments import Recording, stretches, values_of
 from edge_ae_train.deviation import deviations
 from edge_ae_train.fit import Fitted
+from edge_ae_train.graphs.compact import compact
 from edge_ae_train.graphs.onnx_file import model_bytes, properties, with_properties
 from edge_ae_train.graphs.trace import trace
 from edge_ae_train.models.families import VARIATIONAL
@@ -25,6 +26,7 @@ from edge_ae_train.scoring.graph import ScoredNetwork
 from edge_ae_train.scoring.habits import common_values
 
 GOLDEN_WINDOWS = 3
+GOLDEN_BYTES = 64_000  # of wide windows there are fewer, one at the least
 DIGEST = PREFIX + "digest"
 PROOF_TOLERANCE = 5e-5  # of the score, relative where it is above 1; a device allows twice as much of the golden ones
 Graph = Callable[[Floats], tuple[Floats, ...]]
@@ -119,8 +121,8 @@ def export(graph: Graph, contents: Contents, windows: Floats, out: Path) -> Onnx
     """
     expected = graph(windows)[0]
     shape = contents.spec.length, len(contents.spec.channels)
-    bare = model_bytes(trace(graph, shape, "window", (*OUTPUTS, MAGNITUDE), option=EXPLAIN))
-    golden = spread_over(len(windows), GOLDEN_WINDOWS)
+    bare = model_bytes(compact(trace(graph, shape, "window", (*OUTPUTS, MAGNITUDE), option=EXPLAIN)))
+    golden = spread_over(len(windows), max(1, min(GOLDEN_WINDOWS, GOLDEN_BYTES // windows[:1].nbytes)))
     model = _sealed(bare, _metadata(contents, windows[golden], expected[golden]))
 
     def prove(written: Path) -> None:

@@ -16,7 +16,7 @@ OPSET = 20  # of the standard domain: the first with Gelu, of which networks are
 IR_VERSION = 9  # the first with that operator set
 BATCH = "batch"  # what the one axis is called whose size is not in the file
 
-ELEMENTS = {np.dtype(np.float32): 1, np.dtype(np.int64): 7, np.dtype(np.bool_): 9}
+ELEMENTS = {np.dtype(np.float32): 1, np.dtype(np.int64): 7, np.dtype(np.bool_): 9, np.dtype(np.float16): 10}
 FLOAT, INT, STRING, TENSOR, GRAPH, FLOATS, INTS = range(1, 8)  # kinds of an attribute
 METADATA = 14  # the field of a model with its properties
 VARINT, BYTES, SINGLE = 0, 2, 5  # how a field's value is written

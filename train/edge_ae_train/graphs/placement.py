@@ -13,10 +13,9 @@ Scope = tuple[int, str] | None
 
 
 def placed(graph: OnnxGraph) -> OnnxGraph:
-    """The same graph, whose branches have no branches, with each constant, and each node of constants alone, in the one branch that
+    """The same graph, whose branches have no branches, with each constant, and what is made of constants alone, in the one branch that
     reads it."""
-    fixed = graph.constants.keys() - {port.name for port in graph.inputs}
-    made_once = [node for node in graph.nodes if fixed.issuperset(node.inputs)]
+    made_once = _made_once(graph)
     others = [node for node in graph.nodes if node not in made_once]
     scopes = _scopes(others, made_once)
 
@@ -32,6 +31,16 @@ def placed(graph: OnnxGraph) -> OnnxGraph:
     return filled(replace(graph, nodes=tuple(nodes)), None)
 
 
+def _made_once(graph: OnnxGraph) -> list[OnnxNode]:
+    """Nodes of constants, and of such nodes, alone."""
+    fixed, found = graph.constants.keys() - {port.name for port in graph.inputs}, []
+    for node in graph.nodes:
+        if fixed.issuperset(node.inputs):
+            found.append(node)
+            fixed |= set(node.outputs)
+    return found
+
+
 def _scopes(nodes: Sequence[OnnxNode], made_once: Sequence[OnnxNode]) -> Mapping[str, Scope]:
     """The one scope in which a value is read, or None."""
     readers: dict[str, set[Scope]] = defaultdict(set)
@@ -41,7 +50,7 @@ def _scopes(nodes: Sequence[OnnxNode], made_once: Sequence[OnnxNode]) -> Mapping
         for key, branch in _branches(node).items():
             for name in (name for inner in branch.nodes for name in inner.inputs):
                 readers[name].add((place, key))
-    for node in made_once:
+    for node in reversed(made_once):
         for name in node.inputs:
             readers[name] |= readers[node.outputs[0]]
     return defaultdict(lambda: None, {name: scopes.pop() for name, scopes in readers.items() if len(scopes) == 1})

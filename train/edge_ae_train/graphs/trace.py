@@ -51,6 +51,15 @@ def choose(condition: Any, yes: Callable[[], Values], no: Callable[[], Values]) 
     return yes() if condition else no()
 
 
+def held(like: Any, constant: Floats) -> Floats:
+    """The constant; in the graph of a value what is made of it is made by the runtime, on loading, and the file has it once."""
+    return (
+        cast(Floats, like.tape.constant(constant))
+        if isinstance(like, Traced) and traced(constant) is None
+        else constant
+    )
+
+
 def where_asked(window: Any, compute: Callable[[], Values]) -> Values:
     """`compute()`; in the graph of the window only where its optional input [] is true, as it is where it is not given: else values
     of no windows."""
@@ -202,6 +211,10 @@ class Tape:
         ports = tuple(Port(name, one.dtype, (None, *one.shape[1:])) for name, one in outputs.items())
         options = [Port(name, one.dtype, ()) for name, one in self._constants.items() if name == self._option]
         return placed(OnnxGraph(nodes, self._constants, (window, *options), ports))
+
+    def constant(self, value: Array) -> Traced:
+        """What `held` gives."""
+        return Traced(self, self._constant(value), value)
 
     def _named(self, value: Any) -> str:
         return value.name if isinstance(value, Traced) else self._constant(np.asarray(value))

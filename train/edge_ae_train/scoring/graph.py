@@ -27,7 +27,7 @@ from typing import Protocol
 import numpy as np
 
 from edge_ae.core.model_spec import Floats
-from edge_ae_train.graphs.trace import choose, where_asked
+from edge_ae_train.graphs.trace import choose, held, where_asked
 from edge_ae_train.scoring.oddness import DiscreteScore
 from edge_ae_train.scoring.preprocess import (
     MIN_COVER,
@@ -136,18 +136,24 @@ class Measure:
             return rows, self.views.averages(rows) + self._offset
         known = self.views.known(present)
         seen = (self.views.averages(known) > MIN_COVER).astype(np.float32)
-        rows = fill((residuals - self.rows.mean) * known, self.rows.root, known)
-        return rows, fill((self.views.averages(rows) + self._offset) * seen, self.averages.root, seen)
+        root = held(residuals, self.averages.root)
+        rows = fill((residuals - self.rows.mean) * known, self._newest(root), known)
+        return rows, fill((self.views.averages(rows) + self._offset) * seen, root, seen)
 
     def whitened(self, rows: Floats, averages: Floats) -> tuple[Floats, Floats]:
         """Both, centred, in units of where tempering begins."""
-        return rows @ self.rows.unit_root, averages @ self.averages.unit_root
+        units = self.averages.in_units(held(rows, self.averages.root))
+        return rows @ self._newest(units), averages @ units
+
+    def _newest(self, by_view: Floats) -> Floats:
+        """Of averages those of the newest row alone."""
+        return np.take(by_view, np.arange(0, len(self.averages.root), len(self.views.weights)), axis=0)
 
     def parts(self, rows: Floats, averages: Floats, latent: Floats) -> Floats:
         """[batch, part] of what is whitened and of a latent: tempered squares, of averages, then of the latent, then of energies."""
         views, _, channels = averages.shape
         newest = np.transpose(averages, (1, 0, 2)).reshape(-1, views * channels)
-        places = (latent - self.latent.mean[0]) @ self.latent.unit_root[0]
+        places = (latent - self.latent.mean[0]) @ self.latent.in_units(self.latent.root)[0]
         near = tempered(np.square(np.concatenate([newest, places], axis=1)))
         # By a matrix of one column: onnxruntime 1.32 multiplies what was transposed wrongly with a vector.
         energies: Floats = np.swapaxes(tempered(np.square(rows)), 2, 3) @ self.views.weights[ENERGY][:, None]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edge_ae.core.model_spec import Floats
 from edge_ae_train.data.segments import is_constant, row_blocks, thinned
+from edge_ae_train.graphs.trace import held
 from edge_ae_train.scoring.features import Circle, Features, circles
 from edge_ae_train.scoring.whitening import FLOOR, whitening_root
 
@@ -150,6 +151,7 @@ def covered(present: Floats) -> Floats:
 def fill(values: Floats, root: Floats, present: Floats) -> Floats:
     """`values` [..., row, channel], zero where not `present`, with their conditional means there: minimises v' P v, with
     P = root root, over the missing entries by conjugate gradients."""
+    root = held(values, root)
     missing, precision = 1.0 - present, root @ root
     residual = -(values @ precision) * missing
     direction = residual
@@ -169,8 +171,8 @@ def at_its_level(values: Floats, root: Floats, present: Floats) -> Floats:
     """`values` [batch, row, channel] as `fill` has filled them, each channel's filled rows moved by the mean difference of its
     present rows from their conditional mean: x - E[x | others] = (P x) / diag P, with P = root root; and rows of which nothing
     is known as those before them."""
-    precision = root @ root
-    apart = (values @ precision) / precision.diagonal() * present
+    root = held(values, root)
+    apart = (values @ (root @ root)) / np.sum(root * root, axis=0) * present
     rows = np.ones((1, values.shape[-2]), values.dtype)  # products, as in `total`
     mean = (rows @ apart) / np.maximum(rows @ present, 1.0)
     return bridged(values + mean * (1.0 - present), present)

@@ -18,6 +18,7 @@ from edge_ae_train.scoring.shrinkage import shrunk_covariance
 FLOOR = 0.05  # standard deviations: finer relations between channels than this are not trusted
 DRIFT_WEIGHT = 4.0  # chosen on held-out normal rows: fewer false alerts, and as many injected faults found
 LEAST_VARIANCE = 1e-12  # of a direction: what single precision can still divide by
+WIDE = 64  # dimensions: the root of as many is rounded to half precision, and the file has a quarter of its size
 TEMPER = 10.0  # whitened squares beyond this grow with their root, where the tail is a Gaussian's
 TAIL_QUANTILE, GAUSSIAN_TAIL = 0.999, 10.83  # the square of a Gaussian's deviations that one in a thousand exceeds
 # Of the excess, in logarithms. More of it hides the others' faults less; but a channel that leaps now and then is also where faults
@@ -34,11 +35,10 @@ class Whitening:
     root: Floats
     temper: Floats
 
-    @property
-    def unit_root(self) -> Floats:
-        """The root that whitens to units of where tempering begins."""
-        units: Floats = (self.root / np.sqrt(self.temper)[:, None]).astype(np.float32)
-        return units
+    def in_units(self, root: Floats) -> Floats:
+        """A root so that it whitens to units of where tempering begins; as many as `self.root`."""
+        begin: Floats = np.sqrt(self.temper)[:, None]
+        return root / begin
 
     def white(self, averages: Floats, view: int) -> Floats:
         """[window, dimension] of averages [view, window, dimension]."""
@@ -84,4 +84,11 @@ def whitening_root(
         covariance += moved.T.astype(np.float64) @ moved / (len(moved) - 1)
     values, vectors = np.linalg.eigh(covariance)
     root: NDArray[np.float64] = (vectors / np.sqrt(np.maximum(values, LEAST_VARIANCE))) @ vectors.T
-    return root
+    return root if len(root) < WIDE else _in_half_precision(root)
+
+
+def _in_half_precision(root: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A symmetric matrix as it will be in the file, so that all that is calibrated with it holds there. What it tells apart is finer than
+    what so many channels' covariance can be known to; where it is too large for that, it stays."""
+    rounded = ((root + root.T) / 2.0).astype(np.float16)
+    return rounded.astype(np.float64) if np.isfinite(rounded).all() else root
