@@ -201,7 +201,7 @@ def train_on(
         from edge_ae_train.networks import train_network  # loads torch, which a device has no room for
 
         network = train_network(family, parts, material, sight, reporter, steps)
-    forecaster = linear.fit_forecaster(rows, material.length)
+    forecaster = linear.fit_forecaster(family, rows)
     values, _ = windows.take(spread_over(len(windows), LATENT_WINDOWS))
     latents = [network(part if sight is None else sight(part))[0] for part in in_chunks(values)]
     latent = np.concatenate(latents)[None]

@@ -5,13 +5,14 @@ import math
 import numpy as np
 import pytest
 from edge_ae_train.scoring.calibrate import HeldOut, below_gross, calibrate, fit_tail, reach
-from edge_ae_train.scoring.graph import VIEW_WEIGHTS
+from edge_ae_train.scoring.graph import view_weights
 from edge_ae_train.scoring.whitening import Whitening
 from numpy.typing import NDArray
 
 from edge_ae.core.model_spec import Floats, Tail
 from edge_ae.core.timestamps import SECOND
 
+VIEWS = 11  # of two residuals
 FLOOR = np.full(3, 0.01, np.float32)
 
 
@@ -54,7 +55,8 @@ def test_a_block_is_measured_by_what_the_others_taught() -> None:
 
 def test_the_latent_alone_must_be_further_away_to_count() -> None:
     calibration = calibrate([block(2000, seed) for seed in range(4)], FLOOR, gap=0)
-    weight, least = VIEW_WEIGHTS[-1], VIEW_WEIGHTS[:-1].min()
+    weights = view_weights(VIEWS)
+    weight, least = weights[-1], weights[:-1].min()
     assert math.isclose(calibration.limit[-1] / calibration.limit[-2], math.sqrt(2.0 / weight), rel_tol=0.1)
     assert weight < least
 
@@ -70,7 +72,7 @@ def test_one_held_out_window_in_a_hundred_scores_more_than_one() -> None:
 
 def test_what_is_odd_in_every_view_is_odder_than_what_is_as_odd_in_one() -> None:
     calibration = calibrate([block(2000, seed) for seed in range(4)], FLOOR, gap=0)
-    limits = calibration.limit.astype(np.float64) * np.sqrt(VIEW_WEIGHTS / VIEW_WEIGHTS.sum())
+    limits = calibration.limit.astype(np.float64) * np.sqrt(view_weights(VIEWS) / view_weights(VIEWS).sum())
     one, every = 0.5 * limits, 1.5 * limits
     one[3] = 1.5 * limits[3]
     assert calibration.score(every[:, None])[0] > 2 * calibration.score(one[:, None])[0]

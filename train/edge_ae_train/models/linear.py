@@ -1,4 +1,4 @@
-"""The linear classics: dynamic PCA, and canonical variate analysis, which also gives the forecaster.
+"""The linear classics: dynamic PCA, and canonical variate analysis, which is also the forecaster of the other families.
 
 Written as an encoder and a decoder over standardised windows without holes, as the networks are: they need no gradient, and
 fit the same graph and the same contract. numpy alone: a device fits them.
@@ -20,7 +20,6 @@ Doubles = NDArray[np.float64]
 MAX_LAGS = 6  # rows that a linear family looks back on
 ROWS_PER_WEIGHT = 6  # rows wanted for each entry of its lagged vector
 VARIANCE_KEPT = 0.9  # by the principal components of `pca`
-MAX_HORIZON = 16  # rows that a forecaster looks ahead, and half a window at the most
 BLOCK_ROWS = 20_000  # that are stacked with their lags at once
 STANDS_STILL = 1e-4  # variance below which a standardised direction stands still, as all do where a machine was off
 LEAST_CORRELATION = 0.3  # canonical correlations below this are noise to `cva`
@@ -67,15 +66,14 @@ class Pca:
 class Cva:
     """Canonical variate analysis (Larimore, 1983): the states in which the past tells most of the future.
 
-    Each row is restored from the state `horizon` rows before it; with 1, the residual is the innovation.
+    Each row is restored from the state of the row before it; the residual is the innovation.
     """
 
-    def __init__(self, rows: Sequence[Floats], lags: int, horizon: int = 1) -> None:
-        self.horizon = horizon
+    def __init__(self, rows: Sequence[Floats], lags: int) -> None:
         centre, basis = _canonical_states(rows, lags)
-        parts = [part for part in rows if len(part) >= lags + horizon]
-        state = np.concatenate([_weighted(part[:-horizon], basis, lags) for part in parts]) - centre @ basis
-        following = np.concatenate([part[lags - 1 + horizon :] for part in parts]).astype(np.float64)
+        parts = [part for part in rows if len(part) > lags]
+        state = np.concatenate([_weighted(part[:-1], basis, lags) for part in parts]) - centre @ basis
+        following = np.concatenate([part[lags:] for part in parts]).astype(np.float64)
         mean = following.mean(axis=0)
         ridge = 1e-3 * len(state) * np.eye(state.shape[1])
         gain = np.linalg.solve(state.T @ state + ridge, state.T @ (following - mean))
@@ -85,13 +83,13 @@ class Cva:
 
     def __call__(self, window: Floats) -> tuple[Floats, Floats]:
         states = self.encode(window)
-        predicted = states[:, : -self.horizon] @ self._decoder + self._centre
-        return states[:, -1], np.concatenate([window[:, : self.horizon], predicted], axis=1)
+        predicted = states[:, :-1] @ self._decoder + self._centre
+        return states[:, -1], np.concatenate([window[:, :1], predicted], axis=1)
 
     def sources(self, length: int) -> Floats:
         """1 in [row, earlier row] where a row of a window is restored from the earlier one."""
         back = np.arange(length)[:, None] - np.arange(length)
-        return ((back >= self.horizon) & (back < self.horizon + self.encode.lags)).astype(np.float32)
+        return ((back >= 1) & (back <= self.encode.lags)).astype(np.float32)
 
 
 def fit_linear(family: str, rows: Sequence[Floats]) -> Restorer:
@@ -100,9 +98,9 @@ def fit_linear(family: str, rows: Sequence[Floats]) -> Restorer:
     return Pca(rows, lags) if family == "pca" else Cva(rows, lags)
 
 
-def fit_forecaster(rows: Sequence[Floats], length: int) -> Cva:
-    """What the states of `cva` predict of a row, half a window of `length` before it comes."""
-    return Cva(rows, _lags(rows), min(length // 2, MAX_HORIZON))
+def fit_forecaster(family: str, rows: Sequence[Floats]) -> Cva | None:
+    """What predicts each row beside a network of the `family`; None where the network does so itself."""
+    return None if family == "cva" else Cva(rows, _lags(rows))
 
 
 def stack_lags(rows: Floats, lags: int) -> Doubles:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edge_ae.core.model_spec import Floats, Tail
 from edge_ae.core.timestamps import SECOND, duration_text
-from edge_ae_train.scoring.graph import VIEW_WEIGHTS
+from edge_ae_train.scoring.graph import view_weights
 from edge_ae_train.scoring.whitening import Whitening, fit_whitening, tail_excess
 
 LIMIT_QUANTILE = 0.99  # of each view's distance, and of the score, on held-out windows: where it is 1
@@ -90,7 +90,8 @@ def score_of(distances: NDArray[np.float64], limit: Floats) -> NDArray[np.float6
 def _limit(distances: NDArray[np.float64]) -> Floats:
     """[view] of distances [view, window]: each over its own limit, weighed, and all together brought to 1 where a score is."""
     own = np.maximum(np.quantile(distances, LIMIT_QUANTILE, axis=1), LEAST_LIMIT)
-    limit = own * np.sqrt(VIEW_WEIGHTS.sum() / VIEW_WEIGHTS)
+    weights = view_weights(len(own))
+    limit = own * np.sqrt(weights.sum() / weights)
     unit = float(np.quantile(score_of(distances, limit), LIMIT_QUANTILE))
     found: Floats = (limit * max(unit, LEAST_LIMIT)).astype(np.float32)
     return found

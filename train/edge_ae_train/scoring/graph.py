@@ -1,16 +1,17 @@
 """The score, as a graph: what was not foreseen, whitened, at several time scales, and the place in the latent space.
 
-    window - restored by the network      ─┐
-                                           ├─ averages at 4 scales ─ whitening ─ squares ─┐
-    window - predicted from half a window   │                                              ├─ over limits ─ root mean square ─► score
-             before, by the forecaster       ─┴─ whitening ─ squares ─ average over time ────┤
-    latent ────────────────────────────────── whitening ─ squares ────────────────────────┘
+    window - restored by the network    ─┐
+                                         ├─ averages at 4 scales ─ whitening ─ squares ─┐
+    window - predicted from the rows      │                                              ├─ over limits ─ root mean square ─► score
+             before, by the forecaster     ─┴─ whitening ─ squares ─ average over time ────┤
+    latent ──────────────────────────────── whitening ─ squares ────────────────────────┘
     discrete channels, which have no part in all this: what they never did ─ by counting ─── max ─► the higher score
 
-The network's residual is what breaks a relation; the forecaster's is what a machine does that its past did not announce: a
-level that has moved stays visible for half a window, a slow drift of the weather hardly ever is. Averages of a residual see
-a shift, averages of its squares (the energy of a multivariate EWMA chart: Huwang, Yeh, Wu, 2007) see noise, oscillation and
-all that changes sign. Each view has its own limit, so that 1 means the same for all, and its own weight (see VIEW_WEIGHTS).
+The network's residual is what breaks a relation; the forecaster's, the innovation, is what a machine does that the rows before
+did not announce. A network that foretells each row itself, as `cva` does, has no forecaster beside it. (To look further ahead, up to
+half a window, shows a level that has moved for longer, and found fewer faults, alone and beside the innovation.) Averages of
+a residual see a shift, averages of its squares (the energy of a multivariate EWMA chart: Huwang, Yeh, Wu, 2007) see noise, oscillation and
+all that changes sign. Each view has its own limit, so that 1 means the same for all, and its own weight (see `view_weights`).
 The score is their weighted root mean square: what is a little odd in all views is as rare as what is very odd in one, and the
 largest alone would not see it. So the score's square is a sum over views and channels, and a channel's share is its part.
 
@@ -25,6 +26,7 @@ Views, weights and tempering were chosen on random plants, the pump simulator, a
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_ae.core.model_spec import Floats
 from edge_ae_train.graphs.trace import choose, held, where_asked
@@ -44,10 +46,9 @@ from edge_ae_train.scoring.sight import Sight
 from edge_ae_train.scoring.whitening import Whitening
 
 DECAYS = (1.0, 0.3, 0.1, 0.03)  # weight of the newest row in each exponential average
-ENERGIES = 2  # of the residuals that a network and a forecaster leave
 ENERGY = 2  # the scale of DECAYS over which squares are averaged: with more of them no more faults were found
-# Of the squares of averages, of the energies, of the latent: places move with the seasons, and relations do not.
-VIEW_WEIGHTS = np.array([1.0] * 2 * len(DECAYS) + [2.0] * ENERGIES + [0.25])
+# Of the squares of an average, of an energy, and of the latent for each residual: places move with the seasons, relations do not.
+AVERAGE_WEIGHT, ENERGY_WEIGHT, LATENT_WEIGHT = 1.0, 2.0, 0.125
 
 
 class Restorer(Protocol):
@@ -69,25 +70,31 @@ class Forecaster(Restorer, Protocol):
 class Views:
     """What the score looks at: what a network does not restore, what a forecaster did not predict, and the latent."""
 
-    def __init__(self, network: Restorer, forecaster: Forecaster, length: int, sight: Sight | None = None) -> None:
-        """`sight`: of the features; None: all are seen and judged."""
+    def __init__(
+        self, network: Restorer, forecaster: Forecaster | None, length: int, sight: Sight | None = None
+    ) -> None:
+        """`forecaster`: None where the network is one. `sight`: of the features; None: all are seen and judged."""
         self.sight = sight
         self.network = network
         self.forecaster = forecaster
         self.weights = scale_weights(length)
-        self._sources = forecaster.sources(length)
+        self._sources = None if forecaster is None else forecaster.sources(length)
 
     def __call__(self, values: Floats) -> tuple[Floats, Floats, Floats]:
-        """Residuals [batch, 2, length, judged], latent [batch, latent], restored window [batch, length, channel]."""
+        """Residuals [batch, residual, length, judged], latent [batch, latent], restored window [batch, length, channel]."""
         seen = values if self.sight is None else self.sight(values)
         latent, restored = self.network(seen)
-        residuals = np.stack([seen - restored, seen - self.forecaster(seen)[1]], axis=1)
+        expected = [restored] if self.forecaster is None else [restored, self.forecaster(seen)[1]]
+        residuals = np.stack([seen - rows for rows in expected], axis=1)
         if self.sight is None:
             return residuals, latent, restored
         return self.sight.judge(residuals), latent, self.sight.restored(restored, values)
 
     def known(self, present: Floats) -> Floats:
-        """Which residuals [batch, 2, length, channel] there are: what was predicted from a row that lacked a value is none."""
+        """Which residuals [batch, residual, length, channel] there are: what a forecaster predicted from a row that lacked a value
+        is none."""
+        if self._sources is None:
+            return self.judged(present)[:, None]
         seen = present if self.sight is None else self.sight(present)
         holes = 1.0 - bridged(np.min(seen, axis=2, keepdims=True), seen)
         predicted = (self._sources @ holes < 0.5).astype(np.float32)
@@ -107,7 +114,7 @@ class Views:
         return expected if self.sight is None else self.sight.shown(expected, window)
 
     def averages(self, residuals: Floats) -> Floats:
-        """[2 * scale, batch, channel]: of both residuals at every scale."""
+        """[residual * scale, batch, channel]: of each residual at every scale."""
         return over_time(residuals, self.weights)
 
 
@@ -126,10 +133,11 @@ class Measure:
         self.rows = Whitening(*(part[::scales] for part in (channels.mean, channels.root, channels.temper)))
         self.latent = latent
         self.by_view = _by_view(channels.temper, self.rows.temper, latent.temper[0])
+        self.residuals = len(self.rows.root)
         self._offset = np.repeat(self.rows.mean, scales, axis=0) - channels.mean
 
     def centred(self, residuals: Floats, present: Floats | None = None) -> Parts:
-        """Residuals [batch, 2, length, judged], and averages [2 * scale, batch, judged] of them, less their means, and without holes.
+        """Residuals [batch, residual, length, judged], and averages [residual * scale, batch, judged] of them, less their means, and without holes.
         `present`: where the window had values; None: everywhere."""
         if present is None:
             rows = residuals - self.rows.mean
@@ -157,7 +165,7 @@ class Measure:
         near = tempered(np.square(np.concatenate([newest, places], axis=1)))
         # By a matrix of one column: onnxruntime 1.32 multiplies what was transposed wrongly with a vector.
         energies: Floats = np.swapaxes(tempered(np.square(rows)), 2, 3) @ self.views.weights[ENERGY][:, None]
-        return np.concatenate([near, energies.reshape(-1, ENERGIES * channels)], axis=1)
+        return np.concatenate([near, energies.reshape(-1, self.residuals * channels)], axis=1)
 
     def squares(self, rows: Floats, averages: Floats) -> Floats:
         """[view, batch, judged] of what is whitened, as they are: about 1 on normal data."""
@@ -196,7 +204,8 @@ class ScoredNetwork:
         def reasons() -> tuple[Floats, Floats, Floats, Floats]:
             squares = self.measure.squares(rows, averages)
             loudest = score, self._by_channel(np.sum(self._view_weight * squares, axis=0))
-            magnitude = np.sqrt(self._by_channel(np.sum(squares[-ENERGIES:], axis=0) / ENERGIES))
+            energies = np.sum(squares[-self.measure.residuals :], axis=0) / self.measure.residuals
+            magnitude = np.sqrt(self._by_channel(energies))
             expected = self.measure.views.shown(self.standardise.restore(restored), window)
             return _shares(*(loudest if discrete is None else _louder(loudest, discrete))), expected, latent, magnitude
 
@@ -218,6 +227,13 @@ class ScoredNetwork:
         return self.standardise.by_channel(self.measure.views.by_feature(squares))
 
 
+def view_weights(views: int) -> NDArray[np.float64]:
+    """[view], the latent's last."""
+    residuals = views // (len(DECAYS) + 1)
+    averages, energies = [AVERAGE_WEIGHT] * residuals * len(DECAYS), [ENERGY_WEIGHT] * residuals
+    return np.array([*averages, *energies, LATENT_WEIGHT * residuals])
+
+
 def scale_weights(length: int) -> Floats:
     """Weights [scale, length] of exponential averages that end with the newest row, each adding up to 1."""
     age = np.arange(length)[::-1]
@@ -235,11 +251,11 @@ def tempered(squares: Floats) -> Floats:
 
 
 def over_time(values: Floats, weights: Floats) -> Floats:
-    """[batch, 2, row, channel] averaged with each of the weights [scale, row]: [2 * scale, batch, channel]. Rows last: one
+    """[batch, n, row, channel] averaged with each of the weights [scale, row]: [n * scale, batch, channel]. Rows last: one
     product for all windows, where a runtime makes one each of `weights @ values`."""
-    channels = values.shape[-1]
+    _, many, _, channels = values.shape
     averages = np.transpose(np.swapaxes(values, 2, 3) @ weights.T, (1, 3, 0, 2))
-    return averages.reshape(2 * len(weights), -1, channels)
+    return averages.reshape(many * len(weights), -1, channels)
 
 
 def _by_view(averages: Floats, energies: Floats, latent: Floats) -> Floats:
