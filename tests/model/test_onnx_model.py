@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,21 @@ def test_every_output_has_its_shape_for_every_batch(path: Path) -> None:
             "reconstruction": (batch, LENGTH, 2),
             "latent": (batch, 2),
         }
+
+
+def test_a_lone_window_has_its_own_score_whoever_asks_beside_it(path: Path) -> None:
+    """Exactly: it goes through memory that stays, and as it would in a batch."""
+    model = OnnxModel.load(path)
+    windows = np.random.default_rng(3).uniform(-20, 20, (200, LENGTH, 2)).astype(np.float32)
+    expected = model.score(windows)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda index: model.score(windows[index : index + 1]), range(len(windows))))
+    np.testing.assert_array_equal(np.concatenate(found), expected)
+
+
+def test_a_lone_window_of_another_shape_is_refused(path: Path) -> None:
+    with pytest.raises(ModelFails, match="reshape"):
+        OnnxModel.load(path).score(np.zeros((1, LENGTH, 1), np.float32))
 
 
 def test_missing_values_are_taken_and_every_score_is_a_number(path: Path) -> None:
