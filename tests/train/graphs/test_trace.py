@@ -37,6 +37,7 @@ def arithmetic(window: Floats) -> tuple[Floats, ...]:
         np.square(products) + np.sqrt(np.abs(products)),
         np.cos(-products) * np.arctan(products),
         np.clip(products, -LIMIT, LIMIT),
+        np.clip(products, -0.5 * np.ones_like(LIMIT), 1.5),
         np.minimum(np.maximum(products, 0.0), LIMIT),
     )
 

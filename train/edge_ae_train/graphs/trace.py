@@ -299,7 +299,11 @@ def _where(condition: Any, yes: Any, no: Any) -> Traced:
 
 
 def _clip(value: Any, low: Any, high: Any) -> Any:
-    return np.minimum(np.maximum(value, low), high)  # the operator Clip knows one limit for all
+    """The operator has one limit for all."""
+    if np.ptp(low) > 0.0 or np.ptp(high) > 0.0:
+        return np.minimum(np.maximum(value, low), high)
+    limits = [np.asarray(limit, value.dtype).reshape(-1)[0] for limit in (low, high)]
+    return value.tape.note("Clip", [value, *limits], np.clip(value.example, low, high))
 
 
 def _concatenate(parts: Sequence[Any], axis: int = 0) -> Traced:

@@ -163,8 +163,7 @@ class Measure:
         newest = np.transpose(averages, (1, 0, 2)).reshape(-1, views * channels)
         places = (latent - self.latent.mean[0]) @ self.latent.in_units(self.latent.root)[0]
         near = tempered(np.square(np.concatenate([newest, places], axis=1)))
-        # By a matrix of one column: onnxruntime 1.32 multiplies what was transposed wrongly with a vector.
-        energies: Floats = np.swapaxes(tempered(np.square(rows)), 2, 3) @ self.views.weights[ENERGY][:, None]
+        energies = self.views.weights[ENERGY : ENERGY + 1] @ tempered(np.square(rows))
         return np.concatenate([near, energies.reshape(-1, self.residuals * channels)], axis=1)
 
     def squares(self, rows: Floats, averages: Floats) -> Floats:
@@ -192,13 +191,14 @@ class ScoredNetwork:
         self.measure = measure
         self.discrete = discrete
         weight = 1.0 / limit.astype(np.float64) ** 2
-        self._part_weight = (measure.by_view @ weight).astype(np.float32)
+        # A matrix of one column: a runtime takes ten times as long with a vector.
+        self._part_weight = (measure.by_view @ weight)[:, None].astype(np.float32)
         self._view_weight = (weight[:-1, None, None] / measure.rows.root.shape[-1]).astype(np.float32)
 
     def __call__(self, window: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
         """score [b], channel_score [b, c], reconstruction [b, l, c], latent [b, k], magnitude [b, c] of window [b, l, c]."""
         rows, averages, latent, restored = self._views_of(self.standardise.features_of(window))
-        score = np.sqrt(self.measure.parts(rows, averages, latent) @ self._part_weight)
+        score = np.sqrt(self.measure.parts(rows, averages, latent) @ self._part_weight)[:, 0]
         discrete = None if self.discrete is None else self.discrete(window)
 
         def reasons() -> tuple[Floats, Floats, Floats, Floats]:
@@ -251,11 +251,10 @@ def tempered(squares: Floats) -> Floats:
 
 
 def over_time(values: Floats, weights: Floats) -> Floats:
-    """[batch, n, row, channel] averaged with each of the weights [scale, row]: [n * scale, batch, channel]. Rows last: one
-    product for all windows, where a runtime makes one each of `weights @ values`."""
-    _, many, _, channels = values.shape
-    averages = np.transpose(np.swapaxes(values, 2, 3) @ weights.T, (1, 3, 0, 2))
-    return averages.reshape(many * len(weights), -1, channels)
+    """[batch, residual, row, channel] averaged with each of the weights [scale, row]: [residual * scale, batch, channel]."""
+    _, residuals, _, channels = values.shape
+    averages = np.transpose(weights @ values, (1, 2, 0, 3))
+    return averages.reshape(residuals * len(weights), -1, channels)
 
 
 def _by_view(averages: Floats, energies: Floats, latent: Floats) -> Floats:
