@@ -174,7 +174,7 @@ class _Run:
         """The slot is still open: answer from a copy in which it closed now."""
         fork = self._detector.fork()
         for window in fork.flush():
-            (score,) = scored(self._watch.model, window.values[None])
+            (score,) = scored(self._watch.model, fork.seen_by_model(window)[None])
             (parts,) = self._parts(1)
             for result in fork.judge(window, score, self._explanation(fork, window, score)):
                 if isinstance(result, Scored) and window.slot == slot:
@@ -184,8 +184,9 @@ class _Run:
         """Where it decides whether there is an alert."""
         if not fork.turns_on_explanation(score):
             return None
-        (explanation,) = self._watch.model.explain(window.values[None])
-        return expected_by_others(self._watch.model, window.values, explanation, fork.threshold)
+        model = fork.model_at(self._watch.model, window.slot)
+        (explanation,) = model.explain(window.values[None])
+        return expected_by_others(model, window.values, explanation, fork.threshold)
 
     def _parts(self, windows: int) -> Sequence[Parts | None]:
         return [None] * windows if self._keeper is None else self._keeper.take()
@@ -201,8 +202,9 @@ class _Run:
     def _explained(self, window: Floats, explanation: Explanation, verdict: Verdict) -> Explanation:
         """As in an alert: beyond the threshold, what is expected does not bend towards the fault."""
         if verdict.ratio < 1.0:
-            return explanation
-        return expected_by_others(self._watch.model, window, explanation, verdict.threshold)
+            return self._detector.as_it_comes(explanation, verdict.slot)
+        found = expected_by_others(self._watch.model, window, explanation, verdict.threshold)
+        return self._detector.as_it_comes(found, verdict.slot)
 
 
 def score_table(

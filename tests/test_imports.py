@@ -144,6 +144,7 @@ CORE_MAY = {
         "lessons",
         "peak_hours",
         "pending_notices",
+        "season",
         "threshold",
     }
     | NOTATIONS,

@@ -33,10 +33,11 @@ from edge_ae.core.events import Readings, Scored, Stretch, Verdict, Window
 from edge_ae.core.expectation import magnitude_of, shares_of
 from edge_ae.core.health_events import AssetHealth, Watching
 from edge_ae.core.lessons import Known, Lessons
-from edge_ae.core.model_spec import Explanation, Model
+from edge_ae.core.model_spec import Explanation, Floats, Model
 from edge_ae.core.peak_hours import HourlyPeaks
 from edge_ae.core.pending_notices import restored, saved
 from edge_ae.core.rules import AlertRules, ChannelRule, budget_ns
+from edge_ae.core.season import ModelAtSlot, day_course, with_course
 from edge_ae.core.signatures import AlertSignatures, signature_of
 from edge_ae.core.suppression import Silence, Suppression, WithheldBy
 from edge_ae.core.threshold import Threshold
@@ -75,6 +76,7 @@ class Detector:
         self.interval_ns = rules.interval_ns  # mean time between the alerts that are accepted
         self.own_rules = AssetRules(rules, spec.names)
         self.lessons = Lessons(spec)
+        self._course = day_course(spec)
         self.suppressed: Counter[str] = Counter()  # alerts that were not announced as they rose, by what withheld them
         self.peaks = HourlyPeaks()
         self._drift = DriftMonitor(spec)
@@ -160,6 +162,22 @@ class Detector:
         """
         self._input.tick(now_ns, listening)
         return self.unscored() + self._take(alert.expire_shelving(self.alert, now_ns, self.t_ns, self._rules))
+
+    def seen_by_model(self, window: Window) -> Floats:
+        """A window's values as the graph takes them: without what the time of day does to them."""
+        return window.values if self._course is None else window.values - self._course_of(window.slot)
+
+    def model_at(self, model: Model, slot: int) -> Model:
+        """Its model as it sees windows that end with a slot, in values as they come."""
+        return model if self._course is None else ModelAtSlot(model, self._course_of(slot))
+
+    def as_it_comes(self, explanation: Explanation, slot: int) -> Explanation:
+        """What the graph says of a window that ends with a slot, expected in values as they come."""
+        return explanation if self._course is None else with_course(explanation, self._course_of(slot))
+
+    def _course_of(self, slot: int) -> Floats:
+        assert self._course is not None
+        return self._course.of(slot + 1 - self.spec.length, self.spec.length)
 
     def wants_explanation(self, score: float) -> bool:
         """Whether `judge` will want this window's explanation."""

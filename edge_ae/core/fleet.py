@@ -121,11 +121,12 @@ class Fleet:
         for (detector, window), score in zip(due, scores, strict=True):
             explanation: Explanation | None = None
             if detector.wants_explanation(score):
-                model = self.model_of(detector)
+                model = detector.model_at(self.model_of(detector), window.slot)
                 (explanation,) = model.explain(window.values[None])
                 explanation = expected_by_others(model, window.values, explanation, detector.threshold)
             elif self._follows_drift and detector.wants_look(window, score):
-                detector.look(window, *self.model_of(detector).explain(window.values[None]))
+                model = detector.model_at(self.model_of(detector), window.slot)
+                detector.look(window, *model.explain(window.values[None]))
             results.extend(detector.judge(window, score, explanation))
         unscored, self._unscored = self._unscored, {}
         for detector in unscored.values():
@@ -140,7 +141,7 @@ class Fleet:
             by_model.setdefault(detector.spec.sha256, []).append(index)
         scores = [0.0] * len(batch)
         for sha256, indices in by_model.items():
-            windows: Floats = np.stack([batch[i][1].values for i in indices])
+            windows: Floats = np.stack([batch[i][0].seen_by_model(batch[i][1]) for i in indices])
             found = self._models[sha256].score(windows)
             if sha256 in self.on_probation and _fails(self._models[sha256].spec, windows, found):
                 raise ModelFails(sha256, "the score of a window that is like those of training is no number")
@@ -158,7 +159,8 @@ class Fleet:
         window = detector.newest
         if window is None:
             return None
-        (explanation,) = self.model_of(detector).explain(window.values[None])
+        model = detector.model_at(self.model_of(detector), window.slot)
+        (explanation,) = model.explain(window.values[None])
         return Row(window.slot, tuple(explanation.reconstruction[-1].tolist()))
 
     def snapshot(self) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class Channel:
     turn: the full turn of an angle, in its unit; 0 of any other channel.
     values: of a discrete channel, what it took in training; empty in a file of an earlier version.
     error_values: what its sensor sent in training in place of a value, such as 85.0 of a DS18B20 that has just started.
+    season: what the time of day does to it, as weights of waves in its unit, see `core.season`; empty: nothing that is known.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Channel:
     error_values: tuple[float, ...] = ()
     deviation: float = 0.0
     values: tuple[float, ...] = ()
+    season: tuple[float, ...] = ()
 
     @property
     def signal_unit(self) -> str:
@@ -184,6 +186,7 @@ class ModelSpec:
     hold_rows: rows for which a channel that reports on change keeps its last value; 0: none does.
     modes: None in a file of an earlier version.
     when: the state in which it was trained and an asset is watched, as an `Expression`; "": any.
+    zone: by whose clock the seasons of its channels are, such as Europe/Berlin.
     """
 
     name: str
@@ -199,6 +202,7 @@ class ModelSpec:
     hold_rows: int = 0
     modes: Modes | None = None
     when: str = ""
+    zone: str = "UTC"
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -57,4 +57,5 @@ class AssetView:
         window = self.detector.newest
         if window is None:
             return np.full_like(values, np.nan)
-        return self._suspicion.expected(self._model, window.values, self.detector.threshold, at_once=at_once)
+        model = self.detector.model_at(self._model, window.slot)
+        return self._suspicion.expected(model, window.values, self.detector.threshold, at_once=at_once)

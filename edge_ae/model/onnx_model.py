@@ -22,12 +22,14 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from zoneinfo import ZoneInfoNotFoundError
 
 import numpy as np
 import onnxruntime as ort
 
 from edge_ae.core.expression import Expression
 from edge_ae.core.model_spec import Channel, Explanation, Floats, Kind, ModelSpec, Modes, Tail
+from edge_ae.core.season import TURNS, zone_of
 from edge_ae.errors import BadModel, ModelFails
 from edge_ae.model.signature import Verify
 
@@ -48,7 +50,7 @@ KEYS = (
     "report",
     "digest",
 )
-OPTIONAL = ("modes", "deviations", "when")  # which files of an earlier version lack
+OPTIONAL = ("modes", "deviations", "when", "zone")  # which files of an earlier version lack
 OUTPUTS = ("score", "channel_score", "reconstruction", "latent")
 TAIL = ("level", "scale", "shape", "rate", "gross")  # the last one may be missing
 MAGNITUDE = "magnitude"  # an output which files of an earlier version lack
@@ -258,6 +260,7 @@ def _spec(session: ort.InferenceSession, meta: Mapping[str, str], sha256: str, p
             hold_rows=int(meta["hold_rows"]),
             modes=_modes(_json(meta, "modes", path)) if "modes" in meta else None,
             when=meta.get("when", ""),
+            zone=meta.get("zone", "UTC"),
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise BadModel(f"{path}: its metadata cannot be used ({error}); export the model again") from error
@@ -273,8 +276,11 @@ def _channels(found: Sequence[Any], deviations: Sequence[Any] | None) -> tuple[C
     return tuple(replace(channel, deviation=float(error)) for channel, error in zip(channels, errors, strict=True))
 
 
-def _channel(error_values: Sequence[float] = (), values: Sequence[float] = (), **facts: Any) -> Channel:
-    return Channel(**facts, error_values=tuple(map(float, error_values)), values=tuple(map(float, values)))
+def _channel(
+    error_values: Sequence[float] = (), values: Sequence[float] = (), season: Sequence[float] = (), **facts: Any
+) -> Channel:
+    errors, few, waves = (tuple(map(float, numbers)) for numbers in (error_values, values, season))
+    return Channel(**facts, error_values=errors, values=few, season=waves)
 
 
 def _modes(found: Mapping[str, Any]) -> Modes:
@@ -300,6 +306,18 @@ def _can_tell(spec: ModelSpec) -> bool:
         return False
 
 
+def _has_course(channel: Channel) -> bool:
+    """Whether its season, if it has one, is a weight of each wave."""
+    return len(channel.season) in (0, 2 * TURNS) and all(map(math.isfinite, channel.season))
+
+
+def _knows_zone(name: str) -> bool:
+    try:
+        return zone_of(name) is not None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+
+
 def _has_turn(channel: Channel) -> bool:
     return channel.kind != Kind.ANGLE or 0 < channel.turn < math.inf
 
@@ -311,6 +329,10 @@ def _check_sense(spec: ModelSpec, path: Path) -> None:
         "period, length and hop must be positive": min(spec.period_ns, spec.length, spec.hop) > 0,
         "a channel is of an unknown kind; update this program": all(c.kind in set(Kind) for c in spec.channels),
         "an angle has no full turn": all(_has_turn(c) for c in spec.channels),
+        "the season of a channel is not made of sensible numbers": all(map(_has_course, spec.channels)),
+        f"it goes by the clock of {spec.zone[:100]!r}, which this machine does not know: install tzdata, or": _knows_zone(
+            spec.zone
+        ),
         "the deviations are not sensible numbers": all(0.0 <= c.deviation < math.inf for c in spec.channels),
         "the tail is not made of sensible numbers": all(map(math.isfinite, tail))
         and min(tail[1], tail[3], spec.tail.gross) > 0,

@@ -76,7 +76,7 @@ def test_a_model_file_says_what_it_is(path: Path) -> None:
 
 def test_a_channel_of_the_usual_kind_has_no_key_that_version_0_2_refuses(path: Path) -> None:
     keys = {key for channel in json.loads(meta_of(path)["channels"]) for key in channel}
-    assert keys.isdisjoint({"kind", "turn", "error_values", "deviation"})
+    assert keys.isdisjoint({"kind", "turn", "error_values", "deviation", "season"})
 
 
 def test_kinds_turns_and_error_values_are_kept(tmp_path: Path) -> None:
@@ -85,6 +85,19 @@ def test_kinds_turns_and_error_values_are_kept(tmp_path: Path) -> None:
         Channel("dir", "deg", 0.0, 359.0, kind=Kind.ANGLE, turn=360.0, error_values=(-999.0, 32767.0)),
     )
     assert write_model(tmp_path / "m.onnx", channels=channels).spec.channels == channels
+
+
+def test_what_the_time_of_day_does_to_a_channel_is_kept_with_the_zone_whose_clock_it_goes_by(
+    path: Path, tmp_path: Path
+) -> None:
+    channels = (
+        Channel("flow", low=0.0, high=1.0, season=tuple(map(float, range(12)))),
+        Channel("valve", low=0.0, high=1.0),
+    )
+    spec = write_model(tmp_path / "m.onnx", channels=channels, zone="Europe/Berlin").spec
+    assert (spec.channels, spec.zone) == (channels, "Europe/Berlin")
+    assert "zone" not in meta_of(path)
+    assert OnnxModel.load(path).spec.zone == "UTC"
 
 
 def test_every_output_has_its_shape_for_every_batch(path: Path) -> None:
@@ -235,6 +248,15 @@ TAIL = {"level": 1.0, "scale": 0.1, "shape": 0.0, "rate": 0.01, "typical": 0.2}
         ("channels", json.dumps([CHANNEL | {"kind": "tide"}, CHANNEL | {"name": "p"}]), "of an unknown kind"),
         ("channels", json.dumps([CHANNEL | {"kind": "angle"}, CHANNEL | {"name": "p"}]), "an angle has no full turn"),
         ("channels", json.dumps([CHANNEL | {"error_values": ["x"]}, CHANNEL | {"name": "p"}]), ""),
+        ("channels", json.dumps([CHANNEL | {"season": [1.0]}, CHANNEL | {"name": "p"}]), "the season of a channel"),
+        ("channels", json.dumps([CHANNEL | {"season": [float("nan")] * 12}, CHANNEL | {"name": "p"}]), "the season of"),
+        (
+            "zone",
+            "Europe/Nowhere",
+            "it goes by the clock of 'Europe/Nowhere', which this machine does not know: install tzdata",
+        ),
+        ("zone", "../../etc/passwd", "which this machine does not know"),
+        ("zone", "", "which this machine does not know"),
         ("sample_period_ns", "0", "must be positive"),
         ("sample_period_ns", "-5", "must be positive"),
         ("sample_period_ns", "1.5", ""),

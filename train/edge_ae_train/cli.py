@@ -9,6 +9,7 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,14 @@ def _fit(options: Namespace) -> int:
         if (aside := proposal((name, origin.units.get(name, "")) for name in recording.names)) is not None:
             reporter.note(aside)
         chosen = fit.Options(
-            options.family, options.length, options.hop, options.seed, recording.channels, options.thorough
+            options.family,
+            options.length,
+            options.hop,
+            options.seed,
+            recording.channels,
+            options.thorough,
+            period_ns=recording.period_ns,
+            zone=options.time_zone or UTC,
         )
         fitted = fit.fit(recording.segments, chosen, reporter.part(READ, FITTED))
         reporter.step("export", FITTED)
@@ -82,6 +90,8 @@ def _fit(options: Namespace) -> int:
         print(sentence)
     calibration = fitted.candidate.calibration
     print(reach(calibration.windows, calibration.tail, options.hop * recording.period_ns))
+    if fitted.season is not None:
+        print(fitted.season.text(recording.names))
     if sentence := unseen_times(recording.segments, recording.period_ns, options.time_zone or UTC):
         print(sentence)
     print(
@@ -135,6 +145,7 @@ def _retrain(options: Namespace) -> int:
         for text in past.notes:
             reporter.note(text)
         chosen = fit.Options(options.family, options.length, spec.hop, options.seed, spec.channels, options.thorough)
+        chosen = replace(chosen, zone=options.time_zone)
         outcome = retrain.retrain(past, chosen, _origin(options, spec.name, units), options.out, training)
     retrain.show(outcome)
     _write_json(options.json, retrain.as_dict(outcome))

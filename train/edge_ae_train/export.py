@@ -58,9 +58,9 @@ class Contents:
 def save(fitted: Fitted, recording: Recording, origin: Origin, out: Path) -> OnnxModel:
     """Export what was fitted to the recording, and prove it on windows from all over its rows."""
     graph, length = fitted.graph, fitted.candidate.length
-    parts = stretches(recording.segments, length)
-    rows = values_of(parts)
-    extra = _generator(fitted, rows) if fitted.candidate.family == VARIATIONAL else {}
+    parts = stretches(fitted.seen(recording.segments), length)
+    rows = values_of(stretches(recording.segments, length))
+    extra = _generator(fitted, values_of(parts)) if fitted.candidate.family == VARIATIONAL else {}
     extra |= modes.metadata(latents(graph, some_windows(parts, length, MODE_WINDOWS)))
     contents = Contents(spec_of(fitted, recording, origin, rows), fitted.report, origin.data_sha256, extra)
     return export(graph, contents, some_windows(parts, length), out)
@@ -78,9 +78,10 @@ def spec_of(fitted: Fitted, recording: Recording, origin: Origin, rows: Sequence
     """What a model file says of what was fitted. `rows`: the stretches that channel profiles are measured on."""
     calibration, units = fitted.candidate.calibration, origin.units
     errors = deviations(fitted.candidate, fitted.graph.standardise, recording.turns)
+    seasons = [()] * len(recording.names) if fitted.season is None else fitted.season.weights
     channels = [
-        channel(replace(known, unit=units.get(known.name, ""), deviation=error), rows, index)
-        for index, (known, error) in enumerate(zip(recording.channels, errors, strict=True))
+        channel(replace(known, unit=units.get(known.name, ""), deviation=error, season=season), rows, index)
+        for index, (known, error, season) in enumerate(zip(recording.channels, errors, seasons, strict=True))
     ]
     return ModelSpec(
         name=origin.name,
@@ -95,6 +96,7 @@ def spec_of(fitted: Fitted, recording: Recording, origin: Origin, rows: Sequence
         trained_at=origin.trained_at,
         hold_rows=recording.hold_rows,
         when=recording.when,
+        zone="UTC" if fitted.season is None else str(fitted.season.zone),
     )
 
 
@@ -167,6 +169,7 @@ def _metadata(contents: Contents, golden: Floats, scores: Floats) -> dict[str, s
     errors = [channel.deviation for channel in spec.channels]
     known = {"deviations": json.dumps(errors)} if any(error > 0.0 for error in errors) else {}
     known |= {"when": spec.when} if spec.when else {}
+    known |= {"zone": spec.zone} if any(channel.season for channel in spec.channels) else {}
     return {PREFIX + key: value for key, value in {**contents.extra, **known, **values}.items()}
 
 
@@ -178,7 +181,7 @@ def _tail_facts(spec: ModelSpec) -> dict[str, float]:
 def _channel_facts(channel: Channel) -> dict[str, Any]:
     """What is as usual goes unsaid, for versions before 0.3 know none of these keys and refuse a file that has one. Therefore
     deviations have a key of their own in the metadata."""
-    usual = {key: getattr(Channel(channel.name), key) for key in ("kind", "turn", "error_values", "values")}
+    usual = {key: getattr(Channel(channel.name), key) for key in ("kind", "turn", "error_values", "values", "season")}
     facts = {key: value for key, value in asdict(channel).items() if value not in (np.inf, -np.inf)}
     del facts["deviation"]
     return {key: value for key, value in facts.items() if key not in usual or value != usual[key]}

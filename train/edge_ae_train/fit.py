@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, tzinfo
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from edge_ae.model.onnx_model import OnnxModel
 from edge_ae_train import select
 from edge_ae_train.candidates import Candidate
 from edge_ae_train.data.dataset import MODE_WINDOWS, some_windows
+from edge_ae_train.data.season import Season, find_season
 from edge_ae_train.data.segments import Segment, stretches, values_of
 from edge_ae_train.data.window_length import choose_length
 from edge_ae_train.discrete import discrete_score, fit_ladders, found, tail_of_both
-from edge_ae_train.material import Material
+from edge_ae_train.material import FEW_ROWS, Material
 from edge_ae_train.models.families import LINEAR, trainable
 from edge_ae_train.progress import SILENT, Reporter
 from edge_ae_train.scoring.graph import Measure, ScoredNetwork
@@ -35,7 +37,8 @@ FEW_FOUND = 0.7  # of the large injected faults
 class Options:
     """What the user may choose; the defaults need no other option. `length` None: from the data. `channels`: with
     their kinds; empty: all are analog. `thorough`: every family is trained whole. `alone`: the family that is asked for is
-    compared with no other."""
+    compared with no other. `period_ns`: of the rows, 0: not known, and `zone`: by whose clock they are; without these, the time
+    of day is no matter."""
 
     family: str = AUTO
     length: int | None = None
@@ -44,6 +47,8 @@ class Options:
     channels: tuple[Channel, ...] = ()
     thorough: bool = False
     alone: bool = False
+    period_ns: int = 0
+    zone: tzinfo | None = None
 
     @property
     def turns(self) -> tuple[float, ...]:
@@ -58,17 +63,24 @@ class Options:
 
 @dataclass(frozen=True)
 class Fitted:
-    """`graph`: what ships; `candidate`: what it was made from; `report`: the comparison, JSON-ready."""
+    """`graph`: what ships; `candidate`: what it was made from; `report`: the comparison, JSON-ready. `season`: what the time of
+    day does, and the graph does not see; None: nothing."""
 
     graph: ScoredNetwork
     candidate: Candidate
     hop: int
     report: dict[str, Any]
+    season: Season | None = None
+
+    def seen(self, segments: Sequence[Segment]) -> Sequence[Segment]:
+        """Rows as the graph takes them."""
+        return segments if self.season is None else self.season.less(segments)
 
 
 def fit(segments: Sequence[Segment], options: Options, reporter: Reporter = SILENT) -> Fitted:
     """`segments`: of normal operation, in the order of time. Raises BadData with one sentence."""
-    material = material_of(segments, options)
+    season = _season(segments, options)
+    material = material_of(segments if season is None else season.less(segments), options)
     families = (options.family,) if options.alone else _families(options.family)
     if options.family == AUTO and families == LINEAR:
         reporter.note(ONLY_LINEAR)
@@ -88,9 +100,19 @@ def fit(segments: Sequence[Segment], options: Options, reporter: Reporter = SILE
         "candidates": {family: one.facts for family, one in contenders.items()},
         "left_out": dict(compared.left_out),
     }
+    if season is not None:
+        report["season"] = [round(gain, 3) for gain in season.gain]
     if material.judged is None:
-        return Fitted(assemble(candidate, material.scaler), candidate, options.hop, report)
-    return _with_discrete(candidate, material, options, report)
+        return Fitted(assemble(candidate, material.scaler), candidate, options.hop, report, season)
+    return replace(_with_discrete(candidate, material, options, report), season=season)
+
+
+def _season(segments: Sequence[Segment], options: Options) -> Season | None:
+    """None where rows are few, for then each block is held out in turn, and the course of a day would have seen it."""
+    if options.period_ns <= 0 or sum(map(len, segments)) < FEW_ROWS:
+        return None
+    channels = options.channels or tuple(Channel(str(index)) for index in range(segments[0].values.shape[1]))
+    return find_season(segments, channels, options.period_ns, options.zone or UTC)
 
 
 def _with_discrete(candidate: Candidate, material: Material, options: Options, report: dict[str, Any]) -> Fitted:
@@ -147,7 +169,9 @@ def what_hides_faults(fitted: Fitted, model: OnnxModel, segments: Sequence[Segme
     found = fitted.report["candidates"][model.spec.family]["found"]["large"]
     if found >= FEW_FOUND:
         return None
-    outputs = model.run(some_windows(stretches(segments, model.spec.length), model.spec.length, MODE_WINDOWS))
+    outputs = model.run(
+        some_windows(stretches(fitted.seen(segments), model.spec.length), model.spec.length, MODE_WINDOWS)
+    )
     highest = np.argsort(outputs["score"])[-max(1, len(outputs["score"]) // 100) :]
     part = outputs["channel_score"][highest].sum(axis=0) / outputs["score"][highest].sum()
     if part.max() <= 0.5:

@@ -8,7 +8,7 @@ held-out rows are new to the candidate; the model in use may have seen them, whi
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from edge_ae.core.counters import readings_of
 from edge_ae.core.detector import Watch
 from edge_ae.core.model_spec import ModelSpec
 from edge_ae.core.rules import AlertRules
+from edge_ae.core.season import day_course, zone_of
 from edge_ae.core.timestamps import duration_text
 from edge_ae.errors import BadData
 from edge_ae.model.onnx_model import OnnxModel
@@ -98,6 +99,7 @@ def retrain(past: Past, options: fit.Options, origin: Origin, out: Path, reporte
     require_channels(train, spec)
     recording = Recording(spec.names, spec.period_ns, tuple(train), spec.hold_rows, kinds=spec.channels, when=spec.when)
     temporary = out.with_name(f".{out.name}.candidate")
+    options = replace(options, period_ns=spec.period_ns, zone=options.zone or zone_of(spec.zone))
     try:
         fitted = fit.fit(train, options, reporter.part(0.0, TRAINED))
         reporter.step("export", TRAINED)
@@ -216,7 +218,7 @@ def injections(
     if not longest:
         raise BadData(TOO_LITTLE)
     return [
-        Injection(one.kind, one.strength, standardise.restore(one.rows), one.start)
+        Injection(one.kind, one.strength, standardise.restore(one.rows), one.start, segment.start_slot + one.first)
         for segment in longest
         for one in fault_injection.inject(
             standardised(segment.values, standardise), length, REPEATS * INJECTED_INTO // len(longest), rng, judged
@@ -226,11 +228,12 @@ def injections(
 
 def _found_injected(model: OnnxModel, trial: Trial) -> dict[str, float]:
     """The share whose highest score is beyond the model's own boundary; by strength, by kind, and of `all`."""
-    spec = model.spec
+    spec, course = model.spec, day_course(model.spec)
     boundary = spec.tail.boundary(spec.hop * spec.period_ns / trial.rules.interval_ns)
     outcomes: dict[str, list[bool]] = {}
     for injection in trial.injected:
-        hit = bool(model.score(injection.windows(spec.length)).max() > boundary)
+        seen = injection if course is None else injection.less(course.of(injection.first, len(injection.rows)))
+        hit = bool(model.score(seen.windows(spec.length)).max() > boundary)
         for key in ("all", injection.strength, injection.kind):
             outcomes.setdefault(key, []).append(hit)
     return {key: float(np.mean(hits)) for key, hits in outcomes.items()}

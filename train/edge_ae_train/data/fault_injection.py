@@ -115,6 +115,8 @@ class Injection:
     strength: str
     rows: Floats
     start: int
+    first: int = 0
+    """of the rows, among those that they were taken from; in a recording, its slot"""
 
     @property
     def is_gross(self) -> bool:
@@ -124,6 +126,10 @@ class Injection:
     def clipped(self, limit: Floats) -> "Injection":
         """`limit` [channel]: no value is further from 0."""
         return replace(self, rows=np.clip(self.rows, -limit, limit))
+
+    def less(self, course: Floats) -> "Injection":
+        """As a graph takes it. `course` [row, channel]: what the time of day does to the rows."""
+        return replace(self, rows=self.rows - course)
 
     def windows(self, length: int) -> Floats:
         """[window, length, channel]: every fourth of those that hold a row of the fault."""
@@ -148,5 +154,5 @@ def inject(rows: Floats, length: int, repeats: int, rng: Rng, into: Sequence[int
                 first = int(rng.integers(0, len(rows) - length - span + 1))
                 stretch = rows[first : first + length + span].copy()
                 stretch[length:, chosen] = change(stretch[length:, chosen], size, rng)
-                injections.append(Injection(kind, strength, stretch, length))
+                injections.append(Injection(kind, strength, stretch, length, first))
     return injections

@@ -96,6 +96,8 @@ def trained(tables: Sequence[Table], options: FitOptions) -> tuple[Recording, fi
         channels=recording.channels,
         thorough=options.thorough,
         alone=options.alone,
+        period_ns=recording.period_ns,
+        zone=options.columns.time_zone,
     )
     return recording, fit.fit(recording.segments, chosen)
 

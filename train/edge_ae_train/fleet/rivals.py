@@ -56,7 +56,7 @@ def retrain_job(job: FleetJob) -> Product:
     newest = max(int(table.t_ns[-1]) for table in tables)
     origin = Origin(current.spec.name, rfc3339(newest), digest_of(tables), units)
     chosen = _fit_options(current.spec, options.family, options.length, options.seed)
-    chosen = replace(chosen, thorough=options.thorough)
+    chosen = replace(chosen, thorough=options.thorough, zone=options.columns.time_zone)
     with TemporaryDirectory() as scratch:
         out = Path(scratch, name)
         outcome = retrain.retrain(past, chosen, origin, out)

@@ -10,6 +10,7 @@ lack is a sentence on that asset, which is tried again when more has come of it.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import tzinfo
 from typing import Any
 
 from edge_ae.core.expression import Expression
@@ -18,7 +19,7 @@ from edge_ae.core.rules import AlertRules
 from edge_ae.errors import BadData, BadModel
 from edge_ae.model.assignments import Assignments, Round
 from edge_ae.store.known_assets import KnownAsset
-from edge_ae.store.recording.options import AS_IT_IS
+from edge_ae.store.recording.options import AS_IT_IS, ReadOptions
 from edge_ae_train.data.clean import in_order
 from edge_ae_train.data.history import Hindsight
 from edge_ae_train.data.prepare import RowOptions
@@ -46,13 +47,14 @@ class Hindered(Exception):
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What there is to know of a stream. `rules`: of its assets; `family`: of models, or AUTO; `hindsight`: gives what is known of the
-    past, which takes a while to read."""
+    past, which takes a while to read. `zone`: by whose clock its machines have their day; None: UTC."""
 
     topic: str
     rules: AlertRules
     goals: Goals
     family: str
     hindsight: Callable[[], Hindsight]
+    zone: tzinfo | None = None
 
     @property
     def when(self) -> Expression | None:
@@ -60,7 +62,12 @@ class Plan:
 
     @property
     def fitting(self) -> FitOptions:
-        return FitOptions(rows=RowOptions(when=self.when), family=self.family, alone=self.family != AUTO)
+        rows, alone = RowOptions(when=self.when), self.family != AUTO
+        return FitOptions(self.columns, rows, family=self.family, alone=alone)
+
+    @property
+    def columns(self) -> ReadOptions:
+        return ReadOptions(time_zone=self.zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +227,7 @@ class LearningRound:
             ModelFile(name, str(current.path), current.sha256),
             self._plan.rules,
             self._plan.hindsight(),
+            self._plan.columns,
             family=self._plan.family,
         )
         sources = self._recordings.of_those(members)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from edge_ae.config.loading import load
 from edge_ae.config.settings import MODELS, Settings, StreamSettings
@@ -81,7 +82,9 @@ def one_pass(settings: Settings, say: Say, sys: Path) -> None:
                 if place.note is not None:
                     say(place.note)
                 rules = settings.alerts.rules_of(stream)
-                plan = Plan(stream.topic, rules, learn.goals, learn.family, partial(_hindsight, settings, recordings))
+                zone = None if stream.time_zone is None else ZoneInfo(stream.time_zone)
+                past = partial(_hindsight, settings, recordings)
+                plan = Plan(stream.topic, rules, learn.goals, learn.family, past, zone)
                 LearningRound(plan, place, Recordings(recordings), InTurn(hindrances.now), say).run(assets)
                 say(outlook(plan, place, assets))
         except Hindered as reason:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from edge_ae.core.events import slot_of
 from edge_ae.core.model_spec import Floats
+from edge_ae.core.season import day_course
 from edge_ae.core.window import scored_ends
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae_train.data import prepare
@@ -44,15 +45,18 @@ def _latent_sentence(found: ModeMap, alert: NDArray[np.bool_]) -> str:
 
 def _latent(model: OnnxModel, shown: Sequence[Shown]) -> tuple[Floats, NDArray[np.bool_]]:
     """Latent vectors of windows spread evenly over the recordings, and whether each ended in an alert."""
-    spec = model.spec
+    spec, course = model.spec, day_course(model.spec)
     ends: list[tuple[Floats, bool]] = []
     for one in shown:
         slots = slot_of(one.table.t_ns, spec.period_ns)
         step = max(1, len(one.table) * len(shown) // (LATENT_WINDOWS * spec.hop))
         for segment in prepare.rows([one.table], prepare.sampling_of(spec)):
+            values = segment.values
+            if course is not None:
+                values = values - course.of(segment.start_slot, len(values))
             for end in scored_ends(segment.start_slot, segment.values, spec.length, spec.hop)[::step].tolist():
                 line = int(np.searchsorted(slots, segment.start_slot + end, side="right")) - 1
-                ends.append((segment.values[end + 1 - spec.length : end + 1], bool(one.result.alert[line])))
+                ends.append((values[end + 1 - spec.length : end + 1], bool(one.result.alert[line])))
     if not ends:
         return np.zeros((0, 0), np.float32), np.zeros(0, np.bool_)
     windows = [window for window, _ in ends]

@@ -18,6 +18,7 @@ from onnx.utils import Extractor
 
 from edge_ae.core.counters import readings_of
 from edge_ae.core.model_spec import Channel, Floats, Kind, ModelSpec
+from edge_ae.core.season import day_course
 from edge_ae.core.timestamps import parse_time_ns, rfc3339
 from edge_ae.errors import BadModel
 from edge_ae.model.onnx_model import PREFIX, OnnxModel
@@ -50,6 +51,9 @@ def generate(path: Path, rows: int, seed: int = 0) -> Synthetic:
     loudness = sampler.join(np.repeat(law.loudness[followed][:, None], spec.length, axis=1))
     noisy = smooth + loudness * sampler.noise(law, len(smooth), rng)
     whole = noisy[spec.length : spec.length + rows].astype(np.float64)  # at both ends few windows overlap
+    course = day_course(spec)
+    if course is not None:
+        whole += course.of(_first_slot(spec), rows)
     signals = np.column_stack([_as_sensor(whole[:, i], channel) for i, channel in enumerate(spec.channels)])
     return Synthetic(_times(spec, rows), spec.names, readings_of(signals, spec.channels, spec.period_ns))
 
@@ -101,7 +105,11 @@ def _as_sensor(values: NDArray[np.float64], channel: Channel) -> NDArray[np.floa
     return np.round(np.round(np.clip(values, channel.low, channel.high) / step) * step, decimals) + 0.0  # no -0.0
 
 
+def _first_slot(spec: ModelSpec) -> int:
+    return parse_time_ns(spec.trained_at) // spec.period_ns
+
+
 def _times(spec: ModelSpec, rows: int) -> list[str]:
-    first = parse_time_ns(spec.trained_at) // spec.period_ns
+    first = _first_slot(spec)
     t_ns = [(first + row) * spec.period_ns for row in range(rows)]
     return [rfc3339(t) for t in t_ns] if spec.period_ns % MS == 0 else [str(t) for t in t_ns]
