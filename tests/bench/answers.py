@@ -52,7 +52,9 @@ def trained(case: Case, seed: int) -> OnnxModel:
     with tempfile.TemporaryDirectory() as folder:
         table = series.part(case.table, 0, case.start)
         recording = recording_of([table])
-        fitted = fit.fit(recording.segments, fit.Options(seed=seed, channels=recording.channels))
+        fitted = fit.fit(
+            recording.segments, fit.Options(seed=seed, channels=recording.channels, period_ns=recording.period_ns)
+        )
         return save(fitted, recording, Origin(case.name), Path(folder) / "model.onnx")
 
 

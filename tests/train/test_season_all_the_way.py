@@ -7,10 +7,14 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from edge_ae_train.data.history import AssetPast, Past
+from edge_ae_train.cli import main
+from edge_ae_train.data.history import AssetPast, Hindsight, Past
 from edge_ae_train.data.segments import Recording, Segment
 from edge_ae_train.export import Origin, save
 from edge_ae_train.fit import Fitted, Options, fit
+from edge_ae_train.fleet.fitting import trained
+from edge_ae_train.fleet.work import FitOptions
+from edge_ae_train.learn.rounds import Plan
 from edge_ae_train.retrain import retrain
 from numpy.typing import NDArray
 
@@ -18,12 +22,14 @@ from edge_ae.core.alert_events import EventType
 from edge_ae.core.detector import Watch
 from edge_ae.core.events import Readings, Scored
 from edge_ae.core.fleet import Fleet
+from edge_ae.core.learned_time import Goals
 from edge_ae.core.rules import AlertRules, budget_ns
 from edge_ae.core.season import day_course
-from edge_ae.core.timestamps import MINUTE, SECOND, parse_time_ns
+from edge_ae.core.timestamps import HOUR, MINUTE, SECOND, parse_time_ns
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.offline import score_table
-from edge_ae.store.recording_csv import Table
+from edge_ae.store.recording.options import ReadOptions
+from edge_ae.store.recording_csv import Table, write_csv
 from tests.bench.series import table_of
 
 PERIOD_NS = 5 * MINUTE
@@ -76,10 +82,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, OnnxModel]:
     }
 
 
-def judged(values: Values) -> Table:
+def judged(values: Values, first: int = TAUGHT) -> Table:
     """The days after those that were taught."""
     t_ns = START_NS + PERIOD_NS * np.arange(len(values))
-    return table_of("machine", NAMES, t_ns[TAUGHT:], values[TAUGHT:])
+    return table_of("machine", NAMES, t_ns[first:], values[first:])
 
 
 def running_at_night() -> tuple[Values, slice]:
@@ -174,3 +180,24 @@ def test_a_model_that_is_trained_anew_keeps_the_clock_that_it_goes_by(
     spec = OnnxModel.load(tmp_path / "new.onnx").spec
     assert spec.zone == "Europe/Berlin"
     assert day_course(spec) is not None
+
+
+def test_fit_says_whose_clock_the_day_goes_by_and_which_channels_follow_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, data, out = judged(machine(), first=0), tmp_path / "normal.csv", tmp_path / "m.onnx"
+    write_csv(data, table.times, table.names, table.values)
+    options = ["--family", "cva", "--length", "16", "--time-zone", "Europe/Berlin"]
+    assert main(["fit", "--data", str(data), "--out", str(out), *options]) == 0
+    said = "knows the course of a day, by the clock of Europe/Berlin: on later days it explains 99% of "
+    assert said in capsys.readouterr().out
+    assert OnnxModel.load(out).spec.zone == "Europe/Berlin"
+
+
+def test_the_models_of_a_fleet_and_of_a_learner_go_by_the_clock_of_their_columns() -> None:
+    columns = ReadOptions(time_zone=BERLIN)
+    _, found = trained([judged(machine(), first=0)], FitOptions(columns, family="cva", alone=True))
+    assert found.season is not None
+    assert found.season.zone is BERLIN
+    plan = Plan("plant/+", RULES, Goals(HOUR, HOUR, HOUR), "cva", Hindsight, BERLIN)
+    assert (plan.fitting.columns, plan.columns) == (columns, columns)

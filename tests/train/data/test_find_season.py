@@ -1,5 +1,6 @@
 """Whether the time of day does something to a machine, and what."""
 
+from dataclasses import replace
 from datetime import UTC
 from zoneinfo import ZoneInfo
 
@@ -68,6 +69,11 @@ def test_a_course_that_does_not_hold_in_later_days_is_none() -> None:
     assert season(other + 0.1 * noise(rows)) is None
 
 
+def test_times_that_are_counted_from_some_beginning_have_no_hour_of_a_day() -> None:
+    rows = Segment(day(8 * DAY)[:, None].astype(np.float32), start_slot=0)
+    assert find_season([rows], [Channel("flow")], PERIOD_NS, UTC) is None
+
+
 def test_angles_and_discrete_channels_are_left_as_they_are() -> None:
     rows = 8 * DAY
     found = season(day(rows), day(rows), day(rows), kinds=(Kind.ANALOG, Kind.ANGLE, Kind.DISCRETE))
@@ -103,3 +109,5 @@ def test_channels_that_follow_the_day_most_are_named() -> None:
     found = Season(((), ()), (0.05, 0.941), BERLIN, PERIOD_NS)
     text = "knows the course of a day, by the clock of Europe/Berlin: on later days it explains 94% of flow"
     assert found.text(["noise", "flow"]) == text
+    by_utc = replace(found, zone=UTC).text(["noise", "flow"])
+    assert by_utc.endswith("94% of flow; where clocks go forward in spring, give --time-zone")
