@@ -79,7 +79,7 @@ class Detector:
     `budget`: the alerts that you accept on normal data, a number per hour, day, week, month or year ("1/week").
     `asset`, `node`: the names in alerts; with them the ids of alerts are those of the daemon of that node.
     `on_delay_s`, `off_delay_s`, `deadband`, `lateness_s`: as the settings of these names; in seconds, the deadband as
-    a part of the threshold. An off-delay of None is ten hops of the model.
+    a part of the threshold. An on-delay of None is that of the model, an off-delay of None ten of its hops.
 
     Raises ValueError for a budget, delay or deadband that cannot be. A detector belongs to one thread at a time.
 
@@ -97,7 +97,7 @@ class Detector:
         *,
         asset: str = "asset",
         node: str = "offline",
-        on_delay_s: float = 0.0,
+        on_delay_s: float | None = None,
         off_delay_s: float | None = None,
         deadband: float = 0.2,
         lateness_s: float = 0.0,
@@ -156,7 +156,7 @@ def score(
     budget: str = "1/week",
     asset: str = "asset",
     node: str = "offline",
-    on_delay_s: float = 0.0,
+    on_delay_s: float | None = None,
     off_delay_s: float | None = None,
     deadband: float = 0.2,
 ) -> Scores:
@@ -235,15 +235,16 @@ def _time_ns(time: Time) -> int:
             return time_ns(time)
 
 
-def _rules(budget: str, on_delay_s: float, off_delay_s: float | None, deadband: float) -> AlertRules:
+def _rules(budget: str, on_delay_s: float | None, off_delay_s: float | None, deadband: float) -> AlertRules:
     if not 0.0 <= deadband < 1.0:
         raise ValueError(f"deadband: {deadband} should be at least 0 and below 1")
     try:
         interval_ns = budget_ns(budget)
     except ValueError as error:
         raise ValueError(f"budget: {budget!r} {error}") from None
+    on_delay_ns = None if on_delay_s is None else _ns("on_delay_s", on_delay_s)
     off_delay_ns = None if off_delay_s is None else _ns("off_delay_s", off_delay_s)
-    return AlertRules(interval_ns, _ns("on_delay_s", on_delay_s), off_delay_ns, deadband)
+    return AlertRules(interval_ns, on_delay_ns, off_delay_ns, deadband)
 
 
 def _ns(name: str, seconds: float) -> int:

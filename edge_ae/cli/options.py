@@ -142,9 +142,8 @@ def rules_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--on-delay",
         type=seconds,
-        default=0,
         metavar="S",
-        help="seconds above the threshold before an alert (default: 0)",
+        help="seconds above the threshold before an alert (default: that of the model)",
     )
     parser.add_argument(
         "--off-delay",
@@ -165,8 +164,9 @@ def alert_rules(options: Namespace) -> "AlertRules":
     """The rules that the options of `rules_options` ask for."""
     from edge_ae.core.rules import AlertRules
 
+    on_delay_ns = None if options.on_delay is None else seconds_ns(options.on_delay)
     off_delay_ns = None if options.off_delay is None else seconds_ns(options.off_delay)
-    return AlertRules(options.budget, seconds_ns(options.on_delay), off_delay_ns, options.deadband)
+    return AlertRules(options.budget, on_delay_ns, off_delay_ns, options.deadband)
 
 
 def spare(inputs: Iterable[Path], outputs: Iterable[Path | None]) -> None:

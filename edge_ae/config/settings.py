@@ -145,7 +145,7 @@ class Alerts(Section):
     """The life of an alert, in the words of OPC UA Part 9."""
 
     budget: Budget = "1/week"
-    on_delay_s: Seconds = 0.0
+    on_delay_s: Seconds | None = Field(default=None, examples=[10.0])  # None: that of the model
     off_delay_s: Seconds | None = None  # None: ten hops of the model
     deadband: float = Field(default=0.2, ge=0, lt=1)
     re_alarm_s: Seconds = 0.0  # 0: never
@@ -163,7 +163,7 @@ class Alerts(Section):
         """The same, as the core takes it."""
         return AlertRules(
             interval_ns=budget_ns(self.budget),
-            on_delay_ns=seconds_ns(self.on_delay_s),
+            on_delay_ns=None if self.on_delay_s is None else seconds_ns(self.on_delay_s),
             off_delay_ns=None if self.off_delay_s is None else seconds_ns(self.off_delay_s),
             deadband=self.deadband,
             re_alarm_ns=seconds_ns(self.re_alarm_s),

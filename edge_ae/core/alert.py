@@ -91,7 +91,7 @@ def step(
     condition: Condition | None = None,
     silenced: Suppression | None = None,
 ) -> Stepped:
-    """One verdict further. `evidence`: the window's, where `wants_evidence` was true; `rules` have their off-delay; `silenced`: what
+    """One verdict further. `evidence`: the window's, where `wants_evidence` was true; `rules` have their delays; `silenced`: what
     the owner has set against any alert at this time."""
     if condition is None and _only_unwatched(state.episode):
         cleared, end = _clear(replace(state, onset_ns=None), t_ns, rules)
@@ -106,6 +106,7 @@ def step(
     phase = NEXT[state.phase, where]
     if phase is not state.phase:
         state = replace(state, phase=phase, since_ns=t_ns)
+    assert rules.on_delay_ns is not None
     held = condition is not None or t_ns - state.since_ns >= rules.on_delay_ns
     if phase is Phase.PENDING and held and where is Level.HIGH:
         return _raise(state, verdict, t_ns, source, evidence, condition)

@@ -42,7 +42,6 @@ from edge_ae.core.signatures import AlertSignatures, signature_of
 from edge_ae.core.suppression import Silence, Suppression, WithheldBy
 from edge_ae.core.threshold import Threshold
 
-OFF_DELAY_HOPS = 10  # the default off-delay
 FORMER_KEPT = 2  # models, of which it is known what their threshold had learned
 FROZEN, PACE = "frozen", "pace"  # faults of an asset, beside those of its liveness
 NOTHING = "nothing comes"
@@ -66,7 +65,7 @@ class Detector:
         self.asset = asset
         self._source = AlertSource(node, asset, ModelName(spec.name, spec.trained_at, spec.sha256))
         hop_ns = spec.hop * spec.period_ns
-        self._rules = rules if rules.off_delay_ns is not None else replace(rules, off_delay_ns=OFF_DELAY_HOPS * hop_ns)
+        self._rules = rules.completed(hop_ns, spec.tail.on_delay)
         when = spec.when if rules.when is None else rules.when
         self._input = AssetInput(spec, when, watch.lateness_ns, rules.unwatched_ns)
         self._condition: Condition | None = None  # that stands as of the newest window judged

@@ -90,6 +90,8 @@ class Tail:
     rate: clusters a window, above 0.
     gross: the score that most gross faults pass, at least; no budget puts the boundary beyond it. Infinite: not known, as in a file
         of an earlier version, or so low that normal data passes it.
+    on_delay: how many windows the score must have been above the boundary for an alert, besides the first: the tail is that of the
+        least score of so many in a row. 0: none, as in a file of an earlier version.
     """
 
     level: float
@@ -97,6 +99,7 @@ class Tail:
     shape: float
     rate: float
     gross: float = math.inf
+    on_delay: int = 0
 
     def boundary(self, alerts_per_window: float) -> float:
         """The score that normal data exceeds `alerts_per_window` times a window on average, but no more than `gross`."""

@@ -7,7 +7,7 @@ import math
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from edge_ae.core.suppression import Maintenance
@@ -17,6 +17,7 @@ BUDGET = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:/|per)\s*(hour|day|week|month|year
 LONGEST_BUDGET_NS = 100 * 8766 * 3600 * SECOND  # a hundred years; sums of it and a time must stay within 64 bits
 YEAR_H = 365.2425 * 24  # of the calendar's mean year
 HOURS = {"hour": 1.0, "day": 24.0, "week": 168.0, "month": YEAR_H / 12, "year": YEAR_H}
+OFF_DELAY_HOPS = 10  # the default off-delay
 DIRECTIONS = ("high", "low", "both")
 PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*", re.ASCII)
 
@@ -99,7 +100,8 @@ class RuleInForce:
 
 @dataclass(frozen=True, slots=True)
 class AlertRules:
-    """The owner's settings. `interval_ns`: mean time between the alerts that the owner accepts on normal data.
+    """The owner's settings. `interval_ns`: mean time between the alerts that the owner accepts on normal data. `on_delay_ns`,
+    `off_delay_ns`: None: those of the model, see `completed`.
 
     `unwatched_ns`: an asset without a score for so long has an alert, too. None: for an hour in which readings come all the
     while; 0: never. `cooldown_ns`: after the end of an alert none is announced for so long. `channels`: by their names; a model
@@ -107,8 +109,8 @@ class AlertRules:
     """
 
     interval_ns: int
-    on_delay_ns: int = 0
-    off_delay_ns: int | None = None  # None: the detector puts ten windows' hops in its place
+    on_delay_ns: int | None = None
+    off_delay_ns: int | None = None
     deadband: float = 0.2
     re_alarm_ns: int = 0  # 0: never
     max_shelve_ns: int = 8 * 3600 * SECOND
@@ -117,3 +119,9 @@ class AlertRules:
     channels: Mapping[str, ChannelRule] = field(default_factory=dict)
     maintenance: tuple[Maintenance, ...] = ()
     when: str | None = None
+
+    def completed(self, hop_ns: int, on_delay: int) -> "AlertRules":
+        """With the model's delays where the owner set none: the on-delay that its tail is for, in hops, and OFF_DELAY_HOPS."""
+        on_delay_ns = on_delay * hop_ns if self.on_delay_ns is None else self.on_delay_ns
+        off_delay_ns = OFF_DELAY_HOPS * hop_ns if self.off_delay_ns is None else self.off_delay_ns
+        return replace(self, on_delay_ns=on_delay_ns, off_delay_ns=off_delay_ns)

@@ -4,7 +4,7 @@ The boundary comes from the model's tail and the owner's budget of alerts. Four 
 learned from a window that looks suspicious:
 
     spending   alerts came more often, or more seldom, than the budget allows: the tail is asked for fewer, or for more, up
-               to SPENDING_LIMIT either way (adaptive conformal inference: Gibbs and Candes, 2021), in steps that are the
+               to SPENDING_LIMIT either way, and the boundary up to SPENDING_HEIGHT (adaptive conformal inference: Gibbs and Candes, 2021), in steps that are the
                larger the fewer alerts have been counted, for a tail from few rows is soon seen to be wrong. An alert well
                above the boundary is a fault, not an error of the tail, and is not counted. One that hardly passes it and
                lasts goes on being charged: a level that stays just above the boundary is one that the tail did not know.
@@ -36,6 +36,9 @@ COMING_BACK = (
     0.01 * SPENDING_STEP
 )  # a window of an alert, where the boundary had sunk: it is as calibrated within 340 windows
 SPENDING_LIMIT = math.log(30.0)  # a thirtieth of the budgeted rate, and thirty times
+SPENDING_HEIGHT = (
+    2.0  # times the calibrated boundary, and no higher: by a heavy tail a thirtieth of the rate may be beyond any fault
+)
 FAULT_RATIO = 1.5  # An alert that reaches this is a fault and costs no budget; with 1.25, normal rows alert more often than asked.
 DRIFT_LIMIT = math.log(2.0)
 LIFT_LIMIT = math.log(20.0)  # residue and accepted level lift the boundary this far and no further
@@ -107,7 +110,7 @@ class Threshold:
         """The value as it follows from all that was learned; called once after each change, for it is asked for more often."""
         lift = self._lift
         asked = self._tail.extrapolated(self._budget * math.exp(-lift.spent)) * self._below
-        budgeted = max(asked, self._tail.level, TINY)
+        budgeted = max(min(asked, SPENDING_HEIGHT * self._base), self._tail.level, TINY)
         followed = budgeted * math.exp(lift.accepted + max(lift.drift, 0.0))
         return max(followed, self._base * math.exp(lift.residue)) if lift.residue > 0.0 else followed
 

@@ -52,7 +52,7 @@ KEYS = (
 )
 OPTIONAL = ("modes", "deviations", "when", "zone")  # which files of an earlier version lack
 OUTPUTS = ("score", "channel_score", "reconstruction", "latent")
-TAIL = ("level", "scale", "shape", "rate", "gross")  # the last one may be missing
+TAIL = ("level", "scale", "shape", "rate")
 MAGNITUDE = "magnitude"  # an output which files of an earlier version lack
 EXPLAIN = (
     "explain"  # an input that need not be given, and which those lack, too: whether more than the score is computed
@@ -254,7 +254,7 @@ def _spec(session: ort.InferenceSession, meta: Mapping[str, str], sha256: str, p
             period_ns=int(meta["sample_period_ns"]),
             length=int(session.get_inputs()[0].shape[1]),
             hop=int(meta["hop"]),
-            tail=Tail(**{key: float(tail[key]) for key in TAIL if key in tail or key != "gross"}),
+            tail=_tail(tail),
             typical=float(tail["typical"]),
             trained_at=meta["trained_at"],
             hold_rows=int(meta["hold_rows"]),
@@ -322,6 +322,12 @@ def _has_turn(channel: Channel) -> bool:
     return channel.kind != Kind.ANGLE or 0 < channel.turn < math.inf
 
 
+def _tail(facts: Mapping[str, Any]) -> Tail:
+    """What it gained in version 0.3 may be missing."""
+    known = {key: float(facts[key]) for key in TAIL}
+    return Tail(**known, gross=float(facts.get("gross", math.inf)), on_delay=int(facts.get("on_delay", 0)))
+
+
 def _check_sense(spec: ModelSpec, path: Path) -> None:
     tail = (spec.tail.level, spec.tail.scale, spec.tail.shape, spec.tail.rate, spec.typical)
     facts = {
@@ -335,7 +341,8 @@ def _check_sense(spec: ModelSpec, path: Path) -> None:
         ),
         "the deviations are not sensible numbers": all(0.0 <= c.deviation < math.inf for c in spec.channels),
         "the tail is not made of sensible numbers": all(map(math.isfinite, tail))
-        and min(tail[1], tail[3], spec.tail.gross) > 0,
+        and min(tail[1], tail[3], spec.tail.gross) > 0
+        and 0 <= spec.tail.on_delay <= spec.length,
         "the modes are not made of sensible numbers": _sensible(spec.modes),
         f"it is for a state that its channels cannot tell, {spec.when[:100]!r}": _can_tell(spec),
     }

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_ae.core.alert_events import AlertEvent, Outcome
+from edge_ae.core.alert_events import AlertEvent, EventType, Outcome
 from edge_ae.core.align import USUAL_GAP_ROWS
-from edge_ae.core.detector import OFF_DELAY_HOPS, Detector, Watch
+from edge_ae.core.detector import Detector, Watch
 from edge_ae.core.events import Readings, Scored
 from edge_ae.core.expectation import shares_of
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.health_events import Watching
 from edge_ae.core.model_spec import Channel, Explanation, Kind, Modes, Similar
 from edge_ae.core.payloads import alert_payload
-from edge_ae.core.rules import AlertRules
+from edge_ae.core.rules import OFF_DELAY_HOPS, AlertRules
 from edge_ae.core.timestamps import SECOND
 from edge_ae.core.usual import usual_gap_rows
 from tests.models import CHANNELS, LENGTH, FakeModel, spec_of
@@ -66,6 +66,29 @@ def test_the_first_score_is_that_of_the_first_full_window() -> None:
         (LENGTH - 1 + n, LENGTH - 1 + n, False) for n in range(3)
     ]
     assert run(series(*[CALM] * (LENGTH - 1))) == []
+
+
+@pytest.mark.parametrize(("asked_s", "raised_s"), [(None, 12), (0, 10), (3, 13)])
+def test_an_alert_waits_for_the_on_delay_of_the_model_where_the_owner_asks_for_none(
+    asked_s: int | None, raised_s: int
+) -> None:
+    """It begins where its excursion does all the same."""
+    model = FakeModel(tail=replace(spec_of().tail, on_delay=2))
+    watch = Watch(model, replace(RULES, on_delay_ns=None if asked_s is None else asked_s * SECOND))
+    fleet = Fleet("node")
+    for one in series(*[CALM] * 10, *[FAULT] * 6):
+        fleet.push(one, watch)
+    fleet.flush()
+    (new,) = (one for one in events(fleet.step()) if one.type is EventType.NEW)
+    assert (new.alert.onset_ns, new.alert.raised_ns) == (10 * SECOND, raised_s * SECOND)
+
+
+def test_an_excursion_shorter_than_the_on_delay_of_the_model_is_no_alert() -> None:
+    watch, fleet = Watch(FakeModel(tail=replace(spec_of().tail, on_delay=1)), RULES), Fleet("node")
+    for one in series(*[CALM] * 10, FAULT, CALM, FAULT, CALM):
+        fleet.push(one, watch)
+    fleet.flush()
+    assert events(fleet.step()) == []
 
 
 def test_an_alert_has_its_reason_its_times_and_its_end() -> None:

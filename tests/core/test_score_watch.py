@@ -12,13 +12,13 @@ from edge_ae.core.alert import alert_id
 from edge_ae.core.alert_events import AlertEvent, Outcome
 from edge_ae.core.alert_state import AlertSource, Cause
 from edge_ae.core.channel_profile import BLOCK
-from edge_ae.core.detector import OFF_DELAY_HOPS, Detector, Watch
+from edge_ae.core.detector import Detector, Watch
 from edge_ae.core.events import Readings, Scored
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.health_events import WarmUp
 from edge_ae.core.model_spec import Channel
 from edge_ae.core.payloads import alert_payload, health_payload
-from edge_ae.core.rules import AlertRules
+from edge_ae.core.rules import OFF_DELAY_HOPS, AlertRules
 from edge_ae.core.timestamps import HOUR, MINUTE, SECOND, duration_text
 from tests.models import FakeModel, spec_of
 

@@ -17,12 +17,12 @@ from edge_ae.core.alert import alert_id
 from edge_ae.core.alert_events import AlertEvent, EventType, ModelName, Outcome, Withheld
 from edge_ae.core.alert_state import AlertSource
 from edge_ae.core.asset_rules import AssetRules
-from edge_ae.core.detector import OFF_DELAY_HOPS, Detector, Watch
+from edge_ae.core.detector import Detector, Watch
 from edge_ae.core.events import Readings, Scored
 from edge_ae.core.fleet import Fleet
 from edge_ae.core.model_spec import Explanation, Floats, ModelSpec
 from edge_ae.core.payloads import alert_payload, health_payload
-from edge_ae.core.rules import AlertRules, ChannelRule
+from edge_ae.core.rules import OFF_DELAY_HOPS, AlertRules, ChannelRule
 from edge_ae.core.suppression import Maintenance, Silence
 from edge_ae.core.timestamps import MINUTE, SECOND, parse_time_ns
 from tests.models import spec_of

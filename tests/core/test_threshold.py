@@ -19,6 +19,7 @@ from edge_ae.core.threshold import (
     LIFT_LIMIT,
     MEMORY_WINDOWS,
     RECENT_WINDOWS,
+    SPENDING_HEIGHT,
     SPENDING_LIMIT,
     SPENDING_STEP,
     Threshold,
@@ -193,6 +194,14 @@ def test_while_a_fault_lasts_a_sunk_boundary_stays_where_it_is() -> None:
     one = spending(STEEP)
     walk(one, [TYPICAL] * 10_000)
     assert len({verdict.threshold for verdict in walk(one, [FAULT_RATIO * one.value] * 1000)}) == 1
+
+
+def test_alerts_lift_the_boundary_no_higher_than_twofold_by_whatever_tail() -> None:
+    one = spending(Tail(level=1.0, scale=0.2, shape=0.5, rate=0.1))
+    calibrated = one.value
+    for _ in range(20):
+        walk(one, [1.1 * one.value, TYPICAL])
+    assert one.value == SPENDING_HEIGHT * calibrated
 
 
 def test_a_fault_is_not_charged_to_the_budget() -> None:

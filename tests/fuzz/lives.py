@@ -27,7 +27,7 @@ from tests.models import alert_of
 NEW, UPDATE, END = EventType.NEW, EventType.UPDATE, EventType.END
 SOURCE = AlertSource("node", "pump", ModelName("pump", "", "model"))
 HIGH, MIDDLE, LOW = 1.5, 0.9, 0.1
-RULES = AlertRules(interval_ns=7 * 86400 * SECOND, off_delay_ns=0)
+RULES = AlertRules(interval_ns=7 * 86400 * SECOND, on_delay_ns=0, off_delay_ns=0)
 SHARES = (Share("flow", "m3/h", 1.0, 3.0, 4.0),)
 WALL_S = 10**9  # the wall clock need not agree with the asset's
 

@@ -15,8 +15,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ae.core.detector import OFF_DELAY_HOPS
 from edge_ae.core.model_spec import Floats
+from edge_ae.core.rules import OFF_DELAY_HOPS
 from edge_ae.errors import BadData
 from edge_ae_train.data.dataset import WindowSet, in_chunks, spread_over, standardised
 from edge_ae_train.data.segments import Segment, cut, thinned, values_of
@@ -24,7 +24,7 @@ from edge_ae_train.material import FEW_ROWS, Material
 from edge_ae_train.models import linear
 from edge_ae_train.models.families import LINEAR, VARIATIONAL
 from edge_ae_train.progress import Reporter, in_parts
-from edge_ae_train.scoring.calibrate import Calibration, HeldOut, calibrate
+from edge_ae_train.scoring.calibrate import Calibration, HeldOut, calibrate, on_delay_of
 from edge_ae_train.scoring.graph import Measure, Restorer, Views
 from edge_ae_train.scoring.preprocess import Parts
 from edge_ae_train.scoring.sight import Sight
@@ -130,7 +130,8 @@ def train_candidate(family: str, material: Material, reporter: Reporter, effort:
 
 
 def calibrated(family: str, trained: Trained, blocks: Sequence[HeldOutBlock], material: Material) -> Candidate:
-    calibration = calibrate([block.windows for block in blocks], material.floor, OFF_DELAY_HOPS)
+    windows, on_delay = [block.windows for block in blocks], on_delay_of(material.hop)
+    calibration = calibrate(windows, material.floor, OFF_DELAY_HOPS, on_delay)
     return Candidate(family, trained, material.length, tuple(blocks), calibration)
 
 

@@ -15,8 +15,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ae.core.detector import OFF_DELAY_HOPS
 from edge_ae.core.model_spec import Tail
+from edge_ae.core.rules import OFF_DELAY_HOPS
 from edge_ae_train.candidates import MOST_CHUNKS, held_out_blocks, held_out_rows
 from edge_ae_train.data import command_faults
 from edge_ae_train.data.dataset import physical_chunks

@@ -192,11 +192,13 @@ def test_models_in_use_are_not_retrained_in_their_place(
     assert "is the folder of the models in use" in capsys.readouterr().err
 
 
-def test_rules_without_an_off_delay_have_the_detector_s(small: Small) -> None:
+def test_rules_without_delays_have_the_detector_s(small: Small) -> None:
     spec = OnnxModel.load(small.model).spec
-    scores = np.where(np.arange(100) == 50, 1e6, 0.0)
     slots = np.arange(100, dtype=np.int64)
-    asked = replace(HOURLY, off_delay_ns=10 * spec.hop * spec.period_ns)
+    scores = np.where(slots // 2 == 25, 1e6, 0.0)
+    hop_ns = spec.hop * spec.period_ns
+    asked = replace(HOURLY, on_delay_ns=hop_ns, off_delay_ns=10 * hop_ns)
+    assert not alerts_under(HOURLY, spec, slots, np.where(slots == 50, 1e6, 0.0)).any()
     assert (alerts_under(HOURLY, spec, slots, scores) == alerts_under(asked, spec, slots, scores)).all()
     assert alerts_under(HOURLY, spec, slots, scores).any()
 

@@ -4,7 +4,16 @@ import math
 
 import numpy as np
 import pytest
-from edge_ae_train.scoring.calibrate import HeldOut, below_gross, calibrate, fit_tail, reach
+from edge_ae_train.scoring.calibrate import (
+    HeldOut,
+    below_gross,
+    calibrate,
+    fit_tail,
+    on_delay_of,
+    peaks,
+    reach,
+    sustained,
+)
 from edge_ae_train.scoring.graph import view_weights
 from edge_ae_train.scoring.whitening import Whitening
 from numpy.typing import NDArray
@@ -117,6 +126,28 @@ def test_one_long_excursion_is_one_alert_and_not_its_windows() -> None:
     scattered[rng.choice(4000, 400, replace=False)] = 2.0
     together[1000:1400] = 2.0
     assert fit_tail([together], gap=10).rate < fit_tail([scattered], gap=10).rate / 5
+
+
+def test_sustained_is_the_least_of_so_many_in_a_row() -> None:
+    series = np.array([3.0, 1.0, 2.0, 5.0, 4.0])
+    assert sustained(series, 0).tolist() == series.tolist()
+    assert sustained(series, 2).tolist() == [3.0, 1.0, 1.0, 1.0, 2.0]
+
+
+def test_an_on_delay_lowers_the_boundary_to_where_the_budget_holds_with_it() -> None:
+    """Most excursions are one window long."""
+    rng = np.random.default_rng(0)
+    series = [np.convolve(rng.exponential(size=6000), [0.8, 0.2], "same") for _ in range(5)]
+    at_once, waiting = (fit_tail(series[:4], gap=10, on_delay=windows) for windows in (0, 1))
+    assert waiting.on_delay == 1
+    assert waiting.boundary(1e-3) < 0.8 * at_once.boundary(1e-3)
+    raised = len(peaks(sustained(series[4], 1), waiting.boundary(1e-3), 10))
+    assert 0.5 * 6 <= raised <= 2.0 * 6
+
+
+@pytest.mark.parametrize(("hop", "windows"), [(1, 1), (2, 0), (64, 0)])
+def test_windows_that_are_rows_apart_are_not_waited_for(hop: int, windows: int) -> None:
+    assert on_delay_of(hop) == windows
 
 
 @pytest.mark.parametrize("windows", [1, 2, 7, 40])

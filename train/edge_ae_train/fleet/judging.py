@@ -38,7 +38,6 @@ from edge_ae_train.fleet.sources import AssetSource
 from edge_ae_train.fleet.work import JudgeOptions
 
 MOST_ALERTS = 50  # the newest, that a row lists
-OFF_DELAY_HOPS = 10  # as the detector has it, where the rules say none
 BUDGETS = ("1/month", "1/week", "2/week", "1/day")
 ON_DELAYS_S = (60, 600, 3600)
 
@@ -144,8 +143,7 @@ def alerts_under(
 ) -> NDArray[np.bool_]:
     """Whether there is an alert at each slot: the boundary and the alert's life as the daemon has them."""
     hop_ns = spec.hop * spec.period_ns
-    if rules.off_delay_ns is None:
-        rules = replace(rules, off_delay_ns=OFF_DELAY_HOPS * hop_ns)
+    rules = rules.completed(hop_ns, spec.tail.on_delay)
     threshold, state = Threshold(spec, hop_ns / rules.interval_ns), AlertState()
     source = AlertSource("offline", spec.name, ModelName(spec.name, spec.trained_at, spec.sha256))
     active = np.zeros(len(slots), np.bool_)
