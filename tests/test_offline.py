@@ -107,7 +107,7 @@ def test_a_fault_is_an_alert_that_ends(model: OnnxModel) -> None:
     new, end = result.events[0], result.events[-1]
     assert (new.type, end.type, new.id) == ("new", "end", end.id)
     assert new.alert.channels[0].name == "flow"
-    assert set(np.flatnonzero(result.alert)) >= set(range(202, 240))
+    assert set(np.flatnonzero(result.alert)) >= set(range(210, 240))
     assert not result.alert[:200].any()
 
 

@@ -1,7 +1,8 @@
 """What a detector says of a case, and what that comes to: ours the whole way, and the classics. A process of its own makes each.
 
-Ours is fitted with every default, exported, and goes the daemon's way over the rows. What a baseline needs to be chosen, its
-boundary, comes from the rows that it learned from. Labels are looked at once, for the figures.
+Ours is fitted with every default, exported, and goes the daemon's way over the rows; a row alerts while an alert is active, as
+in the file that `score` writes. What a baseline needs to be chosen, its boundary, comes from the rows that it learned from.
+Labels are looked at once, for the figures.
 """
 
 import tempfile
@@ -61,9 +62,8 @@ def trained(case: Case, seed: int) -> OnnxModel:
 def judged(case: Case, model: OnnxModel, rows_per_alert: int) -> tuple[Answer, int]:
     rules = AlertRules(interval_ns=rows_per_alert * model.spec.period_ns)
     result = score_table(case.table, model, Watch(model, rules), asset=case.name)
-    score, threshold = (np.nan_to_num(rows)[case.start :] for rows in (result.score, result.threshold))
     raised = sum(_raised_on_normal(event, case) for event in result.events)
-    return Answer(score, (score >= threshold) & (threshold > 0), model.spec.family), raised
+    return Answer(np.nan_to_num(result.score)[case.start :], result.alert[case.start :], model.spec.family), raised
 
 
 def _raised_on_normal(event: AlertEvent, case: Case) -> bool:

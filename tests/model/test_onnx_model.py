@@ -1,6 +1,7 @@
 """The model file: what is read, and that nothing altered, cut off or made for something else is."""
 
 import json
+import math
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -77,6 +78,14 @@ def test_a_model_file_says_what_it_is(path: Path) -> None:
 def test_a_channel_of_the_usual_kind_has_no_key_that_version_0_2_refuses(path: Path) -> None:
     keys = {key for channel in json.loads(meta_of(path)["channels"]) for key in channel}
     assert keys.isdisjoint({"kind", "turn", "error_values", "deviation", "season"})
+
+
+def test_what_a_tail_of_an_earlier_version_lacks_is_none(path: Path, copy: Callable[[bytes], Path]) -> None:
+    tail = OnnxModel.load(copy(sealed(path.read_bytes(), tail=json.dumps(TAIL)))).spec.tail
+    assert (tail.on_delay, tail.gross) == (0, math.inf)
+    newer = json.dumps(TAIL | {"on_delay": 1, "gross": 9.0})
+    tail = OnnxModel.load(copy(sealed(path.read_bytes(), tail=newer))).spec.tail
+    assert (tail.on_delay, tail.gross) == (1, 9.0)
 
 
 def test_kinds_turns_and_error_values_are_kept(tmp_path: Path) -> None:
