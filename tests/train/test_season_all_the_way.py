@@ -25,6 +25,7 @@ from edge_ae.core.fleet import Fleet
 from edge_ae.core.learned_time import Goals
 from edge_ae.core.rules import AlertRules, budget_ns
 from edge_ae.core.season import day_course
+from edge_ae.core.signals import AssetView
 from edge_ae.core.timestamps import HOUR, MINUTE, SECOND, parse_time_ns
 from edge_ae.model.onnx_model import OnnxModel
 from edge_ae.offline import score_table
@@ -201,3 +202,23 @@ def test_the_models_of_a_fleet_and_of_a_learner_go_by_the_clock_of_their_columns
     assert found.season.zone is BERLIN
     plan = Plan("plant/+", RULES, Goals(HOUR, HOUR, HOUR), "cva", Hindsight, BERLIN)
     assert (plan.fitting.columns, plan.columns) == (columns, columns)
+
+
+def test_who_looks_at_an_asset_sees_values_as_they_come_and_what_is_expected_of_them(
+    models: dict[bool, OnnxModel],
+) -> None:
+    watch, fleet, table = Watch(models[True], RULES), Fleet("node"), judged(machine())
+    for t_ns, row in zip(table.t_ns[:125].tolist(), table.values[:125].tolist(), strict=True):
+        fleet.push(Readings("machine", t_ns, dict(zip(NAMES, row, strict=True))), watch)
+    fleet.step()
+    seen = AssetView(fleet.detectors["machine"], models[True]).look()
+    assert seen is not None
+    rows = [int(t_ns - START_NS) // PERIOD_NS for t_ns in seen.t_ns]
+    np.testing.assert_allclose(seen.observed, machine()[rows], atol=1e-4)
+    np.testing.assert_allclose(seen.expected, machine()[rows], atol=2.0)
+    denoised = fleet.denoised("machine")
+    assert denoised is not None
+    np.testing.assert_allclose(denoised.values, machine()[denoised.slot - START_NS // PERIOD_NS], atol=2.0)
+    night = day_course(models[True].spec)
+    assert night is not None
+    assert abs(night.of(denoised.slot, 1)[0, 0]) > 4.0  # so that what the graph gives would be far off
