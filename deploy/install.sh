@@ -92,7 +92,7 @@ system=$root/etc/systemd/system
 units='edge-ae.service edge-ae@.service' # in every installation; @: for several daemons, each with settings of its own
 record_unit=edge-ae-record.service
 web_unit=edge-ae-web.service
-learn_units='edge-ae-learn.timer edge-ae-learn.service'
+learn_units='edge-ae-learn.timer edge-ae-learn.service edge-ae-learn@.timer edge-ae-learn@.service'
 password=$root/etc/credstore/edge-ae.mqtt-password
 state="$root/var/lib/edge-ae $root/var/lib/private/edge-ae $root/var/lib/edge-ae-nodes $root/var/lib/private/edge-ae-nodes"
 booted=/run/systemd/system # is there where systemd runs, and not where an image is built (sd_booted(3))
@@ -349,8 +349,8 @@ uninstall() {
             case $unit in *@*) continue ;; esac
             ! has "$unit" || systemctl disable --quiet --now "$unit" || true
         done
-        systemctl stop 'edge-ae@*.service' || true
-        rm -f -- "$system"/multi-user.target.wants/edge-ae@*.service
+        systemctl stop 'edge-ae@*.service' 'edge-ae-learn@*' || true
+        rm -f -- "$system"/multi-user.target.wants/edge-ae@*.service "$system"/timers.target.wants/edge-ae-learn@*.timer
     fi
     for unit in $every; do rm -rf -- "${system:?}/$unit" "${system:?}/$unit.d"; done
     if made_here; then rm -rf -- "$program"; else say "$program holds what this installer did not make: it stays"; fi

@@ -98,7 +98,8 @@ def test_live_page_is_a_service_where_it_is_asked_for_and_goes_with_the_rest(tmp
 
 def test_what_learns_is_installed_where_it_is_asked_for_and_goes_with_the_rest(tmp_path: Path) -> None:
     root = tmp_path / "root"
-    units = [root / "etc/systemd/system" / name for name in ("edge-ae-learn.service", "edge-ae-learn.timer")]
+    names = ("edge-ae-learn.service", "edge-ae-learn.timer", "edge-ae-learn@.service", "edge-ae-learn@.timer")
+    units = [root / "etc/systemd/system" / name for name in names]
     assert install("--root", root, "--skip-packages").returncode == 0
     assert not units[0].exists()
     done = install("--root", root, "--skip-packages", "--learn")

@@ -24,6 +24,8 @@ NAMES = [
     "edge-ae-retrain.timer",
     "edge-ae-learn.service",
     "edge-ae-learn.timer",
+    "edge-ae-learn@.service",
+    "edge-ae-learn@.timer",
 ]
 LOOSEST_EXPOSURE = 1.5
 
@@ -161,14 +163,24 @@ def test_onnxruntime_scores_where_data_may_not_become_code() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_one_of_several_daemons_is_the_daemon_but_for_its_settings_and_its_state() -> None:
-    alone, many = ((UNITS / name).read_text().splitlines() for name in ("edge-ae.service", "edge-ae@.service"))
-    differ = [line for line in many if line not in alone and not line.startswith("#")]
+@pytest.mark.parametrize(
+    ("alone", "commands"),
+    [("edge-ae.service", ["ExecStart"]), ("edge-ae-learn.service", ["ExecCondition", "ExecStart"])],
+)
+def test_one_of_several_is_as_one_alone_but_for_its_settings_and_its_state(alone: str, commands: list[str]) -> None:
+    one, many = ((UNITS / name).read_text().splitlines() for name in (alone, alone.replace(".", "@.")))
+    differ = [line for line in many if line not in one and not line.startswith("#")]
     assert [line.partition("=")[0] for line in differ] == [
-        *("Description", "Documentation", "SyslogIdentifier", "ExecStart", "StateDirectory")
+        *("Description", "Documentation", "SyslogIdentifier", *commands, "StateDirectory")
     ]
     assert all("%i" in line for line in differ)
-    assert len(many) == len(alone) + 1, "and one more line of comment"
+    assert len(many) == len(one) + 1, "and one more line of comment"
+
+
+def test_learner_beside_one_of_several_daemons_has_the_state_and_the_settings_of_that() -> None:
+    learner, daemon = service("edge-ae-learn@.service"), service("edge-ae@.service")
+    assert learner["StateDirectory"] == daemon["StateDirectory"]
+    assert [one["ExecStart"].split()[-1] for one in (learner, daemon)] == ["/etc/edge-ae/%i.toml"] * 2
 
 
 def test_a_candidate_that_is_not_better_is_no_failure() -> None:
