@@ -10,6 +10,7 @@ outbox's affair. Knows nothing of what messages mean. Nothing that the world sen
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 
 from paho.mqtt.enums import MQTTErrorCode
 
@@ -22,6 +23,7 @@ from edge_ae.mqtt.publish_topic import topic_name_fault
 __all__ = ["Link", "LinkOptions", "Message", "Session"]
 
 PAIR_BYTES = 5  # what a user property has beside its name and value
+ACKS_AT_ONCE = 1_000  # of tens of thousands that may come together, none of which is kept as an object for long
 MAX_OUTGOING = 2_000  # publications under way; a broker that does not read gets no more
 
 
@@ -124,9 +126,10 @@ class Link:
         live = self._network.live
         if live is None:
             return
-        for connection, mid in messages:
-            if connection == live.number:
-                live.client.ack(mid, 1)
+        mids = (mid for connection, mid in messages if connection == live.number)
+        while some := list(islice(mids, ACKS_AT_ONCE)):
+            with self._network.writing:
+                live.client.acknowledge(some)
         self._network.wake()
 
     def publish(

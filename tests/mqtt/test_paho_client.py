@@ -101,6 +101,18 @@ def test_what_is_published_together_is_given_to_the_system_in_one_call(
     assert len(whole) == (0 if type(one._network._connection.client) is PlainClient else 1)
 
 
+def test_thousands_of_acknowledgements_go_out_in_their_order_and_in_few_calls(
+    sends: list[bytes], link: tuple[Link, HandWritten]
+) -> None:
+    one, broker = link
+    before, mids = len(sends), [*range(1, 20_001)]
+    one.ack([(0, 1), *((1, mid) for mid in mids)])  # the first is of another connection
+    wait_for(lambda: len(broker.acknowledged) == len(mids))
+    assert broker.acknowledged == mids
+    fast = type(one._network._connection.client) is FastClient
+    assert not fast or len(sends) - before < 100
+
+
 def test_broker_that_reads_slowly_gets_everything_in_order(
     monkeypatch: pytest.MonkeyPatch, link: tuple[Link, HandWritten]
 ) -> None:
