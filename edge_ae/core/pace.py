@@ -27,10 +27,13 @@ class Pace:
     def __init__(self) -> None:
         self._times: dict[str, list[int]] = {}
         self._behind: set[int] = set()  # times older than all that is kept, since the last one that was newer
+        self._step_ns: int | None = None
+        self._is_found = False  # Whether that is of all that has come: it is asked for more often than readings come.
 
     def push(self, t_ns: int, values: Mapping[str, float] = ANY) -> None:
         """Take the event time of a reading. `values`: of its channels, NaN where missing; where they are not given, it stands
         for them all."""
+        self._is_found = False
         times_of = self._times
         if len(times_of) < FOLLOWED:
             self._follow(values)
@@ -41,6 +44,7 @@ class Pace:
 
     def push_all(self, t_ns: Sequence[int]) -> None:
         """Take the times, in order, of readings of all channels that are followed."""
+        self._is_found = False
         for times in self._times.values():
             if t_ns[0] > times[-1]:
                 self._behind.clear()
@@ -77,9 +81,11 @@ class Pace:
 
         Of an even number of steps the lower one of the middle, so that of two channels the one that is whole counts.
         """
-        known = [times for times in self._times.values() if len(times) > FEWEST_STEPS]
-        steps = sorted(after - before for times in known for before, after in pairwise(times))
-        return steps[(len(steps) - 1) // 2] if steps else None
+        if not self._is_found:
+            known = [times for times in self._times.values() if len(times) > FEWEST_STEPS]
+            steps = sorted(after - before for times in known for before, after in pairwise(times))
+            self._step_ns, self._is_found = steps[(len(steps) - 1) // 2] if steps else None, True
+        return self._step_ns
 
     def snapshot(self) -> dict[str, Any]:
         """What a restart must know, as plain values."""
@@ -88,7 +94,7 @@ class Pace:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up where `snapshot` was made."""
         self._times = {name: list(times) for name, times in state["times"].items()}
-        self._behind = set(state["behind"])
+        self._behind, self._is_found = set(state["behind"]), False
 
 
 def has_another_pace(step_ns: float, period_ns: int) -> bool:

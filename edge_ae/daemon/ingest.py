@@ -159,7 +159,8 @@ class Ingest:
         """Of an asset that is known."""
         detector, time_ = self.fleet.detectors.get(asset), self.learners.times.get(asset)
         if time_ is None:
-            return replace(self.fleet.detectors[asset].health_now(), beside=self._beside_text(asset))
+            health, beside = self.fleet.detectors[asset].health_now(), self._beside_text(asset)
+            return health if beside is None else replace(health, beside=beside)
         watches = self.watches_of(asset)
         goals = watches.goals
         assert goals is not None

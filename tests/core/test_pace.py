@@ -90,6 +90,21 @@ def test_a_restart_of_the_pace_changes_nothing(times: list[int], stop: int) -> N
     assert after.snapshot() == whole.snapshot()
 
 
+def test_pace_that_was_asked_for_is_found_anew_of_whatever_comes_after() -> None:
+    pace, slow, found = Pace(), Pace(), []
+    for t_ns in range(0, 10 * SECOND, SECOND):
+        pace.push(t_ns)
+        slow.push(7 * t_ns)
+    found.append(pace.step_ns)
+    for t_ns in range(10 * SECOND, 60 * SECOND, 2 * SECOND):
+        pace.push(t_ns)
+    found.append(pace.step_ns)
+    pace.push_all([*range(60 * SECOND, 200 * SECOND, 5 * SECOND)])
+    found.append(pace.step_ns)
+    pace.restore(slow.snapshot())
+    assert [*found, pace.step_ns] == [SECOND, 2 * SECOND, 5 * SECOND, 7 * SECOND]
+
+
 @pytest.mark.parametrize(
     ("step_ns", "period_ns", "fault"),
     [
