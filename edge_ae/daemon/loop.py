@@ -38,6 +38,7 @@ from edge_ae.daemon.publisher import Publisher
 from edge_ae.daemon.rebirths import Rebirths
 from edge_ae.daemon.recording_marks import RecordingMarks
 from edge_ae.daemon.rollout import ModelRollout, RolloutOptions
+from edge_ae.daemon.standing_memory import StandingMemory
 from edge_ae.daemon.stats import Parts, Reports, node_stats, status_line
 from edge_ae.daemon.views import LiveViews
 from edge_ae.errors import BadPayload, EdgeError
@@ -112,6 +113,7 @@ class Daemon:
         self._node_commands = {**ModelCommands(self.rollout, options.install).table, **(node_commands or {})}
         self._views = LiveViews(options.prefix, link, History(options.node, store))
         self._rebirths = Rebirths(partial(link.publish, json=False))
+        self._memory = StandingMemory()
         self._marks = None if recorder is None else RecordingMarks(recorder, started_ns)
         self._reload = reload
         self._alerted = alerted
@@ -333,6 +335,7 @@ class Daemon:
             self.link.resubscribe(self._filters())
             self.checkpoints.subscriptions |= {name for name, _ in self._filters()}
             self.checkpoints.write(now_ns)
+            self._memory.renew()
             self._reloading = True
 
     def _reloaded(self) -> None:
@@ -394,6 +397,8 @@ class Daemon:
             self._look_at_models(now_ns)
         if now_ns - self._stats_ns >= self._options.stats_interval_s * SECOND:
             self._publish_stats()
+        if self._ready:
+            self._memory.tick(len(self.ingest.assets))
         systemd.watchdog()
         systemd.status(status_line(self.parts))
 
@@ -418,11 +423,13 @@ class Daemon:
         self._step(now_ns)
         if self.rollout.look(now_ns):
             self.checkpoints.write(now_ns)
+            self._memory.renew()
         if sum(feed.watches.look() for feed in self.ingest.feeds) > 0:  # each of them is asked
             self._step(now_ns)
             self.checkpoints.reload(self.ingest.feeds)
             self._step(now_ns)
             self.checkpoints.write(now_ns)
+            self._memory.renew()
 
     def _log_fault(self, fault: str | None) -> None:
         """A disk that fails or recovers is logged once, and shown in `stats` at once."""
