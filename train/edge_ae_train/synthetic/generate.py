@@ -69,16 +69,39 @@ def _law(proto: onnx.ModelProto, path: Path) -> Sampler:
 
 
 def _decoder(proto: onnx.ModelProto) -> ort.InferenceSession:
-    part = Extractor(proto).extract_model(["latent"], ["reconstruction"])
+    latent = _explained(proto.graph)
+    part = Extractor(proto).extract_model([latent], ["reconstruction"])
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     return ort.InferenceSession(part.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
+def _explained(graph: onnx.GraphProto) -> str:
+    """Puts what is computed where reasons are asked for in the place of its branch; the name of the latent that the rest is computed
+    from. A file of an earlier version has no such branch."""
+    asked = next((node for node in graph.node if node.op_type == "If" and "latent" in node.output), None)
+    if asked is None:
+        return "latent"
+    branch = next(one.g for one in asked.attribute if one.name == "then_branch")
+    named = {inner.name: outer for inner, outer in zip(branch.output, asked.output, strict=True)}
+    for node in branch.node:
+        node.output[:] = [named.get(name, name) for name in node.output]
+    graph.node.remove(asked)
+    graph.node.extend(branch.node)
+    graph.initializer.extend(branch.initializer)
+    copied = next(
+        node.input[0] for node in branch.node if "latent" in node.output
+    )  # an output of a branch is a value of its own
+    shape = next(one.type for one in graph.output if one.name == "latent")
+    graph.value_info.append(onnx.ValueInfoProto(name=copied, type=shape))
+    return str(copied)
+
+
 def _decode(decoder: ort.InferenceSession, latents: Floats) -> Floats:
+    (latent,) = (one.name for one in decoder.get_inputs())
     parts = [latents[first : first + BATCH] for first in range(0, len(latents), BATCH)]
-    return np.concatenate([decoder.run(["reconstruction"], {"latent": part})[0] for part in parts])
+    return np.concatenate([decoder.run(["reconstruction"], {latent: part})[0] for part in parts])
 
 
 def _joined(windows: Floats, spec: ModelSpec) -> Floats:
