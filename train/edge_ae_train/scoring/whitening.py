@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edge_ae.core.model_spec import Floats
 from edge_ae_train.scoring.shrinkage import shrunk_covariance
 
-FLOOR = 0.02  # standard deviations: finer relations between channels than this are not trusted
+FLOOR = 0.05  # standard deviations: finer relations between channels than this are not trusted
 DRIFT_WEIGHT = 4.0  # chosen on held-out normal rows: fewer false alerts, and as many injected faults found
 LEAST_VARIANCE = 1e-12  # of a direction: what single precision can still divide by
 WIDE = 64  # dimensions: the root of as many is rounded to half precision, and the file has a quarter of its size
