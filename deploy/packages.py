@@ -262,9 +262,8 @@ def bill(deb: Path, out: Path) -> Path:
     with TemporaryDirectory() as folder:
         subprocess.run(["dpkg-deb", "--extract", deb, folder], check=True)
         (site,) = Path(folder).glob(f"{HOME}/lib/python*/site-packages")
-        look = (
-            Path(folder) / "python"
-        )  # The environment's own may be of another processor; only its sys.path is asked for.
+        # The environment's own may be of another processor; only its sys.path is asked for.
+        look = Path(folder) / "python"
         look.write_text(f"#!/bin/sh\necho '[\"{site}\"]'\n")
         look.chmod(0o755)
         tool = [str(CYCLONE), "environment", "--output-reproducible", "--of", "JSON"]

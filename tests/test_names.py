@@ -5,9 +5,8 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FACADE = (
-    ROOT / "edge_ae" / "_api.py"
-)  # the public surface, whose names are the embedders' and may be those of what it hides
+# The public surface, whose names are the embedders' and may be those of what it hides.
+FACADE = ROOT / "edge_ae" / "_api.py"
 
 
 def classes(folder: Path) -> list[tuple[str, str]]:

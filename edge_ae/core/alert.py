@@ -226,9 +226,8 @@ def _reconsidered(
     Once they have been of one that does, for the on-delay, it is the alert of that window, however high an excused peak was before.
     """
     if where is Level.LOW or evidence.ruled_out is not None:
-        newest = (
-            evidence.ruled_out if episode.peak_ns == t_ns else None
-        )  # the peak's, or it would change with each window
+        # The peak's, or it would change with each window.
+        newest = evidence.ruled_out if episode.peak_ns == t_ns else None
         return replace(episode, counted_ns=None, ruled_out=episode.ruled_out if newest is None else newest)
     if where is not Level.HIGH or not evidence.shares:
         return episode

@@ -95,9 +95,8 @@ class Watching(StrEnum):
 
     WARM_UP = "warm_up"  # the first window since the start, or since a long gap, is not full yet
     WATCHED = "watched"
-    NOT_WATCHED = (
-        "not_watched"  # nothing comes, at another pace or with too few values, or too many sensors are at fault
-    )
+    # Nothing comes, at another pace or with too few values, or too many sensors are at fault.
+    NOT_WATCHED = "not_watched"
     OUT_OF_SERVICE = "out_of_service"
     LEARNING = "learning"  # there is no model of it yet: one is made on this machine, of what comes
 

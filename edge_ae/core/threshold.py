@@ -29,16 +29,13 @@ from edge_ae.core.model_spec import ModelSpec
 
 SPENDING_STEP = 1.0  # an alert divides the rate asked of the tail by e; its budgeted time without one gives it back
 EARLY_STEPS = 2.0  # more at first, and a share of them later: with none, a fifth of the tails was too far off for the first two alerts
-LASTING = (
-    2.0  # alerts that are charged in the budgeted time of one, for an alert that lasts so long just above the boundary
-)
-COMING_BACK = (
-    0.01 * SPENDING_STEP
-)  # a window of an alert, where the boundary had sunk: it is as calibrated within 340 windows
+# Alerts that are charged in the budgeted time of one, for an alert that lasts so long just above the boundary.
+LASTING = 2.0
+# A window of an alert, where the boundary had sunk: it is as calibrated within 340 windows.
+COMING_BACK = 0.01 * SPENDING_STEP
 SPENDING_LIMIT = math.log(30.0)  # a thirtieth of the budgeted rate, and thirty times
-SPENDING_HEIGHT = (
-    2.0  # times the calibrated boundary, and no higher: by a heavy tail a thirtieth of the rate may be beyond any fault
-)
+# Times the calibrated boundary, and no higher: by a heavy tail a thirtieth of the rate may be beyond any fault.
+SPENDING_HEIGHT = 2.0
 FAULT_RATIO = 1.5  # An alert that reaches this is a fault and costs no budget; with 1.25, normal rows alert more often than asked.
 DRIFT_LIMIT = math.log(2.0)
 LIFT_LIMIT = math.log(20.0)  # residue and accepted level lift the boundary this far and no further

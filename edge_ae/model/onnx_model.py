@@ -54,9 +54,8 @@ OPTIONAL = ("modes", "deviations", "when", "zone")  # which files of an earlier 
 OUTPUTS = ("score", "channel_score", "reconstruction", "latent")
 TAIL = ("level", "scale", "shape", "rate")
 MAGNITUDE = "magnitude"  # an output which files of an earlier version lack
-EXPLAIN = (
-    "explain"  # an input that need not be given, and which those lack, too: whether more than the score is computed
-)
+# An input that need not be given, and which those lack, too: whether more than the score is computed.
+EXPLAIN = "explain"
 CURRENT, MODEL = "current", "model.onnx"  # of a folder of models: the link to the one in use, and what each is called
 GOLDEN_TOLERANCE = 1e-4  # relative: another processor's rounding, and no more
 MAX_FILE_BYTES = 64 * 1024 * 1024

@@ -175,9 +175,8 @@ class Network:
         readable, _, _ = select.select([sock, self._wake_r], writing, [], 0.0 if buffered else 1.0)
         if self._wake_r in readable:
             os.read(self._wake_r, 4096)
-            self._woken = (
-                False  # before the queue is looked at, so that what is added from here on wakes this thread again
-            )
+            # Before the queue is looked at, so that what is added from here on wakes this thread again.
+            self._woken = False
         if (sock in readable or buffered) and not self._read(client):
             return False
         if client.want_write() and not self._write(client):

@@ -59,9 +59,8 @@ class Stream:
     format: str = "json"
     time: str | None = None  # path of the event time; None: the time of arrival
     channels: Mapping[str, str] = field(default_factory=dict)
-    value: str = (
-        DEFAULT_VALUE  # path of the value where the topic names the channel, or of values that the payload names
-    )
+    # Path of the value where the topic names the channel, or of values that the payload names.
+    value: str = DEFAULT_VALUE
     quality: str | None = None  # path of a flag or code that says whether the value is good
     strict: bool = False  # only numbers are numbers: no text, no word, no true or false
     words: Mapping[str, float] = field(default_factory=dict)  # texts that stand for numbers, beside the known ones

@@ -39,9 +39,8 @@ from edge_ae_train.progress import SILENT, Reporter, in_parts
 FEEDBACK = "feedback.jsonl"
 FALSE_ALARM, TRUE_ALARM = "false_alarm", "true_alarm"
 EXTREMES = 1.0  # times that normal rows reach, in recordings of that length, the score from which on rows are left out
-FURTHEST_FALSE = (
-    30.0  # normal deviations at the peak: three times what is called high; one tap must not make that normal
-)
+# Normal deviations at the peak: three times what is called high; one tap must not make that normal.
+FURTHEST_FALSE = 30.0
 FURTHEST_RATIO = 8.0  # the same where the model knows of no deviations: twice what is called high
 MOST_EXTREME = 0.1  # of the windows: where more look extreme, the machine has changed, and extremes are no longer it
 

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-LEAST_FREE_BYTES = (
-    64 * 2**20
-)  # on the disk of the models: a round writes some megabytes, and the daemon's own state needs room
+# On the disk of the models: a round writes some megabytes, and the daemon's own state needs room.
+LEAST_FREE_BYTES = 64 * 2**20
 MILLI = 1000.0  # of a degree: the unit of the kernel
 
 

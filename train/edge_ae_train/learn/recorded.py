@@ -11,9 +11,8 @@ from edge_ae_train.fleet import sources
 from edge_ae_train.fleet.datasets import StoredFile
 from edge_ae_train.fleet.sources import AssetSource
 
-MOST_BYTES = (
-    48 * 2**20
-)  # of an asset's files, as text: a number takes 3 to 5 bytes there, so that this is a week of 16 channels each second
+# Of an asset's files, as text: a number takes 3 to 5 bytes there, so that this is a week of 16 channels each second.
+MOST_BYTES = 48 * 2**20
 DENSER = 3  # in columns it takes 1.5 to 2
 
 

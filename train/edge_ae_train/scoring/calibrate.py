@@ -23,9 +23,8 @@ from edge_ae_train.scoring.whitening import Whitening, fit_whitening, tail_exces
 LIMIT_QUANTILE = 0.99  # of each view's distance, and of the score, on held-out windows: where it is 1
 LEAST_LIMIT = 0.1  # for a view in which nothing moves
 TAIL_QUANTILE = 0.9  # the tail begins here
-ON_DELAY_ROWS = (
-    1  # Two rows in a row: at the same budget, 4 % more events were found than by one, and as many as by three.
-)
+# Two rows in a row: at the same budget, 4 % more events were found than by one, and as many as by three.
+ON_DELAY_ROWS = 1
 MIN_PEAKS = 5
 PRIOR_SHAPE = 0.0  # the tail's shape before any peak is seen: exponential
 PRIOR_PEAKS = 30  # and how many peaks that prior is worth
