@@ -413,7 +413,7 @@ def test_settings_are_taken_up_on_hangup_without_losing_a_row(node: Node, listen
     expected = core_events(payloads)
     wait_for(lambda: len(published(listener)) >= len(expected))
     assert published(listener) == expected
-    assert "settings and models taken up" in node.log
+    wait_for(lambda: "settings and models taken up" in node.log, "the reload")
 
 
 def test_bad_settings_on_hangup_change_nothing(node: Node, listener: Subscriber) -> None:
