@@ -53,7 +53,7 @@ class Channel:
     turn: the full turn of an angle, in its unit; 0 of any other channel.
     values: of a discrete channel, what it took in training; empty in a file of an earlier version.
     error_values: what its sensor sent in training in place of a value, such as 85.0 of a DS18B20 that has just started.
-    season: what the time of day does to it, as weights of waves in its unit, see `core.season`; empty: nothing that is known.
+    season: what the time of day and week does to it, as weights of waves in its unit, see `core.season`; empty: nothing that is known.
     """
 
     name: str

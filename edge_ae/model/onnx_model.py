@@ -29,7 +29,7 @@ import onnxruntime as ort
 
 from edge_ae.core.expression import Expression
 from edge_ae.core.model_spec import Channel, Explanation, Floats, Kind, ModelSpec, Modes, Tail
-from edge_ae.core.season import TURNS, zone_of
+from edge_ae.core.season import DAY_WAVES, WEEK_WAVES, zone_of
 from edge_ae.errors import BadModel, ModelFails
 from edge_ae.model.signature import Verify
 
@@ -307,7 +307,7 @@ def _can_tell(spec: ModelSpec) -> bool:
 
 def _has_course(channel: Channel) -> bool:
     """Whether its season, if it has one, is a weight of each wave."""
-    return len(channel.season) in (0, 2 * TURNS) and all(map(math.isfinite, channel.season))
+    return len(channel.season) in (0, DAY_WAVES, WEEK_WAVES) and all(map(math.isfinite, channel.season))
 
 
 def _knows_zone(name: str) -> bool:

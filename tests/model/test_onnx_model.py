@@ -101,6 +101,7 @@ def test_what_the_time_of_day_does_to_a_channel_is_kept_with_the_zone_whose_cloc
 ) -> None:
     channels = (
         Channel("flow", low=0.0, high=1.0, season=tuple(map(float, range(12)))),
+        Channel("level", low=0.0, high=1.0, season=tuple(map(float, range(25)))),
         Channel("valve", low=0.0, high=1.0),
     )
     spec = write_model(tmp_path / "m.onnx", channels=channels, zone="Europe/Berlin").spec

@@ -11,6 +11,7 @@ from edge_ae_train.data.segments import Segment
 from numpy.typing import NDArray
 
 from edge_ae.core.model_spec import Channel, Kind
+from edge_ae.core.season import DAY_WAVES, WEEK_WAVES
 from edge_ae.core.timestamps import MINUTE, parse_time_ns
 
 PERIOD_NS = 10 * MINUTE
@@ -67,6 +68,31 @@ def test_a_course_that_does_not_hold_in_later_days_is_none() -> None:
     rows = 10 * DAY
     other = np.where(np.arange(rows) < 7 * DAY, day(rows), -day(rows))
     assert season(other + 0.1 * noise(rows)) is None
+
+
+def weekly(rows: int) -> NDArray[np.float64]:
+    """A machine that works by day from Monday, when the recording begins, to Friday."""
+    works = np.arange(rows) // DAY % 7 < 5
+    return np.where(works, 2.0 + day(rows), 0.0) + 0.1 * noise(rows)
+
+
+def test_a_machine_that_rests_at_weekends_has_another_course_then() -> None:
+    rows = 21 * DAY
+    found = season(weekly(rows))
+    assert found is not None
+    assert len(found.weights[0]) == WEEK_WAVES
+    assert found.gain[0] > 0.95
+    assert found.text(["flow"]).startswith("knows the course of a day, and of one at the weekend, by the clock of UTC")
+    (left,) = found.less([Segment(weekly(rows)[:, None].astype(np.float32), START)])
+    assert np.std(left.values[DAY : 20 * DAY]) < 0.25
+
+
+@pytest.mark.parametrize(
+    "values", [day(28 * DAY) + 0.1 * noise(28 * DAY), weekly(14 * DAY)], ids=["no rest", "two weeks"]
+)
+def test_without_a_rest_at_weekends_or_enough_of_them_all_days_have_one_course(values: NDArray[np.float64]) -> None:
+    found = season(values)
+    assert found is None or len(found.weights[0]) == DAY_WAVES
 
 
 def test_times_that_are_counted_from_some_beginning_have_no_hour_of_a_day() -> None:
