@@ -99,6 +99,8 @@ class Fleet:
         """Close the rows still open, of every asset: the end of a file."""
         for detector in self.detectors.values():
             self._due.extend((detector, window) for window in detector.flush())
+            if detector.has_unscored:
+                self._unscored[detector.asset] = detector
 
     def tick(self, now_ns: int, listening: bool = True) -> list[AlertStep]:
         """Look after every asset, by the wall clock; the alerts that became known because a silence ended."""

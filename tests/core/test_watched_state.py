@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge_ae.core.alert_events import AlertEvent, Outcome
@@ -73,6 +73,11 @@ def test_an_alert_ends_with_the_row_in_which_the_state_is_left() -> None:
     assert (new.alert.onset_ns, end.alert.cleared_ns) == (10 * SECOND, 15 * SECOND)
 
 
+def test_an_alert_ends_with_the_last_row_of_a_file_too() -> None:
+    stream = [row(s, 0.2 if s < 10 else 3.0, RUNNING if s < 11 else STANDING) for s in range(12)]
+    assert [str(one.type) for one in run(stream, watch()) if isinstance(one, AlertEvent)] == ["new", "end"]
+
+
 def test_an_on_delay_does_not_run_on_in_another_state() -> None:
     stream = [row(s, 3.0, STANDING if s == 8 else RUNNING) for s in range(14)]
     assert [one for one in run(stream, watch(on_delay_ns=6 * SECOND)) if isinstance(one, AlertEvent)] == []
@@ -108,6 +113,7 @@ def test_a_restart_knows_that_the_asset_rests_before_the_next_row() -> None:
 values = st.lists(st.tuples(st.sampled_from([0.2, 3.0]), st.sampled_from([RUNNING, STANDING, NAN])), max_size=60)
 
 
+@example(values=[(0.2, 0.5), *[(0.2, 2.0)] * 3, (3.0, 2.0), (0.2, 0.5)], cut=0, together=6)
 @given(values=values, cut=st.integers(0, 60), together=st.integers(1, 20))
 def test_a_restart_and_the_number_of_rows_at_once_make_no_difference(
     values: list[tuple[float, float]], cut: int, together: int
