@@ -95,14 +95,14 @@ class OnnxModel:
 
     def score(self, windows: Floats) -> Floats:
         """Scores [batch] of windows [batch, length, channel]."""
-        scores: Floats = self._computed(
-            lambda: (
-                self._lone.score(windows)
-                if len(windows) == 1
-                else self._session.run(["score"], {"window": windows, **self._score_alone})[0]
-            )
-        )
+        scores: Floats = self._computed(lambda: self._scores(windows))
         return scores
+
+    def _scores(self, windows: Floats) -> Floats:
+        if len(windows) == 1:
+            return self._lone.score(windows)
+        (scores,) = self._session.run(["score"], {"window": windows, **self._score_alone})
+        return np.asarray(scores, np.float32)
 
     def explain(self, windows: Floats) -> Sequence[Explanation]:
         """What each window's score is made of."""
@@ -261,7 +261,7 @@ def _spec(session: ort.InferenceSession, meta: Mapping[str, str], sha256: str, p
             when=meta.get("when", ""),
             zone=meta.get("zone", "UTC"),
         )
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise BadModel(f"{path}: its metadata cannot be used ({error}); export the model again") from error
     _check_sense(spec, path)
     _check_shapes(session, spec, path)

@@ -280,6 +280,7 @@ TAIL = {"level": 1.0, "scale": 0.1, "shape": 0.0, "rate": 0.01, "typical": 0.2}
         ("tail", json.dumps(TAIL | {"level": float("nan")}), "sensible numbers"),
         ("tail", json.dumps(TAIL | {"rate": 0.0}), "sensible numbers"),
         ("tail", json.dumps(TAIL | {"scale": -1.0}), "sensible numbers"),
+        ("tail", json.dumps(TAIL | {"on_delay": float("inf")}), "metadata cannot be used"),
         ("tail", json.dumps(TAIL | {"on_delay": -1}), "sensible numbers"),
         ("tail", json.dumps(TAIL | {"on_delay": 10**9}), "sensible numbers"),
         ("golden", "{}", "golden"),
