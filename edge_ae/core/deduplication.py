@@ -63,9 +63,8 @@ class Deduplicator:
         self._limit = limit
         self._unacknowledged = array("Q")  # Connection << 16 | packet id.
         self._newest = 0  # The entry of the message that came last.
-        self._uncovered: dict[
-            frozenset[str], array[int]
-        ] = {}  # Assets -> entries of messages of them that are covered by none.
+        # Assets -> entries of messages of them that no checkpoint covers.
+        self._uncovered: dict[frozenset[str], array[int]] = {}
         self._recent, self._older = _Arrivals(), _Arrivals()
         self._turned_ns = 0
         self._is_new = True  # The session is, and what was kept before it is void.

@@ -1,11 +1,12 @@
 """Score -> Verdict: judge, then learn. Two calls, in that order; what is judged now has taught nothing yet.
 
-The boundary comes from the model's tail and the owner's budget of alerts. Four things may move it, all bounded, and none
-learned from a window that looks suspicious:
+The boundary comes from the model's tail and the owner's budget of alerts. Four things may move it, all bounded, and but for what
+alerts cost none is learned from a window that looks suspicious:
 
     spending   alerts came more often, or more seldom, than the budget allows: the tail is asked for fewer, or for more, up
-               to SPENDING_LIMIT either way, and the boundary up to SPENDING_HEIGHT (adaptive conformal inference: Gibbs and Candes, 2021), in steps that are the
-               larger the fewer alerts have been counted, for a tail from few rows is soon seen to be wrong. An alert well
+               to SPENDING_LIMIT either way, and the boundary up to SPENDING_HEIGHT (adaptive conformal inference: Gibbs
+               and Candes, 2021), in steps that are the larger the fewer alerts have been counted, for a tail from few rows
+               is soon seen to be wrong. An alert well
                above the boundary is a fault, not an error of the tail, and is not counted. One that hardly passes it and
                lasts goes on being charged: a level that stays just above the boundary is one that the tail did not know.
                Where gross faults keep the boundary below the tail's, alerts move it in proportion, also beyond them: they
@@ -28,7 +29,8 @@ from edge_ae.core.events import Verdict
 from edge_ae.core.model_spec import ModelSpec
 
 SPENDING_STEP = 1.0  # an alert divides the rate asked of the tail by e; its budgeted time without one gives it back
-EARLY_STEPS = 2.0  # more at first, and a share of them later: with none, a fifth of the tails was too far off for the first two alerts
+# More at first, and a share of them later: with none, a fifth of the tails was too far off for the first two alerts.
+EARLY_STEPS = 2.0
 # Alerts that are charged in the budgeted time of one, for an alert that lasts so long just above the boundary.
 LASTING = 2.0
 # A window of an alert, where the boundary had sunk: it is as calibrated within 340 windows.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from edge_ae.core.alert_events import AlertEvent, Outcome
 from edge_ae.core.detector import Watch
@@ -27,9 +28,18 @@ from edge_ae.model.registry import Registry
 from edge_ae.mqtt.link import Message
 from edge_ae.store.node_store import FILE, NodeStore
 from tests.fuzz.daemon import T0_NS, Deaf
+from tests.models import cached, write_model
 
 CALM, FAULT = 5.0, 14.0
 RULES = AlertRules(interval_ns=100 * SECOND)
+
+
+def models_alike(factory: pytest.TempPathFactory) -> list[Path]:
+    """Three, alike in all but the time of their training."""
+    return [
+        cached(factory, f"alike-{n}.onnx", lambda out, n=n: write_model(out, trained_at=f"2026-03-0{n + 1}"))  # type: ignore[misc]
+        for n in range(3)
+    ]
 
 
 class Listening(Deaf):

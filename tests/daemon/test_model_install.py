@@ -17,18 +17,15 @@ from edge_ae.model import incoming
 from edge_ae.model.incoming import FOLDER, PATIENCE_NS, PIECE_BYTES, Announced, Incoming
 from edge_ae.model.registry import Registry
 from edge_ae.model.signature import verifier
-from tests.daemon.rollout_box import CALM, RolloutBox
-from tests.models import CHANNELS, cached, write_model
+from tests.daemon.rollout_box import CALM, RolloutBox, models_alike
+from tests.models import CHANNELS, write_model
 
 PIECE = 500
 
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return [
-        cached(tmp_path_factory, f"sent-{n}.onnx", lambda out, n=n: write_model(out, trained_at=f"2026-04-0{n + 1}"))  # type: ignore[misc]
-        for n in range(3)
-    ]
+    return models_alike(tmp_path_factory)
 
 
 @pytest.fixture

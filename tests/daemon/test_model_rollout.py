@@ -9,19 +9,15 @@ import pytest
 from edge_ae.core.model_spec import Model, Tail
 from edge_ae.errors import BadModel
 from edge_ae.model.onnx_model import OnnxModel
-from tests.daemon.rollout_box import CALM, FAULT, Broken, RolloutBox
-from tests.models import CHANNELS, LENGTH, cached, write_model
+from tests.daemon.rollout_box import CALM, FAULT, Broken, RolloutBox, models_alike
+from tests.models import CHANNELS, LENGTH, write_model
 
 FIRST = LENGTH - 1  # the slot of the first window
 
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Models alike in all but the time of their training."""
-    return [
-        cached(tmp_path_factory, f"rollout-{n}.onnx", lambda out, n=n: write_model(out, trained_at=f"2026-03-0{n + 1}"))  # type: ignore[misc]
-        for n in range(3)
-    ]
+    return models_alike(tmp_path_factory)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from edge_ae_train import search
-from edge_ae_train.candidates import WHOLE, Candidate, Effort, train_candidate
+from edge_ae_train.candidates import WHOLE, Candidate, train_candidate
 from edge_ae_train.data import fault_injection
 from edge_ae_train.data.segments import Segment
 from edge_ae_train.fit import Options, fit, material_of
@@ -92,18 +92,16 @@ def test_no_network_is_tried_where_none_can_lead_by_more_than_chance(monkeypatch
 def test_a_family_is_trained_once_whoever_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     trained: list[tuple[str, float]] = []
 
-    def train(family: str, material: Material, reporter: Reporter, effort: Effort = WHOLE) -> Candidate:
-        trained.append((family, effort.steps))
-        return train_candidate("pca" if family == "cae" else family, material, reporter, effort)
+    def train(family: str, material: Material, reporter: Reporter, steps: float = WHOLE) -> Candidate:
+        trained.append((family, steps))
+        return train_candidate("pca" if family == "cae" else family, material, reporter, steps)
 
     monkeypatch.setattr(search, "train_candidate", train)
     race = Race(material_of([Segment(pump(600).values.astype(np.float32))], Options(length=16)))
     for family in (*LINEAR, "hybrid", "cae", "hybrid"):
         race.early(family, SILENT)
         race.whole(family, SILENT)
-    assert sorted(trained) == sorted(
-        (family, steps) for family in ("cva", "pca", "cae") for steps in (QUARTER.steps, 1.0)
-    )
+    assert sorted(trained) == sorted((family, steps) for family in ("cva", "pca", "cae") for steps in (QUARTER, 1.0))
 
 
 @pytest.mark.parametrize("rows", [600, 4200], ids=["few rows, folds", "many rows"])

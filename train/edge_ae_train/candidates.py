@@ -44,14 +44,7 @@ Chunk = Parts
 """Standardised windows [window, length, channel] without holes, and where they were present."""
 
 
-@dataclass(frozen=True, slots=True)
-class Effort:
-    """How far a family is trained: the share of a network's steps."""
-
-    steps: float = 1.0
-
-
-WHOLE = Effort()
+WHOLE = 1.0  # of a network's steps
 
 
 @dataclass(frozen=True)
@@ -109,8 +102,8 @@ class Candidate:
         return float(np.mean([block.error for block in self.blocks]))
 
 
-def train_candidate(family: str, material: Material, reporter: Reporter, effort: Effort = WHOLE) -> Candidate:
-    """Raises BadData where too little can be held out."""
+def train_candidate(family: str, material: Material, reporter: Reporter, steps: float = WHOLE) -> Candidate:
+    """`steps`: the share of a network's. Raises BadData where too little can be held out."""
     few = material.rows < FEW_ROWS
     blocks: list[HeldOutBlock] = []
     trained = None
@@ -119,10 +112,10 @@ def train_candidate(family: str, material: Material, reporter: Reporter, effort:
         if few or trained is None:
             part = next(parts)
             part.step(f"{family}: held-out block {number + 1}")
-            trained = train_on(family, _others(material, block, both_sides=few), material, part, effort.steps)
+            trained = train_on(family, _others(material, block, both_sides=few), material, part, steps)
         blocks += held_out(trained, material, block)
     _require_two(blocks, material)
-    if (few and effort == WHOLE) or trained is None:
+    if (few and steps == WHOLE) or trained is None:
         part = next(parts, reporter)
         part.step(f"{family}: all rows")
         trained = train_on(family, material.parts, material, part)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from edge_ae_train import select
 from edge_ae_train.blend import blended
-from edge_ae_train.candidates import WHOLE, Candidate, Effort, train_candidate
+from edge_ae_train.candidates import WHOLE, Candidate, train_candidate
 from edge_ae_train.material import Material
 from edge_ae_train.models.families import CONVOLUTION, HYBRID, LINEAR
 from edge_ae_train.progress import SILENT, Reporter, in_parts
@@ -33,7 +33,7 @@ WORK = {
 TRAINED = 0.8  # of a family's work; then faults are looked for
 
 
-QUARTER = Effort(1 / 4)
+QUARTER = 1 / 4  # of a network's steps
 EVERY = 4  # one in so many of the injected faults is looked for after a quarter
 GROWTH = 0.05  # of the share found, by the other three: as much as any network has shown on random plants and simulated pumps
 HYBRID_GROWTH = 0.005  # of the hybrid's, most of which its linear family finds already
@@ -55,12 +55,10 @@ def compare(families: Sequence[str], material: Material, reporter: Reporter, *, 
     *parts, rest = in_parts(reporter, [*(WORK[f] for f in at_once), sum(WORK[f] for f in others)])
     contenders = {family: race.whole(family, part) for family, part in zip(at_once, parts, strict=True)}
     left_out: dict[str, str] = {}
-    heats = [
-        [HYBRID],
-        [family for family in others if family != HYBRID],
-    ]  # where the hybrid leads, the others have more to reach
+    # The hybrid first: where it leads, the others have more to reach.
+    heats = [[HYBRID], [family for family in others if family != HYBRID]]
     for heat, part in zip(heats, in_parts(rest, [1.0] * len(heats)), strict=True):
-        early, late = in_parts(part, [1.0, 1.0 / QUARTER.steps])
+        early, late = in_parts(part, [1.0, 1.0 / QUARTER])
         winner, out = _heat([family for family in heat if family in others], contenders, race, early)
         left_out |= out
         if winner is not None:
@@ -86,7 +84,7 @@ def _heat(
     ahead, growth = _needed(best)
     winner = best if shares[best] + growth >= lead + ahead else None
     reasons = {
-        family: f"{share:.0%} after {QUARTER.steps:.0%} of its training, {leader} {lead:.0%}"
+        family: f"{share:.0%} after {QUARTER:.0%} of its training, {leader} {lead:.0%}"
         for family, share in shares.items()
     }
     return winner, {family: reason for family, reason in reasons.items() if family != winner}
@@ -104,7 +102,7 @@ class Race:
     def __init__(self, material: Material) -> None:
         self._material = material
         self._trials: Trials | None = None
-        self._trained: dict[tuple[str, Effort], Candidate] = {}
+        self._trained: dict[tuple[str, float], Candidate] = {}
         self._whole: dict[str, Contender] = {}
 
     def whole(self, family: str, reporter: Reporter) -> Contender:
@@ -122,21 +120,21 @@ class Race:
         """The share that one which is trained whole finds of the same faults."""
         return self._judged(contender.candidate, EVERY).found["all"]
 
-    def _candidate(self, family: str, effort: Effort, reporter: Reporter) -> Candidate:
-        if (family, effort) not in self._trained:
+    def _candidate(self, family: str, steps: float, reporter: Reporter) -> Candidate:
+        if (family, steps) not in self._trained:
             train = self._blended if family == HYBRID else self._network
-            self._trained[family, effort] = train(family, effort, reporter)
-        return self._trained[family, effort]
+            self._trained[family, steps] = train(family, steps, reporter)
+        return self._trained[family, steps]
 
-    def _network(self, family: str, effort: Effort, reporter: Reporter) -> Candidate:
-        candidate = train_candidate(family, self._material, reporter.part(0.0, TRAINED), effort)
+    def _network(self, family: str, steps: float, reporter: Reporter) -> Candidate:
+        candidate = train_candidate(family, self._material, reporter.part(0.0, TRAINED), steps)
         reporter.step(f"{family}: looking for injected faults", TRAINED)
         return candidate
 
-    def _blended(self, family: str, effort: Effort, reporter: Reporter) -> Candidate:
+    def _blended(self, family: str, steps: float, reporter: Reporter) -> Candidate:
         """The better linear family with a network's share."""
         linear = self._linear(reporter)
-        network = self._candidate(CONVOLUTION, effort, reporter)
+        network = self._candidate(CONVOLUTION, steps, reporter)
         reporter.step(f"{family}: looking for injected faults", TRAINED)
         return blended(linear.candidate, network, self._material)
 
