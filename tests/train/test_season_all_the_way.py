@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 from edge_ae_train.cli import main
+from edge_ae_train.data.fault_injection import Injection
 from edge_ae_train.data.history import AssetPast, Hindsight, Past
 from edge_ae_train.data.segments import Recording, Segment
 from edge_ae_train.export import Origin, save
@@ -15,7 +16,7 @@ from edge_ae_train.fit import Fitted, Options, fit
 from edge_ae_train.fleet.fitting import trained
 from edge_ae_train.fleet.work import FitOptions
 from edge_ae_train.learn.rounds import Plan
-from edge_ae_train.retrain import retrain
+from edge_ae_train.retrain import Trial, compare, retrain
 from numpy.typing import NDArray
 
 from edge_ae.core.alert_events import EventType
@@ -181,6 +182,17 @@ def test_a_model_that_is_trained_anew_keeps_the_clock_that_it_goes_by(
     spec = OnnxModel.load(tmp_path / "new.onnx").spec
     assert spec.zone == "Europe/Berlin"
     assert day_course(spec) is not None
+
+
+def test_rows_that_models_are_compared_on_are_normal_at_their_time_of_day(models: dict[bool, OnnxModel]) -> None:
+    first = START_NS // PERIOD_NS
+    days = machine().astype(np.float32)
+    nothing = [
+        Injection("step", "small", days[row : row + 48], 16, first + row) for row in range(TAUGHT, TAUGHT + DAY, 48)
+    ]
+    trial = Trial(RULES, (), (Segment(days[TAUGHT:], first + TAUGHT),), nothing)
+    outcome = compare(models[True], models[True], trial)
+    assert outcome.current.injected_found["all"] == 0.0
 
 
 def test_fit_says_whose_clock_the_day_goes_by_and_which_channels_follow_it(

@@ -95,6 +95,11 @@ def test_without_a_rest_at_weekends_or_enough_of_them_all_days_have_one_course(v
     assert found is None or len(found.weights[0]) == DAY_WAVES
 
 
+def test_a_day_that_does_little_to_every_channel_has_no_course() -> None:
+    rows = 28 * DAY
+    assert season(0.6 * day(rows) + noise(rows), 0.6 * day(rows) + noise(rows, 1)) is None
+
+
 def test_times_that_are_counted_from_some_beginning_have_no_hour_of_a_day() -> None:
     rows = Segment(day(8 * DAY)[:, None].astype(np.float32), start_slot=0)
     assert find_season([rows], [Channel("flow")], PERIOD_NS, UTC) is None
